@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+// biome-ignore lint/style/noDefaultExport: vitest reads the default export
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'scripts/**/*.test.ts'],
+    environment: 'node',
+    passWithNoTests: false,
+    restoreMocks: true,
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
+  },
+});
