@@ -1,0 +1,59 @@
+/**
+ * The ordered store that a replicated state machine keeps its data in, and what it stands on.
+ *
+ * Keys are byte strings: JavaScript strings whose characters are 0 … 255, one per byte, so that string order is byte
+ * order. Values are bytes. `OrderedStore` is what apply writes to: an overlay in memory in front of a `DurableMap`,
+ * flushed behind the log in sorted transactions that carry the applied index with the data.
+ */
+
+/** At most `keyMaxBytes` characters, each 0 … 255. */
+export type Key = string;
+export const keyMaxBytes = 512;
+export const valueMaxBytes = 1024 * 1024;
+
+export type Pair = readonly [Key, Uint8Array];
+
+export interface Reader {
+  /** The value, which must not be changed by the caller. */
+  get(key: Key): Uint8Array | undefined;
+  /** Pairs with from ≤ key < to, ascending. The store must not be written while an iteration is under way. */
+  scan(from: Key, to: Key): Iterable<Pair>;
+}
+
+export interface OrderedStore extends Reader {
+  /** Keeps `value`: the caller must not change it afterwards. */
+  put(key: Key, value: Uint8Array): void;
+  delete(key: Key): void;
+  /** Everything written so far belongs to the log up to `index`: one entry is never split by a flush or a crash. */
+  applied(index: number): void;
+  readonly appliedIndex: number;
+  /** The index that would be found after a crash now. */
+  readonly durableIndex: number;
+  /** Bytes held in memory and not yet durable; the host flushes when it grows over its bound. */
+  readonly dirtyBytes: number;
+  /** Makes everything up to the present `appliedIndex` durable, while writes go on. Resolves with the new `durableIndex`. */
+  flush(): Promise<number>;
+  /** A frozen view at the present applied index, to be streamed to a peer; writes go on meanwhile. */
+  freeze(): Promise<FrozenStore>;
+  /** Replaces the whole content by the pairs that come, durably, together with `index`: all of it or nothing after a crash. */
+  replace(pairs: AsyncIterable<readonly Pair[]>, index: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface FrozenStore {
+  readonly index: number;
+  /** All pairs, ascending, in batches of about `batchBytes`. */
+  batches(batchBytes: number): AsyncIterable<readonly Pair[]>;
+  close(): void;
+}
+
+/** What lies below: an ordered map with atomic durable commits. LMDB in production, a file or plain memory elsewhere. */
+export interface DurableMap extends Reader {
+  /** All or nothing, durable when it resolves. `undefined` deletes. Sorted ascending by key, keys unique. */
+  commit(changes: readonly (readonly [Key, Uint8Array | undefined])[]): Promise<void>;
+  /** A read-only view that later commits do not change. */
+  freeze(): Reader & { close(): void };
+  /** Empties it and takes the batches in, in order; as a whole or not at all. */
+  replace(batches: AsyncIterable<readonly Pair[]>): Promise<void>;
+  close(): Promise<void>;
+}
