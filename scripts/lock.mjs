@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 
 const pollMs = 100;
@@ -12,7 +13,7 @@ const waitMaxMs = 10 * 60_000;
  * @returns {Promise<T>}
  */
 export async function withLock(path, work) {
-  const own = `${path}.${process.pid}.tmp`;
+  const own = `${path}.${randomUUID()}.tmp`;
   writeFileSync(own, String(process.pid));
   try {
     await acquire(own, path);
@@ -37,11 +38,24 @@ async function acquire(/** @type {string} */ own, /** @type {string} */ path) {
       if (codeOf(error) !== 'EEXIST') throw error;
     }
     const holder = holderOf(path);
-    if (holder !== undefined && !isAlive(holder)) rmSync(path, { force: true });
+    if (holder !== undefined && !isAlive(holder)) removeOfDead(own, path, holder);
     else if (Date.now() > deadlineMs)
       throw new Error(`process ${holder} has held ${path} for ${waitMaxMs / 60_000} minutes`);
     else await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
+}
+
+/** Only one waiter at a time may remove, and only what is still the dead holder's: not the lock another waiter took since. */
+function removeOfDead(/** @type {string} */ own, /** @type {string} */ path, /** @type {number} */ holder) {
+  const right = `${path}.takeover.tmp`;
+  try {
+    linkSync(own, right);
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return;
+    throw error;
+  }
+  if (holderOf(path) === holder) rmSync(path, { force: true });
+  rmSync(right);
 }
 
 /** @returns the holder's process id; undefined when the lock went away meanwhile. */

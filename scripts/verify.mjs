@@ -8,7 +8,7 @@ const bin = (/** @type {string} */ name) => join(root, 'node_modules/.bin', name
 /** @type {ReadonlyArray<[name: string, command: string, args: string[]]>} */
 const steps = [
   ['format', bin('biome'), ['format', '.']],
-  ['lint', bin('biome'), ['check', '--formatter-enabled=false', '.']],
+  ['lint', bin('biome'), ['check', '--formatter-enabled=false', '--error-on-warnings', '.']],
   ['types', bin('tsc'), ['-b']],
   ['architecture', bin('vitest'), ['run', 'src/architecture.test.ts']],
   ['docs', process.execPath, [join(root, 'scripts/check-docs.mjs')]],
