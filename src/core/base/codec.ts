@@ -35,7 +35,7 @@ export const bool: Codec<boolean> = {
 /** A number or text under a brand; `check` is the brand's constructor. Its refusal is the peer's mistake: PROTOCOL. */
 export function branded<Base, B extends Brand<Base, string>>(base: Codec<Base>, check: (value: Base) => B): Codec<B> {
   return {
-    write: (w, value) => base.write(w, value as Base),
+    write: (w, value) => base.write(w, value as unknown as Base),
     read: (r) => {
       const value = base.read(r);
       try {
@@ -92,10 +92,13 @@ export function oneOf<const Words extends readonly string[]>(words: Words): Code
   };
 }
 
+/** A codec of whatever type: its value type is inferred where it is used. */
+// biome-ignore lint/suspicious/noExplicitAny: Codec is invariant, so only `any` admits every codec
+export type AnyCodec = Codec<any>;
 type Shape<F> = { readonly [K in keyof F]: TypeOf<F[K]> };
 
 /** Fields in the order given. New fields go to the end, under a new protocol version. */
-export function struct<const F extends Readonly<Record<string, Codec<any>>>>(fields: F): Codec<Shape<F>> {
+export function struct<const F extends Readonly<Record<string, AnyCodec>>>(fields: F): Codec<Shape<F>> {
   const names = Object.keys(fields);
   const codecs = Object.values(fields) as Codec<unknown>[];
   return {
@@ -116,7 +119,7 @@ type Union<Cases> = {
 }[keyof Cases];
 
 /** A union discriminated by `kind`: each kind has a fixed tag byte and the codec of its fields. */
-export function union<const Cases extends Readonly<Record<string, readonly [number, Codec<any>]>>>(
+export function union<const Cases extends Readonly<Record<string, readonly [number, AnyCodec]>>>(
   cases: Cases,
 ): Codec<Union<Cases>> {
   const byTag: ({ kind: string; codec: Codec<Record<string, unknown>> } | undefined)[] = [];
@@ -140,6 +143,7 @@ export function union<const Cases extends Readonly<Record<string, readonly [numb
           `a message has the unknown tag ${tag}; check that both sides run the same version`,
         );
       const value = found.codec.read(r);
+      // biome-ignore lint/complexity/useLiteralKeys: an index signature is read by index
       value['kind'] = found.kind;
       return value as Union<Cases>;
     },

@@ -89,9 +89,12 @@ export function isErrorCode(text: string): text is ErrorCode {
 export class CairnError extends Error {
   override readonly name = 'CairnError';
   readonly code: ErrorCode;
-  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
+  /** For programs: the leader's address with NOT_LEADER, the handle of a damaged chunk; else empty. */
+  readonly hint: string;
+  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown; readonly hint?: string }) {
     super(message, options);
     this.code = code;
+    this.hint = options?.hint ?? '';
   }
   get retry(): RetryAdvice {
     return errorTable[this.code].retry;

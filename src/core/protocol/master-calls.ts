@@ -1,0 +1,243 @@
+/** What a master answers: calls of clients and of chunkservers. Calls with an `id` change the metadata: exactly once. */
+import {
+  blob,
+  bool,
+  f64,
+  list,
+  nothing,
+  oneOf,
+  optional,
+  struct,
+  type TypeOf,
+  text,
+  u16,
+  u32,
+  u53,
+  varint,
+} from '../base/codec.ts';
+import { call } from './call.ts';
+import {
+  addressCodec,
+  attributes,
+  chunkHandle,
+  chunkIndex,
+  chunkVersion,
+  commandId,
+  durability,
+  fileKind,
+  grant,
+  inodeId,
+  location,
+  nodeId,
+  replica,
+  serverId,
+} from './types.ts';
+
+export const readdirPageMax = 1000;
+export const locatePageMax = 256;
+export const inventoryPageMax = 4096;
+
+const entry = struct({ name: text, inode: inodeId, kind: fileKind, attributes: optional(attributes) });
+export type DirectoryEntry = TypeOf<typeof entry>;
+
+export const masterStatus = struct({
+  id: nodeId,
+  pid: u32,
+  address: addressCodec,
+  role: oneOf(['follower', 'preCandidate', 'candidate', 'leader', 'down']),
+  engine: oneOf(['raft', 'paxos']),
+  term: varint,
+  commitIndex: varint,
+  appliedIndex: varint,
+  durableIndex: varint,
+  logBytes: varint,
+});
+export type MasterStatus = TypeOf<typeof masterStatus>;
+
+export const serverState = oneOf(['healthy', 'suspect', 'dead', 'drained']);
+export const serverStatus = struct({
+  id: serverId,
+  pid: u32,
+  address: addressCodec,
+  rack: text,
+  state: serverState,
+  chunks: varint,
+  usedBytes: varint,
+  totalBytes: varint,
+  freeBytes: varint,
+  /** Milliseconds since its last heartbeat; undefined if this leader has had none. */
+  silentMs: optional(f64),
+});
+export type ServerStatus = TypeOf<typeof serverStatus>;
+
+const lengthReport = struct({
+  handle: chunkHandle,
+  version: chunkVersion,
+  length: varint,
+  /** The primary gives the lease up: the chunk is sealed at this length. */
+  release: bool,
+});
+export type LengthReport = TypeOf<typeof lengthReport>;
+
+const held = struct({ handle: chunkHandle, version: chunkVersion, length: varint });
+
+export const masterCalls = {
+  // ---- clients: reading
+  /** Who leads; answered by every master. `leader` is undefined while none is known. */
+  whoLeads: call(
+    1,
+    nothing,
+    struct({ clusterId: text, leader: optional(addressCodec), masters: list(addressCodec, 64), protocolVersion: u16 }),
+  ),
+  stat: call(2, struct({ path: text }), attributes),
+  /** Entries in byte order of their names, after `after`; at most `limit` (≤ readdirPageMax). */
+  readdir: call(
+    3,
+    struct({ path: text, after: text, limit: u16, withAttributes: bool }),
+    struct({ entries: list(entry, readdirPageMax), more: bool }),
+  ),
+  /** Chunks first … first+count−1 of a file, those that exist; count ≤ locatePageMax. */
+  locate: call(
+    4,
+    struct({ inode: inodeId, first: chunkIndex, count: u16 }),
+    struct({ attributes, locations: list(location, locatePageMax) }),
+  ),
+  /** Everything `status`, `servers` and `df` show. `masters` is what this master knows of each. */
+  status: call(
+    5,
+    nothing,
+    struct({
+      clusterId: text,
+      leader: optional(nodeId),
+      masters: list(masterStatus, 64),
+      servers: list(serverStatus, 4096),
+      files: varint,
+      directories: varint,
+      chunks: varint,
+      underReplicatedChunks: varint,
+      lostChunks: varint,
+      replication: u16,
+    }),
+  ),
+
+  // ---- clients: changing
+  /**
+   * Opens for writing: makes the file as `create` says, empties it with `truncate`. With `allocate` the first chunk of a new or emptied
+   * file is made in the same log entry and its grant comes back, so that a small file costs one entry.
+   */
+  openForWrite: call(
+    16,
+    struct({
+      id: commandId,
+      path: text,
+      create: oneOf(['never', 'ifMissing', 'exclusive']),
+      truncate: bool,
+      allocate: bool,
+      parents: bool,
+      replication: optional(u16),
+      durability: optional(durability),
+      chunkBytes: optional(varint),
+    }),
+    struct({ attributes, created: bool, grant: optional(grant) }),
+  ),
+  /**
+   * The right to mutate chunk `index` of a file: makes the chunk if the file ends before it, else grants a lease, or repeats the open one.
+   * `after`: the version whose grant did not work for the client, with the servers that failed it; the answer is a later version, or an error.
+   */
+  acquire: call(
+    17,
+    struct({
+      id: commandId,
+      inode: inodeId,
+      index: chunkIndex,
+      after: optional(struct({ version: chunkVersion, failed: list(serverId, 16) })),
+    }),
+    struct({ grant, created: bool }),
+  ),
+  mkdir: call(18, struct({ id: commandId, path: text, parents: bool }), attributes),
+  /** A directory must be empty unless `recursive`: then it goes in one step, its content is collected afterwards. */
+  remove: call(19, struct({ id: commandId, path: text, recursive: bool }), nothing),
+  /** `replace`: an existing file, or empty directory, at `to` gives way (as rename(2)). */
+  rename: call(20, struct({ id: commandId, from: text, to: text, replace: bool }), nothing),
+
+  // ---- chunkservers
+  /** First call of a chunkserver on a connection. Its id is for ever bound to its directory; `incarnation` is new at each start. */
+  register: call(
+    32,
+    struct({
+      clusterId: text,
+      server: serverId,
+      incarnation: u53,
+      address: addressCodec,
+      rack: text,
+      pid: u32,
+      protocolVersion: u16,
+    }),
+    struct({ sessionMs: f64, heartbeatMs: f64 }),
+  ),
+  /**
+   * Renews the server's session. `lengths`: what it has grown or released as primary. `inventory`: a page of what it holds, ascending from
+   * where the last page ended. The answer comes once leadership was confirmed after the arrival.
+   */
+  heartbeat: call(
+    33,
+    struct({
+      server: serverId,
+      incarnation: u53,
+      usedBytes: varint,
+      totalBytes: varint,
+      freeBytes: varint,
+      chunks: varint,
+      lengths: list(lengthReport, inventoryPageMax),
+      inventory: list(held, inventoryPageMax),
+      /** The page covers handles in [inventoryFrom, inventoryTo]: a chunk of the table in that range that is not listed is missing there. */
+      inventoryFrom: varint,
+      inventoryTo: varint,
+      /** Replicas found damaged (bad blocks, write errors): the server serves them no longer. */
+      damaged: list(chunkHandle, inventoryPageMax),
+    }),
+    struct({
+      /** The session holds for this long from when the heartbeat was sent. */
+      sessionMs: f64,
+      /** To be removed. */
+      garbage: list(held, inventoryPageMax),
+    }),
+  ),
+  /** A primary asks for a grant without the servers that failed it: it goes on under the version that comes back. */
+  exclude: call(
+    34,
+    struct({ server: serverId, handle: chunkHandle, version: chunkVersion, failed: list(serverId, 16) }),
+    struct({ grant }),
+  ),
+
+  // ---- masters among themselves
+  /** One-way: a message of the engine. */
+  consensus: call(48, struct({ from: nodeId, epoch: varint, message: blob }), nothing),
+  /** One part of a snapshot; parts come in order, each checked by its own checksum. */
+  snapshotPart: call(
+    49,
+    struct({
+      from: nodeId,
+      epoch: varint,
+      term: varint,
+      index: varint,
+      point: blob,
+      part: varint,
+      last: bool,
+      checksum: u32,
+    }),
+    struct({ nextPart: varint }),
+  ),
+  masterStatus: call(50, nothing, masterStatus),
+} as const;
+
+/** What a chunkserver answers its master, over the connection that the server opened. */
+export const serverOrders = {
+  /** Copy a chunk from a member, block by block, verified; whatever differs is replaced. */
+  clone: call(64, struct({ handle: chunkHandle, version: chunkVersion, from: replica }), struct({ length: varint })),
+  /** Take over as primary under this grant: make all members equal, then report the length; with `seal` give the lease up at once. */
+  recover: call(65, struct({ grant, seal: bool }), struct({ length: varint })),
+  /** Give the lease up: no mutation under this version succeeds afterwards. */
+  release: call(66, struct({ handle: chunkHandle, version: chunkVersion }), struct({ length: varint })),
+  drop: call(67, struct({ handles: list(held, inventoryPageMax) }), nothing),
+} as const;

@@ -1,0 +1,22 @@
+/** What becomes of a frame's body: collected whole, or thrown away. */
+import { assert } from '../../core/base/assert.ts';
+import type { BodySink } from '../../core/base/env.ts';
+
+/** Gathers the pieces in one array and hands it over when it is whole. */
+export function collectBody(bodyBytes: number, whole: (body: Uint8Array) => void, aborted: () => void): BodySink {
+  const body = new Uint8Array(bodyBytes);
+  let at = 0;
+  return {
+    piece(bytes) {
+      body.set(bytes, at);
+      at += bytes.length;
+    },
+    end() {
+      assert(at === bodyBytes, 'a body is as long as its frame said', { at, bodyBytes });
+      whole(body);
+    },
+    aborted,
+  };
+}
+
+export const emptyBody: Uint8Array = new Uint8Array(0);

@@ -1,0 +1,131 @@
+/**
+ * Calls to whichever master leads. Follows hints, tries the masters in turn, backs off with jitter, and gives up at a
+ * deadline with a clear error. Every call through it must be safe to repeat: a read, or a command with a CommandId.
+ */
+import type { Address } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { CallTable, RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import type { Handlers } from './handlers.ts';
+import { RpcConnection } from './rpc-connection.ts';
+
+const backOffMinMs = 10;
+const backOffMaxMs = 250;
+/** One attempt at one master; a master that is stopped, or cut off, costs this much. */
+const attemptMs = 700;
+
+export interface LeaderChannelOptions<Out extends CallTable, In extends CallTable> {
+  readonly env: Env;
+  readonly masters: readonly Address[];
+  readonly calls: Out;
+  readonly incoming?: { readonly calls: In; readonly handlers: Handlers<In> };
+  /** Within this time a call succeeds or throws. */
+  readonly deadlineMs: number;
+  /** Called on each new connection before other calls use it (a chunkserver registers). */
+  readonly greet?: (rpc: RpcConnection<Out>) => Promise<void>;
+}
+
+export class LeaderChannel<Out extends CallTable, In extends CallTable> {
+  readonly #options: LeaderChannelOptions<Out, In>;
+  #target: Address;
+  #current:
+    | { readonly address: Address; readonly rpc: RpcConnection<Out>; readonly greeted: Promise<void> }
+    | undefined;
+  #closed = false;
+
+  constructor(options: LeaderChannelOptions<Out, In>) {
+    this.#options = options;
+    this.#target = options.masters[options.env.random.below(options.masters.length)]!;
+  }
+
+  /** Where the last call was answered, or the next will be tried. */
+  get target(): Address {
+    return this.#target;
+  }
+
+  async call<K extends keyof Out & string>(
+    kind: K,
+    request: RequestOf<Out[K]>,
+    deadlineMs = this.#options.deadlineMs,
+  ): Promise<ResponseOf<Out[K]>> {
+    const { clock } = this.#options.env;
+    const until = clock.now() + deadlineMs;
+    let backOff = backOffMinMs;
+    for (;;) {
+      if (this.#closed) throw new CairnError('ABORTED', `${kind}: the client is closed`);
+      const left = until - clock.now();
+      const tried = this.#target;
+      try {
+        const rpc = await this.#connection();
+        return (await rpc.call(kind, request, { timeoutMs: Math.max(1, Math.min(left, attemptMs)) })).response;
+      } catch (thrown) {
+        const error = toCairnError(thrown);
+        if (error.retry === 'never') throw error;
+        if (clock.now() >= until) throw this.#giveUp(kind, deadlineMs, error);
+        const hinted = this.#follow(tried, error);
+        if (!hinted) {
+          await this.#pause(Math.min(backOff, Math.max(1, until - clock.now())));
+          backOff = Math.min(backOff * 2, backOffMaxMs);
+        }
+      }
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#current?.rpc.close('closed by its owner');
+  }
+
+  /** Drops the connection in use: the next call opens another. */
+  reconnect(reason: string): void {
+    this.#current?.rpc.close(reason);
+    this.#current = undefined;
+  }
+
+  async #connection(): Promise<RpcConnection<Out>> {
+    const current = this.#current;
+    if (current !== undefined && !current.rpc.isClosed && current.address === this.#target) {
+      await current.greeted;
+      return current.rpc;
+    }
+    current?.rpc.close('another master leads');
+    const { env, calls, incoming, greet } = this.#options;
+    const address = this.#target;
+    const rpc = RpcConnection.connect(env, address, calls, incoming);
+    const greeted = greet?.(rpc) ?? Promise.resolve();
+    greeted.catch(() => {}); // each caller that awaits it below sees the failure
+    this.#current = { address, rpc, greeted };
+    await greeted;
+    return rpc;
+  }
+
+  /** Chooses where to try next; true if a hint says so and no pause is needed. */
+  #follow(tried: Address, error: CairnError): boolean {
+    if (this.#target !== tried) return true; // another call has moved on already
+    if (error.code === 'BUSY') return false;
+    const { masters } = this.#options;
+    const hint = masters.find((address) => address === error.hint);
+    if (error.code === 'NOT_LEADER' && hint !== undefined && hint !== tried) {
+      this.#target = hint;
+      return true;
+    }
+    // An answer that names no leader, or none: go round.
+    if (error.code === 'TIMED_OUT') this.#current?.rpc.close('it does not answer');
+    this.#target = masters[(masters.indexOf(tried) + 1) % masters.length]!;
+    return false;
+  }
+
+  #giveUp(kind: string, deadlineMs: number, last: CairnError): CairnError {
+    const code = last.code === 'NOT_LEADER' || last.code === 'CONNECTION_LOST' ? 'NO_QUORUM' : last.code;
+    return new CairnError(
+      code,
+      `${kind}: no master could answer within ${Math.round(deadlineMs)} ms (${last.message}); check \`cairn status\` and that a majority of ${this.#options.masters.join(', ')} runs`,
+      { cause: last },
+    );
+  }
+
+  #pause(ms: number): Promise<void> {
+    const { clock, random } = this.#options.env;
+    return new Promise((resolve) => clock.after(ms * (0.5 + random.next() / 2), resolve));
+  }
+}

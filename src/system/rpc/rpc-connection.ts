@@ -1,0 +1,290 @@
+/**
+ * Calls over one connection, both ways: either side may ask, either may answer. Owns the requests under way on that connection;
+ * when it closes, each of them fails with CONNECTION_LOST (the outcome is unknown).
+ */
+import type { Address } from '../../core/base/brand.ts';
+import { ByteReader } from '../../core/base/bytes.ts';
+import type { BodySink, Connection, ConnectionHandler, Env, Timer } from '../../core/base/env.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { CallTable, RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import { collectBody, emptyBody } from './body.ts';
+import { frameKinds, readFailure, requestHead } from './frames.ts';
+import { CallContext, type Handlers, type Peer, type Routes, routesOf } from './handlers.ts';
+
+/** Requests of ours that may wait for an answer on one connection. */
+export const pendingMax = 65_536;
+/** Requests of the peer that may be under way here; beyond it we stop reading. */
+export const servingMax = 4096;
+/** Deadlines are checked this often: a time-out may come that much late. */
+const sweepMs = 50;
+export const callTimeoutMs = 5000;
+
+export interface CallOptions {
+  readonly body?: readonly Uint8Array[];
+  readonly timeoutMs?: number;
+  /** Takes the body of the response; without it the body is collected and returned. */
+  readonly sink?: (bodyBytes: number) => BodySink;
+}
+
+export interface Answer<Response> {
+  readonly response: Response;
+  readonly body: Uint8Array;
+}
+
+interface Pending {
+  readonly what: string;
+  readonly codec: { read(reader: ByteReader): unknown };
+  readonly deadline: number;
+  readonly sink: ((bodyBytes: number) => BodySink) | undefined;
+  readonly resolve: (answer: Answer<unknown>) => void;
+  readonly reject: (error: CairnError) => void;
+}
+
+export class RpcConnection<Out extends CallTable> implements ConnectionHandler, Peer {
+  readonly #env: Env;
+  readonly #out: Out;
+  readonly #routes: Routes;
+  readonly #onClosed: (reason: string) => void;
+  #connection!: Connection;
+  #closedBecause: string | undefined;
+  #nextId = 1;
+  #sweep: Timer | undefined;
+  #serving = 0;
+  #stalled = false;
+  #waitingForDrain: (() => void)[] = [];
+  readonly #pending = new Map<number, Pending>();
+
+  private constructor(env: Env, out: Out, routes: Routes, onClosed: (reason: string) => void) {
+    this.#env = env;
+    this.#out = out;
+    this.#routes = routes;
+    this.#onClosed = onClosed;
+  }
+
+  /** Opens a connection. Its calls go by `out`; what the peer may ask is in `handlers`. */
+  static connect<Out extends CallTable, In extends CallTable>(
+    env: Env,
+    address: Address,
+    out: Out,
+    incoming: { readonly calls: In; readonly handlers: Handlers<In> } | undefined,
+    onClosed: (reason: string) => void = () => {},
+  ): RpcConnection<Out> {
+    const routes = incoming === undefined ? [] : routesOf(incoming.calls, incoming.handlers);
+    const rpc = new RpcConnection(env, out, routes, onClosed);
+    rpc.#connection = env.network.connect(address, rpc);
+    return rpc;
+  }
+
+  /** For a listener's accept: serves `routes` (made once with routesOf) and may ask by `out`. */
+  static accept<Out extends CallTable>(
+    env: Env,
+    connection: Connection,
+    out: Out,
+    routes: Routes,
+    onClosed: (reason: string) => void = () => {},
+  ): RpcConnection<Out> {
+    const rpc = new RpcConnection(env, out, routes, onClosed);
+    rpc.#connection = connection;
+    return rpc;
+  }
+
+  get remote(): string {
+    return this.#connection.remote;
+  }
+  get isClosed(): boolean {
+    return this.#closedBecause !== undefined;
+  }
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  /**
+   * Asks, and waits for the answer. @throws CairnError what the peer answered, TIMED_OUT, CONNECTION_LOST, BUSY
+   */
+  call<K extends keyof Out & string>(
+    kind: K,
+    request: RequestOf<Out[K]>,
+    options: CallOptions = {},
+  ): Promise<Answer<ResponseOf<Out[K]>>> {
+    const spec = this.#out[kind]!;
+    return new Promise((resolve, reject) => {
+      if (this.#closedBecause !== undefined) {
+        reject(connectionLost(kind, this.remote, this.#closedBecause));
+        return;
+      }
+      if (this.#pending.size >= pendingMax) {
+        reject(new CairnError('BUSY', `${pendingMax} calls wait for ${this.remote}; try again later`));
+        return;
+      }
+      const id = this.#takeId();
+      this.#pending.set(id, {
+        what: kind,
+        codec: spec.response,
+        deadline: this.#env.clock.now() + (options.timeoutMs ?? callTimeoutMs),
+        sink: options.sink,
+        resolve: resolve as (answer: Answer<unknown>) => void,
+        reject,
+      });
+      this.#sweep ??= this.#env.clock.after(sweepMs, () => this.#expire());
+      this.#connection.send(requestHead(frameKinds.request, id, spec.tag, spec.request, request), options.body);
+    });
+  }
+
+  /** Tells, and expects no answer. */
+  notify<K extends keyof Out & string>(kind: K, request: RequestOf<Out[K]>, body?: readonly Uint8Array[]): void {
+    if (this.#closedBecause !== undefined) return;
+    const spec = this.#out[kind]!;
+    this.#connection.send(requestHead(frameKinds.notice, 0, spec.tag, spec.request, request), body);
+  }
+
+  /** Head of a request whose body the caller will write itself, piece by piece (cut-through forwarding). */
+  beginNotice<K extends keyof Out & string>(kind: K, request: RequestOf<Out[K]>, bodyBytes: number) {
+    const spec = this.#out[kind]!;
+    return this.#connection.startFrame(requestHead(frameKinds.notice, 0, spec.tag, spec.request, request), bodyBytes);
+  }
+
+  /** Resolves when the send queue is below its bound (at once if it is). */
+  drain(queueMaxBytes: number): Promise<void> {
+    if (this.#closedBecause !== undefined || this.#connection.queuedBytes <= queueMaxBytes) return Promise.resolve();
+    return new Promise((resolve) => this.#waitingForDrain.push(resolve));
+  }
+
+  close(reason: string): void {
+    if (this.#closedBecause === undefined) this.#connection.close(reason);
+  }
+
+  // ---------------------------------------------------------------- ConnectionHandler
+
+  frame(head: Uint8Array, bodyBytes: number): BodySink | undefined {
+    const reader = new ByteReader(head);
+    try {
+      const kind = reader.u8();
+      const id = reader.u32();
+      if (kind === frameKinds.request || kind === frameKinds.notice)
+        return this.#serve(kind === frameKinds.request ? id : undefined, reader, bodyBytes);
+      if (kind === frameKinds.response || kind === frameKinds.failure)
+        return this.#answered(kind, id, reader, bodyBytes);
+      throw new CairnError('PROTOCOL', `a frame has the unknown kind ${kind}`);
+    } catch (thrown) {
+      this.close(toCairnError(thrown).message);
+      return undefined;
+    }
+  }
+
+  drained(): void {
+    const waiting = this.#waitingForDrain;
+    this.#waitingForDrain = [];
+    for (const go of waiting) go();
+    if (this.#stalled) {
+      this.#stalled = false;
+      this.#readOn();
+    }
+  }
+
+  closed(reason: string): void {
+    this.#closedBecause = reason;
+    this.#sweep?.cancel();
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const call of pending) call.reject(connectionLost(call.what, this.remote, reason));
+    for (const go of this.#waitingForDrain.splice(0)) go();
+    this.#onClosed(reason);
+  }
+
+  // ---------------------------------------------------------------- answering
+
+  #serve(id: number | undefined, reader: ByteReader, bodyBytes: number): BodySink | undefined {
+    const tag = reader.u8();
+    const route = this.#routes[tag];
+    const context = this.#context(id);
+    if (route === undefined) {
+      context.fail(new CairnError('PROTOCOL', `call ${tag} is not offered here; ask another kind of node`));
+      return undefined;
+    }
+    try {
+      const request = route.spec.request.read(reader);
+      reader.end();
+      context.answerWith = route.spec.response;
+      return route.begin(request, bodyBytes, context);
+    } catch (thrown) {
+      context.fail(toCairnError(thrown));
+      return undefined;
+    }
+  }
+
+  #context(id: number | undefined): CallContext {
+    this.#serving += 1;
+    if (this.#serving === servingMax) this.#connection.pauseReading();
+    return new CallContext(this, (head, body) => this.#answer(head, body), id);
+  }
+
+  #answer(head: Uint8Array | undefined, body: readonly Uint8Array[] | undefined): void {
+    this.#serving -= 1;
+    if (this.#closedBecause !== undefined) return;
+    if (head !== undefined && !this.#connection.send(head, body) && !this.#stalled) {
+      // The peer takes its answers too slowly: take no more questions until it has caught up.
+      this.#stalled = true;
+      this.#connection.pauseReading();
+    }
+    if (this.#serving === servingMax - 1) this.#readOn();
+  }
+
+  #readOn(): void {
+    if (!this.#stalled && this.#serving < servingMax) this.#connection.resumeReading();
+  }
+
+  // ---------------------------------------------------------------- asking
+
+  #takeId(): number {
+    do {
+      this.#nextId = this.#nextId === 0xffff_ffff ? 1 : this.#nextId + 1;
+    } while (this.#pending.has(this.#nextId));
+    return this.#nextId;
+  }
+
+  #answered(kind: number, id: number, reader: ByteReader, bodyBytes: number): BodySink | undefined {
+    const call = this.#pending.get(id);
+    if (call === undefined) return undefined; // it timed out here; the answer comes too late
+    if (kind === frameKinds.failure) {
+      this.#pending.delete(id);
+      call.reject(readFailure(reader));
+      return undefined;
+    }
+    const response = call.codec.read(reader);
+    reader.end();
+    this.#pending.delete(id);
+    if (bodyBytes === 0) {
+      call.resolve({ response, body: emptyBody });
+      return undefined;
+    }
+    const aborted = () => call.reject(connectionLost(call.what, this.remote, 'the body broke off'));
+    if (call.sink === undefined) return collectBody(bodyBytes, (body) => call.resolve({ response, body }), aborted);
+    const sink = call.sink(bodyBytes);
+    return {
+      piece: (bytes) => sink.piece(bytes),
+      end: () => {
+        sink.end();
+        call.resolve({ response, body: emptyBody });
+      },
+      aborted: () => {
+        sink.aborted();
+        aborted();
+      },
+    };
+  }
+
+  #expire(): void {
+    this.#sweep = undefined;
+    const now = this.#env.clock.now();
+    for (const [id, call] of this.#pending) {
+      if (call.deadline > now) continue;
+      this.#pending.delete(id);
+      call.reject(new CairnError('TIMED_OUT', `${call.what} at ${this.remote} was not answered in time; try again`));
+    }
+    if (this.#pending.size > 0) this.#sweep = this.#env.clock.after(sweepMs, () => this.#expire());
+  }
+}
+
+export function connectionLost(what: string, remote: string, reason: string): CairnError {
+  return new CairnError('CONNECTION_LOST', `${what}: the connection to ${remote} was lost (${reason})`);
+}
