@@ -10,22 +10,27 @@ import { withLock } from './lock.mjs';
 
 const nodeMinimum = [20, 19];
 
-requireNode();
-if (!(await isReady())) {
-  await withLock(join(root, '.setup-lock.tmp'), async () => {
-    if (!isInstalled()) install();
-    const { build, isBuilt } = await import('./build.mjs');
-    if (isBuilt()) return;
-    say('building');
-    await build();
-  });
+try {
+  requireNode();
+  if (!(await isReady())) await withLock(join(root, '.setup-lock.tmp'), makeReady);
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}
+
+async function makeReady() {
+  if (!isInstalled()) install();
+  const { build, isBuilt } = await import('./build.mjs');
+  if (isBuilt()) return;
+  say('building');
+  await build();
 }
 
 function requireNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   const [wantMajor = 0, wantMinor = 0] = nodeMinimum;
   if (major > wantMajor || (major === wantMajor && minor >= wantMinor)) return;
-  fail(`Node ${nodeMinimum.join('.')} or newer is needed, this is ${process.versions.node}`);
+  throw new Error(`Node ${nodeMinimum.join('.')} or newer is needed, this is ${process.versions.node}`);
 }
 
 async function isReady() {
@@ -60,7 +65,8 @@ function install() {
   say('installing packages');
   const isFirst = !existsSync(join(root, 'node_modules'));
   if (isFirst && runNpm(['ci'], 'ignore')) return;
-  if (!runNpm(['install', '--no-save'], 'inherit')) fail('npm could not install the packages; its message is above');
+  if (runNpm(['install', '--no-save'], 'inherit')) return;
+  throw new Error('npm could not install the packages; its message is above');
 }
 
 /** @returns {boolean} whether npm succeeded. Its output goes to stderr, or nowhere. */
@@ -71,16 +77,10 @@ function runNpm(/** @type {string[]} */ args, /** @type {'ignore' | 'inherit'} *
     stdio: ['ignore', stderr, stderr],
     shell: process.platform === 'win32',
   });
-  if (error) fail(`npm did not start: ${error.message}`);
+  if (error) throw new Error(`npm did not start: ${error.message}`, { cause: error });
   return status === 0;
 }
 
 function say(/** @type {string} */ what) {
   process.stderr.write(`setup: ${what}\n`);
-}
-
-/** @returns {never} */
-function fail(/** @type {string} */ why) {
-  process.stderr.write(`setup: ${why}\n`);
-  process.exit(1);
 }
