@@ -15,7 +15,7 @@ export type WallMillis = Brand<number, 'WallMillis'>;
 export type NodeId = Brand<number, 'NodeId'>;
 /** A chunkserver: 1 … 65535. */
 export type ServerId = Brand<number, 'ServerId'>;
-/** `host:port`. */
+/** `host:port`; port 0 stands for any free one, to listen on. */
 export type Address = Brand<string, 'Address'>;
 
 function safeNatural(n: number, what: string): void {
@@ -45,7 +45,7 @@ export function toServerId(n: number): ServerId {
 export function toAddress(text: string): Address {
   const colon = text.lastIndexOf(':');
   const port = Number(text.slice(colon + 1));
-  assert(colon > 0 && Number.isInteger(port) && port >= 1 && port <= 65535, 'an address is host:port', { text });
+  assert(colon > 0 && Number.isInteger(port) && port >= 0 && port <= 65535, 'an address is host:port', { text });
   return text as Address;
 }
 

@@ -43,16 +43,20 @@ export interface Random {
 // ---------------------------------------------------------------- disk
 
 /**
- * A directory tree of one node. Paths are relative, `/`-separated. Every method throws CairnError DISK_FULL (ENOSPC, EDQUOT),
- * DISK_FAILED (EIO and the rest), NOT_FOUND (ENOENT) or EXISTS (EEXIST) with the platform's error as cause.
+ * A directory tree of one node. Paths are relative, `/`-separated, without `.` and `..` (else INVALID_ARGUMENT); '' is the
+ * root itself. Every method throws CairnError DISK_FULL (ENOSPC, EDQUOT), DISK_FAILED (EIO and the rest), NOT_FOUND (ENOENT)
+ * or EXISTS (EEXIST) with the platform's error as cause.
  */
 export interface Disk {
   open(path: string, mode: OpenMode): Promise<DiskFile>;
   /** As `open`, without leaving the turn: for small files on a hot path. */
   openNow(path: string, mode: OpenMode): DiskFile;
+  /** With the parents that are missing; no error if it is there already. */
   makeDirectory(path: string): Promise<void>;
+  /** The names in a directory, sorted. */
   list(path: string): Promise<readonly string[]>;
   exists(path: string): Promise<boolean>;
+  /** A file, or an empty directory. */
   remove(path: string): Promise<void>;
   /** Atomic within the disk; replaces the target. Durable only after `syncDirectory` of both parents. */
   rename(from: string, to: string): Promise<void>;
@@ -99,7 +103,9 @@ export interface Network {
 }
 
 export interface Listener {
+  /** With the port that was found, if it was asked to find one. */
   readonly address: Address;
+  /** Accepts no more and frees the port; connections that were accepted live on. */
   close(): Promise<void>;
 }
 
@@ -111,7 +117,10 @@ export interface ConnectionHandler {
   frame(head: Uint8Array, bodyBytes: number): BodySink | undefined;
   /** The send queue has fallen below its bound again after `send` had returned false. */
   drained?(): void;
-  /** Called once. `reason` says why, for events. */
+  /**
+   * Called once, last, in a turn of its own (never from within `connect` or `close`), after an own `close` too.
+   * `reason` says why, for events: the platform's code first (`ECONNREFUSED …`), `PROTOCOL …` for a peer that speaks otherwise.
+   */
   closed(reason: string): void;
 }
 
@@ -133,11 +142,15 @@ export interface Connection {
    * queue is over its bound: the caller should wait for `drained`. On a closed connection the frame is dropped.
    */
   send(head: Uint8Array, body?: readonly Uint8Array[]): boolean;
-  /** Starts a frame whose body comes later in pieces: exactly `bodyBytes` in all. No other frame may start before it has ended. */
+  /**
+   * Starts a frame whose body comes later in pieces: exactly `bodyBytes` in all. Frames that are sent before it has ended,
+   * whole or in pieces, wait behind it: keep what must not wait off a connection that streams slowly.
+   */
   startFrame(head: Uint8Array, bodyBytes: number): FrameWriter;
   /** Stops and restarts delivery of frames and pieces (back-pressure). */
   pauseReading(): void;
   resumeReading(): void;
+  /** Delivery stops at once. What is queued and not yet taken by the network may be lost. */
   close(reason: string): void;
 }
 
