@@ -19,7 +19,8 @@ function checkReferences(/** @type {string} */ path) {
   let isFenced = false;
   for (const [index, line] of readFileSync(join(root, path), 'utf8').split('\n').entries()) {
     if (/^\s*(```|~~~)/.test(line)) isFenced = !isFenced;
-    else if (!isFenced) wrong.push(...brokenReferences(path, line).map((what) => `${path}:${index + 1}: ${what}`));
+    const mistakes = [...unknownScripts(line), ...(isFenced ? [] : brokenReferences(path, line))];
+    wrong.push(...mistakes.map((what) => `${path}:${index + 1}: ${what}`));
   }
   return wrong;
 }
@@ -47,6 +48,15 @@ export function brokenReferences(path, line) {
     if (!/[*{<…]/.test(file) && !existsSync(join(root, file))) wrong.push(`mentions ${mention}, which does not exist`);
   }
   return wrong;
+}
+
+/** @returns {string[]} */
+export function unknownScripts(/** @type {string} */ line) {
+  const known = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts;
+  const named = [...line.matchAll(/\bnpm run (?:--silent )?([a-z][\w:-]*)/g)].map(([, name = '']) => name);
+  return named
+    .filter((name) => !Object.hasOwn(known, name))
+    .map((name) => `runs ${name}, which package.json does not offer`);
 }
 
 /** @returns {Set<string>} the anchors of a document's headings, made as the usual renderers make them. */

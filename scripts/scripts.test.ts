@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { brokenReferences, decisionMistakes } from './check-docs.mjs';
+import { brokenReferences, decisionMistakes, unknownScripts } from './check-docs.mjs';
 import { root } from './files.mjs';
 import { withLock } from './lock.mjs';
 
@@ -151,6 +151,12 @@ describe('the check of the documents', () => {
     'see `src/core/base/env.ts:12` and `src/core/` and `src/*/missing.ts`',
   ])('passes %s', (line) => {
     expect(brokenReferences('docs/adr/a.md', line)).toEqual([]);
+  });
+
+  test('refuses a command that package.json does not offer', () => {
+    expect(unknownScripts('$ npm run nothing && npm run --silent bench -- --json')).toEqual([
+      'runs nothing, which package.json does not offer',
+    ]);
   });
 
   test('refuses a decision without its sections or status', () => {

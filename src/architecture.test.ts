@@ -167,7 +167,7 @@ const claims: readonly Claim[] = [
   },
 ];
 
-describe.each(claims)('$claim', ({ rule, allowed, refused }) => {
+describe.each(claims.map((each) => [each.claim, each] as const))('%s', (_claim, { rule, allowed, refused }) => {
   test('in src/', () => {
     expect(rule(source)).toEqual([]);
   });
