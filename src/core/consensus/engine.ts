@@ -195,7 +195,12 @@ export interface EngineKind<Message, LogRecord> {
 
 export interface Restored<LogRecord> {
   readonly records: readonly LogRecord[];
-  readonly appliedIndex: LogIndex;
+  /**
+   * Where the host's store stands; undefined if no entry has reached it. It may be ahead of the log (a snapshot was put in place just
+   * before the stop): then it is the compaction point. Of several baselines among the records the last one counts; entries at or before
+   * its compaction point may have gaps.
+   */
+  readonly applied: SnapshotPoint | undefined;
   readonly now: Millis;
 }
 

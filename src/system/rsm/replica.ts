@@ -1,0 +1,630 @@
+/**
+ * The replicated state machine host: engine + log + store + sessions. Turns commands into log entries (all that arrive in one
+ * turn become one entry), carries out the engine's effects in the order that the contract asks for, and answers each command
+ * with its result, a certain refusal, or "unknown" (retry with the same id).
+ */
+import { assert } from '../../core/base/assert.ts';
+import type { Millis, NodeId } from '../../core/base/brand.ts';
+import type { Env, Timer } from '../../core/base/env.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import {
+  type Dropped,
+  type DropReason,
+  type Effects,
+  type Engine,
+  type EngineConfig,
+  type EngineKind,
+  type EngineStatus,
+  type Envelope,
+  type Input,
+  type IoId,
+  type ReadId,
+  toLogIndex,
+  toReadId,
+} from '../../core/consensus/engine.ts';
+import type { OrderedStore } from '../storage/ordered-store.ts';
+import type { OpenWriteAheadLog } from '../storage/write-ahead-log.ts';
+import { Applier, type CommandOutcome } from './applier.ts';
+import { batchMaxBytes, batchMaxCommands, encodeBatch } from './batch.ts';
+import { LogKeeper } from './log-keeper.ts';
+import { pointOf, SnapshotIntake, type SnapshotPart, sendSnapshot } from './snapshot-transfer.ts';
+import type { StateMachine } from './state-machine.ts';
+
+export type { SnapshotPart } from './snapshot-transfer.ts';
+
+/** Commands waiting to be proposed, and reads waiting to be confirmed. */
+export const commandsWaitingMax = 16_384;
+export const readsWaitingMax = 65_536;
+
+/** Names a command across retries; see batch.ts. */
+export interface CommandId {
+  readonly client: number;
+  readonly sequence: number;
+  readonly ackBelow: number;
+}
+
+export interface Transport {
+  /** One-way; may be lost. */
+  send(to: NodeId, message: Uint8Array): void;
+  /** Resolves with the number of the next part that the receiver wants. */
+  sendSnapshotPart(to: NodeId, part: SnapshotPart, bytes: Uint8Array): Promise<number>;
+}
+
+export interface Leadership {
+  readonly leading: boolean;
+  readonly established: boolean;
+  readonly leader: NodeId | undefined;
+  readonly term: number;
+}
+
+export interface ReplicaOptions<Message, LogRecord> {
+  readonly env: Env;
+  readonly kind: EngineKind<Message, LogRecord>;
+  readonly config: EngineConfig;
+  /** Of the log, on env.disk. */
+  readonly directory: string;
+  readonly openLog: OpenWriteAheadLog;
+  readonly store: OrderedStore;
+  readonly stateMachine: StateMachine;
+  readonly transport: Transport;
+  readonly limits?: Partial<ReplicaLimits>;
+  onLeadership(change: Leadership): void;
+  /** The disk failed or the state contradicts itself: the process must stop. Called once. */
+  onFailure(error: CairnError): void;
+}
+
+export interface ReplicaLimits {
+  readonly segmentBytes: number;
+  /** The store is flushed when it holds this much that is not durable, or the log has grown by `flushLogBytes`. */
+  readonly flushDirtyBytes: number;
+  readonly flushLogBytes: number;
+  /** Entries kept behind the durable state, for peers that are a little behind. */
+  readonly keepEntries: number;
+  /** Batches that may be on their way at once; further commands gather into the next. */
+  readonly batchesInFlight: number;
+}
+
+export const defaultReplicaLimits: ReplicaLimits = {
+  segmentBytes: 32 * 1024 * 1024,
+  flushDirtyBytes: 32 * 1024 * 1024,
+  flushLogBytes: 128 * 1024 * 1024,
+  keepEntries: 10_000,
+  batchesInFlight: 4,
+};
+
+interface Waiter {
+  readonly id: CommandId;
+  readonly command: Uint8Array;
+  readonly resolve: (result: Uint8Array) => void;
+  readonly reject: (error: CairnError) => void;
+}
+
+interface ReadWaiter {
+  readonly resolve: () => void;
+  readonly reject: (error: CairnError) => void;
+}
+
+export class Replica<Message = unknown, LogRecord = unknown> {
+  readonly #options: ReplicaOptions<Message, LogRecord>;
+  readonly #env: Env;
+  readonly #limits: ReplicaLimits;
+  readonly #applier: Applier;
+  #engine!: Engine<Message, LogRecord>;
+  #log!: LogKeeper<Message, LogRecord>;
+  #stopped: CairnError | undefined;
+
+  /** Inputs wait here while a step's effects are carried out, so that steps never nest. */
+  readonly #inputs: Input<Message>[] = [];
+  #stepping = false;
+  #timer: { readonly timer: Timer; readonly at: Millis } | undefined;
+  #leadership: Leadership = { leading: false, established: false, leader: undefined, term: 0 };
+
+  /** Names this host's batches in the log, so that it knows its own when they commit. */
+  readonly #hostSession: number;
+  #nextBatch = 1;
+  #gathering: Waiter[] = [];
+  #gatheringScheduled = false;
+  readonly #batches = new Map<number, readonly Waiter[]>();
+
+  #gatheringReads: ReadWaiter[] = [];
+  #readsScheduled = false;
+  #nextRead = 1;
+  readonly #reads = new Map<ReadId, readonly ReadWaiter[]>();
+  readonly #grantedReads: { readonly index: number; readonly waiters: readonly ReadWaiter[] }[] = [];
+
+  readonly #gated: { readonly io: IoId; readonly envelopes: readonly Envelope<Message>[] }[] = [];
+  #applyScheduled = false;
+  #flushing: Promise<void> | undefined;
+  #logBytesAtFlush = 0;
+  #intake: SnapshotIntake | undefined;
+
+  private constructor(options: ReplicaOptions<Message, LogRecord>) {
+    this.#options = options;
+    this.#env = options.env;
+    this.#limits = { ...defaultReplicaLimits, ...options.limits };
+    this.#hostSession = options.env.random.id53();
+    this.#applier = new Applier(options.store, options.stateMachine, options.config.bootstrap, (...batch) =>
+      this.#batchApplied(...batch),
+    );
+  }
+
+  /** @throws CairnError LOG_CORRUPT, WRONG_FORMAT, DISK_FAILED */
+  static async open<Message, LogRecord>(
+    options: ReplicaOptions<Message, LogRecord>,
+  ): Promise<Replica<Message, LogRecord>> {
+    const replica = new Replica(options);
+    const { keeper, records } = await LogKeeper.open({
+      env: options.env,
+      openLog: options.openLog,
+      directory: options.directory,
+      segmentBytes: replica.#limits.segmentBytes,
+      kind: options.kind,
+      epoch: options.config.epoch,
+      baseline: () => (replica.#engine === undefined ? [] : replica.#engine.baseline()),
+    });
+    replica.#log = keeper;
+    replica.#logBytesAtFlush = keeper.bytes;
+    const point = replica.#applier.point;
+    replica.#engine = options.kind.create(options.config, {
+      records,
+      applied: point.index > 0 ? point : undefined,
+      now: options.env.clock.now(),
+    });
+    replica.#input({ kind: 'tick', now: options.env.clock.now() });
+    return replica;
+  }
+
+  get status(): EngineStatus {
+    return this.#engine.status;
+  }
+  get store(): OrderedStore {
+    return this.#options.store;
+  }
+  get appliedIndex(): number {
+    return this.#applier.appliedIndex;
+  }
+  get durableIndex(): number {
+    return this.#options.store.durableIndex;
+  }
+  get logBytes(): number {
+    return this.#log.bytes;
+  }
+  get leadership(): Leadership {
+    return this.#leadership;
+  }
+
+  // ---------------------------------------------------------------- commands
+
+  /**
+   * Commits a command and returns what the state machine made of it.
+   * @throws CairnError NOT_LEADER (nothing happened), BUSY, TOO_LARGE, UNKNOWN_OUTCOME (retry with the same id), SESSION_EXPIRED
+   */
+  execute(id: CommandId, command: Uint8Array): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      if (this.#stopped !== undefined) reject(this.#stopped);
+      else if (!this.#leadership.leading) reject(notLeader());
+      else if (command.length > batchMaxBytes / 2)
+        reject(
+          new CairnError('TOO_LARGE', `a command of ${command.length} bytes; at most ${batchMaxBytes / 2} are taken`),
+        );
+      else if (this.#gathering.length >= commandsWaitingMax)
+        reject(new CairnError('BUSY', `${commandsWaitingMax} commands wait already; try again later`));
+      else {
+        this.#gathering.push({ id, command, resolve, reject });
+        this.#scheduleProposals();
+      }
+    });
+  }
+
+  /** As `execute`, for the leader's own commands, which must be idempotent by their content. */
+  executeInternal(command: Uint8Array): Promise<Uint8Array> {
+    return this.execute({ client: 0, sequence: 0, ackBelow: 0 }, command);
+  }
+
+  #scheduleProposals(): void {
+    if (this.#gatheringScheduled) return;
+    this.#gatheringScheduled = true;
+    this.#env.clock.soon(() => {
+      this.#gatheringScheduled = false;
+      this.#propose();
+    });
+  }
+
+  #propose(): void {
+    while (this.#gathering.length > 0 && this.#batches.size < this.#limits.batchesInFlight) {
+      const waiters = this.#takeBatch();
+      const sequence = this.#nextBatch++;
+      const time = Math.max(this.#env.clock.wallNow(), this.#applier.time);
+      const data = encodeBatch({ time, commands: waiters.map(({ id, command }) => ({ ...id, command })) });
+      this.#batches.set(sequence, waiters);
+      const proposals = [{ session: this.#hostSession, sequence, data }];
+      this.#input({ kind: 'propose', proposals, now: this.#env.clock.now() });
+    }
+  }
+
+  #takeBatch(): readonly Waiter[] {
+    let count = 0;
+    let bytes = 0;
+    for (const { command } of this.#gathering) {
+      bytes += command.length + 32;
+      if (count > 0 && (bytes > batchMaxBytes || count >= batchMaxCommands)) break;
+      count += 1;
+    }
+    const taken = this.#gathering.slice(0, count);
+    this.#gathering = count === this.#gathering.length ? [] : this.#gathering.slice(count);
+    return taken;
+  }
+
+  #batchApplied(session: number, sequence: number, outcomes: readonly CommandOutcome[]): void {
+    if (session !== this.#hostSession) return;
+    const waiters = this.#batches.get(sequence);
+    if (waiters === undefined) return;
+    this.#batches.delete(sequence);
+    for (let i = 0; i < waiters.length; i++) {
+      const outcome = outcomes[i]!;
+      if (outcome instanceof CairnError) waiters[i]!.reject(outcome);
+      else waiters[i]!.resolve(outcome);
+    }
+    if (this.#gathering.length > 0) this.#scheduleProposals();
+  }
+
+  // ---------------------------------------------------------------- reads
+
+  /**
+   * After it resolves the store holds everything that was acknowledged before the call, anywhere (a linearizable read may
+   * follow at once, in the same turn). @throws CairnError NOT_LEADER, BUSY
+   */
+  barrier(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#stopped !== undefined) reject(this.#stopped);
+      else if (!this.#leadership.leading) reject(notLeader());
+      else if (this.#gatheringReads.length >= readsWaitingMax)
+        reject(new CairnError('BUSY', `${readsWaitingMax} reads wait already; try again later`));
+      else {
+        this.#gatheringReads.push({ resolve, reject });
+        if (this.#readsScheduled) return;
+        this.#readsScheduled = true;
+        this.#env.clock.soon(() => this.#askReads());
+      }
+    });
+  }
+
+  #askReads(): void {
+    this.#readsScheduled = false;
+    const id = toReadId(this.#nextRead++);
+    this.#reads.set(id, this.#gatheringReads);
+    this.#gatheringReads = [];
+    this.#input({ kind: 'read', id, level: 'linearizable', now: this.#env.clock.now() });
+  }
+
+  #grantRead(id: ReadId, index: number): void {
+    const waiters = this.#reads.get(id);
+    if (waiters === undefined) return;
+    this.#reads.delete(id);
+    if (this.#applier.appliedIndex >= index) for (const waiter of waiters) waiter.resolve();
+    else this.#grantedReads.push({ index, waiters });
+  }
+
+  #releaseReads(): void {
+    while (this.#grantedReads.length > 0 && this.#grantedReads[0]!.index <= this.#applier.appliedIndex) {
+      for (const waiter of this.#grantedReads.shift()!.waiters) waiter.resolve();
+    }
+  }
+
+  // ---------------------------------------------------------------- messages
+
+  /** A message of a peer; the bytes must not be reused by the caller. */
+  receive(from: NodeId, message: Uint8Array): void {
+    if (this.#stopped !== undefined) return;
+    let decoded: Message;
+    try {
+      decoded = this.#options.kind.decodeMessage(message);
+    } catch (thrown) {
+      this.#env.events.emit('warn', 'peer_message_malformed', { from, why: toCairnError(thrown).message });
+      return;
+    }
+    this.#input({ kind: 'message', from, message: decoded, now: this.#env.clock.now() });
+  }
+
+  // ---------------------------------------------------------------- the engine
+
+  #input(input: Input<Message>): void {
+    if (this.#stopped !== undefined) return;
+    this.#inputs.push(input);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift())
+        this.#carryOut(this.#engine.step(next));
+      this.#armTimer();
+      this.#noteLeadership();
+    } catch (thrown) {
+      this.#fail(toCairnError(thrown));
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  #carryOut(effects: Effects<Message, LogRecord>): void {
+    for (const event of effects.trace) this.#env.events.emit('info', event.name, event.fields);
+    if (effects.persist !== undefined) this.#persist(effects.persist);
+    for (const envelope of effects.send) this.#send(envelope);
+    for (const gated of effects.sendAfter) this.#gated.push(gated);
+    if (effects.committed.length > 0) {
+      this.#applier.queue(effects.committed);
+      this.#applySlice();
+    }
+    for (const { id, index } of effects.reads) this.#grantRead(id, index);
+    for (const dropped of effects.dropped) this.#dropped(dropped);
+    for (const { to } of effects.snapshots) void this.#sendSnapshot(to);
+  }
+
+  #persist(persist: NonNullable<Effects<Message, LogRecord>['persist']>): void {
+    this.#log.append(persist.records, persist.mustSync).then(
+      () => this.#persisted(persist.io),
+      (thrown: unknown) => this.#fail(toCairnError(thrown)),
+    );
+  }
+
+  #persisted(io: IoId): void {
+    while (this.#gated.length > 0 && this.#gated[0]!.io <= io) {
+      for (const envelope of this.#gated.shift()!.envelopes) this.#send(envelope);
+    }
+    this.#input({ kind: 'persisted', io, now: this.#env.clock.now() });
+  }
+
+  #send({ to, message }: Envelope<Message>): void {
+    this.#options.transport.send(to, this.#options.kind.encodeMessage(message));
+  }
+
+  #applySlice(): void {
+    const before = this.#applier.appliedIndex;
+    const more = this.#applier.applySlice();
+    const index = this.#applier.appliedIndex;
+    if (index > before) {
+      this.#input({ kind: 'applied', index });
+      this.#releaseReads();
+      this.#considerFlush();
+    }
+    if (!more || this.#applyScheduled) return;
+    this.#applyScheduled = true;
+    this.#env.clock.soon(() => {
+      this.#applyScheduled = false;
+      this.#applyOn();
+    });
+  }
+
+  #applyOn(): void {
+    if (this.#stopped !== undefined) return;
+    try {
+      this.#applySlice();
+    } catch (thrown) {
+      this.#fail(toCairnError(thrown));
+    }
+  }
+
+  #dropped(dropped: Dropped): void {
+    switch (dropped.kind) {
+      case 'proposal': {
+        if (dropped.session !== this.#hostSession) return;
+        const waiters = this.#batches.get(dropped.sequence) ?? [];
+        this.#batches.delete(dropped.sequence);
+        for (const waiter of waiters) waiter.reject(dropError(dropped.reason));
+        return;
+      }
+      case 'read': {
+        const waiters = this.#reads.get(dropped.id) ?? [];
+        this.#reads.delete(dropped.id);
+        for (const waiter of waiters) waiter.reject(notLeader());
+        return;
+      }
+      case 'control':
+        this.#env.events.emit('warn', 'control_request_dropped', {
+          request: dropped.request.kind,
+          why: dropped.reason,
+        });
+    }
+  }
+
+  #armTimer(): void {
+    const at = this.#engine.nextTickAt;
+    if (this.#timer !== undefined) {
+      if (this.#timer.at <= at) return; // it fires early, and is armed again then
+      this.#timer.timer.cancel();
+    }
+    const delay = Math.max(0, at - this.#env.clock.now());
+    const timer = this.#env.clock.after(delay, () => {
+      this.#timer = undefined;
+      this.#input({ kind: 'tick', now: this.#env.clock.now() });
+    });
+    this.#timer = { timer, at };
+  }
+
+  #noteLeadership(): void {
+    const { role, leader, term, established } = this.#engine.status;
+    const leading = role === 'leader';
+    const known = this.#leadership;
+    if (
+      known.leading === leading &&
+      known.established === established &&
+      known.leader === leader &&
+      known.term === term
+    )
+      return;
+    this.#leadership = { leading, established, leader, term };
+    if (known.leading && !leading) this.#abandonGathering();
+    this.#options.onLeadership(this.#leadership);
+  }
+
+  /** What was never proposed is refused for certain; what was is reported by the engine. */
+  #abandonGathering(): void {
+    for (const waiter of this.#gathering.splice(0)) waiter.reject(notLeader());
+    for (const { waiters } of this.#grantedReads.splice(0)) for (const waiter of waiters) waiter.reject(notLeader());
+  }
+
+  // ---------------------------------------------------------------- state on disk
+
+  #considerFlush(): void {
+    const { store } = this.#options;
+    if (this.#flushing !== undefined || store.durableIndex === this.#applier.appliedIndex) return;
+    const dirty = store.dirtyBytes >= this.#limits.flushDirtyBytes;
+    if (dirty || this.#log.bytes - this.#logBytesAtFlush >= this.#limits.flushLogBytes) void this.flush();
+  }
+
+  /** Makes the applied state durable and lets go of the log behind it. */
+  flush(): Promise<void> {
+    if (this.#flushing !== undefined) return this.#flushing;
+    if (this.#stopped !== undefined || this.#intake !== undefined) return Promise.resolve();
+    this.#flushing = this.#flush().finally(() => {
+      this.#flushing = undefined;
+    });
+    return this.#flushing;
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      this.#applier.save();
+      const durable = await this.#options.store.flush();
+      const upTo = toLogIndex(Math.max(0, durable - this.#limits.keepEntries));
+      if (this.#stopped === undefined && upTo >= this.#engine.status.firstIndex) {
+        this.#input({ kind: 'compact', index: upTo });
+        await this.#log.compact(upTo);
+      }
+      this.#logBytesAtFlush = this.#log.bytes;
+    } catch (thrown) {
+      this.#fail(toCairnError(thrown));
+    }
+  }
+
+  // ---------------------------------------------------------------- snapshots
+
+  async #sendSnapshot(to: NodeId): Promise<void> {
+    const { store, transport } = this.#options;
+    let point = this.#applier.point;
+    let delivered = false;
+    try {
+      this.#applier.save();
+      point = this.#applier.point;
+      const frozen = await store.freeze();
+      assert(frozen.index === point.index, 'a snapshot is of the applied state', {
+        frozen: frozen.index,
+        at: point.index,
+      });
+      const { term } = this.#engine.status;
+      this.#env.events.emit('info', 'snapshot_started', { to, index: point.index });
+      await sendSnapshot(to, term, point, frozen, this.#env.crc32, (...part) => transport.sendSnapshotPart(...part));
+      delivered = true;
+      this.#env.events.emit('info', 'snapshot_delivered', { to, index: point.index });
+    } catch (thrown) {
+      const error = toCairnError(thrown);
+      this.#env.events.emit('warn', 'snapshot_not_delivered', { to, index: point.index, why: error.message });
+    }
+    this.#input({ kind: 'snapshotSent', to, at: point, delivered, now: this.#env.clock.now() });
+  }
+
+  /** A part of a peer's state; resolves with the number of the next part wanted. @throws CairnError when it cannot be taken */
+  async receiveSnapshotPart(from: NodeId, part: SnapshotPart, bytes: Uint8Array): Promise<number> {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    if (part.term < this.#engine.status.term)
+      throw new CairnError(
+        'STALE_VERSION',
+        `a snapshot of term ${part.term}; this node is in ${this.#engine.status.term}`,
+      );
+    if (part.part === 0) this.#beginIntake(from, part);
+    const intake = this.#intake;
+    if (intake === undefined || intake.from !== from || intake.point.index !== part.index) return 0;
+    try {
+      const next = await intake.take(part, bytes, this.#env.crc32);
+      if (part.last && this.#intake === intake) this.#installed(intake);
+      return next;
+    } catch (thrown) {
+      if (toCairnError(thrown).code !== 'CHECKSUM_MISMATCH') this.#endIntake(intake);
+      throw thrown;
+    }
+  }
+
+  #beginIntake(from: NodeId, part: SnapshotPart): void {
+    if (part.index <= this.#applier.appliedIndex)
+      throw new CairnError(
+        'ABORTED',
+        `this node has applied ${this.#applier.appliedIndex}: it needs no snapshot of ${part.index}`,
+      );
+    if (this.#intake !== undefined || this.#flushing !== undefined)
+      throw new CairnError('BUSY', 'this node is writing its state just now; the snapshot will be sent again');
+    this.#applier.paused = true;
+    this.#intake = new SnapshotIntake(from, pointOf(part), this.#options.store);
+    this.#env.events.emit('info', 'snapshot_arriving', { from, index: part.index });
+  }
+
+  #installed(intake: SnapshotIntake): void {
+    this.#applier.reload();
+    this.#endIntake(intake);
+    this.#env.events.emit('info', 'snapshot_installed', { from: intake.from, index: intake.point.index });
+    this.#input({ kind: 'snapshotInstalled', at: intake.point, now: this.#env.clock.now() });
+    this.#applyOn();
+  }
+
+  #endIntake(intake: SnapshotIntake): void {
+    intake.abandon();
+    if (this.#intake !== intake) return;
+    this.#intake = undefined;
+    this.#applier.paused = false;
+  }
+
+  // ---------------------------------------------------------------- the end
+
+  #fail(error: CairnError): void {
+    if (this.#stopped !== undefined) return;
+    this.#stop(error);
+    this.#env.events.emit('error', 'replica_stopped', { code: error.code, why: error.message });
+    this.#options.onFailure(error);
+  }
+
+  #stop(error: CairnError): void {
+    this.#stopped = error;
+    this.#timer?.timer.cancel();
+    this.#intake?.abandon();
+    for (const waiter of this.#gathering.splice(0)) waiter.reject(error);
+    for (const waiters of this.#batches.values())
+      for (const waiter of waiters)
+        waiter.reject(new CairnError('UNKNOWN_OUTCOME', 'this master stopped; ask another', { cause: error }));
+    this.#batches.clear();
+    for (const waiters of [
+      ...this.#reads.values(),
+      this.#gatheringReads,
+      ...this.#grantedReads.map((read) => read.waiters),
+    ])
+      for (const waiter of waiters) waiter.reject(error);
+    this.#reads.clear();
+  }
+
+  /** Flushes and closes log and store. What was acknowledged is safe without it. */
+  async close(): Promise<void> {
+    await this.#flushing;
+    if (this.#stopped === undefined) await this.flush();
+    const failed = this.#stopped !== undefined;
+    this.#stop(new CairnError('ABORTED', 'this replica is closed'));
+    await this.#log.close();
+    if (!failed) await this.#options.store.close();
+  }
+}
+
+function notLeader(): CairnError {
+  return new CairnError('NOT_LEADER', 'this master does not lead; ask the leader');
+}
+
+function dropError(reason: DropReason): CairnError {
+  switch (reason) {
+    case 'steppedDown':
+      return new CairnError(
+        'UNKNOWN_OUTCOME',
+        'the leader stepped down before the command was committed; retry with the same id',
+      );
+    case 'queueFull':
+      return new CairnError('BUSY', 'too much is waiting to be committed; try again later');
+    case 'tooLarge':
+      return new CairnError('TOO_LARGE', 'the command is larger than the log takes');
+    default:
+      return notLeader();
+  }
+}
