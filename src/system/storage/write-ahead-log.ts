@@ -9,11 +9,14 @@ export interface LogOptions {
   readonly directory: string;
   readonly segmentBytes: number;
   /**
-   * What the first records of each new segment must be, so that a reader that begins there lacks nothing but the entries
+   * What the first records of each new segment must be (none of them empty), so that a reader that begins there lacks nothing but the entries
    * that older segments hold (term and vote, compaction point …). Asked for when a segment is opened.
    */
   preamble(): readonly Uint8Array[];
-  /** Called in order for each payload found at opening, with its place. Payloads are copies that may be kept. */
+  /**
+   * Called in order for each payload found at opening, preambles included, with its place. Payloads are copies that may be kept.
+   * What it throws ends the opening.
+   */
   replay(payload: Uint8Array, place: LogPlace): void;
 }
 
@@ -27,16 +30,27 @@ export interface WriteAheadLog {
   /**
    * Appends the payloads as one batch and resolves once they are written, and with `sync` once they and all earlier ones
    * are durable. Calls may overlap: batches that wait are written and synced together (group commit), and resolve in order.
+   * The payloads are copied at once. After a crash a batch may be there in part: a prefix of its records.
+   * @param payloads each at least one byte; none at all: resolves once everything earlier is written (durable with `sync`).
+   * @returns the place of the first payload.
    * @throws CairnError DISK_FULL, DISK_FAILED: the log takes nothing more afterwards; the owner must stop or reopen it.
+   * @throws CairnError BUSY when `queuedMaxBytes` wait already: nothing of this batch is taken, the log goes on.
    */
   append(payloads: readonly Uint8Array[], sync: boolean): Promise<LogPlace>;
-  /** Drops whole segments that lie before `place`. */
+  /** Drops whole segments that lie before `place`, never the one that is being written. */
   release(place: LogPlace): Promise<void>;
-  /** Starts a new segment at once (its preamble is asked for), so that older ones can be released. */
+  /** Starts a new segment at once (its preamble is asked for), so that older ones can be released. Durable when it resolves. */
   rotate(): Promise<LogPlace>;
+  /** Bytes of records in all segments that are held, not counting preallocated space. */
   readonly bytes: number;
+  /** Bytes taken by `append` and not yet written. */
+  readonly queuedBytes: number;
+  /** Writes and syncs what is queued, and closes. */
   close(): Promise<void>;
 }
+
+/** Bytes that may wait for the disk. */
+export const queuedMaxBytes = 256 * 1024 * 1024;
 
 /** @throws CairnError LOG_CORRUPT with file and offset when damage lies before the tail; WRONG_FORMAT for another format version. */
 export type OpenWriteAheadLog = (env: Env, options: LogOptions) => Promise<WriteAheadLog>;

@@ -1,0 +1,124 @@
+/**
+ * The files of a log. A segment gets its name only when it is written out to its full size, with its header, and durable: a
+ * file `….wal` is whole or damaged, never half made. Segments that are released come back as later ones, so that their
+ * blocks need not be allocated again; their old records do not pass, for the check of a record covers its segment.
+ *
+ * All changes of the directory run one after another, each durable before the next: what is found after a crash is
+ * always an unbroken run of segments.
+ */
+import { assert } from '../../../core/base/assert.ts';
+import type { DiskFile, Env } from '../../../core/base/env.ts';
+import { encodeSegmentHeader, segmentHeaderBytes, segmentName } from './format.ts';
+
+/** Written at a time while preallocating; small, so that the log's own flushes do not wait long behind it. */
+const zeros = new Uint8Array(256 * 1024);
+const spareName = 'spare.tmp';
+const nextName = 'next.tmp';
+export const unfinishedNames: readonly string[] = [spareName, nextName];
+
+type Attempt = { readonly file: DiskFile } | { readonly cause: unknown };
+
+export class SegmentFiles {
+  readonly #env: Env;
+  readonly #directory: string;
+  readonly #segmentBytes: number;
+  readonly #logId: number;
+  #hasSpare = false;
+  #next: { readonly segment: number; readonly attempt: Promise<Attempt> } | undefined;
+  #changes: Promise<unknown> = Promise.resolve();
+
+  constructor(env: Env, directory: string, segmentBytes: number, logId: number) {
+    this.#env = env;
+    this.#directory = directory;
+    this.#segmentBytes = segmentBytes;
+    this.#logId = logId;
+  }
+
+  /** Begins to make `segment` in the background; `take` waits for it. */
+  prepare(segment: number): void {
+    assert(this.#next === undefined, 'one segment is prepared at a time', { segment });
+    const attempt = this.#afterEarlierChanges(() => this.#make(segment)).then(
+      (file): Attempt => ({ file }),
+      (cause: unknown): Attempt => {
+        this.#env.events.emit('warn', 'log_segment_not_prepared', { segment, cause: String(cause) });
+        return { cause };
+      },
+    );
+    this.#next = { segment, attempt };
+  }
+
+  /** A segment found at opening that was made and never used. */
+  adopt(segment: number, file: DiskFile): void {
+    assert(this.#next === undefined, 'one segment is prepared at a time', { segment });
+    this.#next = { segment, attempt: Promise.resolve({ file }) };
+  }
+
+  /** The prepared segment; a preparation that failed is tried once more. @throws CairnError DISK_FULL, DISK_FAILED */
+  async take(segment: number): Promise<DiskFile> {
+    const next = this.#next;
+    assert(next !== undefined && next.segment === segment, 'segments are taken in order', { segment });
+    const attempt = await next.attempt;
+    this.#next = undefined;
+    if ('file' in attempt) return attempt.file;
+    return this.#afterEarlierChanges(() => this.#make(segment));
+  }
+
+  /** Takes a segment out of the log: kept for the next preparation if there is none yet, else removed. */
+  retire(segment: number): Promise<void> {
+    return this.#afterEarlierChanges(async () => {
+      const path = this.#path(segmentName(segment));
+      if (this.#hasSpare) await this.#env.disk.remove(path);
+      else await this.#env.disk.rename(path, this.#path(spareName));
+      this.#hasSpare = true;
+      await this.#env.disk.syncDirectory(this.#directory);
+    });
+  }
+
+  /** Waits for what is under way and closes what was prepared. */
+  async close(): Promise<void> {
+    const next = this.#next;
+    this.#next = undefined;
+    const attempt = await next?.attempt;
+    if (attempt !== undefined && 'file' in attempt) await attempt.file.close();
+    await this.#changes;
+  }
+
+  #path(name: string): string {
+    return `${this.#directory}/${name}`;
+  }
+
+  #afterEarlierChanges<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#changes.then(run);
+    this.#changes = result.catch(() => undefined);
+    return result;
+  }
+
+  async #make(segment: number): Promise<DiskFile> {
+    const unfinished = this.#path(this.#hasSpare ? spareName : nextName);
+    // From here on it is no spare any more: after a failure it is simply made anew from whatever is there.
+    this.#hasSpare = false;
+    const file = await this.#env.disk.open(unfinished, 'create');
+    try {
+      await fill(file, this.#segmentBytes);
+      await file.write(0, [encodeSegmentHeader(segment, this.#logId, this.#env.crc32)]);
+      await file.sync();
+      await this.#env.disk.rename(unfinished, this.#path(segmentName(segment)));
+      await this.#env.disk.syncDirectory(this.#directory);
+      return file;
+    } catch (cause) {
+      await file.close();
+      throw cause;
+    }
+  }
+}
+
+/** Zeros are written, not merely reserved: only blocks that have been written need no metadata at the next flush. */
+async function fill(file: DiskFile, sizeBytes: number): Promise<void> {
+  const least = Math.max(sizeBytes, segmentHeaderBytes);
+  if (file.size() > 2 * least) await file.truncate(least);
+  for (let at = file.size(); at < least; ) {
+    const piece = zeros.subarray(0, Math.min(zeros.length, least - at));
+    await file.write(at, [piece]);
+    at += piece.length;
+  }
+}
