@@ -3,12 +3,16 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { Disk, DiskFile, DiskUsage, OpenMode } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
+import { allocateAligned } from './aligned-memory.ts';
+import type { DirectGate } from './direct-io.ts';
 import { diskError, errnoOf } from './disk-errors.ts';
 import { NodeDiskFile } from './disk-file.ts';
 
 export interface DiskOptions {
   /** Added to every `sync`, so that a fast disk can stand for a slow one in experiments. */
   readonly extraFlushMs?: number;
+  /** False keeps all input and output in the page cache. Default: past it where `Disk.allocate` says so. */
+  readonly direct?: boolean;
 }
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_DIRECTORY } = fs.constants;
@@ -22,27 +26,29 @@ const openFlags: Readonly<Record<OpenMode, number>> = {
 
 /** @param root the directory that paths start from; it must exist. */
 export function nodeDisk(root: string, options: DiskOptions = {}): Disk {
-  return new NodeDisk(root, options.extraFlushMs ?? 0);
+  return new NodeDisk(root, options);
 }
 
 class NodeDisk implements Disk {
   readonly #root: string;
   readonly #extraFlushMs: number;
+  readonly #directGate: DirectGate;
 
-  constructor(root: string, extraFlushMs: number) {
+  constructor(root: string, options: DiskOptions) {
     this.#root = root;
-    this.#extraFlushMs = extraFlushMs;
+    this.#extraFlushMs = options.extraFlushMs ?? 0;
+    this.#directGate = { open: options.direct ?? true };
   }
 
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
     const fd = await this.#attempt('open of', path, (full) => openDescriptor(full, openFlags[mode]));
-    return new NodeDiskFile(path, fd, this.#extraFlushMs);
+    return this.#file(path, fd, mode);
   }
 
   openNow(path: string, mode: OpenMode): DiskFile {
     const full = this.#resolve(path);
     try {
-      return new NodeDiskFile(path, fs.openSync(full, openFlags[mode]), this.#extraFlushMs);
+      return this.#file(path, fs.openSync(full, openFlags[mode]), mode);
     } catch (thrown) {
       throw diskError(`open of ${path}`, thrown);
     }
@@ -92,6 +98,15 @@ class NodeDisk implements Disk {
   async usage(): Promise<DiskUsage> {
     const stat = await this.#attempt('usage of', '', (full) => fs.promises.statfs(full));
     return { totalBytes: stat.blocks * stat.bsize, freeBytes: stat.bavail * stat.bsize };
+  }
+
+  allocate(bytes: number): Uint8Array {
+    return allocateAligned(bytes);
+  }
+
+  #file(path: string, fd: number, mode: OpenMode): NodeDiskFile {
+    const writable = mode !== 'read';
+    return new NodeDiskFile(path, fd, { writable, extraFlushMs: this.#extraFlushMs, directGate: this.#directGate });
   }
 
   async #attempt<T>(action: string, path: string, run: (full: string) => Promise<T>): Promise<T> {

@@ -1,0 +1,45 @@
+/**
+ * Memory at page boundaries, which direct I/O asks for. Node tells no addresses; the one thing it makes that is aligned by
+ * specification of its engine is the memory of WebAssembly, so arenas of it are cut into blocks, which live for ever.
+ */
+import { diskBlockBytes } from '../../core/base/env.ts';
+
+/** The part of the engine's global that is used; the types of Node 20 leave it out. */
+declare const WebAssembly: {
+  readonly Memory: new (pages: {
+    readonly initial: number;
+    readonly maximum: number;
+  }) => { readonly buffer: ArrayBuffer };
+};
+
+const arenaBytes = 32 * 1024 * 1024;
+const wasmPageBytes = 64 * 1024;
+
+const aligned = new WeakSet<ArrayBufferLike>();
+let arena: Uint8Array = new Uint8Array(0);
+let used = 0;
+
+/** `bytes` of zeroed memory at a block boundary, of which the whole last block belongs to the caller. */
+export function allocateAligned(bytes: number): Uint8Array {
+  const rounded = Math.ceil(bytes / diskBlockBytes) * diskBlockBytes;
+  if (rounded > arenaBytes / 2) return makeArena(rounded).subarray(0, bytes);
+  if (arena.length - used < rounded) {
+    arena = makeArena(arenaBytes);
+    used = 0;
+  }
+  const block = arena.subarray(used, used + bytes);
+  used += rounded;
+  return block;
+}
+
+/** Whether `bytes` begin at a block boundary of memory from here. */
+export function isAligned(bytes: Uint8Array): boolean {
+  return bytes.byteOffset % diskBlockBytes === 0 && aligned.has(bytes.buffer);
+}
+
+function makeArena(bytes: number): Uint8Array {
+  const pages = Math.ceil(bytes / wasmPageBytes);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  aligned.add(memory.buffer);
+  return new Uint8Array(memory.buffer);
+}
