@@ -44,6 +44,7 @@ export async function build() {
     packages: 'external',
     sourcemap: true,
     legalComments: 'none',
+    define: { CAIRN_VERSION: JSON.stringify(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version) },
     write: false,
     logLevel: 'warning',
   });

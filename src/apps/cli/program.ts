@@ -1,0 +1,195 @@
+/**
+ * The verbs of `cairn`, with their help. Each verb's code is loaded only when it is called, so that `--help` answers at once.
+ */
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+/** What a verb gets: its arguments in order, its own and the global options. */
+export interface Invocation {
+  readonly args: readonly string[];
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly cluster: string | undefined;
+  readonly json: boolean;
+}
+
+export type Verb = (invocation: Invocation) => Promise<void>;
+type LoadVerb = () => Promise<{ run: Verb }>;
+
+export function makeProgram(): Command {
+  const program = new Command('cairn')
+    .description('A distributed file system: files on several machines, appended by many, none lost.')
+    .version(programVersion, '-V, --version')
+    .configureOutput({ writeErr: () => {}, outputError: () => {} })
+    .showSuggestionAfterError(true)
+    .exitOverride()
+    .addHelpText('after', `\n${clusterHelp}`);
+  addRunning(program);
+  addFiles(program);
+  addTree(program);
+  addOperating(program);
+  return program;
+}
+
+declare const CAIRN_VERSION: string | undefined;
+const programVersion = typeof CAIRN_VERSION === 'string' ? CAIRN_VERSION : 'development';
+
+const clusterHelp = `The cluster is found by --cluster cairn://host:port,…, else by CAIRN_CLUSTER, else at cairn://127.0.0.1:7070.
+Exit codes: 0 ok, 1 unexpected, 2 usage, 3 bad argument, 4 not found, 5 exists, 6 wrong kind, 7 unavailable,
+8 unknown outcome, 9 aborted, 10 damaged data, 11 disk full, 12 cannot start, 13 protocol, 14 local file.`;
+
+function natural(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const n = Number(text);
+    if (!Number.isInteger(n) || n < min || n > max)
+      throw new InvalidArgumentError(`give a number from ${min} to ${max}.`);
+    return n;
+  };
+}
+
+/** A verb with the options that all share; `example` is shown by its --help. */
+function verb(program: Command, usage: string, description: string, example: string, load: LoadVerb): Command {
+  const command = program
+    .command(usage)
+    .description(description)
+    .option('--json', 'print JSON: one document, or one object a line')
+    .addHelpText('after', `\nExample:\n  $ ${example}`)
+    .configureOutput({ writeErr: () => {}, outputError: () => {} })
+    .exitOverride();
+  command.action(async () => {
+    const { json, cluster, ...options } = command.opts<Record<string, unknown>>();
+    const { run } = await load();
+    await run({
+      args: command.args,
+      options,
+      cluster: typeof cluster === 'string' ? cluster : undefined,
+      json: json === true,
+    });
+  });
+  return command;
+}
+
+/** A verb that talks to a cluster. */
+function clusterVerb(program: Command, usage: string, description: string, example: string, load: LoadVerb): Command {
+  return verb(program, usage, description, example, load).option('--cluster <url>', 'cairn://host:port,…');
+}
+
+function addRunning(program: Command): void {
+  verb(
+    program,
+    'up',
+    'start a whole cluster on this machine; Ctrl-C stops it, its data stay',
+    'cairn up --dir ./data --chunkservers 4',
+    () => import('./verbs/up.ts'),
+  )
+    .option('--dir <dir>', 'where its data are kept', '.cairn')
+    .addOption(new Option('--engine <name>', 'consensus engine').choices(['raft', 'paxos']).default('raft'))
+    .option('--masters <n>', 'masters', natural(1, 9), 3)
+    .option('--chunkservers <n>', 'chunkservers', natural(1, 64), 3)
+    .option('--port-base <port>', 'first port: masters from here, chunkservers from +10', natural(1, 65_400), 7070)
+    .option('--config <file>', 'a cairn.yaml with further settings');
+  for (const role of ['master', 'chunkserver'] as const) {
+    verb(
+      program,
+      role,
+      `run one ${role}, as its configuration says`,
+      `cairn ${role} --config /etc/cairn/cairn.yaml`,
+      () => (role === 'master' ? import('./verbs/master.ts') : import('./verbs/chunkserver.ts')),
+    ).requiredOption('--config <file>', 'its cairn.yaml');
+  }
+}
+
+function addFiles(program: Command): void {
+  clusterVerb(
+    program,
+    'put <local...>',
+    'copy local files in; the last argument is where to; - is stdin',
+    'cairn put -r ./photos /photos',
+    () => import('./verbs/put.ts'),
+  )
+    .option('-r, --recursive', 'whole directories')
+    .option('-p, --parents', 'make missing parent directories')
+    .option('-n, --no-replace', 'fail where a file exists already')
+    .option('--parallel <n>', 'files at once', natural(1, 64), 8)
+    .addOption(new Option('--durability <what>', 'what an acknowledged write means').choices(['memory', 'disk']));
+  clusterVerb(
+    program,
+    'get <path...>',
+    'copy files out; the last argument is where to; - is stdout',
+    'cairn get -r /photos ./photos',
+    () => import('./verbs/get.ts'),
+  )
+    .option('-r, --recursive', 'whole directories')
+    .option('-n, --no-replace', 'fail where a local file exists already')
+    .option('--parallel <n>', 'files at once', natural(1, 64), 8);
+  clusterVerb(
+    program,
+    'cat <path...>',
+    'write files to stdout',
+    'cairn cat /logs/today',
+    () => import('./verbs/cat.ts'),
+  )
+    .option('--offset <bytes>', 'begin here', natural(0, Number.MAX_SAFE_INTEGER), 0)
+    .option('--length <bytes>', 'at most this much', natural(0, Number.MAX_SAFE_INTEGER));
+  clusterVerb(
+    program,
+    'append <path> [local]',
+    'append a local file, or stdin, to a file; many may append at once',
+    'echo hello | cairn append /logs/today -',
+    () => import('./verbs/append.ts'),
+  )
+    .option('--lines', 'each line of the input is one record: never split, never mixed with others')
+    .option('-c, --create', 'make the file if it is missing (the default)', true)
+    .option('--no-create', 'fail if the file is missing')
+    .addOption(new Option('--durability <what>', 'of a file that is made').choices(['memory', 'disk']));
+}
+
+function addTree(program: Command): void {
+  clusterVerb(program, 'ls [path...]', 'list directories', 'cairn ls -l /logs', () => import('./verbs/ls.ts'))
+    .option('-l, --long', 'with size, time and copies')
+    .option('-R, --recursive', 'and all below');
+  clusterVerb(
+    program,
+    'stat <path...>',
+    'everything about a file or directory',
+    'cairn stat /logs/today',
+    () => import('./verbs/stat.ts'),
+  );
+  clusterVerb(
+    program,
+    'mkdir <path...>',
+    'make directories',
+    'cairn mkdir -p /a/b/c',
+    () => import('./verbs/mkdir.ts'),
+  ).option('-p, --parents', 'and missing parents; no error if it exists');
+  clusterVerb(program, 'rm <path...>', 'remove files, or trees', 'cairn rm -r /old', () => import('./verbs/rm.ts'))
+    .option('-r, --recursive', 'directories with all below')
+    .option('-f, --force', 'no error if it is missing');
+  clusterVerb(
+    program,
+    'mv <from> <to>',
+    'rename; into a directory if one is there',
+    'cairn mv /a /b',
+    () => import('./verbs/mv.ts'),
+  ).option('-n, --no-replace', 'fail if the target exists');
+  clusterVerb(program, 'cp <from> <to>', 'copy within the cluster', 'cairn cp -r /a /b', () => import('./verbs/cp.ts'))
+    .option('-r, --recursive', 'whole directories')
+    .option('-n, --no-replace', 'fail if the target exists');
+  clusterVerb(
+    program,
+    'du [path...]',
+    'bytes and files below a path',
+    'cairn du /photos',
+    () => import('./verbs/du.ts'),
+  );
+}
+
+function addOperating(program: Command): void {
+  clusterVerb(program, 'df', 'how full the cluster is', 'cairn df', () => import('./verbs/df.ts'));
+  clusterVerb(
+    program,
+    'status',
+    'masters, chunkservers, chunks: is all well?',
+    'cairn status --json',
+    () => import('./verbs/status.ts'),
+  );
+  clusterVerb(program, 'servers', 'the chunkservers', 'cairn servers', () => import('./verbs/servers.ts'));
+}

@@ -1,0 +1,114 @@
+/**
+ * Keeps the processes of a local cluster running: starts them, restarts what dies, stops all. A child that cannot start for a reason that a
+ * restart does not cure (port in use, directory of another cluster) ends the whole cluster with that child's own error.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { CairnError, errorTable, isErrorCode } from '../../../core/base/errors.ts';
+import type { NodePlan } from './layout.ts';
+
+const restartMinMs = 100;
+const restartMaxMs = 5000;
+/** A child that has run this long is well: its next restart is immediate again. */
+const wellAfterMs = 10_000;
+const stopPatienceMs = 10_000;
+const hopeless: ReadonlySet<number> = new Set([errorTable.USAGE.exit, errorTable.PORT_IN_USE.exit]);
+
+export interface SupervisorEvents {
+  started(node: NodePlan, pid: number): void;
+  died(node: NodePlan, how: string, restartInMs: number): void;
+  hopeless(node: NodePlan, error: CairnError): void;
+}
+
+interface Watched {
+  readonly node: NodePlan;
+  child: ChildProcess | undefined;
+  startedAt: number;
+  backOffMs: number;
+  restart: NodeJS.Timeout | undefined;
+}
+
+export class Supervisor {
+  readonly #watched: Watched[];
+  readonly #program: string;
+  readonly #events: SupervisorEvents;
+  #stopping = false;
+
+  /** `program`: the file that node runs, `bin/cairn`. */
+  constructor(nodes: readonly NodePlan[], program: string, events: SupervisorEvents) {
+    this.#watched = nodes.map((node) => ({ node, child: undefined, startedAt: 0, backOffMs: 0, restart: undefined }));
+    this.#program = program;
+    this.#events = events;
+  }
+
+  get processes(): { role: string; id: number; pid: number }[] {
+    return this.#watched.map(({ node, child }) => ({ role: node.role, id: node.id, pid: child?.pid ?? 0 }));
+  }
+
+  start(): void {
+    for (const watched of this.#watched) this.#spawn(watched);
+  }
+
+  /** Asks all to end, waits, and kills what does not. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#watched.map((watched) => this.#stopOne(watched)));
+  }
+
+  #spawn(watched: Watched): void {
+    const { node } = watched;
+    const log = openSync(node.logFile, 'a');
+    const from = statSync(node.logFile).size;
+    // The pipe on stdin is never written: when this process ends, however it ends, the child sees its end and stops too.
+    const child = spawn(process.execPath, [this.#program, node.role, '--config', node.configFile], {
+      stdio: ['pipe', log, log],
+      env: { ...process.env, CAIRN_SUPERVISED: '1' },
+    });
+    closeSync(log);
+    watched.child = child;
+    watched.startedAt = Date.now();
+    child.stdin?.on('error', () => {}); // the child is gone: `exit` says so
+    child.once('error', (error) => this.#gone(watched, child, error.message, undefined, from));
+    child.once('exit', (code, signal) =>
+      this.#gone(watched, child, signal ?? `exit code ${code}`, code ?? undefined, from),
+    );
+    if (child.pid !== undefined) this.#events.started(node, child.pid);
+  }
+
+  #gone(watched: Watched, child: ChildProcess, how: string, code: number | undefined, logFrom: number): void {
+    if (watched.child !== child) return;
+    watched.child = undefined;
+    if (this.#stopping) return;
+    if (code !== undefined && hopeless.has(code)) {
+      this.#events.hopeless(watched.node, lastError(watched.node, logFrom));
+      return;
+    }
+    const well = Date.now() - watched.startedAt >= wellAfterMs;
+    watched.backOffMs = well || watched.backOffMs === 0 ? restartMinMs : Math.min(restartMaxMs, watched.backOffMs * 2);
+    this.#events.died(watched.node, how, watched.backOffMs);
+    watched.restart = setTimeout(() => this.#spawn(watched), watched.backOffMs);
+  }
+
+  async #stopOne(watched: Watched): Promise<void> {
+    clearTimeout(watched.restart);
+    const { child } = watched;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    await new Promise<void>((resolve) => {
+      const patience = setTimeout(() => child.kill('SIGKILL'), stopPatienceMs);
+      child.once('exit', () => {
+        clearTimeout(patience);
+        resolve();
+      });
+      child.kill('SIGTERM');
+    });
+  }
+}
+
+/** The error line that the child wrote last: `cairn: [CODE] message`. */
+function lastError(node: NodePlan, from: number): CairnError {
+  const lines = readFileSync(node.logFile).subarray(from).toString('utf8').trimEnd().split('\n');
+  const match = lines.map((line) => /^cairn: \[([A-Z_]+)\] (.*)$/.exec(line)).findLast((found) => found !== null);
+  if (match === undefined || match === null || !isErrorCode(match[1]!))
+    return new CairnError('INTERNAL', `${node.name} cannot start; see ${node.logFile}`);
+  return new CairnError(match[1], `${node.name}: ${match[2]}`);
+}

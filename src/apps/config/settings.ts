@@ -1,0 +1,130 @@
+/** `cairn.yaml`: what it may say, with its units and defaults. Every mistake is named with its line and key. */
+import { LineCounter, parseDocument } from 'yaml';
+import { z } from 'zod';
+import { CairnError } from '../../core/base/errors.ts';
+
+const kib = 1024;
+const units: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  KB: 1000,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: kib,
+  MiB: kib * kib,
+  GiB: kib * kib * kib,
+};
+const spans: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+const bytes = z.union([z.number().int().nonnegative(), z.string()]).transform((given, context) => {
+  const match = /^\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B?)\s*$/.exec(String(given));
+  const unit = match === null ? undefined : units[match[2]!];
+  if (match !== null && unit !== undefined) return Math.round(Number(match[1]) * unit);
+  context.addIssue({ code: 'custom', message: 'give a size such as 64MiB' });
+  return z.NEVER;
+});
+
+const span = z.union([z.number().nonnegative(), z.string()]).transform((given, context) => {
+  const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)\s*$/.exec(typeof given === 'number' ? `${given}s` : given);
+  if (match !== null) return Number(match[1]) * spans[match[2]!]!;
+  context.addIssue({ code: 'custom', message: 'give a time such as 250ms or 5s' });
+  return z.NEVER;
+});
+
+const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'give host:port');
+
+const replication = z.strictObject({
+  factor: z.number().int().min(1).max(16).default(3),
+  mode: z
+    .enum(['strong', 'gfs', 'async'])
+    .default('strong')
+    .refine((mode) => mode === 'strong', 'this version offers the mode "strong" only'),
+  heartbeat_interval: span.default(250),
+});
+
+const settingsSchema = z.strictObject({
+  cluster: z.string().min(1).max(64).optional(),
+  engine: z
+    .enum(['raft', 'paxos'])
+    .default('raft')
+    .refine((engine) => engine === 'raft', 'this version offers the engine "raft" only'),
+  masters: z
+    .array(z.strictObject({ id: z.number().int().min(1).max(65535), address }))
+    .max(9)
+    .optional(),
+  node: z
+    .strictObject({
+      id: z.number().int().min(1).max(65535),
+      dir: z.string().min(1),
+      address: address.optional(),
+      rack: z.string().max(64).default('default'),
+    })
+    .optional(),
+  replication: replication.prefault({}),
+  durability: z.enum(['memory', 'disk']).default('memory'),
+  chunk_size: bytes
+    .refine((n) => n >= 64 * kib && n <= 1024 * kib * kib && n % (64 * kib) === 0, 'a multiple of 64KiB up to 1GiB')
+    .default(64 * kib * kib),
+  election_timeout: span.default(150),
+  dead_after: span.default(10_000),
+  disk: z
+    .strictObject({
+      /** Added to each flush, to see how results carry over to slower disks. */
+      extra_flush: span.default(0),
+      /** Kept free on a chunkserver's disk. */
+      reserve: bytes.default(64 * kib * kib),
+    })
+    .prefault({}),
+  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+});
+
+export type Settings = z.infer<typeof settingsSchema>;
+/** What a file may say: every key may be left out. */
+export type SettingsInput = z.input<typeof settingsSchema>;
+
+/**
+ * The settings in `source`, a YAML text; `name` stands in error messages.
+ * @throws CairnError CONFIG_INVALID, naming each mistake with its line
+ */
+export function parseSettings(source: string, name: string): Settings {
+  const lines = new LineCounter();
+  const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true });
+  const mistakes = document.errors.map(
+    (error) => `line ${lines.linePos(error.pos[0]).line}: ${firstLine(error.message)}`,
+  );
+  if (mistakes.length === 0) {
+    const parsed = settingsSchema.safeParse(document.toJS() ?? {});
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues) mistakes.push(...describe(issue, document, lines));
+  }
+  throw new CairnError('CONFIG_INVALID', `${name}: ${mistakes.join('; ')}`);
+}
+
+function describe(issue: z.core.$ZodIssue, document: ReturnType<typeof parseDocument>, lines: LineCounter): string[] {
+  const path = issue.path as (string | number)[];
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map(
+      (key) => `line ${lineOf([...path, key], document, lines)}: unknown key "${[...path, key].join('.')}"`,
+    );
+  return [`line ${lineOf(path, document, lines)}: ${path.join('.') || 'the file'}: ${issue.message}`];
+}
+
+/** Line of the key at `path`, or of the nearest node above it that is written down. */
+function lineOf(path: (string | number)[], document: ReturnType<typeof parseDocument>, lines: LineCounter): number {
+  for (let depth = path.length; depth > 0; depth--) {
+    const parent = depth === 1 ? document.contents : document.getIn(path.slice(0, depth - 1), true);
+    const key = path[depth - 1];
+    const items = (parent as { items?: readonly unknown[] } | null | undefined)?.items;
+    if (!Array.isArray(items)) continue;
+    const found: unknown =
+      typeof key === 'number' ? items[key] : items.find((pair) => String((pair as { key?: unknown }).key) === key);
+    const node = (found as { key?: unknown } | undefined)?.key ?? found;
+    const range = (node as { range?: readonly number[] } | undefined)?.range;
+    if (range !== undefined) return lines.linePos(range[0]!).line;
+  }
+  return 1;
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0]!.replace(/ at line .*$/, '');
+}

@@ -1,0 +1,75 @@
+/**
+ * What a data directory says about itself (`cairn.json`): its format, its cluster, its role. A process refuses a directory that is not its
+ * own, so that no two clusters, and no two versions, ever mix their bytes.
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { CairnError } from '../../core/base/errors.ts';
+
+/** Of everything below a data directory. Raised when an older version could not read what is written. */
+export const formatVersion = 1;
+const fileName = 'cairn.json';
+
+const identitySchema = z.object({
+  formatVersion: z.number().int(),
+  cluster: z.string(),
+  role: z.enum(['cluster', 'master', 'chunkserver']),
+  id: z.number().int(),
+});
+export type Identity = z.infer<typeof identitySchema>;
+export type Role = Identity['role'];
+
+/** The identity in `dir`, or undefined if it has none yet. @throws CairnError WRONG_FORMAT */
+export function readIdentity(dir: string): Identity | undefined {
+  const path = join(dir, fileName);
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new CairnError('LOCAL_IO', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
+  let identity: Identity;
+  try {
+    identity = identitySchema.parse(JSON.parse(source));
+  } catch (cause) {
+    throw new CairnError('WRONG_FORMAT', `${path} is damaged; restore it, or start on an empty directory`, { cause });
+  }
+  if (identity.formatVersion !== formatVersion)
+    throw new CairnError(
+      'WRONG_FORMAT',
+      `${dir} has format ${identity.formatVersion}, this program writes format ${formatVersion}; use the version that made it`,
+    );
+  return identity;
+}
+
+/** Makes the directory this node's, or checks that it already is. @throws CairnError WRONG_CLUSTER, WRONG_FORMAT */
+export function claimDirectory(dir: string, wanted: Omit<Identity, 'formatVersion'>): void {
+  const found = readIdentity(dir);
+  if (found === undefined) {
+    writeIdentity(dir, { formatVersion, ...wanted });
+    return;
+  }
+  for (const key of ['cluster', 'role', 'id'] as const) {
+    if (found[key] === wanted[key]) continue;
+    throw new CairnError(
+      'WRONG_CLUSTER',
+      `${dir} belongs to ${found.role} ${found.id} of cluster ${found.cluster}, not to ${wanted.role} ${wanted.id} of ${wanted.cluster}; give each node a directory of its own`,
+    );
+  }
+}
+
+function writeIdentity(dir: string, identity: Identity): void {
+  try {
+    mkdirSync(dir, { recursive: true });
+    const path = join(dir, fileName);
+    writeFileSync(`${path}.new`, `${JSON.stringify(identity, null, 2)}\n`, { flush: true });
+    renameSync(`${path}.new`, path);
+    const fd = openSync(dir, 'r');
+    fsyncSync(fd);
+    closeSync(fd);
+  } catch (cause) {
+    throw new CairnError('LOCAL_IO', `cannot write to ${dir}: ${(cause as Error).message}`, { cause });
+  }
+}
