@@ -7,6 +7,7 @@ import {
   optional,
   struct,
   type TypeOf,
+  text,
   u16,
   u32,
   u53,
@@ -18,8 +19,15 @@ import { chunkHandle, chunkVersion, grant, mutationSerial, replica, replicasMax,
 
 export const recordsPerMutationMax = 1024;
 export const lengthsPageMax = 1000;
-/** Appends of one writer that the exactly-once window remembers per chunk. */
-export const windowPerWriterMax = 64;
+/** Mutations in one `apply`. */
+export const mutationsPerApplyMax = 4096;
+/**
+ * Appends of one writer that the exactly-once window remembers per chunk: its highest sequences. A writer therefore has no more
+ * than this many appends unanswered at one time; a sequence that lies further back is refused with UNKNOWN_OUTCOME.
+ */
+export const windowPerWriterMax = 1024;
+/** Writers that a chunk's window remembers; the one that appended longest ago is forgotten first. */
+export const windowWritersMax = 256;
 
 /** Records of one writer, one after another in the body: sequences `firstSequence`, +1, …; `lengths` says where each ends. */
 const appendRecords = struct({
@@ -34,18 +42,33 @@ export const mutationKind = union({
 });
 export type MutationKind = TypeOf<typeof mutationKind>;
 
-const windowEntry = struct({ writer: u53, sequence: varint, offset: varint, lengthBytes: varint });
+/** Records of one writer that lie one after another from `offset`, with sequences `firstSequence`, +1, … */
+const windowRun = struct({
+  writer: u53,
+  firstSequence: varint,
+  offset: varint,
+  lengths: list(varint, recordsPerMutationMax),
+});
+export type WindowRun = TypeOf<typeof windowRun>;
+const windowRuns = list(windowRun, windowWritersMax * windowPerWriterMax);
 
-/** A mutation with its place in the primary's order, for the secondaries. `offset` and `lengthBytes` are decided. */
+/** What a replica of a chunk is: compared before it is changed. */
+const replicaState = struct({ version: chunkVersion, serial: mutationSerial, lengthBytes: varint });
+
+/**
+ * A mutation with its place in the primary's order, for the secondaries. `offset` and `lengthBytes` are decided; `crc` is the
+ * CRC-32 of its bytes.
+ */
 const ordered = struct({
   handle: chunkHandle,
   version: chunkVersion,
   serial: mutationSerial,
   offset: varint,
   bytes: varint,
+  crc: u32,
   /** Length of the chunk afterwards. */
   lengthBytes: varint,
-  window: list(windowEntry, recordsPerMutationMax),
+  window: list(windowRun, recordsPerMutationMax),
   sync: bool,
   /** Where the bytes are: in this message's body at this place, or pushed before under this id. */
   from: union({ body: [1, struct({ at: varint })], pushed: [2, struct({ dataId: u53 })] }),
@@ -78,34 +101,46 @@ export const chunkCalls = {
   // ---- among chunkservers
   /** Bytes of a mutation on their way down the chain; kept under `dataId` until ordered. `chain`: the hops that are left after this one. */
   push: call(16, struct({ dataId: u53, crc: u32, chain: list(replica, replicasMax) }), nothing),
-  /** The primary's order: mutations of one or many chunks, each chunk's in serial order; answered when all are held as `sync` asks. */
-  apply: call(17, struct({ from: serverId, mutations: list(ordered, 4096) }), nothing),
-  /** For recovery and cloning: stored checksums of a chunk's blocks and its writer windows. */
+  /**
+   * The primary's order: mutations of one or many chunks, each chunk's in serial order; answered when all are held as `sync` asks, but for those
+   * in `failures` (`at` in the list of the request).
+   */
+  apply: call(
+    17,
+    struct({ from: serverId, mutations: list(ordered, mutationsPerApplyMax) }),
+    struct({ failures: list(struct({ at: varint, code: text, message: text }), mutationsPerApplyMax) }),
+  ),
+  /**
+   * For recovery and cloning: stored checksums of a chunk's blocks and its writer windows. With `fence` the replica refuses, from before the
+   * image is taken, every mutation of a lower version. A replica that is not here answers CHUNK_MISSING, and is fenced all the same.
+   */
   image: call(
     18,
-    struct({ handle: chunkHandle }),
+    struct({ handle: chunkHandle, fence: optional(chunkVersion) }),
     struct({
       version: chunkVersion,
       serial: mutationSerial,
       lengthBytes: varint,
       blockChecksums: list(u32, 65_536),
-      window: list(windowEntry, 1_000_000),
+      window: windowRuns,
     }),
   ),
   /**
    * The primary of a new version makes a secondary equal to itself: the secondary takes the version (refusing every older one from now on), length and
-   * window, and the blocks named, whose bytes are the body, in order. Several calls may be needed: `done` is set in the last.
+   * window, and the blocks named, whose bytes are the body, in order. `base` is the state that the secondary must be in (undefined: not
+   * here), else STALE_VERSION: so an adoption that was overtaken changes nothing. When one call does not carry all blocks, each call but
+   * the last has only the window entries that both replicas have; its serial is 0.
    */
   adopt: call(
     19,
     struct({
       handle: chunkHandle,
+      base: optional(replicaState),
       version: chunkVersion,
       serial: mutationSerial,
       lengthBytes: varint,
-      window: list(windowEntry, 1_000_000),
+      window: windowRuns,
       blocks: list(struct({ block: varint, crc: u32 }), 64),
-      done: bool,
     }),
     nothing,
   ),

@@ -40,6 +40,13 @@ export type Routes = readonly (Route | undefined)[];
 export interface Peer {
   readonly remote: string;
   readonly isClosed: boolean;
+  /** More answers wait to leave than the connection likes; `drain` says when that is over. */
+  readonly isOverfull: boolean;
+  readonly queuedBytes: number;
+  drain(): Promise<void>;
+  /** Takes no more frames from the peer until as many `unhold` have followed. */
+  hold(): void;
+  unhold(): void;
   close(reason: string): void;
 }
 

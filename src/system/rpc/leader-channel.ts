@@ -11,6 +11,8 @@ import { RpcConnection } from './rpc-connection.ts';
 
 const backOffMinMs = 10;
 const backOffMaxMs = 250;
+/** Hints followed in a row without a pause: masters that do not know better may point at each other. */
+const hintsInARowMax = 3;
 /** One attempt at one master; a master that is stopped, or cut off, costs this much. */
 const attemptMs = 700;
 
@@ -51,6 +53,7 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
     const { clock } = this.#options.env;
     const until = clock.now() + deadlineMs;
     let backOff = backOffMinMs;
+    let hintsInARow = 0;
     for (;;) {
       if (this.#closed) throw new CairnError('ABORTED', `${kind}: the client is closed`);
       const left = until - clock.now();
@@ -63,7 +66,8 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
         if (error.retry === 'never') throw error;
         if (clock.now() >= until) throw this.#giveUp(kind, deadlineMs, error);
         const hinted = this.#follow(tried, error);
-        if (!hinted) {
+        hintsInARow = hinted ? hintsInARow + 1 : 0;
+        if (!hinted || hintsInARow > hintsInARowMax) {
           await this.#pause(Math.min(backOff, Math.max(1, until - clock.now())));
           backOff = Math.min(backOff * 2, backOffMaxMs);
         }
@@ -83,19 +87,26 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
   }
 
   async #connection(): Promise<RpcConnection<Out>> {
-    const current = this.#current;
-    if (current !== undefined && !current.rpc.isClosed && current.address === this.#target) {
-      await current.greeted;
-      return current.rpc;
+    const inUse = this.#current;
+    if (inUse !== undefined && !inUse.rpc.isClosed && inUse.address === this.#target) {
+      await inUse.greeted;
+      return inUse.rpc;
     }
-    current?.rpc.close('another master leads');
+    inUse?.rpc.close('another master leads');
     const { env, calls, incoming, greet } = this.#options;
     const address = this.#target;
     const rpc = RpcConnection.connect(env, address, calls, incoming);
     const greeted = greet?.(rpc) ?? Promise.resolve();
-    greeted.catch(() => {}); // each caller that awaits it below sees the failure
-    this.#current = { address, rpc, greeted };
-    await greeted;
+    const current = { address, rpc, greeted };
+    this.#current = current;
+    try {
+      await greeted;
+    } catch (thrown) {
+      // A connection that refused the greeting once would refuse it for ever: the next call greets on a new one.
+      if (this.#current === current) this.#current = undefined;
+      rpc.close('the greeting failed');
+      throw thrown;
+    }
     return rpc;
   }
 
@@ -110,7 +121,7 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
       return true;
     }
     // An answer that names no leader, or none: go round.
-    if (error.code === 'TIMED_OUT') this.#current?.rpc.close('it does not answer');
+    if (error.code === 'TIMED_OUT') this.reconnect('it does not answer');
     this.#target = masters[(masters.indexOf(tried) + 1) % masters.length]!;
     return false;
   }

@@ -2,9 +2,10 @@
  * Calls over one connection, both ways: either side may ask, either may answer. Owns the requests under way on that connection;
  * when it closes, each of them fails with CONNECTION_LOST (the outcome is unknown).
  */
+import { assert } from '../../core/base/assert.ts';
 import type { Address } from '../../core/base/brand.ts';
 import { ByteReader } from '../../core/base/bytes.ts';
-import type { BodySink, Connection, ConnectionHandler, Env, Timer } from '../../core/base/env.ts';
+import type { BodySink, Connection, ConnectionHandler, Env, FrameWriter, Timer } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { CallTable, RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { collectBody, emptyBody } from './body.ts';
@@ -36,6 +37,8 @@ interface Pending {
   readonly codec: { read(reader: ByteReader): unknown };
   readonly deadline: number;
   readonly sink: ((bodyBytes: number) => BodySink) | undefined;
+  /** The answer's body is on its way: who is told if the deadline comes first. */
+  body: BodySink | undefined;
   readonly resolve: (answer: Answer<unknown>) => void;
   readonly reject: (error: CairnError) => void;
 }
@@ -51,6 +54,9 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
   #sweep: Timer | undefined;
   #serving = 0;
   #stalled = false;
+  #holds = 0;
+  #isPaused = false;
+  #isOverfull = false;
   #waitingForDrain: (() => void)[] = [];
   readonly #pending = new Map<number, Pending>();
 
@@ -94,8 +100,8 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
   get isClosed(): boolean {
     return this.#closedBecause !== undefined;
   }
-  get connection(): Connection {
-    return this.#connection;
+  get queuedBytes(): number {
+    return this.#connection.queuedBytes;
   }
 
   /**
@@ -122,11 +128,12 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
         codec: spec.response,
         deadline: this.#env.clock.now() + (options.timeoutMs ?? callTimeoutMs),
         sink: options.sink,
+        body: undefined,
         resolve: resolve as (answer: Answer<unknown>) => void,
         reject,
       });
       this.#sweep ??= this.#env.clock.after(sweepMs, () => this.#expire());
-      this.#connection.send(requestHead(frameKinds.request, id, spec.tag, spec.request, request), options.body);
+      this.#send(requestHead(frameKinds.request, id, spec.tag, spec.request, request), options.body);
     });
   }
 
@@ -134,19 +141,48 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
   notify<K extends keyof Out & string>(kind: K, request: RequestOf<Out[K]>, body?: readonly Uint8Array[]): void {
     if (this.#closedBecause !== undefined) return;
     const spec = this.#out[kind]!;
-    this.#connection.send(requestHead(frameKinds.notice, 0, spec.tag, spec.request, request), body);
+    this.#send(requestHead(frameKinds.notice, 0, spec.tag, spec.request, request), body);
   }
 
-  /** Head of a request whose body the caller will write itself, piece by piece (cut-through forwarding). */
-  beginNotice<K extends keyof Out & string>(kind: K, request: RequestOf<Out[K]>, bodyBytes: number) {
+  /**
+   * Head of a request whose body the caller will write itself, piece by piece (cut-through forwarding). A piece that returns
+   * false asks the caller to wait for `drain`.
+   */
+  beginNotice<K extends keyof Out & string>(kind: K, request: RequestOf<Out[K]>, bodyBytes: number): FrameWriter {
     const spec = this.#out[kind]!;
-    return this.#connection.startFrame(requestHead(frameKinds.notice, 0, spec.tag, spec.request, request), bodyBytes);
+    const head = requestHead(frameKinds.notice, 0, spec.tag, spec.request, request);
+    const writer = this.#connection.startFrame(head, bodyBytes);
+    return {
+      piece: (bytes) => {
+        const hasRoom = writer.piece(bytes);
+        if (!hasRoom) this.#isOverfull = true;
+        return hasRoom;
+      },
+      end: () => writer.end(),
+    };
   }
 
-  /** Resolves when the send queue is below its bound (at once if it is). */
-  drain(queueMaxBytes: number): Promise<void> {
-    if (this.#closedBecause !== undefined || this.#connection.queuedBytes <= queueMaxBytes) return Promise.resolve();
+  /** Whether the send queue is over the connection's bound: `drain` waits for room. */
+  get isOverfull(): boolean {
+    return this.#isOverfull && this.#closedBecause === undefined;
+  }
+
+  /** Resolves when the send queue is below the connection's bound: at once if it is, or if the connection is closed. */
+  drain(): Promise<void> {
+    if (!this.isOverfull) return Promise.resolve();
     return new Promise((resolve) => this.#waitingForDrain.push(resolve));
+  }
+
+  /** Stops taking frames from the peer until as many `unhold` have followed: whoever cannot keep up with it asks for that. */
+  hold(): void {
+    this.#holds += 1;
+    this.#readOrPause();
+  }
+
+  unhold(): void {
+    assert(this.#holds > 0, 'a hold is given back once');
+    this.#holds -= 1;
+    this.#readOrPause();
   }
 
   close(reason: string): void {
@@ -172,13 +208,10 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
   }
 
   drained(): void {
-    const waiting = this.#waitingForDrain;
-    this.#waitingForDrain = [];
-    for (const go of waiting) go();
-    if (this.#stalled) {
-      this.#stalled = false;
-      this.#readOn();
-    }
+    this.#isOverfull = false;
+    for (const go of this.#waitingForDrain.splice(0)) go();
+    this.#stalled = false;
+    this.#readOrPause();
   }
 
   closed(reason: string): void {
@@ -186,7 +219,10 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     this.#sweep?.cancel();
     const pending = [...this.#pending.values()];
     this.#pending.clear();
-    for (const call of pending) call.reject(connectionLost(call.what, this.remote, reason));
+    for (const call of pending) {
+      call.body?.aborted();
+      call.reject(connectionLost(call.what, this.remote, reason));
+    }
     for (const go of this.#waitingForDrain.splice(0)) go();
     this.#onClosed(reason);
   }
@@ -214,23 +250,30 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
 
   #context(id: number | undefined): CallContext {
     this.#serving += 1;
-    if (this.#serving === servingMax) this.#connection.pauseReading();
+    this.#readOrPause();
     return new CallContext(this, (head, body) => this.#answer(head, body), id);
   }
 
   #answer(head: Uint8Array | undefined, body: readonly Uint8Array[] | undefined): void {
     this.#serving -= 1;
     if (this.#closedBecause !== undefined) return;
-    if (head !== undefined && !this.#connection.send(head, body) && !this.#stalled) {
-      // The peer takes its answers too slowly: take no more questions until it has caught up.
-      this.#stalled = true;
-      this.#connection.pauseReading();
-    }
-    if (this.#serving === servingMax - 1) this.#readOn();
+    // The peer takes its answers too slowly: take no more questions until it has caught up.
+    if (head !== undefined && !this.#send(head, body)) this.#stalled = true;
+    this.#readOrPause();
   }
 
-  #readOn(): void {
-    if (!this.#stalled && this.#serving < servingMax) this.#connection.resumeReading();
+  #readOrPause(): void {
+    const shouldPause = this.#stalled || this.#holds > 0 || this.#serving >= servingMax;
+    if (shouldPause === this.#isPaused || this.#closedBecause !== undefined) return;
+    this.#isPaused = shouldPause;
+    if (shouldPause) this.#connection.pauseReading();
+    else this.#connection.resumeReading();
+  }
+
+  #send(head: Uint8Array, body: readonly Uint8Array[] | undefined): boolean {
+    const hasRoom = this.#connection.send(head, body);
+    if (!hasRoom) this.#isOverfull = true;
+    return hasRoom;
   }
 
   // ---------------------------------------------------------------- asking
@@ -252,24 +295,32 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     }
     const response = call.codec.read(reader);
     reader.end();
-    this.#pending.delete(id);
     if (bodyBytes === 0) {
+      this.#pending.delete(id);
       call.resolve({ response, body: emptyBody });
       return undefined;
     }
-    const aborted = () => call.reject(connectionLost(call.what, this.remote, 'the body broke off'));
-    if (call.sink === undefined) return collectBody(bodyBytes, (body) => call.resolve({ response, body }), aborted);
-    const sink = call.sink(bodyBytes);
+    if (call.body !== undefined) throw new CairnError('PROTOCOL', `${call.what} was answered twice`);
+    const settle = (body: Uint8Array) => {
+      this.#pending.delete(id);
+      call.resolve({ response, body });
+    };
+    call.body = call.sink === undefined ? collectBody(bodyBytes, settle, () => {}) : call.sink(bodyBytes);
+    return this.#answerBody(id, call, call.sink === undefined ? undefined : () => settle(emptyBody));
+  }
+
+  /** The body of an answer, until it is whole, the deadline comes or the connection closes: then the rest is thrown away. */
+  #answerBody(id: number, call: Pending, whole: (() => void) | undefined): BodySink {
     return {
-      piece: (bytes) => sink.piece(bytes),
+      piece: (bytes) => {
+        if (this.#pending.get(id) === call) call.body!.piece(bytes);
+      },
       end: () => {
-        sink.end();
-        call.resolve({ response, body: emptyBody });
+        if (this.#pending.get(id) !== call) return;
+        call.body!.end();
+        whole?.();
       },
-      aborted: () => {
-        sink.aborted();
-        aborted();
-      },
+      aborted: () => {}, // `closed` follows and tells
     };
   }
 
@@ -279,6 +330,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     for (const [id, call] of this.#pending) {
       if (call.deadline > now) continue;
       this.#pending.delete(id);
+      call.body?.aborted();
       call.reject(new CairnError('TIMED_OUT', `${call.what} at ${this.remote} was not answered in time; try again`));
     }
     if (this.#pending.size > 0) this.#sweep = this.#env.clock.after(sweepMs, () => this.#expire());
