@@ -134,8 +134,18 @@ export interface ConnectionHandler {
   closed(reason: string): void;
 }
 
+/** Takes the body of one frame. Exactly one of `end` and `aborted` is called, last. */
 export interface BodySink {
-  /** The next bytes of the body, valid until the next turn only if the receiver copies or forwards them at once. */
+  /**
+   * Where the next bytes are to go: at least one byte of memory that stays the network's to write to until `end` or `aborted`.
+   * With `space`, the network puts each piece at the beginning of the memory it was last given, so that bulk bytes arrive where
+   * they are wanted, mostly without a copy; it asks again after each piece, and never writes past the end of the body.
+   */
+  space?(): Uint8Array;
+  /**
+   * The next bytes of the body, at least one. With `space` it is a view of that memory. Without, it is valid only during the
+   * call: what is kept or forwarded must be copied.
+   */
   piece(bytes: Uint8Array): void;
   end(): void;
   /** The connection closed in the middle. */

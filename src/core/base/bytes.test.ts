@@ -1,0 +1,68 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ByteReader, ByteWriter, bytesEqual, concatBytes, fromUtf8, toUtf8, utf8Length } from './bytes.ts';
+
+describe('ByteWriter and ByteReader', () => {
+  it('give back every number that was written', () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), fc.nat({ max: 0xffff_ffff }), fc.double({ noNaN: true }), (big, word, real) => {
+        const writer = new ByteWriter(1);
+        writer.varint(big);
+        writer.u53(big);
+        writer.u32(word);
+        writer.f64(real);
+        const reader = new ByteReader(writer.finish());
+        expect([reader.varint(), reader.u53(), reader.u32(), reader.f64()]).toEqual([big, big, word, real]);
+        reader.end();
+      }),
+    );
+  });
+
+  it('code text as UTF-8 exactly as the platform does', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        const expected = new TextEncoder().encode(text);
+        expect(utf8Length(text)).toBe(expected.length);
+        expect(bytesEqual(toUtf8(text), expected)).toBe(true);
+        expect(fromUtf8(expected)).toBe(new TextDecoder('utf-8', { ignoreBOM: true }).decode(expected));
+      }),
+    );
+  });
+
+  it('refuse what is not UTF-8, exactly where the platform does', () => {
+    const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 12 }), (bytes) => {
+        let expected: string | undefined;
+        try {
+          expected = strict.decode(bytes);
+        } catch {
+          expected = undefined;
+        }
+        expect(fromUtf8(bytes)).toBe(expected);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('never read beyond the end', () => {
+    const short = () => new ByteReader(new Uint8Array([5, 1, 2]));
+    expect(() => short().blob()).toThrow(/ends too early/);
+    expect(() => short().u32()).toThrow(/ends too early/);
+    expect(() => short().text()).toThrow(/ends too early/);
+    expect(() => new ByteReader(new Uint8Array(9).fill(0xff)).varint()).toThrow(/2\^53/);
+    expect(() => new ByteReader(new Uint8Array(8).fill(0xff)).u53()).toThrow(/2\^53/);
+  });
+
+  it('say when bytes are left over', () => {
+    const reader = new ByteReader(new Uint8Array(2));
+    reader.u8();
+    expect(() => reader.end()).toThrow(/1 bytes are left over/);
+  });
+
+  it('join parts in order', () => {
+    expect(concatBytes([new Uint8Array([1]), new Uint8Array(0), new Uint8Array([2, 3])])).toEqual(
+      new Uint8Array([1, 2, 3]),
+    );
+  });
+});
