@@ -95,6 +95,7 @@ export class Applier {
 
   /** Puts sessions and point into the store, so that what is flushed or frozen next is whole. */
   save(): void {
+    this.#machine.save?.();
     this.#sessions.save(this.#store);
     savePoint(this.#store, this.#point);
   }

@@ -21,6 +21,8 @@ export interface StateMachine {
   apply(command: Uint8Array, context: ApplyContext): Uint8Array;
   /** The store's content was replaced (a snapshot came in) or has just been opened: drop whatever was cached from it. */
   reset(store: OrderedStore): void;
+  /** The store is about to be flushed or frozen: put there what was kept in memory of the state (hot records: counters). */
+  save?(): void;
 }
 
 /** Keys that begin with this byte belong to the host: sessions and its own marks. State machines keep off. */
