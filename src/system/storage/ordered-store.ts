@@ -6,12 +6,14 @@
  * flushed behind the log in sorted transactions that carry the applied index with the data.
  */
 
-/** At most `keyMaxBytes` characters, each 0 … 255. */
+/** 1 … `keyMaxBytes` characters, each 0 … 255. */
 export type Key = string;
 export const keyMaxBytes = 512;
 export const valueMaxBytes = 1024 * 1024;
 
 export type Pair = readonly [Key, Uint8Array];
+/** `undefined` deletes. */
+export type Change = readonly [Key, Uint8Array | undefined];
 
 export interface Reader {
   /** The value, which must not be changed by the caller. */
@@ -20,6 +22,7 @@ export interface Reader {
   scan(from: Key, to: Key): Iterable<Pair>;
 }
 
+/** Everything throws CairnError DISK_FULL, DISK_FAILED or DISK_CORRUPT when the disk fails. */
 export interface OrderedStore extends Reader {
   /** Keeps `value`: the caller must not change it afterwards. */
   put(key: Key, value: Uint8Array): void;
@@ -31,11 +34,17 @@ export interface OrderedStore extends Reader {
   readonly durableIndex: number;
   /** Bytes held in memory and not yet durable; the host flushes when it grows over its bound. */
   readonly dirtyBytes: number;
-  /** Makes everything up to the present `appliedIndex` durable, while writes go on. Resolves with the new `durableIndex`. */
+  /**
+   * Makes everything up to the present `appliedIndex` durable, while writes go on. Resolves with the new `durableIndex`.
+   * Not to be called between a write and its `applied`. A flush that fails loses nothing: the next one writes it again.
+   */
   flush(): Promise<number>;
-  /** A frozen view at the present applied index, to be streamed to a peer; writes go on meanwhile. */
+  /** A frozen view at the present applied index or a later one, to be streamed to a peer; writes go on meanwhile. */
   freeze(): Promise<FrozenStore>;
-  /** Replaces the whole content by the pairs that come, durably, together with `index`: all of it or nothing after a crash. */
+  /**
+   * Replaces the whole content by the pairs that come, ascending, durably, together with `index`: all of it or nothing, after a
+   * failure or a crash. Until it resolves the old content is read, and nothing may be written.
+   */
   replace(pairs: AsyncIterable<readonly Pair[]>, index: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -49,11 +58,15 @@ export interface FrozenStore {
 
 /** What lies below: an ordered map with atomic durable commits. LMDB in production, a file or plain memory elsewhere. */
 export interface DurableMap extends Reader {
-  /** All or nothing, durable when it resolves. `undefined` deletes. Sorted ascending by key, keys unique. */
-  commit(changes: readonly (readonly [Key, Uint8Array | undefined])[]): Promise<void>;
-  /** A read-only view that later commits do not change. */
+  /**
+   * All or nothing, durable when it resolves. Sorted ascending by key, keys unique. Taken in by and by, so that a large commit
+   * does not hold up the rest of the process: they must not change until it resolves. Reads see the old content until
+   * then, or already the new one.
+   */
+  commit(changes: Iterable<Change>): Promise<void>;
+  /** A read-only view that later commits do not change. Not while a commit is under way. */
   freeze(): Reader & { close(): void };
-  /** Empties it and takes the batches in, in order; as a whole or not at all. */
+  /** Empties it and takes the batches in, in order, ascending; as a whole or not at all. */
   replace(batches: AsyncIterable<readonly Pair[]>): Promise<void>;
   close(): Promise<void>;
 }
