@@ -2,13 +2,13 @@
 import { assert } from '../../core/base/assert.ts';
 import type { BodySink } from '../../core/base/env.ts';
 
-/** Gathers the pieces in one array and hands it over when it is whole. */
+/** Has the network write the body into one array, and hands it over when it is whole. */
 export function collectBody(bodyBytes: number, whole: (body: Uint8Array) => void, aborted: () => void): BodySink {
   const body = new Uint8Array(bodyBytes);
   let at = 0;
   return {
+    space: () => body.subarray(at),
     piece(bytes) {
-      body.set(bytes, at);
       at += bytes.length;
     },
     end() {
