@@ -20,25 +20,30 @@ const poison = 0xdb;
 /** The bytes that were delivered in this turn: whoever keeps them must copy them before it ends. */
 export class DeliveredBytes {
   readonly #isPoisoned: boolean;
-  #buffers: Uint8Array[] = [];
+  readonly #memory = new Set<ArrayBufferLike>();
+  #views: Uint8Array[] = [];
 
   constructor(isPoisoned: boolean) {
     this.#isPoisoned = isPoisoned;
   }
 
+  /** Called just before these bytes are handed over. */
   add(bytes: Uint8Array): void {
-    if (this.#isPoisoned) this.#buffers.push(bytes);
+    if (!this.#isPoisoned) return;
+    this.#memory.add(bytes.buffer);
+    this.#views.push(bytes);
   }
 
   /** `bytes`, or a copy if they are about to go bad: to pass them on within the turn is allowed. */
   keep(bytes: Uint8Array): Uint8Array {
-    return this.#buffers.some(({ buffer }) => buffer === bytes.buffer) ? bytes.slice() : bytes;
+    return this.#memory.has(bytes.buffer) ? bytes.slice() : bytes;
   }
 
   turnEnded(): void {
-    if (this.#buffers.length === 0) return;
-    for (const bytes of this.#buffers) bytes.fill(poison);
-    this.#buffers = [];
+    if (this.#views.length === 0) return;
+    for (const bytes of this.#views) bytes.fill(poison);
+    this.#views = [];
+    this.#memory.clear();
   }
 }
 
@@ -201,10 +206,9 @@ export class Endpoint implements Connection {
     while (this.#canDeliver()) {
       const segment = this.#inbox[0]!;
       if (segment.kind === 'data') {
+        if (this.#run === 0) this.#context.kernel.hash.mix(digestBytes(segment.bytes));
         this.#deliverRuns(segment);
         if (this.#run < segment.runs.length) continue;
-        this.#context.kernel.hash.mix(digestBytes(segment.bytes));
-        this.#context.delivered.add(segment.bytes);
         this.#consumed(segment.weight);
       }
       this.#inbox.shift();
@@ -221,6 +225,7 @@ export class Endpoint implements Connection {
       const length = runs[this.#run]!;
       const body = runs[this.#run + 1]!;
       const view = bytes.subarray(this.#byte, this.#byte + length);
+      this.#context.delivered.add(view);
       this.#run += 2;
       this.#byte += length;
       if (body === bodyRun) {
