@@ -36,10 +36,12 @@ export interface OrderedStore extends Reader {
   readonly dirtyBytes: number;
   /**
    * Makes everything up to the present `appliedIndex` durable, while writes go on. Resolves with the new `durableIndex`.
-   * Not to be called between a write and its `applied`. A flush that fails loses nothing: the next one writes it again.
+   * What was written since the last `applied` goes with it: not to be called in the middle of an entry. A flush that fails loses
+   * nothing: the next one writes it again.
+   * @throws CairnError BUSY when too many flushes are waiting already
    */
   flush(): Promise<number>;
-  /** A frozen view at the present applied index or a later one, to be streamed to a peer; writes go on meanwhile. */
+  /** A frozen view at the applied index of the moment of this call, to be streamed to a peer; writes go on meanwhile. Flushes first. */
   freeze(): Promise<FrozenStore>;
   /**
    * Replaces the whole content by the pairs that come, ascending, durably, together with `index`: all of it or nothing, after a

@@ -187,10 +187,49 @@ describe('the overlay store', () => {
     expect(store.dirtyBytes).toBe(0);
   });
 
-  test('a flush in the middle of an entry is refused as our own mistake', () => {
-    const store = new OverlayStore(new MemoryMap());
+  test('a frozen view is of the moment it was asked for, though a flush was under way and writes go on', async () => {
+    const map = new HeldMap();
+    const store = new OverlayStore(map);
     store.put('a', bytes('1'));
-    expect(() => store.flush()).toThrow(/whole or not at all/);
+    store.applied(1);
+    const flushed = store.flush();
+    await settle();
+    store.put('a', bytes('2'));
+    store.put('b', bytes('2'));
+    store.applied(2);
+    const freezing = store.freeze();
+    store.delete('a');
+    store.applied(3);
+    const later = store.flush();
+    map.hold = false;
+    map.held!.release();
+    const frozen = await freezing;
+    expect(frozen.index).toBe(2);
+    expect([await flushed, await later]).toEqual([1, 3]);
+    expect(await gathered(frozen)).toEqual({ a: '2', b: '2' });
+    expect(all(store)).toEqual({ b: '2' });
+  });
+
+  test('what is written after `applied` belongs to that index', async () => {
+    const map = new MemoryMap();
+    const store = new OverlayStore(map);
+    store.applied(4);
+    await store.flush();
+    store.put('sessions', bytes('saved'));
+    expect(await store.flush()).toBe(4);
+    expect(all(new OverlayStore(map))).toEqual({ sessions: 'saved' });
+  });
+
+  test('flushes that never end are bounded', async () => {
+    const store = new OverlayStore(new HeldMap());
+    const refused: unknown[] = [];
+    for (let index = 1; index <= 20; index++) {
+      store.applied(index);
+      store.flush().catch((error: unknown) => refused.push(error));
+    }
+    await settle();
+    expect(refused).toHaveLength(4);
+    expect(refused[0]).toMatchObject({ code: 'BUSY' });
   });
 
   test('the index alone is flushed too', async () => {

@@ -1,12 +1,12 @@
 /**
- * The ordered store in front of a durable map. Writes go to an overlay in memory; a flush seals the overlay, writes it with
- * the applied index in ONE commit of the map, and drops it, while writes already go to the next overlay.
+ * The ordered store in front of a durable map. Writes go to an overlay in memory; a flush seals the overlay at once, writes it
+ * with the applied index in ONE commit of the map, and drops it, while writes already go to the next overlay.
  *
  * One commit for a whole flush, never several: entries of the log are not idempotent, so what is found after a crash must be
  * the state after exactly the entries up to the index beside it; a part of a flush is no such state. The size of a
  * commit is bounded by flushing often (`dirtyBytes` tells when), not by cutting it.
  *
- * Reads look at the overlay, at the sealed one, at the map, in this order; a deleted key leaves a tombstone in an overlay.
+ * Reads look at the overlay, at the sealed ones from new to old, at the map; a deleted key leaves a tombstone in an overlay.
  */
 import { assert } from '../../core/base/assert.ts';
 import { ByteReader, ByteWriter } from '../../core/base/bytes.ts';
@@ -32,21 +32,29 @@ const entryOverheadBytes = 100;
 /** Sorts behind every key: longer than any of them can be. */
 const endOfKeys: Key = '\xff'.repeat(keyMaxBytes + 1);
 
-type Layer = OrderedMap<Uint8Array | typeof tombstone>;
+/** Overlays that may wait for their commit; more of them mean that the disk does not keep up at all. */
+const sealedMax = 16;
+
 const tombstone = null;
+type Layer = OrderedMap<Uint8Array | typeof tombstone>;
+
+/** An overlay that takes no more writes: the content of one commit. */
+interface Sealed {
+  readonly layer: Layer;
+  readonly bytes: number;
+  readonly index: number;
+}
 
 export class OverlayStore implements OrderedStore {
   readonly #map: DurableMap;
   #active: Layer = new OrderedMap();
   #activeBytes = 0;
-  /** What a flush is writing, or has failed to write. */
-  #sealed: { readonly layer: Layer; readonly bytes: number; readonly index: number } | undefined;
+  /** What is being committed, or waits for it, the oldest first. Stays after a failure. */
+  #sealed: readonly Sealed[] = [];
   #appliedIndex: number;
   #durableIndex: number;
-  /** Something was written that `applied` has not yet given an index. */
-  #midEntry = false;
   #replacing = false;
-  /** Flushes, freezes and replacements run one after another. */
+  /** Commits, freezes and replacements run one after another. */
   #turn: Promise<unknown> = Promise.resolve();
 
   /** @throws CairnError WRONG_FORMAT, DISK_CORRUPT */
@@ -64,12 +72,14 @@ export class OverlayStore implements OrderedStore {
     return this.#durableIndex;
   }
   get dirtyBytes(): number {
-    return this.#activeBytes + (this.#sealed?.bytes ?? 0);
+    let bytes = this.#activeBytes;
+    for (const sealed of this.#sealed) bytes += sealed.bytes;
+    return bytes;
   }
 
   get(key: Key): Uint8Array | undefined {
     let found = this.#active.get(key);
-    if (found === undefined) found = this.#sealed?.layer.get(key);
+    for (let i = this.#sealed.length - 1; found === undefined && i >= 0; i--) found = this.#sealed[i]!.layer.get(key);
     if (found === undefined) return key === metaKey ? undefined : this.#map.get(key);
     return found === tombstone ? undefined : found;
   }
@@ -77,11 +87,9 @@ export class OverlayStore implements OrderedStore {
   scan(from: Key, to: Key): Iterable<Pair> {
     // Only the meta key is as small as that.
     const first = from <= metaKey ? `${metaKey}\x00` : from;
-    const layers: Iterable<readonly [Key, Uint8Array | null]>[] = [];
-    if (this.#active.size > 0) layers.push(this.#active.entries(first, to));
-    if (this.#sealed !== undefined && this.#sealed.layer.size > 0) layers.push(this.#sealed.layer.entries(first, to));
+    const layers = [this.#active, ...this.#sealed.map(({ layer }) => layer).reverse()].filter(({ size }) => size > 0);
     const below = this.#map.scan(first, to);
-    return layers.length === 0 ? below : mergeLayers([...layers, below]);
+    return layers.length === 0 ? below : mergeLayers([...layers.map((layer) => layer.entries(first, to)), below]);
   }
 
   put(key: Key, value: Uint8Array): void {
@@ -99,7 +107,6 @@ export class OverlayStore implements OrderedStore {
 
   #write(key: Key, value: Uint8Array | typeof tombstone): void {
     assert(!this.#replacing, 'nothing is written while the content is being replaced');
-    this.#midEntry = true;
     const before = this.#active.set(key, value);
     if (before === undefined) this.#activeBytes += key.length + entryOverheadBytes;
     this.#activeBytes += (value?.length ?? 0) - (before?.length ?? 0);
@@ -112,36 +119,32 @@ export class OverlayStore implements OrderedStore {
     });
     assert(!this.#replacing, 'nothing is applied while the content is being replaced');
     this.#appliedIndex = index;
-    this.#midEntry = false;
   }
 
-  flush(): Promise<number> {
-    this.#assertBetweenEntries();
+  async flush(): Promise<number> {
+    const index = this.#seal();
+    await this.#inTurn(() => this.#commitUpTo(index));
+    return this.#durableIndex;
+  }
+
+  async freeze(): Promise<FrozenStore> {
+    const index = this.#seal();
     return this.#inTurn(async () => {
-      await this.#flushNow();
-      return this.#durableIndex;
+      await this.#commitUpTo(index);
+      // Still in turn: nothing later has been committed, so the map is at `index`.
+      return new FrozenMap(this.#map.freeze(), index);
     });
   }
 
-  freeze(): Promise<FrozenStore> {
-    this.#assertBetweenEntries();
-    return this.#inTurn(async () => {
-      await this.#flushNow();
-      // Still in turn: no other commit has begun, so the map is at the durable index.
-      return new FrozenMap(this.#map.freeze(), this.#durableIndex);
-    });
-  }
-
-  replace(pairs: AsyncIterable<readonly Pair[]>, index: number): Promise<void> {
+  async replace(pairs: AsyncIterable<readonly Pair[]>, index: number): Promise<void> {
     assert(!this.#replacing, 'one replacement at a time');
-    this.#assertBetweenEntries();
     this.#replacing = true;
-    return this.#inTurn(async () => {
+    await this.#inTurn(async () => {
       try {
         await this.#map.replace(withMeta(pairs, index));
         this.#active = new OrderedMap();
         this.#activeBytes = 0;
-        this.#sealed = undefined;
+        this.#sealed = [];
         this.#appliedIndex = index;
         this.#durableIndex = index;
       } finally {
@@ -156,8 +159,30 @@ export class OverlayStore implements OrderedStore {
     await this.#map.close();
   }
 
-  #assertBetweenEntries(): void {
-    assert(!this.#midEntry, 'an entry of the log is flushed whole or not at all: call `applied` first');
+  /** Everything written until now becomes the content of a commit. Returns its index. */
+  #seal(): number {
+    assert(!this.#replacing, 'nothing is flushed while the content is being replaced');
+    const index = this.#appliedIndex;
+    const reached = this.#sealed.at(-1)?.index ?? this.#durableIndex;
+    if (this.#active.size === 0 && index === reached) return index;
+    if (this.#sealed.length >= sealedMax) {
+      throw new CairnError(
+        'BUSY',
+        `${sealedMax} flushes of the ordered store are waiting; try again when they are done`,
+      );
+    }
+    this.#sealed = [...this.#sealed, { layer: this.#active, bytes: this.#activeBytes, index }];
+    this.#active = new OrderedMap();
+    this.#activeBytes = 0;
+    return index;
+  }
+
+  async #commitUpTo(index: number): Promise<void> {
+    for (let oldest = this.#sealed[0]; oldest !== undefined && oldest.index <= index; oldest = this.#sealed[0]) {
+      await this.#map.commit(changesOf(oldest));
+      this.#sealed = this.#sealed.slice(1);
+      this.#durableIndex = oldest.index;
+    }
   }
 
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
@@ -168,28 +193,10 @@ export class OverlayStore implements OrderedStore {
     );
     return result;
   }
-
-  async #flushNow(): Promise<void> {
-    // What an earlier flush failed to write comes first.
-    if (this.#sealed !== undefined) await this.#commitSealed();
-    if (this.#appliedIndex === this.#durableIndex) return;
-    this.#assertBetweenEntries();
-    this.#sealed = { layer: this.#active, bytes: this.#activeBytes, index: this.#appliedIndex };
-    this.#active = new OrderedMap();
-    this.#activeBytes = 0;
-    await this.#commitSealed();
-  }
-
-  async #commitSealed(): Promise<void> {
-    const { layer, index } = this.#sealed!;
-    await this.#map.commit(changesOf(layer, index));
-    this.#sealed = undefined;
-    this.#durableIndex = index;
-  }
 }
 
 /** The meta key sorts before all others. */
-function* changesOf(layer: Layer, index: number): Iterable<Change> {
+function* changesOf({ layer, index }: Sealed): Iterable<Change> {
   yield [metaKey, encodeMeta(index)];
   for (const [key, value] of layer.entries()) yield [key, value ?? undefined];
 }

@@ -56,12 +56,6 @@ async function code(promise: Promise<unknown>): Promise<string> {
   return 'no error';
 }
 
-/** A log of `count` records over several segments, each flushed by itself, left without closing. */
-async function written(count: number, bytes = 40): Promise<Opened> {
-  const opened = await open();
-  for (const text of numbered(0, count, bytes)) await opened.log.append([payload(text)], true);
-  return opened;
-}
 
 describe('a log that is opened again', () => {
   test('replays every record in order with the places that append gave', async () => {
