@@ -104,15 +104,17 @@ export class ByteWriter {
   }
 }
 
+const doubleBytes = new Uint8Array(8);
+const doubleView = new DataView(doubleBytes.buffer);
+
 /** Reads what ByteWriter wrote; anything that does not fit is a CairnError PROTOCOL, never a crash or an over-read. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   #at = 0;
 
+  // No DataView over the bytes: small arrays live inside the heap of the engine, until one is asked for their buffer.
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   get remaining(): number {
@@ -134,16 +136,21 @@ export class ByteReader {
     return this.#bytes[at]!;
   }
   u16(): number {
-    return this.#view.getUint16(this.#take(2), true);
+    const at = this.#take(2);
+    return this.#bytes[at]! | (this.#bytes[at + 1]! << 8);
   }
   u32(): number {
-    return this.#view.getUint32(this.#take(4), true);
+    return this.#word(this.#take(4));
+  }
+  #word(at: number): number {
+    const bytes = this.#bytes;
+    return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
   }
   u53(): number {
     const at = this.#take(8);
-    const high = this.#view.getUint32(at + 4, true);
+    const high = this.#word(at + 4);
     if (high >= 0x20_0000) throw malformed('a number exceeds 2^53 - 1');
-    return high * 0x1_0000_0000 + this.#view.getUint32(at, true);
+    return high * 0x1_0000_0000 + this.#word(at);
   }
   varint(): number {
     let value = 0;
@@ -160,7 +167,9 @@ export class ByteReader {
     throw malformed('a number exceeds 2^53 - 1');
   }
   f64(): number {
-    return this.#view.getFloat64(this.#take(8), true);
+    const at = this.#take(8);
+    for (let i = 0; i < 8; i++) doubleBytes[i] = this.#bytes[at + i]!;
+    return doubleView.getFloat64(0, true);
   }
   /** A view, not a copy. */
   raw(bytes: number): Uint8Array {

@@ -1,0 +1,156 @@
+/**
+ * Commands on chunks: their making, leases as log entries (GFS §3.1, §4.5), what primaries report, and changes of the in-sync set.
+ * A set of version v + 1 is a part of the set of version v, and a mutation needs every member of its version's set: so no two
+ * versions can both acknowledge.
+ */
+import type { ChunkHandle, InodeId, ServerId } from '../../../core/base/brand.ts';
+import { toChunkIndex, toChunkVersion } from '../../../core/base/brand.ts';
+import { ok, type Refused, type Result, refused } from '../../../core/base/result.ts';
+import { replicasMax } from '../../../core/protocol/types.ts';
+import type { CommandOf, Granted } from './commands.ts';
+import type { ChunkRecord, FileInode } from './records.ts';
+import type { Transition } from './transition.ts';
+
+const done = ok({});
+
+/** Makes chunk `index`, open under version 1; the caller puts the file. */
+export function newChunk(t: Transition, inode: InodeId, file: FileInode, index: number, servers: readonly ServerId[]) {
+  const handle = t.tables.takeHandle();
+  const version = toChunkVersion(1);
+  t.tables.putChunk(handle, { inode, index: toChunkIndex(index), version, sealed: false, length: 0, servers });
+  const grant: Granted = { handle, version, servers };
+  return { file: t.tables.withHandleAt(inode, file, index, handle), grant };
+}
+
+export function addChunk(t: Transition, command: CommandOf<'addChunk'>): Result<Granted> {
+  const { inode, index, servers } = command;
+  const file = t.tables.inode(inode);
+  if (file === undefined) return goneFile(inode);
+  if (file.kind === 'directory') return refused('IS_A_DIRECTORY', `inode ${inode} is a directory; name a file`);
+  if (!isSet(servers)) return badSet(servers);
+  if (!Number.isSafeInteger((index + 1) * file.chunkBytes))
+    return refused('TOO_LARGE', `chunk ${index} would end beyond 2^53 bytes; files are smaller than that`);
+  if (t.tables.handleAt(inode, file, index) !== undefined)
+    return refused('EXISTS', `chunk ${index} of inode ${inode} exists; ask for its lease`);
+  const made = newChunk(t, inode, file, index, servers);
+  t.tables.putInode(inode, { ...made.file, modifiedAt: t.now });
+  return ok(made.grant);
+}
+
+export function grant(t: Transition, command: CommandOf<'grant'>): Result<Granted> {
+  const { handle, servers } = command;
+  const chunk = t.tables.chunk(handle);
+  if (chunk === undefined) return goneChunk(handle);
+  if (chunk.version !== command.version) return staleVersion(handle, command.version, chunk);
+  if (!isSet(servers) || servers.some((server) => !chunk.servers.includes(server))) return badSet(servers);
+  const version = toChunkVersion(chunk.version + 1);
+  t.tables.putChunk(handle, { ...chunk, version, sealed: false, servers });
+  mustCompare(t, command.lapsed, chunk.servers, servers);
+  return ok({ handle, version, servers });
+}
+
+/** Reports of other versions, of sealed and of removed chunks are void: what they tell is known better. */
+export function recordLengths(t: Transition, command: CommandOf<'recordLengths'>): Result<Record<never, never>> {
+  for (const { handle, version, length, release } of command.reports) {
+    const chunk = t.tables.chunk(handle);
+    if (chunk === undefined || chunk.version !== version || chunk.sealed) continue;
+    if (!release && length <= chunk.length) continue;
+    t.tables.putChunk(handle, { ...chunk, length, sealed: release });
+    const file = length === chunk.length ? undefined : t.tables.inode(chunk.inode);
+    if (file !== undefined && file.modifiedAt !== t.now) t.tables.putInode(chunk.inode, { ...file, modifiedAt: t.now });
+  }
+  return done;
+}
+
+export function addReplica(t: Transition, command: CommandOf<'addReplica'>): Result<Record<never, never>> {
+  const { handle, server } = command;
+  const found = sealedChunk(t, handle, command.version);
+  if (!found.ok) return found;
+  const chunk = found.value;
+  const others = chunk.servers.filter((member) => member !== server && !command.without.includes(member));
+  const servers = [...others, server];
+  if (!isSet(servers)) return badSet(servers);
+  t.tables.putChunk(handle, { ...chunk, servers });
+  mustCompare(t, command.lapsed, chunk.servers, servers);
+  return done;
+}
+
+/** The last member never leaves: a chunk that nobody has any more is lost, and should say so. */
+export function exclude(t: Transition, command: CommandOf<'exclude'>): Result<Record<never, never>> {
+  const { handle } = command;
+  const found = sealedChunk(t, handle, command.version);
+  if (!found.ok) return found;
+  const chunk = found.value;
+  const servers = chunk.servers.filter((server) => !command.servers.includes(server));
+  if (servers.length === 0)
+    return refused(
+      'UNAVAILABLE',
+      `chunk ${handle} has no replica besides ${command.servers.join(', ')}; it stays as it is`,
+    );
+  if (servers.length === chunk.servers.length) return done;
+  t.tables.putChunk(handle, { ...chunk, servers });
+  mustCompare(t, command.lapsed, chunk.servers, servers);
+  return done;
+}
+
+// ---------------------------------------------------------------- servers
+
+export function registerServer(t: Transition, command: CommandOf<'registerServer'>): Result<Record<never, never>> {
+  const { server, address, rack } = command;
+  const mustCompareStill = t.tables.server(server)?.mustCompare ?? false;
+  t.tables.putServer(server, { address, rack, mustCompare: mustCompareStill });
+  return done;
+}
+
+export function serverCompared(t: Transition, command: CommandOf<'serverCompared'>): Result<Record<never, never>> {
+  const server = t.tables.server(command.server);
+  if (server?.mustCompare === true) t.tables.putServer(command.server, { ...server, mustCompare: false });
+  return done;
+}
+
+/** Those of `lapsed` that really left the set. */
+function mustCompare(
+  t: Transition,
+  lapsed: readonly ServerId[],
+  before: readonly ServerId[],
+  after: readonly ServerId[],
+) {
+  for (const id of lapsed) {
+    const server = t.tables.server(id);
+    if (server === undefined || server.mustCompare || !before.includes(id) || after.includes(id)) continue;
+    t.tables.putServer(id, { ...server, mustCompare: true });
+  }
+}
+
+// ---------------------------------------------------------------- checks
+
+function sealedChunk(t: Transition, handle: ChunkHandle, version: number): Result<ChunkRecord> {
+  const chunk = t.tables.chunk(handle);
+  if (chunk === undefined) return goneChunk(handle);
+  if (chunk.version !== version) return staleVersion(handle, version, chunk);
+  if (!chunk.sealed) return refused('BUSY', `chunk ${handle} has an open lease; its primary must release it first`);
+  return ok(chunk);
+}
+
+function isSet(servers: readonly ServerId[]): boolean {
+  return servers.length > 0 && servers.length <= replicasMax && new Set(servers).size === servers.length;
+}
+
+function badSet(servers: readonly ServerId[]): Refused {
+  return refused(
+    'INVALID_ARGUMENT',
+    `${servers.join(', ') || 'nobody'} cannot be the replicas of this chunk; choose again`,
+  );
+}
+function goneFile(inode: InodeId): Refused {
+  return refused('STALE_HANDLE', `inode ${inode} does not exist any more; open the file by its path again`);
+}
+function goneChunk(handle: ChunkHandle): Refused {
+  return refused('STALE_HANDLE', `chunk ${handle} does not exist any more; open the file by its path again`);
+}
+function staleVersion(handle: ChunkHandle, version: number, chunk: ChunkRecord): Refused {
+  return refused(
+    'STALE_VERSION',
+    `chunk ${handle} is at version ${chunk.version}, not ${version}; ask for its lease again`,
+  );
+}

@@ -1,0 +1,145 @@
+/**
+ * What the log carries: commands of clients (their handling of a path is decided at apply) and of the leader (all that is not
+ * deterministic, servers above all, is decided before). Each is answered with a Result.
+ */
+import { type ByteReader, ByteWriter } from '../../../core/base/bytes.ts';
+import {
+  blob,
+  bool,
+  type Codec,
+  decode,
+  encode,
+  list,
+  nothing,
+  oneOf,
+  optional,
+  struct,
+  type TypeOf,
+  text,
+  u16,
+  union,
+  varint,
+} from '../../../core/base/codec.ts';
+import { isErrorCode } from '../../../core/base/errors.ts';
+import { ok, type Result, refused } from '../../../core/base/result.ts';
+import {
+  addressCodec,
+  chunkHandle,
+  chunkIndex,
+  chunkVersion,
+  durability,
+  inodeId,
+  replicasMax,
+  serverId,
+} from '../../../core/protocol/types.ts';
+
+export const reportsPerCommandMax = 4096;
+/** Names and chunks that one `reap` collects at most. */
+export const reapMax = 1000;
+
+const servers = list(serverId, replicasMax);
+
+export const command = union({
+  /** The first leader's first command. */
+  initialise: [1, struct({ clusterId: text, replication: u16, durability, chunkBytes: varint })],
+  /** `placement`: where the first chunk goes if one is to be made; empty: none is wanted. */
+  openForWrite: [
+    2,
+    struct({
+      path: text,
+      create: oneOf(['never', 'ifMissing', 'exclusive']),
+      truncate: bool,
+      parents: bool,
+      replication: optional(u16),
+      durability: optional(durability),
+      chunkBytes: optional(varint),
+      placement: servers,
+    }),
+  ],
+  mkdir: [3, struct({ path: text, parents: bool })],
+  remove: [4, struct({ path: text, recursive: bool })],
+  rename: [5, struct({ from: text, to: text, replace: bool })],
+  /** Makes chunk `index` of a file, with its first grant. */
+  addChunk: [16, struct({ inode: inodeId, index: chunkIndex, servers })],
+  /**
+   * A lease: version + 1 for `servers`, the primary first, out of the present set. `lapsed`: those left out because they were silent, which
+   * must be compared before they serve again.
+   */
+  grant: [17, struct({ handle: chunkHandle, version: chunkVersion, servers, lapsed: servers })],
+  /** What primaries report: how far chunks have grown, and which leases are given up. */
+  recordLengths: [
+    18,
+    struct({
+      reports: list(
+        struct({ handle: chunkHandle, version: chunkVersion, length: varint, release: bool }),
+        reportsPerCommandMax,
+      ),
+    }),
+  ],
+  /** A copy was made: `server` joins the set of a sealed chunk, `without` leave it. */
+  addReplica: [
+    19,
+    struct({ handle: chunkHandle, version: chunkVersion, server: serverId, without: servers, lapsed: servers }),
+  ],
+  /** Servers leave the set of a sealed chunk. */
+  exclude: [20, struct({ handle: chunkHandle, version: chunkVersion, servers, lapsed: servers })],
+  registerServer: [32, struct({ server: serverId, address: addressCodec, rack: text })],
+  /** The whole inventory of a server was compared since it was left out of a set. */
+  serverCompared: [33, struct({ server: serverId })],
+  /** Collects up to `limit` names and chunks of what is detached. */
+  reap: [34, struct({ limit: u16 })],
+});
+export type Command = TypeOf<typeof command>;
+export type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
+
+// ---------------------------------------------------------------- results
+
+const granted = struct({ handle: chunkHandle, version: chunkVersion, servers });
+export type Granted = TypeOf<typeof granted>;
+
+/** `record` is the inode as it was then: a retry gets the same answer whatever has happened since. */
+export const openResult = struct({ inode: inodeId, record: blob, created: bool, grant: optional(granted) });
+export type OpenResult = TypeOf<typeof openResult>;
+export const madeResult = struct({ inode: inodeId, record: blob });
+export type MadeResult = TypeOf<typeof madeResult>;
+export const grantResult = granted;
+export const reapResult = struct({ more: bool });
+export type ReapResult = TypeOf<typeof reapResult>;
+export const doneResult = nothing;
+
+export function encodeCommand(value: Command): Uint8Array {
+  return encode(command, value);
+}
+/** @throws CairnError PROTOCOL */
+export function decodeCommand(bytes: Uint8Array): Command {
+  return decode(command, bytes);
+}
+
+function resultOf<T>(inner: Codec<T>): Codec<Result<T>> {
+  return {
+    write(w: ByteWriter, result: Result<T>) {
+      w.u8(result.ok ? 1 : 0);
+      if (result.ok) return inner.write(w, result.value);
+      w.text(result.code);
+      w.text(result.message);
+    },
+    read(r: ByteReader): Result<T> {
+      if (r.u8() === 1) return ok(inner.read(r));
+      const code = r.text();
+      return refused(isErrorCode(code) ? code : 'INTERNAL', r.text());
+    },
+  };
+}
+
+const scratch = new ByteWriter(4096);
+
+/** As long as it must be: sessions keep it. */
+export function encodeResult<T>(codec: Codec<T>, result: Result<T>): Uint8Array {
+  scratch.reset();
+  resultOf(codec).write(scratch, result);
+  return scratch.finish();
+}
+/** @throws CairnError PROTOCOL */
+export function decodeResult<T>(codec: Codec<T>, bytes: Uint8Array): Result<T> {
+  return decode(resultOf(codec), bytes);
+}

@@ -1,0 +1,79 @@
+/** How files and trees leave the tables: short files at once, everything else cut off in one step and reaped in bounded ones. */
+import type { ChunkHandle, InodeId } from '../../../core/base/brand.ts';
+import { ok, type Result } from '../../../core/base/result.ts';
+import type { CommandOf, ReapResult } from './commands.ts';
+import type { FileInode } from './records.ts';
+import { listOf, mustBe } from './tables.ts';
+import type { Transition } from './transition.ts';
+
+/** A file with at most so many chunks goes at once. */
+export const inlineChunksMax = 16;
+
+/** Removes an inode that no entry leads to any more; the chunks of a long one stay for `reap`. */
+export function discardFile(t: Transition, id: InodeId, file: FileInode): number {
+  const chunks = Math.min(file.chunkCount, inlineChunksMax);
+  discardChunks(t, id, file);
+  t.tables.deleteInode(id);
+  t.tables.counters.files -= 1;
+  return 1 + chunks;
+}
+
+/** True if the chunks are gone; false if their list was detached: the file must not use that list again. */
+export function discardChunks(t: Transition, id: InodeId, file: FileInode): boolean {
+  const list = listOf(id, file);
+  if (file.chunkCount <= inlineChunksMax) {
+    for (const { index, handle } of t.tables.handlesFrom(id, file, 0, inlineChunksMax)) {
+      if (index > 0) t.tables.deleteListed(list, index);
+      discardChunk(t, handle);
+    }
+    return true;
+  }
+  if (file.firstHandle !== 0) t.tables.putListed(list, 0, file.firstHandle as ChunkHandle);
+  t.tables.detach(list as InodeId, 'chunks');
+  return false;
+}
+
+function discardChunk(t: Transition, handle: ChunkHandle): void {
+  t.chunkRemoved(handle, mustBe(t.tables.chunk(handle), 'a chunk', handle));
+  t.tables.deleteChunk(handle);
+}
+
+/** Collects up to about `limit` entries and chunks of what is detached. */
+export function reap(t: Transition, command: CommandOf<'reap'>): Result<ReapResult> {
+  let budget = command.limit;
+  while (budget > 0) {
+    const item = t.tables.firstDetached();
+    if (item === undefined) break;
+    budget -= item.kind === 'tree' ? reapTree(t, item.id, budget) : reapChunks(t, item.id, budget);
+  }
+  return ok({ more: t.tables.firstDetached() !== undefined });
+}
+
+function reapTree(t: Transition, id: InodeId, budget: number): number {
+  const entries = t.tables.dirents(id, '', budget);
+  let spent = 1;
+  for (const { name, dirent } of entries) {
+    t.tables.deleteDirent(id, name);
+    if (dirent.kind === 'directory') t.tables.detach(dirent.inode, 'tree');
+    else {
+      const file = mustBe(t.tables.inode(dirent.inode), 'a file', dirent.inode);
+      spent += discardFile(t, dirent.inode, mustBe(file.kind === 'file' ? file : undefined, 'a file', dirent.inode));
+    }
+    spent += 1;
+    if (spent >= budget) return spent;
+  }
+  t.tables.deleteInode(id);
+  t.tables.deleteDetached(id);
+  t.tables.counters.directories -= 1;
+  return spent;
+}
+
+function reapChunks(t: Transition, list: InodeId, budget: number): number {
+  const chunks = t.tables.listFrom(list, budget);
+  for (const { index, handle } of chunks) {
+    t.tables.deleteListed(list, index);
+    discardChunk(t, handle);
+  }
+  if (chunks.length < budget) t.tables.deleteDetached(list);
+  return chunks.length + 1;
+}

@@ -1,0 +1,158 @@
+/** A metadata machine over a map, driven command by command. */
+import { assert } from '../../../core/base/assert.ts';
+import {
+  type ChunkHandle,
+  type InodeId,
+  type ServerId,
+  toAddress,
+  toChunkHandle,
+  toChunkIndex,
+  toChunkVersion,
+  toServerId,
+  toWallMillis,
+} from '../../../core/base/brand.ts';
+import type { Codec } from '../../../core/base/codec.ts';
+import type { Result } from '../../../core/base/result.ts';
+import { toLogIndex } from '../../../core/consensus/engine.ts';
+import {
+  type Command,
+  type CommandOf,
+  decodeResult,
+  doneResult,
+  encodeCommand,
+  grantResult,
+  madeResult,
+  openResult,
+  reapResult,
+} from './commands.ts';
+import { MapStore } from './map-store.test-support.ts';
+import { MetadataMachine } from './metadata-machine.ts';
+import type { ChunkRecord, FileInode, Inode } from './records.ts';
+import { lookup } from './resolve.ts';
+import type { Tables } from './tables.ts';
+
+export const chunkBytes = 1024 * 1024;
+
+export class TestMachine {
+  readonly store = new MapStore();
+  readonly machine = new MetadataMachine();
+  readonly log: Uint8Array[] = [];
+  readonly removed: number[] = [];
+  now = 1_700_000_000_000;
+
+  constructor(initialised = true) {
+    this.machine.reset(this.store);
+    this.machine.chunkRemoved = (handle) => this.removed.push(handle);
+    if (!initialised) return;
+    this.done({ kind: 'initialise', clusterId: 'test', replication: 3, durability: 'memory', chunkBytes });
+    for (const id of [1, 2, 3, 4])
+      this.done({ kind: 'registerServer', server: sid(id), address: toAddress(`s${id}:1`), rack: '' });
+  }
+
+  get tables(): Tables {
+    return this.machine.tables;
+  }
+
+  applyBytes(bytes: Uint8Array): Uint8Array {
+    this.log.push(bytes);
+    const index = toLogIndex(this.store.appliedIndex + 1);
+    const result = this.machine.apply(bytes, { index, time: toWallMillis(this.now), store: this.store });
+    this.store.applied(index);
+    return result;
+  }
+  #run<T>(codec: Codec<T>, command: Command): Result<T> {
+    return decodeResult(codec, this.applyBytes(encodeCommand(command)));
+  }
+
+  done(command: Command) {
+    return this.#run(doneResult, command);
+  }
+  open(path: string, options: Partial<CommandOf<'openForWrite'>> = {}) {
+    return this.#run(openResult, {
+      kind: 'openForWrite',
+      path,
+      create: 'ifMissing',
+      truncate: false,
+      parents: false,
+      replication: undefined,
+      durability: undefined,
+      chunkBytes: undefined,
+      placement: servers(1, 2, 3),
+      ...options,
+    });
+  }
+  mkdir(path: string, parents = false) {
+    return this.#run(madeResult, { kind: 'mkdir', path, parents });
+  }
+  remove(path: string, recursive = false) {
+    return this.done({ kind: 'remove', path, recursive });
+  }
+  rename(from: string, to: string, replace = false) {
+    return this.done({ kind: 'rename', from, to, replace });
+  }
+  addChunk(inode: InodeId, index: number, on = servers(1, 2, 3)) {
+    return this.#run(grantResult, { kind: 'addChunk', inode, index: toChunkIndex(index), servers: on });
+  }
+  grant(handle: number, version: number, on: ServerId[], lapsed: ServerId[] = []) {
+    const guard = { handle: toChunkHandle(handle), version: toChunkVersion(version) };
+    return this.#run(grantResult, { kind: 'grant', ...guard, servers: on, lapsed });
+  }
+  report(handle: number, version: number, length: number, release: boolean) {
+    const report = { handle: toChunkHandle(handle), version: toChunkVersion(version), length, release };
+    return this.done({ kind: 'recordLengths', reports: [report] });
+  }
+  addReplica(handle: number, version: number, server: number, without: ServerId[] = [], lapsed: ServerId[] = []) {
+    const guard = { handle: toChunkHandle(handle), version: toChunkVersion(version) };
+    return this.done({ kind: 'addReplica', ...guard, server: sid(server), without, lapsed });
+  }
+  exclude(handle: number, version: number, out: ServerId[], lapsed: ServerId[] = []) {
+    const guard = { handle: toChunkHandle(handle), version: toChunkVersion(version) };
+    return this.done({ kind: 'exclude', ...guard, servers: out, lapsed });
+  }
+  reap(limit: number) {
+    return this.#run(reapResult, { kind: 'reap', limit });
+  }
+
+  /** The inode a path leads to; the path must be there. */
+  at(path: string): { readonly id: InodeId; readonly inode: Inode } {
+    const found = lookup(this.tables, path);
+    assert(found.ok, `${path} is there`);
+    const inode = this.tables.inode(found.value.inode);
+    assert(inode !== undefined, `${path} has an inode`);
+    return { id: found.value.inode, inode };
+  }
+  file(path: string): FileInode {
+    const { inode } = this.at(path);
+    assert(inode.kind === 'file', `${path} is a file`);
+    return inode;
+  }
+  chunk(handle: number): ChunkRecord {
+    const chunk = this.tables.chunk(toChunkHandle(handle));
+    assert(chunk !== undefined, `chunk ${handle} is there`);
+    return chunk;
+  }
+  exists(path: string): boolean {
+    return lookup(this.tables, path).ok;
+  }
+  names(path: string, after = '', limit = 1000): string[] {
+    return this.tables.dirents(this.at(path).id, after, limit).map(({ name }) => name);
+  }
+}
+
+export function sid(id: number): ServerId {
+  return toServerId(id);
+}
+export function servers(...ids: number[]): ServerId[] {
+  return ids.map(toServerId);
+}
+export function handleOf(grant: { readonly handle: ChunkHandle } | undefined): ChunkHandle {
+  assert(grant !== undefined, 'a grant came back');
+  return grant.handle;
+}
+export function must<T>(result: Result<T>): T {
+  assert(result.ok, result.ok ? '' : `${result.code}: ${result.message}`);
+  return result.value;
+}
+export function codeOf(result: Result<unknown>): string {
+  return result.ok ? 'ok' : result.code;
+}

@@ -1,0 +1,72 @@
+/** An ordered store that is a Map: scans sort, nothing is durable. */
+
+import { ByteWriter } from '../../../core/base/bytes.ts';
+import { crc32 } from '../../../core/base/crc32.ts';
+import type { FrozenStore, Key, OrderedStore, Pair } from '../../storage/ordered-store.ts';
+
+export class MapStore implements OrderedStore {
+  readonly #pairs = new Map<Key, Uint8Array>();
+  #sorted: Key[] | undefined;
+  appliedIndex = 0;
+  durableIndex = 0;
+  readonly dirtyBytes = 0;
+  puts = 0;
+
+  get(key: Key): Uint8Array | undefined {
+    return this.#pairs.get(key);
+  }
+  *scan(from: Key, to: Key): Iterable<Pair> {
+    this.#sorted ??= [...this.#pairs.keys()].sort();
+    const keys = this.#sorted;
+    let low = 0;
+    for (let high = keys.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (keys[middle]! < from) low = middle + 1;
+      else high = middle;
+    }
+    for (let i = low; i < keys.length && keys[i]! < to; i++) yield [keys[i]!, this.#pairs.get(keys[i]!)!];
+  }
+  put(key: Key, value: Uint8Array): void {
+    this.puts += 1;
+    if (!this.#pairs.has(key)) this.#sorted = undefined;
+    this.#pairs.set(key, value);
+  }
+  delete(key: Key): void {
+    if (this.#pairs.delete(key)) this.#sorted = undefined;
+  }
+  applied(index: number): void {
+    this.appliedIndex = index;
+  }
+  async flush(): Promise<number> {
+    this.durableIndex = this.appliedIndex;
+    return this.durableIndex;
+  }
+  freeze(): Promise<FrozenStore> {
+    throw new Error('not needed here');
+  }
+  async replace(pairs: AsyncIterable<readonly Pair[]>, index: number): Promise<void> {
+    this.#pairs.clear();
+    this.#sorted = undefined;
+    for await (const batch of pairs) for (const [key, value] of batch) this.#pairs.set(key, value);
+    this.appliedIndex = index;
+  }
+  async close(): Promise<void> {}
+
+  get size(): number {
+    return this.#pairs.size;
+  }
+  /** Bytes of all keys and values. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const [key, value] of this.#pairs) bytes += key.length + value.length;
+    return bytes;
+  }
+  hash(): number {
+    const writer = new ByteWriter();
+    for (const [key, value] of this.scan('', '\u00ff')) {
+      writer.text(key);
+      writer.blob(value);
+    }
+    return crc32(writer.view());
+  }
+}

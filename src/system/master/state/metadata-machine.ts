@@ -1,0 +1,134 @@
+/**
+ * The master's metadata as a deterministic state machine: a pure function of the log, over any ordered store. Dispatch only; the
+ * commands are in namespace.ts, chunks.ts and discard.ts, what they write in records.ts.
+ */
+import { unreachable } from '../../../core/base/assert.ts';
+import type { ChunkHandle } from '../../../core/base/brand.ts';
+import { CairnError } from '../../../core/base/errors.ts';
+import { ok, type Result, refused } from '../../../core/base/result.ts';
+import type { ApplyContext, StateMachine } from '../../rsm/state-machine.ts';
+import type { OrderedStore } from '../../storage/ordered-store.ts';
+import * as chunks from './chunks.ts';
+import {
+  type Command,
+  type CommandOf,
+  decodeCommand,
+  doneResult,
+  encodeResult,
+  grantResult,
+  madeResult,
+  openResult,
+  reapResult,
+} from './commands.ts';
+import { reap } from './discard.ts';
+import * as namespace from './namespace.ts';
+import { type ChunkRecord, metadataFormatVersion } from './records.ts';
+import { checkSettings } from './settings.ts';
+import { rootInode, Tables } from './tables.ts';
+import type { Transition } from './transition.ts';
+
+export class MetadataMachine implements StateMachine {
+  #tables: Tables | undefined;
+  /** Told of each chunk that leaves the table; set by whoever leads. */
+  chunkRemoved: (handle: ChunkHandle, chunk: ChunkRecord) => void = () => {};
+
+  /** The state, for reading. Valid until the next `reset`. */
+  get tables(): Tables {
+    if (this.#tables === undefined)
+      throw new CairnError('UNAVAILABLE', 'the metadata is not open yet; try again later');
+    return this.#tables;
+  }
+
+  /** @throws CairnError WRONG_FORMAT */
+  reset(store: OrderedStore): void {
+    const tables = new Tables(store);
+    const found = tables.identity?.formatVersion ?? metadataFormatVersion;
+    if (found !== metadataFormatVersion)
+      throw new CairnError(
+        'WRONG_FORMAT',
+        `the metadata has format ${found}, this program reads ${metadataFormatVersion}; run the version that wrote it`,
+      );
+    this.#tables = tables;
+  }
+
+  /** Puts what is kept in memory into the store, before it is flushed or frozen. */
+  save(): void {
+    this.tables.save();
+  }
+
+  apply(bytes: Uint8Array, context: ApplyContext): Uint8Array {
+    let command: Command;
+    try {
+      command = decodeCommand(bytes);
+    } catch (thrown) {
+      if (!(thrown instanceof CairnError)) throw thrown;
+      return encodeResult(doneResult, refused(thrown.code, thrown.message));
+    }
+    const t: Transition = {
+      tables: this.tables,
+      now: Math.floor(context.time),
+      chunkRemoved: (handle, chunk) => this.chunkRemoved(handle, chunk),
+    };
+    if (t.tables.identity === undefined && command.kind !== 'initialise')
+      return encodeResult(doneResult, refused('UNAVAILABLE', 'the cluster is not initialised yet; try again later'));
+    return carryOut(t, command);
+  }
+}
+
+function carryOut(t: Transition, command: Command): Uint8Array {
+  switch (command.kind) {
+    case 'initialise':
+      return encodeResult(doneResult, initialise(t, command));
+    case 'openForWrite':
+      return encodeResult(openResult, namespace.openForWrite(t, command));
+    case 'mkdir':
+      return encodeResult(madeResult, namespace.mkdir(t, command));
+    case 'remove':
+      return encodeResult(doneResult, namespace.remove(t, command));
+    case 'rename':
+      return encodeResult(doneResult, namespace.rename(t, command));
+    case 'addChunk':
+      return encodeResult(grantResult, chunks.addChunk(t, command));
+    case 'grant':
+      return encodeResult(grantResult, chunks.grant(t, command));
+    case 'recordLengths':
+      return encodeResult(doneResult, chunks.recordLengths(t, command));
+    case 'addReplica':
+      return encodeResult(doneResult, chunks.addReplica(t, command));
+    case 'exclude':
+      return encodeResult(doneResult, chunks.exclude(t, command));
+    case 'registerServer':
+      return encodeResult(doneResult, chunks.registerServer(t, command));
+    case 'serverCompared':
+      return encodeResult(doneResult, chunks.serverCompared(t, command));
+    case 'reap':
+      return encodeResult(reapResult, reap(t, command));
+    default:
+      return unreachable(command);
+  }
+}
+
+/** Repeated by each new leader until it has succeeded once: the same cluster is fine, another one is not. */
+function initialise(t: Transition, command: CommandOf<'initialise'>): Result<Record<never, never>> {
+  const { identity, counters } = t.tables;
+  if (identity !== undefined)
+    return identity.clusterId === command.clusterId
+      ? ok({})
+      : refused('WRONG_CLUSTER', `these masters belong to cluster ${identity.clusterId}, not to ${command.clusterId}`);
+  const wrong = checkSettings(command);
+  if (wrong !== undefined) return wrong;
+  const { replication, durability, chunkBytes } = command;
+  t.tables.putIdentity({ formatVersion: metadataFormatVersion, clusterId: command.clusterId });
+  const root = {
+    kind: 'directory',
+    createdAt: t.now,
+    modifiedAt: t.now,
+    replication,
+    durability,
+    chunkBytes,
+    entries: 0,
+  } as const;
+  t.tables.putInode(rootInode, root);
+  counters.directories = 1;
+  return ok({});
+}

@@ -1,0 +1,246 @@
+/**
+ * Values of the metadata tables, laid by hand: they are written on every create, and there are millions of them. Fields that are
+ * small numbers are LEB128; the whole format is in docs/formats/metadata.md.
+ */
+import { assert } from '../../../core/base/assert.ts';
+import {
+  type Address,
+  type ChunkHandle,
+  type ChunkIndex,
+  type ChunkVersion,
+  type InodeId,
+  type ServerId,
+  toAddress,
+  toChunkHandle,
+  toChunkIndex,
+  toChunkVersion,
+  toInodeId,
+  toServerId,
+} from '../../../core/base/brand.ts';
+import { ByteReader, ByteWriter } from '../../../core/base/bytes.ts';
+import type { Durability, FileKind } from '../../../core/protocol/types.ts';
+
+/** Raised when a table changes in a way that older programs would misread. */
+export const metadataFormatVersion = 1;
+
+export interface Identity {
+  readonly formatVersion: number;
+  readonly clusterId: string;
+}
+
+/** Kept in memory by the state machine; in the store whenever the store is flushed or frozen. */
+export interface Counters {
+  nextInode: number;
+  nextHandle: number;
+  files: number;
+  directories: number;
+  chunks: number;
+}
+
+export interface Dirent {
+  readonly inode: InodeId;
+  readonly kind: FileKind;
+}
+
+/** What files have, and what directories hand on to what is made in them. */
+export interface Settings {
+  readonly replication: number;
+  readonly chunkBytes: number;
+  readonly durability: Durability;
+}
+
+interface Times {
+  /** Whole wall milliseconds; modifiedAt ≥ createdAt. */
+  readonly createdAt: number;
+  readonly modifiedAt: number;
+}
+
+export interface DirectoryInode extends Settings, Times {
+  readonly kind: 'directory';
+  readonly entries: number;
+}
+
+export interface FileInode extends Settings, Times {
+  readonly kind: 'file';
+  /** Index of the last chunk + 1; chunks before it may be missing (holes). */
+  readonly chunkCount: number;
+  /** Handle of chunk 0, or 0 for none. */
+  readonly firstHandle: number;
+  /** Names the list that has the chunks after the first; 0 for the file's own inode. A long file that is emptied gets another. */
+  readonly list: number;
+}
+
+export type Inode = DirectoryInode | FileInode;
+
+export interface ChunkRecord {
+  readonly inode: InodeId;
+  readonly index: ChunkIndex;
+  readonly version: ChunkVersion;
+  /** No lease is open and `length` is the length. Else `length` is what the primary reported last. */
+  readonly sealed: boolean;
+  readonly length: number;
+  /** In-sync replicas, the primary first; never empty, without repetition. */
+  readonly servers: readonly ServerId[];
+}
+
+export interface ServerRecord {
+  readonly address: Address;
+  readonly rack: string;
+  /** It was left out of a chunk's set while it was silent: it serves again once its whole inventory was compared. */
+  readonly mustCompare: boolean;
+}
+
+/** What is to be collected: a directory with all below it, or the chunks of a long file. */
+export type DetachedKind = 'tree' | 'chunks';
+
+const directoryFlag = 1;
+const diskFlag = 2;
+const listFlag = 4;
+const sealedFlag = 1;
+const compareFlag = 1;
+
+/** One writer for all records of a process: each is copied out as it is finished. */
+const scratch = new ByteWriter(512);
+
+export function encodeIdentity(identity: Identity): Uint8Array {
+  scratch.reset();
+  scratch.u16(identity.formatVersion);
+  scratch.text(identity.clusterId);
+  return scratch.finish();
+}
+/** Only the version is read of a format that is not ours. */
+export function decodeIdentity(bytes: Uint8Array): Identity {
+  const reader = new ByteReader(bytes);
+  const formatVersion = reader.u16();
+  return { formatVersion, clusterId: formatVersion === metadataFormatVersion ? reader.text() : '' };
+}
+
+export function encodeCounters(counters: Counters): Uint8Array {
+  scratch.reset();
+  scratch.varint(counters.nextInode);
+  scratch.varint(counters.nextHandle);
+  scratch.varint(counters.files);
+  scratch.varint(counters.directories);
+  scratch.varint(counters.chunks);
+  return scratch.finish();
+}
+export function decodeCounters(bytes: Uint8Array): Counters {
+  const reader = new ByteReader(bytes);
+  const nextInode = reader.varint();
+  const nextHandle = reader.varint();
+  const files = reader.varint();
+  const directories = reader.varint();
+  const chunks = reader.varint();
+  return { nextInode, nextHandle, files, directories, chunks };
+}
+
+export function encodeDirent(dirent: Dirent): Uint8Array {
+  scratch.reset();
+  scratch.u8(dirent.kind === 'directory' ? directoryFlag : 0);
+  scratch.varint(dirent.inode);
+  return scratch.finish();
+}
+export function decodeDirent(bytes: Uint8Array): Dirent {
+  const reader = new ByteReader(bytes);
+  const kind = (reader.u8() & directoryFlag) === 0 ? 'file' : 'directory';
+  return { kind, inode: toInodeId(reader.varint()) };
+}
+
+export function encodeInode(inode: Inode): Uint8Array {
+  const disk = inode.durability === 'disk' ? diskFlag : 0;
+  const isDirectory = inode.kind === 'directory';
+  const hasList = !isDirectory && inode.list !== 0;
+  scratch.reset();
+  scratch.u8(disk | (isDirectory ? directoryFlag : 0) | (hasList ? listFlag : 0));
+  scratch.varint(inode.createdAt);
+  scratch.varint(inode.modifiedAt - inode.createdAt);
+  scratch.u8(inode.replication);
+  scratch.varint(inode.chunkBytes);
+  if (isDirectory) scratch.varint(inode.entries);
+  else {
+    scratch.varint(inode.chunkCount);
+    if (inode.chunkCount > 0) scratch.varint(inode.firstHandle);
+    if (hasList) scratch.varint(inode.list);
+  }
+  return scratch.finish();
+}
+export function decodeInode(bytes: Uint8Array): Inode {
+  const reader = new ByteReader(bytes);
+  const flags = reader.u8();
+  const createdAt = reader.varint();
+  const modifiedAt = createdAt + reader.varint();
+  const replication = reader.u8();
+  const chunkBytes = reader.varint();
+  const durability = (flags & diskFlag) === 0 ? 'memory' : 'disk';
+  const count = reader.varint();
+  if ((flags & directoryFlag) !== 0)
+    return { kind: 'directory', createdAt, modifiedAt, replication, chunkBytes, durability, entries: count };
+  const firstHandle = count > 0 ? reader.varint() : 0;
+  const list = (flags & listFlag) === 0 ? 0 : reader.varint();
+  return {
+    kind: 'file',
+    createdAt,
+    modifiedAt,
+    replication,
+    chunkBytes,
+    durability,
+    chunkCount: count,
+    firstHandle,
+    list,
+  };
+}
+
+export function encodeChunk(chunk: ChunkRecord): Uint8Array {
+  assert(chunk.servers.length > 0, 'a chunk has at least one replica', { index: chunk.index });
+  scratch.reset();
+  scratch.u8(chunk.sealed ? sealedFlag : 0);
+  scratch.varint(chunk.inode);
+  scratch.varint(chunk.index);
+  scratch.varint(chunk.version);
+  scratch.varint(chunk.length);
+  scratch.u8(chunk.servers.length);
+  for (const server of chunk.servers) scratch.varint(server);
+  return scratch.finish();
+}
+export function decodeChunk(bytes: Uint8Array): ChunkRecord {
+  const reader = new ByteReader(bytes);
+  const sealed = (reader.u8() & sealedFlag) !== 0;
+  const inode = toInodeId(reader.varint());
+  const index = toChunkIndex(reader.varint());
+  const version = toChunkVersion(reader.varint());
+  const length = reader.varint();
+  const servers: ServerId[] = [];
+  for (let left = reader.u8(); left > 0; left--) servers.push(toServerId(reader.varint()));
+  return { inode, index, version, sealed, length, servers };
+}
+
+export function encodeHandle(handle: ChunkHandle): Uint8Array {
+  scratch.reset();
+  scratch.varint(handle);
+  return scratch.finish();
+}
+export function decodeHandle(bytes: Uint8Array): ChunkHandle {
+  return toChunkHandle(new ByteReader(bytes).varint());
+}
+
+export function encodeServer(server: ServerRecord): Uint8Array {
+  scratch.reset();
+  scratch.u8(server.mustCompare ? compareFlag : 0);
+  scratch.text(server.address);
+  scratch.text(server.rack);
+  return scratch.finish();
+}
+export function decodeServer(bytes: Uint8Array): ServerRecord {
+  const reader = new ByteReader(bytes);
+  const mustCompare = (reader.u8() & compareFlag) !== 0;
+  return { mustCompare, address: toAddress(reader.text()), rack: reader.text() };
+}
+
+export function encodeDetached(kind: DetachedKind): Uint8Array {
+  return Uint8Array.of(kind === 'tree' ? 1 : 2);
+}
+export function decodeDetached(bytes: Uint8Array): DetachedKind {
+  const tag = new ByteReader(bytes).u8();
+  assert(tag === 1 || tag === 2, 'what is detached is a tree or chunks', { tag });
+  return tag === 1 ? 'tree' : 'chunks';
+}

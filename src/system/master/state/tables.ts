@@ -1,0 +1,225 @@
+/**
+ * The metadata as nouns over the ordered store: what a command reads and writes, and what the leader reads. Owns the two things
+ * that are kept in memory besides the store: counters and the (few) servers.
+ */
+import { assert } from '../../../core/base/assert.ts';
+import { type ChunkHandle, type InodeId, type ServerId, toChunkHandle, toInodeId } from '../../../core/base/brand.ts';
+import type { OrderedStore } from '../../storage/ordered-store.ts';
+import * as keys from './keys.ts';
+import {
+  type ChunkRecord,
+  type Counters,
+  type DetachedKind,
+  type Dirent,
+  decodeChunk,
+  decodeCounters,
+  decodeDetached,
+  decodeDirent,
+  decodeHandle,
+  decodeIdentity,
+  decodeInode,
+  decodeServer,
+  encodeChunk,
+  encodeCounters,
+  encodeDetached,
+  encodeDirent,
+  encodeHandle,
+  encodeIdentity,
+  encodeInode,
+  encodeServer,
+  type FileInode,
+  type Identity,
+  type Inode,
+  type ServerRecord,
+} from './records.ts';
+
+export const rootInode = toInodeId(1);
+
+export interface DetachedItem {
+  readonly id: InodeId;
+  readonly kind: DetachedKind;
+}
+
+export class Tables {
+  readonly store: OrderedStore;
+  readonly counters: Counters;
+  #identity: Identity | undefined;
+  readonly #servers = new Map<ServerId, ServerRecord>();
+
+  constructor(store: OrderedStore) {
+    this.store = store;
+    const identity = store.get(keys.identityKey);
+    this.#identity = identity === undefined ? undefined : decodeIdentity(identity);
+    const counters = store.get(keys.countersKey);
+    this.counters =
+      counters === undefined
+        ? { nextInode: rootInode + 1, nextHandle: 1, files: 0, directories: 0, chunks: 0 }
+        : decodeCounters(counters);
+    for (const [key, bytes] of store.scan(keys.serverTable.from, keys.serverTable.to))
+      this.#servers.set(keys.serverOfKey(key), decodeServer(bytes));
+  }
+
+  /** Undefined until the cluster was initialised. */
+  get identity(): Identity | undefined {
+    return this.#identity;
+  }
+
+  /** Puts what is kept in memory into the store. */
+  save(): void {
+    if (this.identity !== undefined) this.store.put(keys.countersKey, encodeCounters(this.counters));
+  }
+
+  putIdentity(identity: Identity): void {
+    this.store.put(keys.identityKey, encodeIdentity(identity));
+    this.#identity = identity;
+  }
+
+  // ---------------------------------------------------------------- the tree
+
+  dirent(directory: InodeId, name: string): Dirent | undefined {
+    const bytes = this.store.get(keys.direntKey(directory, name));
+    return bytes === undefined ? undefined : decodeDirent(bytes);
+  }
+  putDirent(directory: InodeId, name: string, dirent: Dirent): void {
+    this.store.put(keys.direntKey(directory, name), encodeDirent(dirent));
+  }
+  deleteDirent(directory: InodeId, name: string): void {
+    this.store.delete(keys.direntKey(directory, name));
+  }
+  /** Up to `limit` entries with names after `after`, in byte order. */
+  dirents(directory: InodeId, after: string, limit: number): { readonly name: string; readonly dirent: Dirent }[] {
+    const { from, to } = keys.direntRange(directory, after);
+    const found: { name: string; dirent: Dirent }[] = [];
+    if (limit === 0) return found;
+    for (const [key, bytes] of this.store.scan(from, to)) {
+      found.push({ name: keys.nameOfDirentKey(key), dirent: decodeDirent(bytes) });
+      if (found.length === limit) break;
+    }
+    return found;
+  }
+
+  inode(id: InodeId): Inode | undefined {
+    const bytes = this.store.get(keys.inodeKey(id));
+    return bytes === undefined ? undefined : decodeInode(bytes);
+  }
+  /** The value as it is in the store. */
+  putInode(id: InodeId, inode: Inode): Uint8Array {
+    const bytes = encodeInode(inode);
+    this.store.put(keys.inodeKey(id), bytes);
+    return bytes;
+  }
+  deleteInode(id: InodeId): void {
+    this.store.delete(keys.inodeKey(id));
+  }
+  takeInodeId(): InodeId {
+    return toInodeId(this.counters.nextInode++);
+  }
+
+  // ---------------------------------------------------------------- chunks
+
+  chunk(handle: ChunkHandle): ChunkRecord | undefined {
+    const bytes = this.store.get(keys.chunkKey(handle));
+    return bytes === undefined ? undefined : decodeChunk(bytes);
+  }
+  putChunk(handle: ChunkHandle, chunk: ChunkRecord): void {
+    this.store.put(keys.chunkKey(handle), encodeChunk(chunk));
+  }
+  deleteChunk(handle: ChunkHandle): void {
+    this.store.delete(keys.chunkKey(handle));
+    this.counters.chunks -= 1;
+  }
+  takeHandle(): ChunkHandle {
+    this.counters.chunks += 1;
+    return toChunkHandle(this.counters.nextHandle++);
+  }
+
+  /** The chunk at `index` of a file; undefined where there is none. */
+  handleAt(id: InodeId, file: FileInode, index: number): ChunkHandle | undefined {
+    if (index >= file.chunkCount) return undefined;
+    if (index === 0) return file.firstHandle === 0 ? undefined : toChunkHandle(file.firstHandle);
+    const bytes = this.store.get(keys.listKey(listOf(id, file), index));
+    return bytes === undefined ? undefined : decodeHandle(bytes);
+  }
+  /** The file with `handle` at `index`; the caller puts the inode. */
+  withHandleAt(id: InodeId, file: FileInode, index: number, handle: ChunkHandle): FileInode {
+    const chunkCount = Math.max(file.chunkCount, index + 1);
+    if (index === 0) return { ...file, chunkCount, firstHandle: handle };
+    this.store.put(keys.listKey(listOf(id, file), index), encodeHandle(handle));
+    return { ...file, chunkCount };
+  }
+  /** Up to `limit` chunks from index `first` on, ascending. */
+  handlesFrom(id: InodeId, file: FileInode, first: number, limit: number): { index: number; handle: ChunkHandle }[] {
+    const found: { index: number; handle: ChunkHandle }[] = [];
+    if (first === 0 && file.firstHandle !== 0) found.push({ index: 0, handle: toChunkHandle(file.firstHandle) });
+    if (file.chunkCount > 1) this.#collectList(listOf(id, file), first, limit, found);
+    return found;
+  }
+  /** The same of a list whose file is gone. */
+  listFrom(list: InodeId, limit: number): { index: number; handle: ChunkHandle }[] {
+    const found: { index: number; handle: ChunkHandle }[] = [];
+    this.#collectList(list, 0, limit, found);
+    return found;
+  }
+  #collectList(list: number, first: number, limit: number, into: { index: number; handle: ChunkHandle }[]): void {
+    if (into.length >= limit) return;
+    const from = keys.listKey(list, first);
+    for (const [key, bytes] of this.store.scan(from, keys.listRange(list).to)) {
+      into.push({ index: keys.indexOfListKey(key), handle: decodeHandle(bytes) });
+      if (into.length >= limit) return;
+    }
+  }
+  putListed(list: number, index: number, handle: ChunkHandle): void {
+    this.store.put(keys.listKey(list, index), encodeHandle(handle));
+  }
+  deleteListed(list: number, index: number): void {
+    this.store.delete(keys.listKey(list, index));
+  }
+
+  /** Chunk records with handles in (after, last], ascending. The store must not be written meanwhile. */
+  *chunks(after: number, last = Number.MAX_SAFE_INTEGER): Iterable<readonly [ChunkHandle, ChunkRecord]> {
+    const to = last >= Number.MAX_SAFE_INTEGER ? keys.chunkTable.to : keys.chunkKey(toChunkHandle(last + 1));
+    for (const [key, bytes] of this.store.scan(keys.chunkKey(toChunkHandle(after + 1)), to))
+      yield [keys.handleOfKey(key), decodeChunk(bytes)];
+  }
+
+  // ---------------------------------------------------------------- what is to be collected
+
+  detach(id: InodeId, kind: DetachedKind): void {
+    this.store.put(keys.detachedKey(id), encodeDetached(kind));
+  }
+  isDetached(id: InodeId): boolean {
+    return this.store.get(keys.detachedKey(id)) !== undefined;
+  }
+  firstDetached(): DetachedItem | undefined {
+    for (const [key, bytes] of this.store.scan(keys.detachedTable.from, keys.detachedTable.to))
+      return { id: keys.detachedOfKey(key), kind: decodeDetached(bytes) };
+    return undefined;
+  }
+  deleteDetached(id: InodeId): void {
+    this.store.delete(keys.detachedKey(id));
+  }
+
+  // ---------------------------------------------------------------- servers
+
+  get servers(): ReadonlyMap<ServerId, ServerRecord> {
+    return this.#servers;
+  }
+  server(id: ServerId): ServerRecord | undefined {
+    return this.#servers.get(id);
+  }
+  putServer(id: ServerId, server: ServerRecord): void {
+    this.#servers.set(id, server);
+    this.store.put(keys.serverKey(id), encodeServer(server));
+  }
+}
+
+/** Under which name the chunks after the first are listed. */
+export function listOf(id: InodeId, file: FileInode): number {
+  return file.list === 0 ? id : file.list;
+}
+
+/** The inode of what a dirent names: it is always there. */
+export function mustBe<T>(value: T | undefined, what: string, id: number): T {
+  assert(value !== undefined, `${what} that something leads to exists`, { id });
+  return value;
+}

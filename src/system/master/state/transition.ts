@@ -1,0 +1,12 @@
+/** What one command is carried out with. */
+import type { ChunkHandle } from '../../../core/base/brand.ts';
+import type { ChunkRecord } from './records.ts';
+import type { Tables } from './tables.ts';
+
+export interface Transition {
+  readonly tables: Tables;
+  /** Wall time of the log, whole milliseconds. */
+  readonly now: number;
+  /** Told of each chunk that leaves the table, so that a leader can have its replicas dropped at once. Not part of the state. */
+  readonly chunkRemoved: (handle: ChunkHandle, chunk: ChunkRecord) => void;
+}
