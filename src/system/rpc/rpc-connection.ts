@@ -37,7 +37,7 @@ interface Pending {
   readonly codec: { read(reader: ByteReader): unknown };
   readonly deadline: number;
   readonly sink: ((bodyBytes: number) => BodySink) | undefined;
-  /** The answer's body is on its way: who is told if the deadline comes first. */
+  /** Set once the body of the answer is on its way: who is told if the connection closes first. */
   body: BodySink | undefined;
   readonly resolve: (answer: Answer<unknown>) => void;
   readonly reject: (error: CairnError) => void;
@@ -309,15 +309,20 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     return this.#answerBody(id, call, call.sink === undefined ? undefined : () => settle(emptyBody));
   }
 
-  /** The body of an answer, until it is whole, the deadline comes or the connection closes: then the rest is thrown away. */
+  /**
+   * The body of an answer, written straight into the memory of whoever asked. A call ends while its body is under way only together
+   * with the connection (see `#expire`), so that nothing is written to that memory afterwards.
+   */
   #answerBody(id: number, call: Pending, whole: (() => void) | undefined): BodySink {
+    const body = call.body!;
     return {
+      ...(body.space === undefined ? {} : { space: () => body.space!() }),
       piece: (bytes) => {
-        if (this.#pending.get(id) === call) call.body!.piece(bytes);
+        if (this.#pending.get(id) === call) body.piece(bytes);
       },
       end: () => {
         if (this.#pending.get(id) !== call) return;
-        call.body!.end();
+        body.end();
         whole?.();
       },
       aborted: () => {}, // `closed` follows and tells
@@ -329,8 +334,11 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     const now = this.#env.clock.now();
     for (const [id, call] of this.#pending) {
       if (call.deadline > now) continue;
+      if (call.body !== undefined) {
+        this.close(`the answer to ${call.what} stopped half-way`);
+        return;
+      }
       this.#pending.delete(id);
-      call.body?.aborted();
       call.reject(new CairnError('TIMED_OUT', `${call.what} at ${this.remote} was not answered in time; try again`));
     }
     if (this.#pending.size > 0) this.#sweep = this.#env.clock.after(sweepMs, () => this.#expire());
