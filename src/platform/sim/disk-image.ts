@@ -62,6 +62,8 @@ export class DiskImage {
     misdirectedWrite: 0,
     lostWrite: 0,
   };
+  /** On which files `faultRates` work. */
+  mayStrike: PathFilter = () => true;
   /** Factor on all latencies: a slow disk. */
   slowness = 1;
   capacityBytes: number;
@@ -106,11 +108,23 @@ export class DiskImage {
 
   /** Ends all faults that were set; what they have damaged stays. */
   healFaults(): void {
-    for (const fault of diskFaults) this.faultRates[fault] = 0;
+    for (const fault of diskFaults) this.healFault(fault);
     this.#armed.length = 0;
-    this.slowness = 1;
-    this.capacityBytes = this.#settings.capacityBytes;
+    this.healSpeed();
+    this.healCapacity();
     this.unstall();
+  }
+
+  healFault(fault: DiskFault): void {
+    this.faultRates[fault] = 0;
+  }
+
+  healSpeed(): void {
+    this.slowness = 1;
+  }
+
+  healCapacity(): void {
+    this.capacityBytes = this.#settings.capacityBytes;
   }
 
   /** Paths of all files that processes can see. */
@@ -198,7 +212,8 @@ export class DiskImage {
   strikes(fault: DiskFault, path: string): boolean {
     const armed = this.#armed.findIndex((one) => one.fault === fault && one.matches(path));
     if (armed >= 0) this.#armed.splice(armed, 1);
-    return armed >= 0 || this.random.chance(this.faultRates[fault]);
+    if (armed >= 0) return true;
+    return this.random.chance(this.faultRates[fault]) && this.mayStrike(path);
   }
 
   /** One write as the disk does it. @throws CairnError DISK_FULL with what still fitted written, DISK_FAILED */

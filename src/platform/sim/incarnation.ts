@@ -38,6 +38,10 @@ export class Incarnation implements EventOwner {
     return this.#holds.size > 0;
   }
 
+  isHeldFor(reason: HoldReason): boolean {
+    return this.#holds.has(reason);
+  }
+
   park(event: SimEvent): void {
     this.#parked.push(event);
   }

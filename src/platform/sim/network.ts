@@ -75,13 +75,17 @@ export class SimNetwork {
     return this.#block((from, to) => (from === node) !== (to === node));
   }
 
-  /** How the way from one node to another is, until `heal`. */
-  shape(from: string, to: string, shape: Shape): void {
+  /** How the way from one node to another is. Healing takes back what was given here, whatever it was before. */
+  shape(from: string, to: string, shape: Shape): Heal {
     const path = this.#path(from, to);
-    if (shape.extraLatencyMs !== undefined) path.extraLatencyUs = Math.round(shape.extraLatencyMs * 1000);
-    if (shape.bytesPerMs !== undefined) path.bytesPerMs = shape.bytesPerMs;
-    if (shape.lossRate !== undefined) path.lossRate = shape.lossRate;
-    if (shape.resetRate !== undefined) path.resetRate = shape.resetRate;
+    setShape(path, shape);
+    return () =>
+      setShape(path, {
+        ...(shape.extraLatencyMs === undefined ? {} : { extraLatencyMs: 0 }),
+        ...(shape.bytesPerMs === undefined ? {} : { bytesPerMs: this.#context.settings.bytesPerMs }),
+        ...(shape.lossRate === undefined ? {} : { lossRate: 0 }),
+        ...(shape.resetRate === undefined ? {} : { resetRate: 0 }),
+      });
   }
 
   /** Breaks all connections between two nodes; both ends hear of it. */
@@ -190,6 +194,13 @@ export class SimNetwork {
       ({ ways: { there } }) => (there.from === a && there.to === b) || (there.from === b && there.to === a),
     );
   }
+}
+
+function setShape(path: Path, shape: Shape): void {
+  if (shape.extraLatencyMs !== undefined) path.extraLatencyUs = Math.round(shape.extraLatencyMs * 1000);
+  if (shape.bytesPerMs !== undefined) path.bytesPerMs = shape.bytesPerMs;
+  if (shape.lossRate !== undefined) path.lossRate = shape.lossRate;
+  if (shape.resetRate !== undefined) path.resetRate = shape.resetRate;
 }
 
 class SimListener implements Listener, Doorway {

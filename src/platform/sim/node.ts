@@ -91,6 +91,11 @@ export class SimNode {
     return this.#life?.incarnation.isHeld === true;
   }
 
+  /** Stopped by `pause`. */
+  get isPaused(): boolean {
+    return this.#life?.incarnation.isHeldFor('stopped') === true;
+  }
+
   /** The world of the process that runs; the same until a crash. */
   get env(): Env {
     assert(this.#life !== undefined, 'a node that is down has no Env', { name: this.name });
