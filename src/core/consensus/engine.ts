@@ -213,6 +213,8 @@ export interface EngineConfig {
   readonly crc32: Crc32;
   readonly timing: EngineTiming;
   readonly limits: EngineLimits;
+  /** Trace each message received as well: for visualisers and tests, too much for production. */
+  readonly traceMessages?: boolean;
 }
 
 export interface EngineTiming {

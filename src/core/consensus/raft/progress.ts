@@ -1,0 +1,95 @@
+/**
+ * What a leader knows of one follower (nextIndex and matchIndex of Figure 2), and how it sends to it:
+ * - `probe`: where the logs agree is not known; one message at a time, answered or repeated with the heartbeat;
+ * - `replicate`: messages follow one another without waiting, within a window; nextIndex is ahead of what is acknowledged;
+ * - `snapshot`: the follower lacks entries that are compacted; it gets the state, and heartbeats meanwhile.
+ */
+import type { Millis } from '../../base/brand.ts';
+import type { EngineLimits, LogIndex } from '../engine.ts';
+
+export interface Progress {
+  state: 'probe' | 'replicate' | 'snapshot';
+  nextIndex: LogIndex;
+  /** Durable on the follower, as far as is known. Only grows while we lead. */
+  matchIndex: LogIndex;
+  /** In `probe`: a message is out, and nothing else leaves before it is answered. */
+  probing: boolean;
+  /** In `replicate`: messages with entries that are not acknowledged, oldest first. */
+  window: Window;
+  /** The commit index that the follower can know of from what was sent. */
+  sentCommit: LogIndex;
+  /** When it last answered a message of this term. */
+  heardAt: Millis;
+  /** The latest read round that it answered. */
+  ackedRound: number;
+}
+
+interface Window {
+  bytes: number;
+  messages: { readonly lastIndex: LogIndex; readonly bytes: number }[];
+}
+
+export function newProgress(lastIndex: LogIndex, now: Millis): Progress {
+  return {
+    state: 'probe',
+    nextIndex: (lastIndex + 1) as LogIndex,
+    matchIndex: 0 as LogIndex,
+    probing: false,
+    window: { bytes: 0, messages: [] },
+    sentCommit: 0 as LogIndex,
+    heardAt: now,
+    ackedRound: 0,
+  };
+}
+
+export function cloneProgress(p: Progress): Progress {
+  return { ...p, window: { bytes: p.window.bytes, messages: p.window.messages.slice() } };
+}
+
+export function windowIsOpen(p: Progress, limits: EngineLimits): boolean {
+  return p.window.messages.length < limits.windowMaxMessages && p.window.bytes < limits.windowMaxBytes;
+}
+
+export function noteSent(p: Progress, lastIndex: LogIndex, bytes: number): void {
+  p.window.messages.push({ lastIndex, bytes });
+  p.window.bytes += bytes;
+  p.nextIndex = (lastIndex + 1) as LogIndex;
+}
+
+/** Raises matchIndex, never lowers it: acknowledgements may arrive in any order. Returns whether it rose. */
+export function noteMatch(p: Progress, matchIndex: LogIndex): boolean {
+  if (matchIndex <= p.matchIndex) return false;
+  p.matchIndex = matchIndex;
+  if (p.nextIndex <= matchIndex) p.nextIndex = (matchIndex + 1) as LogIndex;
+  const { window } = p;
+  let done = 0;
+  while (done < window.messages.length && window.messages[done]!.lastIndex <= matchIndex)
+    window.bytes -= window.messages[done++]!.bytes;
+  if (done > 0) window.messages.splice(0, done);
+  return true;
+}
+
+export function toProbe(p: Progress, nextIndex: number): void {
+  p.state = 'probe';
+  p.nextIndex = Math.max(nextIndex, p.matchIndex + 1) as LogIndex;
+  p.probing = false;
+  emptyWindow(p);
+}
+
+/** The follower's log agrees with ours up to `acceptedIndex`. */
+export function toReplicate(p: Progress, acceptedIndex: LogIndex): void {
+  p.state = 'replicate';
+  p.nextIndex = (Math.max(acceptedIndex, p.matchIndex) + 1) as LogIndex;
+  p.probing = false;
+  emptyWindow(p);
+}
+
+export function toSnapshot(p: Progress): void {
+  p.state = 'snapshot';
+  p.probing = false;
+  emptyWindow(p);
+}
+
+function emptyWindow(p: Progress): void {
+  p.window = { bytes: 0, messages: [] };
+}

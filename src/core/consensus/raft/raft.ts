@@ -1,0 +1,153 @@
+/**
+ * Raft (Ongaro & Ousterhout 2014; Ongaro's dissertation) behind the Engine contract: one input in, its effects out. Dispatch only;
+ * the protocol is in the files beside this one, named for the parts of the paper.
+ */
+import { unreachable } from '../../base/assert.ts';
+import type { Millis, NodeId } from '../../base/brand.ts';
+import type { Engine, EngineConfig, EngineKind, EngineStatus, Input, LogIndex, Restored } from '../engine.ts';
+import { onAppendEntriesAccepted, onAppendEntriesRejected } from './acknowledgement.ts';
+import { onAppendEntries } from './append-entries.ts';
+import { advanceCommit } from './commit.ts';
+import { notePersisted } from './durability.ts';
+import { countOwnVote, onPreVote, onPreVoteResponse, onRequestVote, onRequestVoteResponse, tick } from './election.ts';
+import { checkInvariants, type Watermarks } from './invariants.ts';
+import { decodeMessage, encodeMessage, type RaftMessage } from './messages.ts';
+import { Outbox, type RaftEffects } from './outbox.ts';
+import { propose } from './proposals.ts';
+import { read } from './read-index.ts';
+import { decodeRecord, encodeRecord, indexOfRecord, type RaftRecord } from './records.ts';
+import { announceCommit } from './replication.ts';
+import { restore } from './restore.ts';
+import { compact, snapshotInstalled, snapshotSent } from './snapshot.ts';
+import { cloneState, type RaftState } from './state.ts';
+import { statusOf } from './status.ts';
+
+type RaftInput = Input<RaftMessage>;
+
+class RaftEngine implements Engine<RaftMessage, RaftRecord> {
+  readonly #state: RaftState;
+  #watermarks: Watermarks | undefined;
+
+  constructor(state: RaftState) {
+    this.#state = state;
+  }
+
+  step(input: RaftInput): RaftEffects {
+    const s = this.#state;
+    if ('now' in input && input.now > s.now) s.now = input.now;
+    const out = new Outbox(s);
+    dispatch(s, out, input);
+    return out.effects();
+  }
+
+  get status(): EngineStatus {
+    return statusOf(this.#state);
+  }
+
+  get nextTickAt(): Millis {
+    return this.#state.leading?.nextHeartbeatAt ?? this.#state.electionDeadline;
+  }
+
+  baseline(): readonly RaftRecord[] {
+    const { currentTerm, votedFor, log } = this.#state;
+    return [
+      { kind: 'hardState', currentTerm, votedFor },
+      { kind: 'snapshotPoint', point: log.base },
+    ];
+  }
+
+  invariants(): void {
+    this.#watermarks = checkInvariants(this.#state, this.#watermarks);
+  }
+
+  clone(): RaftEngine {
+    const copy = new RaftEngine(cloneState(this.#state));
+    copy.#watermarks = this.#watermarks;
+    return copy;
+  }
+}
+
+function dispatch(s: RaftState, out: Outbox, input: RaftInput): void {
+  switch (input.kind) {
+    case 'tick':
+      tick(s, out);
+      break;
+    case 'message':
+      onMessage(s, out, input.from, input.message);
+      break;
+    case 'propose':
+      propose(s, out, input);
+      break;
+    case 'read':
+      read(s, out, input);
+      break;
+    case 'persisted':
+      notePersisted(s.durability, input.io);
+      onPersisted(s, out);
+      break;
+    case 'applied':
+      s.appliedIndex = Math.max(s.appliedIndex, input.index) as LogIndex;
+      break;
+    case 'snapshotInstalled':
+      snapshotInstalled(s, out, input);
+      break;
+    case 'snapshotSent':
+      snapshotSent(s, input);
+      break;
+    case 'compact':
+      compact(s, input);
+      break;
+    case 'control':
+      out.drop({ kind: 'control', request: input.request, reason: 'notSupported' });
+      break;
+    default:
+      unreachable(input);
+  }
+}
+
+function onMessage(s: RaftState, out: Outbox, from: NodeId, message: RaftMessage): void {
+  if (s.config.traceMessages === true) out.trace('message_received', { from, kind: message.kind, term: message.term });
+  switch (message.kind) {
+    case 'preVote':
+      onPreVote(s, out, from, message);
+      break;
+    case 'preVoteResponse':
+      onPreVoteResponse(s, out, from, message);
+      break;
+    case 'requestVote':
+      onRequestVote(s, out, from, message);
+      break;
+    case 'requestVoteResponse':
+      onRequestVoteResponse(s, out, from, message);
+      break;
+    case 'appendEntries':
+      onAppendEntries(s, out, from, message);
+      break;
+    case 'appendEntriesAccepted':
+      onAppendEntriesAccepted(s, out, from, message);
+      break;
+    case 'appendEntriesRejected':
+      onAppendEntriesRejected(s, out, from, message);
+      break;
+    default:
+      unreachable(message);
+  }
+}
+
+/** Our own copy of an entry, or our own vote, counts from now on. */
+function onPersisted(s: RaftState, out: Outbox): void {
+  countOwnVote(s, out);
+  if (s.leading === undefined) return;
+  advanceCommit(s, s.leading, out);
+  announceCommit(s, s.leading, out);
+}
+
+export const Raft: EngineKind<RaftMessage, RaftRecord> = {
+  name: 'raft',
+  create: (config: EngineConfig, restored: Restored<RaftRecord>) => new RaftEngine(restore(config, restored)),
+  encodeMessage,
+  decodeMessage,
+  encodeRecord,
+  decodeRecord,
+  indexOfRecord,
+};

@@ -1,0 +1,126 @@
+/** The leader's sending side of §5.3: entries in a window to each follower, and heartbeats. */
+import type { Millis, NodeId } from '../../base/brand.ts';
+import type { Entry, LogIndex } from '../engine.ts';
+import { peersOf } from '../quorums.ts';
+import { entryBytes } from './entry-format.ts';
+import type { AppendEntries } from './messages.ts';
+import type { Outbox } from './outbox.ts';
+import { noteSent, type Progress, toSnapshot, windowIsOpen } from './progress.ts';
+import { type Leading, membersOf, type RaftState } from './state.ts';
+import type { Term } from './term.ts';
+
+const noEntries: readonly Entry[] = Object.freeze([]);
+
+/** Sends what each follower lacks and its window allows. */
+export function replicateToAll(s: RaftState, leading: Leading, out: Outbox): void {
+  for (const [id, progress] of leading.progress) replicateTo(s, leading, out, id, progress);
+}
+
+export function replicateTo(s: RaftState, leading: Leading, out: Outbox, id: NodeId, p: Progress): void {
+  switch (p.state) {
+    case 'probe':
+      if (!p.probing && p.nextIndex <= s.log.lastIndex) sendEntries(s, leading, out, id, p);
+      return;
+    case 'replicate':
+      while (p.nextIndex <= s.log.lastIndex && windowIsOpen(p, s.config.limits)) {
+        if (!sendEntries(s, leading, out, id, p)) return;
+      }
+      return;
+    case 'snapshot':
+      return;
+  }
+}
+
+/** One message with entries from nextIndex on; false if those are compacted and the follower needs a snapshot. */
+function sendEntries(s: RaftState, leading: Leading, out: Outbox, id: NodeId, p: Progress): boolean {
+  if (p.nextIndex <= s.log.base.index) {
+    askForSnapshot(s, out, id, p);
+    return false;
+  }
+  const { message, bytes } = entriesFrom(s, leading, out, p.nextIndex);
+  const lastIndex = (message.prevLogIndex + message.entries.length) as LogIndex;
+  out.send(id, message);
+  noteCommitSent(p, message.leaderCommit, lastIndex);
+  if (p.state === 'replicate') noteSent(p, lastIndex, bytes);
+  else p.probing = true;
+  return true;
+}
+
+function entriesFrom(s: RaftState, leading: Leading, out: Outbox, first: LogIndex) {
+  const { shared } = out;
+  if (shared !== undefined && shared.message.prevLogIndex === first - 1 && isCurrent(s, leading, shared.message))
+    return shared;
+  const last = s.log.lastWithin(first, s.config.limits.messageMaxBytes);
+  const entries = s.log.slice(first, last);
+  let bytes = 0;
+  for (const entry of entries) bytes += entryBytes(entry);
+  out.shared = { message: appendEntries(s, leading, first - 1, entries), bytes };
+  return out.shared;
+}
+
+/** Nothing that a message says has changed since it was built in this step. */
+function isCurrent(s: RaftState, leading: Leading, message: AppendEntries): boolean {
+  return message.leaderCommit === s.commitIndex && message.round === leading.round;
+}
+
+function appendEntries(s: RaftState, leading: Leading, prev: number, entries: readonly Entry[]): AppendEntries {
+  return {
+    kind: 'appendEntries',
+    term: s.currentTerm,
+    prevLogIndex: prev as LogIndex,
+    prevLogTerm: s.log.termAt(prev) as Term,
+    leaderCommit: s.commitIndex,
+    round: leading.round,
+    entries,
+  };
+}
+
+/** An empty AppendEntries to everybody: keeps elections away, finds lost messages, carries commit index and read round. */
+export function heartbeatAll(s: RaftState, leading: Leading, out: Outbox): void {
+  for (const [id, progress] of leading.progress) heartbeat(s, leading, out, id, progress);
+  leading.nextHeartbeatAt = (s.now + s.config.timing.heartbeatIntervalMs) as Millis;
+}
+
+/**
+ * Its prevLogIndex is that of the next message with entries: a follower that missed one before it refuses, and is sent to again
+ * from there. A follower that waits for a snapshot is asked about our compaction point: it agrees once it has it.
+ */
+function heartbeat(s: RaftState, leading: Leading, out: Outbox, id: NodeId, p: Progress): void {
+  const lacksCompacted = p.nextIndex <= s.log.base.index;
+  if (lacksCompacted && (p.state !== 'snapshot' || isHeard(s, p))) askForSnapshot(s, out, id, p);
+  const prev = p.state === 'snapshot' ? s.log.base.index : p.nextIndex - 1;
+  const message = appendEntries(s, leading, prev, noEntries);
+  out.send(id, message);
+  noteCommitSent(p, message.leaderCommit, message.prevLogIndex);
+  if (p.state === 'probe') p.probing = true;
+}
+
+/** A stream that failed is begun again only for somebody who is there. */
+function isHeard(s: RaftState, p: Progress): boolean {
+  return s.now - p.heardAt < s.config.timing.electionTimeoutMaxMs;
+}
+
+/** Followers that have nothing more to come learn of a commit at once; for the others it travels with what comes. */
+export function announceCommit(s: RaftState, leading: Leading, out: Outbox): void {
+  for (const [id, p] of leading.progress) {
+    const idle = p.state === 'replicate' && p.window.messages.length === 0;
+    if (idle && p.sentCommit < Math.min(s.commitIndex, p.nextIndex - 1)) heartbeat(s, leading, out, id, p);
+  }
+}
+
+function noteCommitSent(p: Progress, leaderCommit: LogIndex, lastIndex: LogIndex): void {
+  p.sentCommit = Math.max(p.sentCommit, Math.min(leaderCommit, lastIndex)) as LogIndex;
+}
+
+/** One stream at a time to each peer; the host says when it has ended. */
+function askForSnapshot(s: RaftState, out: Outbox, id: NodeId, p: Progress): void {
+  toSnapshot(p);
+  if (s.streaming.has(id)) return;
+  s.streaming.add(id);
+  out.requestSnapshot(id);
+  out.trace('snapshot_requested', { to: id, nextIndex: p.nextIndex, firstIndex: s.log.firstIndex });
+}
+
+export function peersOfSelf(s: RaftState): readonly NodeId[] {
+  return peersOf(membersOf(s), s.id);
+}

@@ -1,0 +1,86 @@
+/** Everything a Raft node knows: the state of Figure 2 under its own names, and what surrounds it. Owned by one engine; plain data. */
+import type { Millis, NodeId } from '../../base/brand.ts';
+import type { EngineConfig, LogIndex, Members, ReadId, Role } from '../engine.ts';
+import { nextUniform, type SeededStream } from '../seeded-stream.ts';
+import { cloneDurability, type Durability } from './durability.ts';
+import type { RaftLog } from './log.ts';
+import { cloneProgress, type Progress } from './progress.ts';
+import type { RaftRecord } from './records.ts';
+import type { Term } from './term.ts';
+
+export interface RaftState {
+  readonly config: EngineConfig;
+  readonly id: NodeId;
+
+  // persistent on all servers
+  currentTerm: Term;
+  votedFor: NodeId | undefined;
+  readonly log: RaftLog;
+
+  // volatile on all servers
+  commitIndex: LogIndex;
+  /** lastApplied of Figure 2, as the host reports it. */
+  appliedIndex: LogIndex;
+  role: Role;
+  leader: NodeId | undefined;
+  /** The latest time that an input brought. */
+  now: Millis;
+  /** When a message of the current leader last arrived; meaningless without a leader. */
+  leaderHeardAt: Millis;
+  /** Until when we wait before we seek election. Not used while leading. */
+  electionDeadline: Millis;
+  readonly random: SeededStream;
+  readonly durability: Durability;
+
+  /** Answers to our PreVote or RequestVote, by sender: a repeated answer counts once. */
+  readonly votes: Map<NodeId, boolean>;
+  /** Set exactly while the role is leader. */
+  leading: Leading | undefined;
+  /** Peers to whom the host is streaming a snapshot, whoever leads. */
+  readonly streaming: Set<NodeId>;
+  /** What restoring found out that the log does not say yet; goes before the first record. */
+  unrecorded: readonly RaftRecord[];
+}
+
+/** A leader's volatile state; begins anew with each election. */
+export interface Leading {
+  /** Index of the no-op that opened the term. */
+  readonly termStart: LogIndex;
+  /** An entry of this term is committed. */
+  established: boolean;
+  readonly progress: Map<NodeId, Progress>;
+  nextHeartbeatAt: Millis;
+  uncommittedBytes: number;
+  /** The read round under way or last done; heartbeats of it confirm the reads that it holds. */
+  round: number;
+  roundIndex: LogIndex;
+  roundReads: readonly ReadId[];
+  waitingReads: ReadId[];
+}
+
+export function membersOf(s: RaftState): Members {
+  return s.log.members;
+}
+
+/** A fresh random time, so that rivals rarely collide (§5.2). */
+export function resetElectionTimer(s: RaftState): void {
+  const { electionTimeoutMinMs: min, electionTimeoutMaxMs: max } = s.config.timing;
+  s.electionDeadline = (s.now + min + nextUniform(s.random) * (max - min)) as Millis;
+}
+
+export function cloneState(s: RaftState): RaftState {
+  return {
+    ...s,
+    log: s.log.clone(),
+    random: { ...s.random },
+    durability: cloneDurability(s.durability),
+    votes: new Map(s.votes),
+    leading: s.leading === undefined ? undefined : cloneLeading(s.leading),
+    streaming: new Set(s.streaming),
+  };
+}
+
+function cloneLeading(l: Leading): Leading {
+  const progress = new Map([...l.progress].map(([id, p]) => [id, cloneProgress(p)] as const));
+  return { ...l, progress, waitingReads: l.waitingReads.slice() };
+}
