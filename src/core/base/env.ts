@@ -122,7 +122,8 @@ export interface Listener {
 export interface ConnectionHandler {
   /**
    * A frame begins: its head is whole; `bodyBytes` more will follow through the sink that this returns (it may be
-   * undefined if bodyBytes is 0, or to discard the body). The head is valid only during the call: copy what is kept.
+   * undefined if bodyBytes is 0, or to discard the body). The head is valid only during the call: copy what is kept;
+   * to give it to a connection's `send` within the call is allowed.
    */
   frame(head: Uint8Array, bodyBytes: number): BodySink | undefined;
   /** The send queue has fallen below its bound again after `send` had returned false. */
@@ -144,7 +145,7 @@ export interface BodySink {
   space?(): Uint8Array;
   /**
    * The next bytes of the body, at least one. With `space` it is a view of that memory. Without, it is valid only during the
-   * call: what is kept or forwarded must be copied.
+   * call: what is kept must be copied; to give it to a connection within the call is allowed (and copies it).
    */
   piece(bytes: Uint8Array): void;
   end(): void;

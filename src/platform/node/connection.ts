@@ -3,11 +3,12 @@
  * connecting → open → closed. Handlers are called from the socket's events only, never from within a call of theirs
  * to this object; `closed` comes once, after everything else.
  */
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 import { assert } from '../../core/base/assert.ts';
 import type { BodySink, Connection, ConnectionHandler, FrameWriter } from '../../core/base/env.ts';
 import { FrameParser, type ParserOutput } from './frame-parser.ts';
 import { type OpenFrame, SendQueue } from './send-queue.ts';
+import { sharedBuffer } from './shared-buffer.ts';
 import { bodyMaxBytes, headMaxBytes, preface } from './wire.ts';
 
 export interface ConnectionLimits {
@@ -41,27 +42,29 @@ export class TcpConnection implements Connection, ParserOutput {
   #connected: boolean;
   #writingBytes = 0;
   #flushPlanned = false;
+  #resumePlanned = false;
   #overfull = false;
   #closeReason: string | undefined;
 
   /**
+   * @param open makes the socket, which reads by `onread`.
    * @param greet called when the peer's preface has come; what it returns gets the frames.
    * @param handler who hears of `closed` even before that, if anybody.
    */
   constructor(
-    socket: Socket,
+    open: (onread: OnReadOpts) => Socket,
     remote: string,
     limits: ConnectionLimits,
     greet: (connection: TcpConnection) => ConnectionHandler,
     handler?: ConnectionHandler,
   ) {
-    this.#socket = socket;
     this.remote = remote;
     this.#limits = limits;
     this.#greet = greet;
     this.#handler = handler;
     this.#parser = new FrameParser(this);
-    this.#connected = !socket.connecting;
+    this.#socket = open({ buffer: () => this.#nextBuffer(), callback: (bytes, into) => this.#read(bytes, into) });
+    this.#connected = !this.#socket.connecting;
     this.#listen();
     this.#queue.raw(preface);
     this.#planFlush();
@@ -91,15 +94,19 @@ export class TcpConnection implements Connection, ParserOutput {
   }
 
   pauseReading(): void {
+    this.#resumePlanned = false;
     if (this.#parser.paused) return;
     this.#parser.pause();
     this.#socket.pause();
   }
 
   resumeReading(): void {
-    if (!this.#parser.paused) return;
+    if (!this.#parser.paused || this.#resumePlanned) return;
+    this.#resumePlanned = true;
     setImmediate(() => {
-      if (this.#closeReason === undefined && this.#parser.resume()) this.#socket.resume();
+      if (!this.#resumePlanned || this.#closeReason !== undefined) return;
+      this.#resumePlanned = false;
+      if (this.#parser.resume()) this.#socket.resume();
     });
   }
 
@@ -123,6 +130,19 @@ export class TcpConnection implements Connection, ParserOutput {
 
   garbage(reason: string): void {
     this.#finish(reason);
+  }
+
+  // -------------------------------------------------------------- receiving
+
+  /** What the socket reads into next: the space of a sink, or else the memory that all connections share. */
+  #nextBuffer(): Uint8Array {
+    return this.#parser.space() ?? sharedBuffer;
+  }
+
+  #read(bytes: number, into: Uint8Array): boolean {
+    if (into === sharedBuffer) this.#parser.take(sharedBuffer.subarray(0, bytes));
+    else this.#parser.filled(bytes);
+    return true;
   }
 
   // -------------------------------------------------------------- sending
@@ -161,11 +181,16 @@ export class TcpConnection implements Connection, ParserOutput {
   #planFlush(): void {
     if (this.#flushPlanned || this.#writingBytes > 0 || this.#queue.readyBytes === 0) return;
     this.#flushPlanned = true;
-    setImmediate(() => {
-      this.#flushPlanned = false;
-      this.#flush();
-    });
+    queueMicrotask(this.#afterMicrotasks);
   }
+
+  /** A tick that is asked for from a microtask comes after all microtasks: what a turn sends leaves together. */
+  readonly #afterMicrotasks = (): void => process.nextTick(this.#plannedFlush);
+
+  readonly #plannedFlush = (): void => {
+    this.#flushPlanned = false;
+    this.#flush();
+  };
 
   #flush(): void {
     if (!this.#connected || this.#writingBytes > 0 || this.#closeReason !== undefined) return;
@@ -196,7 +221,6 @@ export class TcpConnection implements Connection, ParserOutput {
     const socket = this.#socket;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepAliveAfterMs);
-    socket.on('data', (bytes: Uint8Array) => this.#parser.take(bytes));
     socket.on('connect', () => {
       this.#connected = true;
       this.#flush();

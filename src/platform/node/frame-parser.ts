@@ -1,9 +1,12 @@
 /**
  * Turns the bytes of one connection into a preface and frames. It owns nothing but its place in the stream: heads and
- * pieces are views of the bytes it is given, except a head that arrives in parts, which is put together here.
+ * pieces are views of the bytes it is given, except a head that arrives in parts, which is put together here, and a body
+ * whose sink has space of its own, which the bytes are read into (`space`, `filled`) or copied to.
  *
  * Invariant: what has been given is either delivered, in order and once, or held because of a pause.
  */
+import { assert } from '../../core/base/assert.ts';
+import { deliverPiece } from '../../core/base/body-sink.ts';
 import type { BodySink } from '../../core/base/env.ts';
 import {
   bodyMaxBytes,
@@ -27,6 +30,9 @@ export interface ParserOutput {
 /** A split head grows from this as its bytes arrive, so that a length alone cannot make us allocate. */
 const splitHeadFirstBytes = 64 * 1024;
 
+/** With less of a body to come it is read along with the frames behind it, and copied: one system call fewer. */
+const spaceMinBytes = 32 * 1024;
+
 const nothing = new Uint8Array(0);
 
 export class FrameParser {
@@ -40,6 +46,7 @@ export class FrameParser {
   #splitHeadHave = 0;
   #bodyLeft = 0;
   #sink: BodySink | undefined;
+  #space: Uint8Array = nothing;
   #held: Uint8Array[] = [];
   #paused = false;
   #stopped = false;
@@ -49,16 +56,34 @@ export class FrameParser {
     this.#output = output;
   }
 
-  /** Delivers what `bytes` completes. The bytes must not change before all of it has been delivered. */
+  /** Delivers what `bytes` completes. They may change afterwards: what a pause holds back is copied. */
   take(bytes: Uint8Array): void {
     if (this.#stopped) return;
     if (this.#paused || this.#held.length > 0) {
-      this.#held.push(bytes);
+      this.#held.push(bytes.slice());
       return;
     }
     this.#delivering = true;
     this.#deliver(bytes);
     this.#delivering = false;
+  }
+
+  /** Where the next bytes of the stream are to be read to, if a sink wants them; `filled` then says how many there were. */
+  space(): Uint8Array | undefined {
+    const sink = this.#sink;
+    if (this.#bodyLeft < spaceMinBytes || sink?.space === undefined || this.#paused || this.#stopped) return undefined;
+    const space = sink.space();
+    assert(space.length > 0, 'a sink has space for what is still to come');
+    this.#space = space.length > this.#bodyLeft ? space.subarray(0, this.#bodyLeft) : space;
+    return this.#space;
+  }
+
+  /** `bytes` more of the body are in the space that was given last. */
+  filled(bytes: number): void {
+    if (this.#stopped) return;
+    this.#bodyLeft -= bytes;
+    this.#sink!.piece(this.#space.subarray(0, bytes));
+    if (this.#bodyLeft === 0) this.#finish();
   }
 
   get paused(): boolean {
@@ -102,7 +127,7 @@ export class FrameParser {
     if (this.#prefaceHave < prefaceBytes) at = this.#takePreface(bytes);
     while (at < bytes.length && !this.#stopped) {
       if (this.#paused) {
-        this.#held.unshift(bytes.subarray(at));
+        this.#held.unshift(bytes.slice(at));
         return;
       }
       at = this.#bodyLeft > 0 ? this.#takeBody(bytes, at) : this.#takeStart(bytes, at);
@@ -188,7 +213,7 @@ export class FrameParser {
   #takeBody(bytes: Uint8Array, at: number): number {
     const take = Math.min(this.#bodyLeft, bytes.length - at);
     this.#bodyLeft -= take;
-    this.#sink?.piece(take === bytes.length ? bytes : bytes.subarray(at, at + take));
+    if (this.#sink !== undefined) deliverPiece(this.#sink, bytes.subarray(at, at + take));
     if (this.#bodyLeft === 0) this.#finish();
     return at + take;
   }

@@ -1,5 +1,6 @@
 /** `Network` over TCP. */
 import * as net from 'node:net';
+import { assert } from '../../core/base/assert.ts';
 import type { Address } from '../../core/base/brand.ts';
 import type { Connection, ConnectionHandler, Events, Listener, Network } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
@@ -32,7 +33,7 @@ class NodeNetwork implements Network {
 
   listen(address: Address, accept: (connection: Connection) => ConnectionHandler): Promise<Listener> {
     const { host, port } = parts(address);
-    const server = net.createServer((socket) => this.#accept(socket, accept));
+    const server = net.createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket, accept));
     return new Promise((resolve, reject) => {
       server.once('error', (error) => reject(listenError(address, error)));
       server.listen({ host, port }, () => {
@@ -45,26 +46,45 @@ class NodeNetwork implements Network {
 
   connect(address: Address, handler: ConnectionHandler): Connection {
     const { host, port } = parts(address);
-    const socket = net.connect({ host, port });
-    return new TcpConnection(socket, address, this.#limits, () => handler, handler);
+    return new TcpConnection(
+      (onread) => net.connect({ host, port, onread }),
+      address,
+      this.#limits,
+      () => handler,
+      handler,
+    );
   }
 
-  #accept(socket: net.Socket, accept: (connection: Connection) => ConnectionHandler): void {
-    const remote = `${socket.remoteAddress}:${socket.remotePort}`;
+  #accept(accepted: net.Socket, accept: (connection: Connection) => ConnectionHandler): void {
+    const remote = `${accepted.remoteAddress}:${accepted.remotePort}`;
     if (this.#accepted >= this.#acceptedMax) {
       this.#events.emit('warn', 'network.connectionRefused', { remote, reason: `${this.#acceptedMax} are open` });
-      socket.on('error', () => socket.destroy());
-      socket.destroy();
+      accepted.destroy();
       return;
     }
-    this.#accepted++;
-    socket.on('close', () => this.#accepted--);
     // Until the preface has come nobody above knows of the connection; a stranger leaves no trace but an event.
     const stranger: ConnectionHandler = {
       frame: () => undefined,
       closed: (reason) => this.#events.emit('warn', 'network.strangerDropped', { remote, reason }),
     };
-    new TcpConnection(socket, remote, this.#limits, accept, stranger);
+    new TcpConnection((onread) => this.#reopen(accepted, onread), remote, this.#limits, accept, stranger);
+  }
+
+  /**
+   * The accepted connection as a socket that reads into our memory. Only the maker of a socket can ask for that, and a
+   * server makes its sockets itself; so the connection is taken out of that one (as Node does to pass one to another
+   * process) and put into a new one. It costs half as much per byte to receive as the server's own.
+   */
+  #reopen(accepted: net.Socket, onread: net.OnReadOpts): net.Socket {
+    const shell = accepted as unknown as { _handle: unknown };
+    const handle = shell._handle;
+    assert(handle !== null && handle !== undefined, 'an accepted socket has its connection');
+    shell._handle = null;
+    accepted.destroy();
+    const socket = new net.Socket({ handle, onread } as net.SocketConstructorOpts);
+    this.#accepted++;
+    socket.once('close', () => this.#accepted--);
+    return socket;
   }
 }
 
@@ -75,9 +95,7 @@ function listener(server: net.Server, host: string): Listener {
     address: `${host.includes(':') ? `[${host}]` : host}:${port}` as Address,
     close: () =>
       new Promise((resolve) => {
-        // The callback would wait for the accepted connections; the port is free when the handle has closed.
-        server.close();
-        setImmediate(resolve);
+        server.close(() => resolve());
       }),
   };
 }

@@ -5,6 +5,7 @@
  * Frames stay whole: while a frame is written piece by piece, later ones wait behind it.
  */
 import { assert } from '../../core/base/assert.ts';
+import { isShared } from './shared-buffer.ts';
 import { frameLengthsBytes, putU32 } from './wire.ts';
 
 /** Pieces shorter than this are copied: below it, a part of its own costs the kernel and Node more than the copy. */
@@ -48,7 +49,7 @@ export class SendQueue {
       for (const part of body) this.#put(part, false);
       return;
     }
-    const frame: OpenFrame = { left: 0, ended: true, waiting: [startOf(head, bodyBytes), ...body] };
+    const frame: OpenFrame = { left: 0, ended: true, waiting: [startOf(head, bodyBytes), ...body.map(lasting)] };
     this.#behind.push(frame);
     this.#behindBytes += frameLengthsBytes + head.length + bodyBytes;
   }
@@ -72,7 +73,7 @@ export class SendQueue {
     if (frame.waiting === undefined) {
       this.#put(bytes, false);
     } else {
-      frame.waiting.push(bytes);
+      frame.waiting.push(lasting(bytes));
       this.#behindBytes += bytes.length;
     }
   }
@@ -142,7 +143,7 @@ export class SendQueue {
       return;
     }
     this.#closeSegment();
-    this.#parts.push(copy ? bytes.slice() : bytes);
+    this.#parts.push(copy || isShared(bytes) ? bytes.slice() : bytes);
   }
 
   #room(neededBytes: number): void {
@@ -158,6 +159,11 @@ export class SendQueue {
     this.#parts.push(this.#block.subarray(this.#blockFrom, this.#blockTo));
     this.#blockFrom = this.#blockTo;
   }
+}
+
+/** `bytes` as they may be kept until they leave. */
+function lasting(bytes: Uint8Array): Uint8Array {
+  return isShared(bytes) ? bytes.slice() : bytes;
 }
 
 function startOf(head: Uint8Array, bodyBytes: number): Uint8Array {

@@ -3,6 +3,7 @@
  * handlers are called from events of its own only, never from within a call of theirs; `closed` comes once, last.
  */
 import { assert } from '../../core/base/assert.ts';
+import { deliverPiece } from '../../core/base/body-sink.ts';
 import type { BodySink, Connection, ConnectionHandler, FrameWriter } from '../../core/base/env.ts';
 import { digestBytes } from './event-hash.ts';
 import type { Incarnation } from './incarnation.ts';
@@ -230,7 +231,7 @@ export class Endpoint implements Connection {
       this.#byte += length;
       if (body === bodyRun) {
         this.#bodyLeft -= length;
-        this.#sink?.piece(view);
+        if (this.#sink !== undefined) deliverPiece(this.#sink, view);
       } else {
         this.#bodyLeft = body;
         this.#sink = this.#handler!.frame(view, body);
