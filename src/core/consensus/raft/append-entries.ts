@@ -9,10 +9,11 @@ import type { AppendEntries } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { becomeFollower } from './role.ts';
 import { type RaftState, resetElectionTimer } from './state.ts';
+import type { Term } from './term.ts';
 
 export function onAppendEntries(s: RaftState, out: Outbox, from: NodeId, m: AppendEntries): void {
   if (m.term < s.currentTerm) {
-    reject(s, out, from, m, s.commitIndex);
+    refuseStaleTerm(s, out, from);
     return;
   }
   followLeader(s, out, from, m);
@@ -110,6 +111,12 @@ function accept(s: RaftState, out: Outbox, from: NodeId, m: AppendEntries, accep
   const io = ioThatMakesDurable(d, acceptedIndex);
   const gate = io > d.termIo ? io : d.termIo;
   out.sendAfter(gate, from, { kind: 'appendEntriesAccepted', term, acceptedIndex, matchIndex: acceptedIndex, round });
+}
+
+/** Tells an old leader of our term and nothing else: it may lead again by now, and its old rounds must not confirm new reads. */
+function refuseStaleTerm(s: RaftState, out: Outbox, from: NodeId): void {
+  const nothing = { prevLogIndex: 0 as LogIndex, hintIndex: 0 as LogIndex, hintTerm: 0 as Term, round: 0 };
+  out.sendAfter(s.durability.termIo, from, { kind: 'appendEntriesRejected', term: s.currentTerm, ...nothing });
 }
 
 function reject(s: RaftState, out: Outbox, from: NodeId, m: AppendEntries, hintIndex: LogIndex): void {

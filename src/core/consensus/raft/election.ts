@@ -5,7 +5,7 @@
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { LogIndex } from '../engine.ts';
 import { isVoter, quorumReached, voteOutcome } from '../quorums.ts';
-import { noop } from './entry-format.ts';
+import { entryBytes, noop } from './entry-format.ts';
 import type { PreVote, PreVoteResponse, RequestVote, RequestVoteResponse } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { newProgress } from './progress.ts';
@@ -111,7 +111,7 @@ function becomeLeader(s: RaftState, out: Outbox): void {
     established: false,
     progress: new Map(peersOfSelf(s).map((id) => [id, newProgress(lastIndex, s.now)] as const)),
     nextHeartbeatAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis,
-    uncommittedBytes: 0,
+    uncommittedBytes: uncommittedBytes(s),
     round: 0,
     roundIndex: 0 as LogIndex,
     roundReads: [],
@@ -121,6 +121,12 @@ function becomeLeader(s: RaftState, out: Outbox): void {
   out.trace('leader_elected', { term: s.currentTerm, lastLogIndex: lastIndex });
   appendOwn(s, leading, out, noop);
   replicateToAll(s, leading, out);
+}
+
+function uncommittedBytes(s: RaftState): number {
+  let bytes = 0;
+  for (let index = s.commitIndex + 1; index <= s.log.lastIndex; index++) bytes += entryBytes(s.log.at(index)!);
+  return bytes;
 }
 
 // ---------------------------------------------------------------- voters

@@ -78,8 +78,7 @@ function checkLeading(s: RaftState, leading: Leading): void {
     });
   }
   const uncommitted = s.log.lastIndex > s.commitIndex ? s.log.slice(s.commitIndex + 1, s.log.lastIndex) : [];
-  const own = uncommitted.filter((entry) => entry.term === s.currentTerm);
-  const bytes = own.reduce((sum, entry) => sum + entryBytes(entry), 0);
+  const bytes = uncommitted.reduce((sum, entry) => sum + entryBytes(entry), 0);
   assert(bytes === leading.uncommittedBytes, 'a leader knows the bytes that it has not committed', { bytes });
   const established = s.commitIndex >= leading.termStart;
   assert(established === leading.established, 'a leader is established by an entry of its own term');
