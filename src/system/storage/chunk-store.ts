@@ -2,6 +2,8 @@
  * The contract of the chunk store: every chunk replica of one chunkserver, on its disk. See docs/formats/chunk-files.md.
  */
 import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
+import { CairnError } from '../../core/base/errors.ts';
 
 export const blockBytes = 64 * 1024;
 
@@ -34,6 +36,15 @@ export interface ChunkMutation {
   readonly sync: boolean;
 }
 
+/** Some chunks of a group have failed; the mutations of the others are held as their `sync` asked. */
+export class GroupError extends CairnError {
+  readonly failures: ReadonlyMap<ChunkHandle, CairnError>;
+  constructor(first: CairnError, failures: ReadonlyMap<ChunkHandle, CairnError>) {
+    super(first.code, `${failures.size} chunks of a group failed, the first so: ${first.message}`, { cause: first });
+    this.failures = failures;
+  }
+}
+
 /** Checksums of a whole chunk, for recovery and repair: one CRC-32 per block of 64 KiB, the last one over what there is. */
 export interface ChunkImage extends ChunkInfo {
   readonly blockChecksums: Uint32Array;
@@ -42,9 +53,9 @@ export interface ChunkImage extends ChunkInfo {
 
 /**
  * Owns every byte of the replicas of one chunkserver: chunk files, their checksums, and the journal that makes both exact after
- * a crash. Calls for one chunk must not overlap unless said otherwise; the chunkserver orders them. Reads may overlap anything.
- * All methods throw CairnError DISK_FULL, DISK_FAILED; after one of them in a mutation the chunk is fenced (CHUNK_MISSING for
- * reads of damaged blocks is never silent: DISK_CORRUPT).
+ * a crash. Calls may overlap; changes of one chunk take effect in the order of their calls. Reads may overlap anything.
+ * All methods throw CairnError DISK_FULL, DISK_FAILED; after one of them in a mutation the chunk is fenced. A failed sync, or a
+ * failure of the journal, ends all changes of the store; reads go on.
  */
 export interface ChunkStore {
   info(handle: ChunkHandle): ChunkInfo | undefined;
@@ -52,11 +63,13 @@ export interface ChunkStore {
   list(after: ChunkHandle | undefined, limit: number): readonly ChunkInfo[];
   readonly chunkCount: number;
   readonly usedBytes: number;
-  /** An empty chunk. @throws EXISTS */
+  /** An empty chunk. Outlasts a crash from its first mutation on. @throws EXISTS */
   create(handle: ChunkHandle, version: ChunkVersion): void;
   /**
    * Applies mutations of one or many chunks as one group: chunk files written, journal written once, synced once if any asks for it.
-   * Within a chunk the array's order holds. Resolves when all are held as their `sync` asks.
+   * Within a chunk the array's order holds, and that of the calls; calls may overlap. Resolves when all are held as their `sync` asks.
+   * What a sync mutation follows in its chunk is durable with it. After a failure the chunk takes no more mutations under that version.
+   * @throws CairnError what befell the only chunk, or the store as a whole; GroupError when others of the group are held.
    */
   apply(mutations: readonly ChunkMutation[]): Promise<void>;
   /**
@@ -76,5 +89,46 @@ export interface ChunkStore {
   remove(handle: ChunkHandle): Promise<void>;
   /** Recomputes the checksums of all blocks; returns the bad ones. */
   verify(handle: ChunkHandle): Promise<readonly number[]>;
+  /** Blocks that are known to fail their checksums: reads of them fail, a repair or a write over the whole block mends them. */
+  badBlocksOf(handle: ChunkHandle): readonly number[];
+  /** Waits for nothing that is under way: the caller has ended its changes and reads. Leaves a checkpoint, so that the next start is short. */
   close(): Promise<void>;
 }
+
+/** A replica that cannot be served as it is: some blocks, or all of it. Copy them from another one. */
+export interface BadBlocksReport {
+  readonly handle: ChunkHandle;
+  /** `all`: the replica is off the books; `info` does not know it any more. */
+  readonly blocks: readonly number[] | 'all';
+}
+
+export interface ChunkStoreOptions {
+  /** Of the store, on env.disk. */
+  readonly directory: string;
+  /** Told once for each bad block that a read, a verification or the start finds. Must not throw. */
+  readonly badBlocks?: (report: BadBlocksReport) => void;
+  /** A chunk is at most so long. Default 64 MiB. */
+  readonly chunkBytes?: number;
+  /** Mutations are refused with DISK_FULL when less than this would stay free: room for journal and checkpoints. Default 512 MiB. */
+  readonly reserveBytes?: number;
+  readonly openFilesMax?: number;
+  /** Chunks kept in memory beyond those that changed since the last checkpoint. */
+  readonly cachedChunksMax?: number;
+  /** Files of removed chunks that are kept for reuse, in bytes and number; 0 keeps none. */
+  readonly poolBytesMax?: number;
+  readonly poolFilesMax?: number;
+  readonly pooledFileMinBytes?: number;
+  /** A checkpoint begins when the journal has grown by this, or so much bulk data was written, or so many chunks changed. */
+  readonly checkpointJournalBytes?: number;
+  readonly checkpointBulkBytes?: number;
+  readonly checkpointChunks?: number;
+  readonly journalSegmentBytes?: number;
+  readonly metadataSegmentBytes?: number;
+  /** Bounds of the window for exactly-once appends. */
+  readonly windowEntriesPerWriter?: number;
+  readonly windowWriters?: number;
+  /** Of the bulk data that a crash may have torn, so much is verified before the store is open; reads verify the rest. */
+  readonly verifyAtStartBytes?: number;
+}
+
+export type OpenChunkStore = (env: Env, options: ChunkStoreOptions) => Promise<ChunkStore>;

@@ -1,0 +1,65 @@
+/**
+ * What the writers of a chunk appended last, for exactly-once appends. Bounded by writer and by the number of writers; what
+ * falls out depends only on what was added, so that every replica and every replay of the journal keeps the same entries.
+ */
+import type { WindowEntry } from '../chunk-store.ts';
+
+export interface WindowBounds {
+  readonly entriesPerWriter: number;
+  /** The writer that appended longest ago is forgotten first. */
+  readonly writers: number;
+}
+
+export class AppendWindow {
+  readonly #bounds: WindowBounds;
+  /** By writer, the one that appended last at the end. */
+  readonly #byWriter = new Map<number, WindowEntry[]>();
+  #last: number | undefined;
+
+  constructor(bounds: WindowBounds, entries: readonly WindowEntry[] = []) {
+    this.#bounds = bounds;
+    for (const entry of entries) this.add(entry);
+  }
+
+  /** An entry of the same writer and sequence is replaced; of each writer the highest sequences are kept. */
+  add(entry: WindowEntry): void {
+    const own = this.#touch(entry.writer);
+    let at = own.length;
+    while (at > 0 && own[at - 1]!.sequence > entry.sequence) at--;
+    if (at > 0 && own[at - 1]!.sequence === entry.sequence) own[at - 1] = entry;
+    else if (at === own.length) own.push(entry);
+    else own.splice(at, 0, entry);
+    if (own.length >= 2 * this.#bounds.entriesPerWriter) own.splice(0, own.length - this.#bounds.entriesPerWriter);
+  }
+
+  /** Writers in the order of their last append, each with its entries by sequence. */
+  entries(): readonly WindowEntry[] {
+    const all: WindowEntry[] = [];
+    for (const own of this.#byWriter.values()) {
+      const from = Math.max(0, own.length - this.#bounds.entriesPerWriter);
+      for (let i = from; i < own.length; i++) all.push(own[i]!);
+    }
+    return all;
+  }
+
+  replace(entries: readonly WindowEntry[]): void {
+    this.#byWriter.clear();
+    this.#last = undefined;
+    for (const entry of entries) this.add(entry);
+  }
+
+  #touch(writer: number): WindowEntry[] {
+    const own = this.#byWriter.get(writer) ?? [];
+    if (this.#last === writer) return own;
+    this.#byWriter.delete(writer);
+    this.#byWriter.set(writer, own);
+    this.#last = writer;
+    if (this.#byWriter.size > this.#bounds.writers) {
+      for (const oldest of this.#byWriter.keys()) {
+        this.#byWriter.delete(oldest);
+        break;
+      }
+    }
+    return own;
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Checkpoints: makes the chunk files and their metadata durable up to a place in the journal, so that what lies before it can go.
+ *
+ * The capture is fuzzy: changes go on meanwhile. That is sound because replay from the place sets every record's outcome
+ * absolutely and in order, so a state that already has some of them ends the same.
+ */
+import { toCairnError } from '../../../core/base/errors.ts';
+import type { ChunkState } from './chunk-state.ts';
+import type { CapturedChunk } from './metadata-store.ts';
+import type { StoreParts } from './parts.ts';
+
+/** Files synced at the same time. */
+const syncsAtOnce = 8;
+/** The journal may grow to so many times the size that a checkpoint is begun at; then changes wait. */
+const backlogFactor = 4;
+
+export class Checkpointer {
+  readonly #parts: StoreParts;
+  #running: Promise<void> | undefined;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  /** Begins a checkpoint if it is time for one. */
+  consider(): void {
+    if (this.#running !== undefined || !this.#isDue()) return;
+    this.run().catch((thrown: unknown) => {
+      const { code, message } = toCairnError(thrown);
+      this.#parts.env.events.emit('error', 'chunk-checkpoint-failed', { code, message });
+    });
+  }
+
+  /** What changes must wait for before the journal grows further; undefined: nothing. */
+  readonly backlog = (): Promise<unknown> | undefined => {
+    const { journal, options } = this.#parts;
+    const bound = backlogFactor * options.checkpointJournalBytes + options.journalSegmentBytes;
+    return journal.bytes > bound ? this.run() : journal.congestion();
+  };
+
+  /** One checkpoint; joins the one under way. */
+  run(): Promise<void> {
+    this.#running ??= this.#checkpoint().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  /** Waits for the one under way, if any, whatever becomes of it. */
+  async quiet(): Promise<void> {
+    const running = this.#running;
+    if (running !== undefined) {
+      await running.then(
+        () => {},
+        () => {},
+      );
+    }
+  }
+
+  #isDue(): boolean {
+    const { journal, options, cache } = this.#parts;
+    return (
+      journal.bytesSinceCheckpoint >= options.checkpointJournalBytes ||
+      journal.bulkBytesSinceCheckpoint >= options.checkpointBulkBytes ||
+      cache.dirtyCount >= options.checkpointChunks
+    );
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { cache, journal, metadata, removed } = this.#parts;
+    const place = await journal.begin();
+    const gone = [...removed];
+    removed.clear();
+    let succeeded = false;
+    try {
+      const captured = await this.#capture(cache.capture());
+      const there = captured.filter(({ state }) => !state.isRemoved).map(({ chunk }) => chunk);
+      const dropOld = await metadata.commit(there, gone, place);
+      succeeded = true;
+      cache.captureEnded(true);
+      await journal.release(place);
+      await dropOld();
+    } finally {
+      if (!succeeded) {
+        cache.captureEnded(false);
+        for (const handle of gone) removed.add(handle);
+      }
+    }
+  }
+
+  /** Captures the states and makes sure that their files hold, durably, what was captured. */
+  async #capture(states: readonly ChunkState[]): Promise<readonly Captured[]> {
+    const { files } = this.#parts;
+    const captured: Captured[] = [];
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      while (next < states.length) {
+        const state = states[next++]!;
+        if (state.isRemoved) continue;
+        captured.push({ state, chunk: capture(state), hasFile: state.hasFile });
+        if (state.isUnsynced) await this.#syncFile(state);
+      }
+    };
+    await settleWorkers(Array.from({ length: syncsAtOnce }, worker));
+    await files.syncDirectories();
+    for (const { state, hasFile } of captured) if (hasFile) state.isPlaced = state.hasFile;
+    return captured;
+  }
+
+  async #syncFile(state: ChunkState): Promise<void> {
+    const { writes } = state;
+    try {
+      await this.#parts.files.hold(state, (file) => file.sync());
+    } catch (thrown) {
+      if (state.isRemoved) return;
+      const error = toCairnError(thrown);
+      // Nobody knows what of the file is on the disk now; the journal must not be released, nor anything be built on it.
+      this.#parts.journal.fail(error);
+      throw error;
+    }
+    if (state.writes !== writes) return;
+    state.isUnsynced = false;
+    state.hasUnjournalledData = false;
+  }
+}
+
+interface Captured {
+  readonly state: ChunkState;
+  readonly chunk: CapturedChunk;
+  readonly hasFile: boolean;
+}
+
+function capture(state: ChunkState): CapturedChunk {
+  return { ...state.info, checksums: state.committedChecksums(), window: state.window.entries() };
+}
+
+/** All workers end before a failure is thrown: none goes on behind the caller's back. */
+async function settleWorkers(workers: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(workers)) if (outcome.status === 'rejected') throw outcome.reason;
+}

@@ -1,0 +1,146 @@
+/**
+ * The chunks that are in memory. Those that changed since the last checkpoint must be: only the journal holds what they are.
+ * The others are a cache over the metadata store, least recently used first out.
+ */
+import type { ChunkHandle } from '../../../core/base/brand.ts';
+import type { ChunkInfo } from '../chunk-store.ts';
+import { AppendWindow, type WindowBounds } from './append-window.ts';
+import { ChunkState } from './chunk-state.ts';
+import type { MetadataStore } from './metadata-store.ts';
+import { OrderedHandles } from './ordered-handles.ts';
+
+/** Entries that one eviction looks at most: those in use are passed over. */
+const evictionLooks = 16;
+
+export class ChunkCache {
+  readonly #metadata: MetadataStore;
+  readonly #windowBounds: WindowBounds;
+  readonly #cleanMax: number;
+  readonly #ordered: OrderedHandles;
+  readonly #isLive = (handle: number): boolean => this.#metadata.table.has(handle as ChunkHandle);
+  #dirty = new Map<ChunkHandle, ChunkState>();
+  /** Captured by the checkpoint under way, and not changed since. */
+  #captured = new Map<ChunkHandle, ChunkState>();
+  readonly #clean = new Map<ChunkHandle, ChunkState>();
+  #usedBytes = 0;
+
+  constructor(metadata: MetadataStore, windowBounds: WindowBounds, cleanMax: number) {
+    this.#metadata = metadata;
+    this.#windowBounds = windowBounds;
+    this.#cleanMax = cleanMax;
+    const handles = metadata.table.handles();
+    this.#ordered = new OrderedHandles(handles);
+    for (const handle of handles) this.#usedBytes += metadata.table.info(handle as ChunkHandle)!.lengthBytes;
+  }
+
+  get count(): number {
+    return this.#metadata.table.size;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  get dirtyCount(): number {
+    return this.#dirty.size;
+  }
+
+  info(handle: ChunkHandle): ChunkInfo | undefined {
+    return this.#inMemory(handle)?.info ?? this.#metadata.table.info(handle);
+  }
+
+  list(after: ChunkHandle | undefined, limit: number): readonly ChunkInfo[] {
+    return this.#ordered.after(after ?? 0, limit, this.#isLive).map((handle) => this.info(handle as ChunkHandle)!);
+  }
+
+  /** @throws CairnError DISK_CORRUPT when its metadata cannot be read. */
+  get(handle: ChunkHandle): ChunkState | undefined {
+    const known = this.#inMemory(handle);
+    if (known !== undefined) {
+      if (this.#clean.delete(handle)) this.#clean.set(handle, known);
+      return known;
+    }
+    const record = this.#metadata.read(handle);
+    if (record === undefined) return undefined;
+    const window = new AppendWindow(this.#windowBounds, record.window);
+    const state = new ChunkState(handle, record.version, record.serial, window);
+    state.settle(record.lengthBytes, record.checksums);
+    state.hasFile = record.lengthBytes > 0;
+    state.isPlaced = state.hasFile;
+    this.#keepClean(state);
+    return state;
+  }
+
+  /** A chunk that was not there. */
+  add(info: ChunkInfo): ChunkState {
+    const { handle, version, serial } = info;
+    const state = new ChunkState(handle, version, serial, new AppendWindow(this.#windowBounds));
+    this.#dirty.set(handle, state);
+    this.#metadata.table.put(info);
+    this.#ordered.add(handle);
+    this.#ordered.settle(this.#isLive);
+    return state;
+  }
+
+  /** The state differs from the last checkpoint. @param grownBytes by how much its length changed. */
+  changed(state: ChunkState, grownBytes: number): void {
+    this.#usedBytes += grownBytes;
+    if (this.#dirty.has(state.handle) || state.isRemoved) return;
+    this.#clean.delete(state.handle);
+    this.#captured.delete(state.handle);
+    this.#dirty.set(state.handle, state);
+  }
+
+  remove(state: ChunkState): void {
+    const { handle } = state;
+    this.#usedBytes -= state.lengthBytes;
+    state.isRemoved = true;
+    this.#dirty.delete(handle);
+    this.#captured.delete(handle);
+    this.#clean.delete(handle);
+    this.#metadata.delete(handle);
+    this.#ordered.removed(this.#isLive);
+  }
+
+  /** Drops what the table has of a chunk that cannot be used. */
+  forget(handle: ChunkHandle): void {
+    const state = this.#inMemory(handle);
+    this.#usedBytes -= this.info(handle)?.lengthBytes ?? 0;
+    if (state !== undefined) state.isRemoved = true;
+    this.#dirty.delete(handle);
+    this.#clean.delete(handle);
+    this.#metadata.delete(handle);
+    this.#ordered.removed(this.#isLive);
+  }
+
+  /** Begins a checkpoint: what is dirty now is to be written. */
+  capture(): readonly ChunkState[] {
+    for (const [handle, state] of this.#captured) this.#dirty.set(handle, state);
+    this.#captured = this.#dirty;
+    this.#dirty = new Map();
+    return [...this.#captured.values()];
+  }
+
+  /** Ends it: what has not changed since is clean; or, when it failed, as dirty as before. */
+  captureEnded(succeeded: boolean): void {
+    for (const [handle, state] of this.#captured) {
+      if (!succeeded) this.#dirty.set(handle, state);
+      else this.#keepClean(state);
+    }
+    this.#captured = new Map();
+  }
+
+  #inMemory(handle: ChunkHandle): ChunkState | undefined {
+    return this.#dirty.get(handle) ?? this.#clean.get(handle) ?? this.#captured.get(handle);
+  }
+
+  #keepClean(state: ChunkState): void {
+    this.#clean.set(state.handle, state);
+    let looks = evictionLooks;
+    for (const [handle, oldest] of this.#clean) {
+      if (this.#clean.size <= this.#cleanMax || looks-- === 0) return;
+      if (oldest === state || !oldest.isIdle) continue;
+      this.#clean.delete(handle);
+    }
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * One chunk in memory. What is *committed* is what readers see and what the journal holds; what is *planned* is ahead of it by
+ * the groups under way. Appends change the plan in place: blocks before the committed end never change under them, and the
+ * checksum of the block that the committed end lies in is kept apart. An overwrite runs alone, so plan and commit meet before it.
+ */
+import { assert } from '../../../core/base/assert.ts';
+import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../../core/base/brand.ts';
+import type { CairnError } from '../../../core/base/errors.ts';
+import { blockBytes, type ChunkInfo } from '../chunk-store.ts';
+import type { AppendWindow } from './append-window.ts';
+
+export function blockOf(offset: number): number {
+  return Math.floor(offset / blockBytes);
+}
+
+export function blockCount(lengthBytes: number): number {
+  return Math.ceil(lengthBytes / blockBytes);
+}
+
+/** Beyond so many blocks the list of checksums is made for a whole chunk at once. */
+const smallListBlocks = 16;
+const fullListBlocks = 1024;
+
+export class ChunkState {
+  readonly handle: ChunkHandle;
+  readonly window: AppendWindow;
+  version: ChunkVersion;
+  serial: MutationSerial;
+  lengthBytes = 0;
+  /** Of the block that the committed end lies in, up to that end; meaningless when the end is a block's end. */
+  tailChecksum = 0;
+  plannedLength = 0;
+  /** As planned. */
+  checksums = new Uint32Array(1);
+
+  /** Whoever comes next waits for this: mutations, adoption and removal of one chunk follow the order of their calls. */
+  tail: Promise<void> | undefined;
+  /** Resolves when the last group that was given to the journal is committed. */
+  lastCommit: Promise<unknown> | undefined;
+  /** While > 0 the state must not leave memory: somebody holds it across an await. */
+  pins = 0;
+  /** Raised before and after every overwrite, so that a read that overlapped it can tell. */
+  overwrites = 0;
+  isRemoved = false;
+  /** Set by a failed mutation: the version that it belonged to takes no more of them. */
+  fence: { readonly version: ChunkVersion; readonly cause: CairnError } | undefined;
+  readonly badBlocks = new Set<number>();
+
+  hasFile = false;
+  /** The file's name survives a power loss. */
+  isPlaced = false;
+  /** Bytes in the file that no sync has covered. */
+  isUnsynced = false;
+  /** Writes to the file so far: tells whether one fell between a sync's begin and end. */
+  writes = 0;
+  /** … and that the journal does not hold either. */
+  hasUnjournalledData = false;
+
+  constructor(handle: ChunkHandle, version: ChunkVersion, serial: MutationSerial, window: AppendWindow) {
+    this.handle = handle;
+    this.version = version;
+    this.serial = serial;
+    this.window = window;
+  }
+
+  get info(): ChunkInfo {
+    return { handle: this.handle, version: this.version, lengthBytes: this.lengthBytes, serial: this.serial };
+  }
+
+  get isIdle(): boolean {
+    return this.pins === 0 && this.fence === undefined && this.badBlocks.size === 0;
+  }
+
+  /** Of the committed content. */
+  checksumOf(block: number): number {
+    assert(block < blockCount(this.lengthBytes), 'a checksum is asked for a block that is there', { block });
+    const isTail = block === blockOf(this.lengthBytes);
+    return isTail ? this.tailChecksum : this.checksums[block]!;
+  }
+
+  committedChecksums(): Uint32Array<ArrayBuffer> {
+    const count = blockCount(this.lengthBytes);
+    const all = this.checksums.slice(0, count);
+    if (this.lengthBytes % blockBytes !== 0) all[count - 1] = this.tailChecksum;
+    return all;
+  }
+
+  /** Bytes of the committed content in this block. */
+  bytesIn(block: number): number {
+    return Math.max(0, Math.min(blockBytes, this.lengthBytes - block * blockBytes));
+  }
+
+  reserve(blocks: number): void {
+    if (blocks <= this.checksums.length) return;
+    const room =
+      blocks <= smallListBlocks ? Math.max(blocks, this.checksums.length * 2) : Math.max(blocks, fullListBlocks);
+    const larger = new Uint32Array(room);
+    larger.set(this.checksums);
+    this.checksums = larger;
+  }
+
+  /** Makes plan and commit the same: `checksums` are those of a content of this length. */
+  settle(lengthBytes: number, checksums: Uint32Array<ArrayBuffer>): void {
+    assert(checksums.length === blockCount(lengthBytes), 'each block has a checksum', { lengthBytes });
+    this.checksums = checksums;
+    this.lengthBytes = lengthBytes;
+    this.plannedLength = lengthBytes;
+    this.tailChecksum = lengthBytes % blockBytes === 0 ? 0 : checksums[checksums.length - 1]!;
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * One row for each chunk of the server, off the heap: what an inventory asks for, and where the whole metadata lies. A
+ * million chunks take some 80 MB. Open addressing with linear probing; a removed row is closed up, so no tombstones pile up.
+ */
+import { assert } from '../../../core/base/assert.ts';
+import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../../core/base/brand.ts';
+import type { ChunkInfo } from '../chunk-store.ts';
+
+/** Where a chunk's metadata record lies in the metadata log. */
+export interface RecordPlace {
+  readonly segment: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+interface Columns {
+  /** 0: the row is free. */
+  readonly handles: Float64Array;
+  readonly versions: Float64Array;
+  readonly serials: Float64Array;
+  readonly lengths: Float64Array;
+  /** 0: there is no record yet. */
+  readonly segments: Uint32Array;
+  readonly offsets: Uint32Array;
+  readonly recordBytes: Uint32Array;
+  readonly marks: Uint8Array;
+}
+
+const initialRows = 1024;
+const maxLoad = 0.7;
+
+export class ChunkTable {
+  #rows = initialRows;
+  #columns = makeColumns(initialRows);
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  has(handle: ChunkHandle): boolean {
+    return this.#find(handle) >= 0;
+  }
+
+  info(handle: ChunkHandle): ChunkInfo | undefined {
+    const row = this.#find(handle);
+    if (row < 0) return undefined;
+    const { versions, serials, lengths } = this.#columns;
+    return {
+      handle,
+      version: versions[row] as ChunkVersion,
+      lengthBytes: lengths[row]!,
+      serial: serials[row] as MutationSerial,
+    };
+  }
+
+  place(handle: ChunkHandle): RecordPlace | undefined {
+    const row = this.#find(handle);
+    if (row < 0) return undefined;
+    const { segments, offsets, recordBytes } = this.#columns;
+    const segment = segments[row]!;
+    return segment === 0 ? undefined : { segment, offset: offsets[row]!, bytes: recordBytes[row]! };
+  }
+
+  /** Makes the row or overwrites it; without `place` the one it has stays. */
+  put(info: ChunkInfo, place?: RecordPlace): void {
+    assert(info.handle > 0, 'chunk handles begin at 1');
+    let row = this.#find(info.handle);
+    if (row < 0) row = this.#claim(info.handle);
+    const columns = this.#columns;
+    columns.versions[row] = info.version;
+    columns.serials[row] = info.serial;
+    columns.lengths[row] = info.lengthBytes;
+    if (place === undefined) return;
+    columns.segments[row] = place.segment;
+    columns.offsets[row] = place.offset;
+    columns.recordBytes[row] = place.bytes;
+  }
+
+  delete(handle: ChunkHandle): void {
+    let hole = this.#find(handle);
+    if (hole < 0) return;
+    this.#size--;
+    const { handles } = this.#columns;
+    const mask = this.#rows - 1;
+    for (let next = (hole + 1) & mask; handles[next] !== 0; next = (next + 1) & mask) {
+      const home = this.#home(handles[next]!);
+      // The row may move back into the hole unless its home lies behind the hole.
+      if (((next - home) & mask) < ((next - hole) & mask)) continue;
+      copyRow(this.#columns, next, this.#columns, hole);
+      hole = next;
+    }
+    clearRow(this.#columns, hole);
+  }
+
+  /** A mark for one pass over the table (the scan at start). */
+  mark(handle: ChunkHandle): void {
+    const row = this.#find(handle);
+    if (row >= 0) this.#columns.marks[row] = 1;
+  }
+
+  isMarked(handle: ChunkHandle): boolean {
+    const row = this.#find(handle);
+    return row >= 0 && this.#columns.marks[row] === 1;
+  }
+
+  /** All handles, in no order. */
+  handles(): Float64Array {
+    const all = new Float64Array(this.#size);
+    let at = 0;
+    for (const handle of this.#columns.handles) if (handle !== 0) all[at++] = handle;
+    return all;
+  }
+
+  #home(handle: number): number {
+    const low = handle >>> 0;
+    const high = (handle / 0x1_0000_0000) >>> 0;
+    const mixed = Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1);
+    return (mixed ^ (mixed >>> 15)) & (this.#rows - 1);
+  }
+
+  #find(handle: number): number {
+    const { handles } = this.#columns;
+    const mask = this.#rows - 1;
+    for (let row = this.#home(handle); ; row = (row + 1) & mask) {
+      if (handles[row] === handle) return row;
+      if (handles[row] === 0) return -1;
+    }
+  }
+
+  #claim(handle: number): number {
+    if (this.#size + 1 > this.#rows * maxLoad) this.#grow();
+    const row = this.#freeRow(handle);
+    this.#columns.handles[row] = handle;
+    this.#size++;
+    return row;
+  }
+
+  #freeRow(handle: number): number {
+    const mask = this.#rows - 1;
+    let row = this.#home(handle);
+    while (this.#columns.handles[row] !== 0) row = (row + 1) & mask;
+    return row;
+  }
+
+  #grow(): void {
+    const before = this.#columns;
+    const rows = this.#rows;
+    this.#rows = rows * 2;
+    this.#columns = makeColumns(this.#rows);
+    for (let row = 0; row < rows; row++) {
+      const handle = before.handles[row]!;
+      if (handle !== 0) copyRow(before, row, this.#columns, this.#freeRow(handle));
+    }
+  }
+}
+
+function makeColumns(rows: number): Columns {
+  return {
+    handles: new Float64Array(rows),
+    versions: new Float64Array(rows),
+    serials: new Float64Array(rows),
+    lengths: new Float64Array(rows),
+    segments: new Uint32Array(rows),
+    offsets: new Uint32Array(rows),
+    recordBytes: new Uint32Array(rows),
+    marks: new Uint8Array(rows),
+  };
+}
+
+function copyRow(from: Columns, source: number, to: Columns, target: number): void {
+  to.handles[target] = from.handles[source]!;
+  to.versions[target] = from.versions[source]!;
+  to.serials[target] = from.serials[source]!;
+  to.lengths[target] = from.lengths[source]!;
+  to.segments[target] = from.segments[source]!;
+  to.offsets[target] = from.offsets[source]!;
+  to.recordBytes[target] = from.recordBytes[source]!;
+  to.marks[target] = from.marks[source]!;
+}
+
+function clearRow(columns: Columns, row: number): void {
+  columns.handles[row] = 0;
+  columns.segments[row] = 0;
+  columns.marks[row] = 0;
+}

@@ -1,0 +1,189 @@
+/** What happens to whole replicas: creation, adoption of another replica's content, removal. */
+import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../../core/base/brand.ts';
+import { CairnError, toCairnError } from '../../../core/base/errors.ts';
+import { blockBytes, type ChunkImage } from '../chunk-store.ts';
+import { checkImage, zeroRanges } from './adoption.ts';
+import { blockCount, type ChunkState } from './chunk-state.ts';
+import type { BlockData } from './journal-record.ts';
+import type { Mutator } from './mutator.ts';
+import { reportBadBlocks, type StoreParts } from './parts.ts';
+import { zeroParts } from './plan.ts';
+import { Turn } from './turns.ts';
+
+/** Blocks that one journal batch of an adoption carries. */
+const blocksPerBatch = 16;
+
+export class Editor {
+  readonly #parts: StoreParts;
+  readonly #mutator: Mutator;
+
+  constructor(parts: StoreParts, mutator: Mutator) {
+    this.#parts = parts;
+    this.#mutator = mutator;
+  }
+
+  create(handle: ChunkHandle, version: ChunkVersion): void {
+    this.#parts.journal.mustTake();
+    if (this.#parts.cache.info(handle) !== undefined) {
+      throw new CairnError('EXISTS', `chunk ${handle} is on this server already`);
+    }
+    this.#parts.cache.add({ handle, version, serial: 0 as MutationSerial, lengthBytes: 0 });
+  }
+
+  /** Durable when it resolves: a removed replica never comes back. */
+  async remove(handle: ChunkHandle): Promise<void> {
+    const { cache, journal, files } = this.#parts;
+    journal.mustTake();
+    const state = cache.get(handle);
+    if (state === undefined) return;
+    await this.#alone(state, async () => {
+      if (state.isRemoved) return;
+      const { written, done } = journal.append([{ kind: 'removed', handle }], true);
+      try {
+        await written;
+        cache.remove(state);
+        this.#parts.removed.add(handle);
+      } finally {
+        done();
+      }
+      await files.retire(state);
+    });
+  }
+
+  /**
+   * Blocks beyond the present end are written and synced first, where nothing is believed; then one journal record makes
+   * the chunk what the image says, with redo for the blocks that are written over. When those are many, whole blocks are replaced
+   * in batches before, so that each crash leaves every block either as it was or as it will be.
+   */
+  async adopt(image: ChunkImage, blocks: readonly BlockData[]): Promise<void> {
+    const { cache, journal } = this.#parts;
+    journal.mustTake();
+    const { handle, version, serial } = image;
+    const known = cache.get(handle);
+    const state = known ?? cache.add({ handle, version, serial, lengthBytes: 0 });
+    await this.#alone(state, async () => {
+      if (state.isRemoved)
+        throw new CairnError('CHUNK_MISSING', `chunk ${handle} was removed while it was to be repaired`);
+      try {
+        await this.#adoptAlone(state, image, blocks);
+      } catch (thrown) {
+        if (known === undefined && state.lengthBytes === 0) await this.#discard(state);
+        throw thrown;
+      }
+    });
+  }
+
+  async #adoptAlone(state: ChunkState, image: ChunkImage, blocks: readonly BlockData[]): Promise<void> {
+    const { journal, space, env, files } = this.#parts;
+    const lengthBefore = state.lengthBytes;
+    checkImage(state, image, blocks, () => files.existing(state), env.crc32);
+    const bytes = 2 * blocks.length * blockBytes + Math.max(0, image.lengthBytes - lengthBefore);
+    if (!space.take(bytes)) await space.ask(bytes);
+    const beyond = blocks.filter(({ block }) => block * blockBytes >= lengthBefore);
+    let over = blocks.filter(({ block }) => block * blockBytes < lengthBefore);
+    await this.#writeBeyond(state, image.lengthBytes, beyond);
+    if (over.length > blocksPerBatch) over = await this.#replaceWholeBlocks(state, over);
+    const { handle, version, serial, lengthBytes, blockChecksums: checksums, window } = image;
+    const record = { kind: 'replaced', handle, version, serial, lengthBytes, checksums, window, redo: over } as const;
+    const { written, done } = journal.append([record], true);
+    try {
+      await written;
+      const failure = await this.#writeOver(state, over);
+      this.#become(state, image, blocks);
+      if (failure === undefined) return;
+      // The journal has them, so this is what the chunk is; the file will have them after a restart or a repair.
+      reportBadBlocks(
+        this.#parts,
+        state,
+        over.map(({ block }) => block),
+      );
+      throw failure;
+    } finally {
+      done();
+    }
+  }
+
+  /** A chunk that was made for an image that it could not take over. */
+  async #discard(state: ChunkState): Promise<void> {
+    this.#parts.cache.remove(state);
+    await this.#parts.files.retire(state);
+  }
+
+  async #writeBeyond(state: ChunkState, lengthBytes: number, blocks: readonly BlockData[]): Promise<void> {
+    const { files, journal } = this.#parts;
+    if (lengthBytes <= state.lengthBytes) return;
+    await files.obtainRecycled(state);
+    files.obtain(state);
+    await files.hold(state, async (file) => {
+      noteWrite(state);
+      state.hasUnjournalledData = true;
+      for (const { from, to } of zeroRanges(state.lengthBytes, lengthBytes, blocks)) {
+        await file.write(from, zeroParts(to - from));
+      }
+      for (const { block, bytes } of blocks) await file.write(block * blockBytes, [bytes]);
+      try {
+        await file.sync();
+        await files.place(state);
+      } catch (thrown) {
+        journal.fail(toCairnError(thrown));
+        throw thrown;
+      }
+      state.hasUnjournalledData = false;
+    });
+  }
+
+  /** Replaces those of the blocks that are whole before and after; returns the others. */
+  async #replaceWholeBlocks(state: ChunkState, blocks: readonly BlockData[]): Promise<BlockData[]> {
+    const isWhole = ({ block, bytes }: BlockData) => bytes.length === blockBytes && state.bytesIn(block) === blockBytes;
+    const whole = blocks.filter(isWhole);
+    for (let i = 0; i < whole.length; i += blocksPerBatch) {
+      await this.#mutator.overwriteBlocks(state, whole.slice(i, i + blocksPerBatch));
+    }
+    return blocks.filter((block) => !isWhole(block));
+  }
+
+  async #writeOver(state: ChunkState, blocks: readonly BlockData[]): Promise<CairnError | undefined> {
+    if (blocks.length === 0) return undefined;
+    state.overwrites++;
+    noteWrite(state);
+    try {
+      await this.#parts.files.hold(state, async (file) => {
+        for (const { block, bytes } of blocks) await file.write(block * blockBytes, [bytes]);
+      });
+      return undefined;
+    } catch (thrown) {
+      return toCairnError(thrown);
+    } finally {
+      state.overwrites++;
+    }
+  }
+
+  #become(state: ChunkState, image: ChunkImage, blocks: readonly BlockData[]): void {
+    const lengthBefore = state.lengthBytes;
+    state.version = image.version;
+    state.serial = image.serial;
+    state.window.replace(image.window);
+    state.settle(image.lengthBytes, image.blockChecksums.slice());
+    state.fence = undefined;
+    for (const { block } of blocks) state.badBlocks.delete(block);
+    for (const block of state.badBlocks) if (block >= blockCount(image.lengthBytes)) state.badBlocks.delete(block);
+    this.#parts.cache.changed(state, image.lengthBytes - lengthBefore);
+  }
+
+  async #alone(state: ChunkState, run: () => Promise<void>): Promise<void> {
+    const turn = new Turn([state]);
+    try {
+      await turn.wait();
+      if (state.lastCommit !== undefined) await state.lastCommit;
+      await run();
+    } finally {
+      turn.pass();
+      turn.unpin();
+    }
+  }
+}
+
+function noteWrite(state: ChunkState): void {
+  state.isUnsynced = true;
+  state.writes++;
+}

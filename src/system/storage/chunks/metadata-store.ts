@@ -1,0 +1,219 @@
+/**
+ * The metadata of all chunks as of the last checkpoint: a log of segments on disk, a table in memory. The log is the sidecar of
+ * all chunk files at once: one file per chunk would double the files and cost a creation per small chunk.
+ *
+ * Each checkpoint appends one batch and syncs it. The oldest segment is cleaned first: what still counts in it is written
+ * again with the next batch, so a mark of removal can be dropped when its segment goes, since nothing older is left.
+ * Invariant: a row with a place has its record there, whole, under a `committed` frame.
+ */
+import { assert } from '../../../core/base/assert.ts';
+import type { ChunkHandle } from '../../../core/base/brand.ts';
+import { ByteWriter } from '../../../core/base/bytes.ts';
+import type { DiskFile, Env } from '../../../core/base/env.ts';
+import { CairnError } from '../../../core/base/errors.ts';
+import type { ChunkInfo, WindowEntry } from '../chunk-store.ts';
+import type { LogPlace } from '../write-ahead-log.ts';
+import type { ChunkTable, RecordPlace } from './chunk-table.ts';
+import {
+  type ChunkRecord,
+  type Committed,
+  frameHeaderBytes,
+  frameKinds,
+  readChunkPayload,
+  readFrameHeader,
+  writeChunkPayload,
+  writeCommitted,
+  writeFrame,
+  writeSegmentHeader,
+} from './metadata-frame.ts';
+import { readSegment } from './metadata-segment.ts';
+
+export interface CapturedChunk extends ChunkInfo {
+  readonly checksums: Uint32Array;
+  readonly window: readonly WindowEntry[];
+}
+
+export interface Segment {
+  readonly number: number;
+  readonly file: DiskFile;
+  bytes: number;
+}
+
+/** Segments that one checkpoint cleans at most. */
+const cleanedPerCheckpoint = 2;
+
+export class MetadataStore {
+  readonly table: ChunkTable;
+  readonly #env: Env;
+  readonly #directory: string;
+  readonly #segmentBytes: number;
+  /** Ascending by number. */
+  readonly #segments: Segment[];
+  #liveBytes: number;
+
+  constructor(env: Env, directory: string, segmentBytes: number, table: ChunkTable, segments: Segment[]) {
+    this.#env = env;
+    this.#directory = directory;
+    this.#segmentBytes = segmentBytes;
+    this.table = table;
+    this.#segments = segments;
+    this.#liveBytes = 0;
+    for (const handle of table.handles()) this.#liveBytes += table.place(handle as ChunkHandle)?.bytes ?? 0;
+  }
+
+  get bytes(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0);
+  }
+
+  /** @throws CairnError DISK_CORRUPT when the record cannot be believed any more. */
+  read(handle: ChunkHandle): ChunkRecord | undefined {
+    const place = this.table.place(handle);
+    if (place === undefined) return undefined;
+    const segment = this.#segments.find((one) => one.number === place.segment);
+    assert(segment !== undefined, 'a row points into a segment that is there', { segment: place.segment });
+    const bytes = new Uint8Array(place.bytes);
+    const got = segment.file.readNow(place.offset, bytes);
+    const header = got === bytes.length ? readFrameHeader(bytes, 0, this.#env.crc32) : undefined;
+    const payload = bytes.subarray(frameHeaderBytes);
+    if (header?.handle !== handle || header.payloadChecksum !== this.#env.crc32(payload)) {
+      throw new CairnError(
+        'DISK_CORRUPT',
+        `the metadata of chunk ${handle} in ${segment.file.path} at ${place.offset} is damaged; copy the chunk from another replica`,
+      );
+    }
+    return readChunkPayload(handle, payload);
+  }
+
+  /**
+   * Makes these states and removals true together with the journal from `journal` on, durably. Chunks that have left the
+   * table meanwhile keep out of it. @returns how to drop the segments that this made superfluous, once the journal has been released.
+   */
+  async commit(
+    chunks: readonly CapturedChunk[],
+    removed: readonly ChunkHandle[],
+    journal: LogPlace,
+  ): Promise<() => Promise<void>> {
+    const cleaned = this.#segmentsToClean();
+    const isNew = this.#needsNewSegment(cleaned.length);
+    const number = isNew ? (this.#segments.at(-1)?.number ?? 0) + 1 : this.#segments.at(-1)!.number;
+    const base = isNew ? 0 : this.#segments.at(-1)!.bytes;
+    const oldestSegment = this.#segments[cleaned.length]?.number ?? number;
+    const w = new ByteWriter(64 * 1024);
+    if (isNew) writeSegmentHeader(w, number, this.#env.crc32);
+    const moved = await this.#copyLive(w, cleaned, base, number);
+    for (const handle of removed) writeFrame(w, frameKinds.removed, handle, this.#env.crc32, () => {});
+    const placed = this.#writeChunks(w, chunks, base, number);
+    this.#writeCommitted(w, { journal, oldestSegment });
+    const segment = await this.#write(w, number, base, isNew);
+    segment.bytes = base + w.length;
+    for (const [handle, place] of moved) this.#move(handle, place);
+    for (let i = 0; i < chunks.length; i++) this.#settle(chunks[i]!, placed[i]!);
+    return () => this.#dropFirst(cleaned.length);
+  }
+
+  delete(handle: ChunkHandle): void {
+    this.#liveBytes -= this.table.place(handle)?.bytes ?? 0;
+    this.table.delete(handle);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#segments.map((segment) => segment.file.close()));
+  }
+
+  #segmentsToClean(): readonly Segment[] {
+    const slack = 2 * this.#liveBytes + 2 * this.#segmentBytes;
+    const most = Math.min(cleanedPerCheckpoint, this.#segments.length - 1);
+    let total = this.bytes;
+    let count = 0;
+    while (count < most && total > slack) total -= this.#segments[count++]!.bytes;
+    return this.#segments.slice(0, count);
+  }
+
+  #needsNewSegment(cleaned: number): boolean {
+    const last = this.#segments.at(-1);
+    return last === undefined || last.bytes >= this.#segmentBytes || cleaned >= this.#segments.length;
+  }
+
+  async #copyLive(
+    w: ByteWriter,
+    segments: readonly Segment[],
+    base: number,
+    number: number,
+  ): Promise<readonly (readonly [ChunkHandle, RecordPlace])[]> {
+    const moved: (readonly [ChunkHandle, RecordPlace])[] = [];
+    for (const segment of segments) {
+      const bytes = new Uint8Array(segment.bytes);
+      await segment.file.read(0, bytes);
+      const { batches } = readSegment(bytes, segment.number, segment.file.path, this.#env.crc32);
+      for (const { header, offset } of batches.flatMap((batch) => batch.frames)) {
+        if (header.kind !== frameKinds.chunk) continue;
+        const handle = header.handle as ChunkHandle;
+        const place = this.table.place(handle);
+        if (place?.segment !== segment.number || place.offset !== offset) continue;
+        moved.push([handle, { segment: number, offset: base + w.length, bytes: place.bytes }]);
+        w.raw(bytes.subarray(offset, offset + place.bytes));
+      }
+    }
+    return moved;
+  }
+
+  #writeChunks(w: ByteWriter, chunks: readonly CapturedChunk[], base: number, segment: number): RecordPlace[] {
+    return chunks.map((chunk) => {
+      const offset = base + w.length;
+      const bytes = writeFrame(w, frameKinds.chunk, chunk.handle, this.#env.crc32, () =>
+        writeChunkPayload(w, chunk, chunk.checksums, chunk.window),
+      );
+      return { segment, offset, bytes };
+    });
+  }
+
+  #writeCommitted(w: ByteWriter, committed: Committed): void {
+    writeFrame(w, frameKinds.committed, 0, this.#env.crc32, () => writeCommitted(w, committed));
+  }
+
+  async #write(w: ByteWriter, number: number, base: number, isNew: boolean): Promise<Segment> {
+    if (!isNew) {
+      const segment = this.#segments.at(-1)!;
+      await segment.file.write(base, [w.view()]);
+      await segment.file.sync();
+      return segment;
+    }
+    const file = await this.#env.disk.open(segmentPath(this.#directory, number), 'create');
+    try {
+      // A segment of this number may be left over from a checkpoint that failed.
+      await file.truncate(0);
+      await file.write(0, [w.view()]);
+      await file.sync();
+      await this.#env.disk.syncDirectory(this.#directory);
+    } catch (thrown) {
+      await file.close();
+      throw thrown;
+    }
+    const segment = { number, file, bytes: 0 };
+    this.#segments.push(segment);
+    return segment;
+  }
+
+  #move(handle: ChunkHandle, place: RecordPlace): void {
+    const info = this.table.info(handle);
+    if (info !== undefined) this.table.put(info, place);
+  }
+
+  #settle(chunk: CapturedChunk, place: RecordPlace): void {
+    if (!this.table.has(chunk.handle)) return;
+    this.#liveBytes += place.bytes - (this.table.place(chunk.handle)?.bytes ?? 0);
+    this.table.put(chunk, place);
+  }
+
+  async #dropFirst(count: number): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      const segment = this.#segments.shift()!;
+      await segment.file.close();
+      await this.#env.disk.remove(segment.file.path);
+    }
+  }
+}
+
+export function segmentPath(directory: string, number: number): string {
+  return `${directory}/${number.toString(16).padStart(16, '0')}`;
+}

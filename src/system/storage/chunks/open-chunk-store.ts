@@ -1,0 +1,185 @@
+/** Opens the chunk store of one chunkserver on its disk. */
+import type { ChunkHandle, ChunkVersion } from '../../../core/base/brand.ts';
+import { ByteReader } from '../../../core/base/bytes.ts';
+import type { Env } from '../../../core/base/env.ts';
+import type {
+  ChunkImage,
+  ChunkInfo,
+  ChunkMutation,
+  ChunkStore,
+  ChunkStoreOptions,
+  WindowEntry,
+} from '../chunk-store.ts';
+import { Checkpointer } from './checkpointer.ts';
+import { ChunkCache } from './chunk-cache.ts';
+import { ChunkFiles } from './chunk-files.ts';
+import { Editor } from './editor.ts';
+import { FilePool } from './file-pool.ts';
+import { openJournal } from './journal.ts';
+import { type BlockData, readJournalRecord } from './journal-record.ts';
+import { Layout } from './layout.ts';
+import { loadMetadata } from './metadata-load.ts';
+import { Mutator } from './mutator.ts';
+import type { ResolvedOptions, StoreParts } from './parts.ts';
+import { Reader } from './reader.ts';
+import { Replayer } from './replayer.ts';
+import { restoreFiles } from './restore.ts';
+import { Space } from './space.ts';
+
+const mebibyte = 1024 * 1024;
+
+const defaults = {
+  chunkBytes: 64 * mebibyte,
+  reserveBytes: 512 * mebibyte,
+  openFilesMax: 1024,
+  cachedChunksMax: 8192,
+  poolBytesMax: 1024 * mebibyte,
+  poolFilesMax: 64,
+  pooledFileMinBytes: mebibyte,
+  checkpointJournalBytes: 128 * mebibyte,
+  checkpointBulkBytes: 4096 * mebibyte,
+  checkpointChunks: 65_536,
+  journalSegmentBytes: 32 * mebibyte,
+  metadataSegmentBytes: 16 * mebibyte,
+  windowEntriesPerWriter: 128,
+  windowWriters: 256,
+  verifyAtStartBytes: 1024 * mebibyte,
+} satisfies Partial<ChunkStoreOptions>;
+
+/**
+ * Replays what the last run left: everything acknowledged with `sync` is there afterwards; blocks that are not are reported.
+ * @throws CairnError DISK_CORRUPT, LOG_CORRUPT, WRONG_FORMAT when what is on the disk cannot be believed as a whole.
+ */
+export async function openChunkStore(env: Env, options: ChunkStoreOptions): Promise<ChunkStore> {
+  const resolved: ResolvedOptions = { ...defaults, badBlocks: () => {}, ...options };
+  const layout = new Layout(options.directory);
+  await makeDirectories(env, layout);
+  const { journal, replayed } = await openJournal(env, layout.journal, resolved.journalSegmentBytes);
+  const loaded = await loadMetadata(env, layout.metadata, resolved.metadataSegmentBytes, reachOf(replayed));
+  const bounds = { entriesPerWriter: resolved.windowEntriesPerWriter, writers: resolved.windowWriters };
+  const cache = new ChunkCache(loaded.store, bounds, resolved.cachedChunksMax);
+  const pool = new FilePool(env, layout.pool, {
+    files: resolved.poolFilesMax,
+    bytes: resolved.poolBytesMax,
+    fileMinBytes: resolved.pooledFileMinBytes,
+  });
+  await pool.load();
+  const files = new ChunkFiles(env, layout, resolved.openFilesMax, pool);
+  const space = new Space(env, resolved.reserveBytes, () => pool.drain());
+  const removed = new Set<ChunkHandle>();
+  const parts = { env, options: resolved, layout, metadata: loaded.store, cache, files, journal, space, removed };
+  const replay = new Replayer(cache).run(replayed, loaded.journal);
+  for (const handle of replay.removed) removed.add(handle);
+  await restoreFiles(parts, replay, loaded.damaged);
+  for (const { payload } of replayed) journal.bytesSinceCheckpoint += payload.length;
+  return new OpenChunkStore(parts);
+}
+
+async function makeDirectories(env: Env, layout: Layout): Promise<void> {
+  const wanted = [layout.chunks, layout.pool, layout.metadata, layout.journal, ...layout.fanOutDirectories()];
+  const last = wanted.at(-1)!;
+  // The last one is made last and synced with its parent: where it is, all are.
+  if (await env.disk.exists(last)) return;
+  await Promise.all(wanted.slice(0, -1).map((directory) => env.disk.makeDirectory(directory)));
+  await env.disk.makeDirectory(last);
+  await env.disk.syncDirectory(layout.chunks);
+  await env.disk.syncDirectory(parentOf(layout.chunks));
+}
+
+function parentOf(path: string): string {
+  return path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
+}
+
+function reachOf(replayed: readonly { readonly place: { readonly segment: number }; readonly payload: Uint8Array }[]) {
+  const [first] = replayed;
+  if (first === undefined) return { oldestSegment: undefined, isWhole: true };
+  const record = readJournalRecord(new ByteReader(first.payload));
+  return { oldestSegment: first.place.segment, isWhole: record.kind === 'segmentStarted' && record.ordinal === 1 };
+}
+
+class OpenChunkStore implements ChunkStore {
+  readonly #parts: StoreParts;
+  readonly #checkpointer: Checkpointer;
+  readonly #mutator: Mutator;
+  readonly #editor: Editor;
+  readonly #reader: Reader;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+    this.#checkpointer = new Checkpointer(parts);
+    this.#mutator = new Mutator(parts, this.#checkpointer.backlog);
+    this.#editor = new Editor(parts, this.#mutator);
+    this.#reader = new Reader(parts);
+  }
+
+  get chunkCount(): number {
+    return this.#parts.cache.count;
+  }
+
+  get usedBytes(): number {
+    return this.#parts.cache.usedBytes;
+  }
+
+  info(handle: ChunkHandle): ChunkInfo | undefined {
+    return this.#parts.cache.info(handle);
+  }
+
+  list(after: ChunkHandle | undefined, limit: number): readonly ChunkInfo[] {
+    return this.#parts.cache.list(after, limit);
+  }
+
+  create(handle: ChunkHandle, version: ChunkVersion): void {
+    this.#editor.create(handle, version);
+  }
+
+  async apply(mutations: readonly ChunkMutation[]): Promise<void> {
+    try {
+      await this.#mutator.apply(mutations);
+    } finally {
+      this.#checkpointer.consider();
+    }
+  }
+
+  read(handle: ChunkHandle, offset: number, lengthBytes: number): Promise<readonly Uint8Array[]> {
+    return this.#reader.read(handle, offset, lengthBytes);
+  }
+
+  image(handle: ChunkHandle): ChunkImage | undefined {
+    const state = this.#parts.cache.get(handle);
+    if (state === undefined) return undefined;
+    return { ...state.info, blockChecksums: state.committedChecksums(), window: state.window.entries() };
+  }
+
+  windowOf(handle: ChunkHandle): readonly WindowEntry[] {
+    return this.#parts.cache.get(handle)?.window.entries() ?? [];
+  }
+
+  badBlocksOf(handle: ChunkHandle): readonly number[] {
+    if (!this.#parts.metadata.table.has(handle)) return [];
+    return [...(this.#parts.cache.get(handle)?.badBlocks ?? [])].sort((a, b) => a - b);
+  }
+
+  async adopt(image: ChunkImage, blocks: readonly BlockData[]): Promise<void> {
+    await this.#editor.adopt(image, blocks);
+    this.#checkpointer.consider();
+  }
+
+  remove(handle: ChunkHandle): Promise<void> {
+    return this.#editor.remove(handle);
+  }
+
+  verify(handle: ChunkHandle): Promise<readonly number[]> {
+    return this.#reader.verify(handle);
+  }
+
+  async close(): Promise<void> {
+    await this.#checkpointer.quiet();
+    try {
+      if (!this.#parts.journal.hasFailed) await this.#checkpointer.run();
+    } finally {
+      await this.#parts.files.close();
+      await this.#parts.journal.close();
+      await this.#parts.metadata.close();
+    }
+  }
+}

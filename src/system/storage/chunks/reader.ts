@@ -1,0 +1,142 @@
+/**
+ * Reads whole blocks and believes none that fails its checksum. A read may overlap anything: appends never change what it looks
+ * at, after an overwrite it looks again, and if the chunk went away meanwhile it says so.
+ */
+import { assert } from '../../../core/base/assert.ts';
+import type { ChunkHandle } from '../../../core/base/brand.ts';
+import { CairnError } from '../../../core/base/errors.ts';
+import { blockBytes } from '../chunk-store.ts';
+import { blockCount, blockOf, type ChunkState } from './chunk-state.ts';
+import { reportBadBlocks, type StoreParts } from './parts.ts';
+import { corruptBlock } from './plan.ts';
+
+/** Reads up to here do not leave the turn: they are likely cached, and the thread pool would cost more than they do. */
+const readNowMaxBytes = 128 * 1024;
+/** The unit of verification. */
+const verifyBytes = 1024 * 1024;
+/** A block that fails is read once more before it is called bad: the memory it was read into may have been at fault. */
+const looks = 2;
+
+/** Committed content of whole blocks: [from, to) with the checksums that were true at one moment. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+  readonly tailChecksum: number;
+  readonly overwrites: number;
+}
+
+export class Reader {
+  readonly #parts: StoreParts;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The bytes are in a buffer of their own that nobody reuses: it may be sent without a copy and lives as long as it is needed.
+   */
+  async read(handle: ChunkHandle, offset: number, lengthBytes: number): Promise<readonly Uint8Array[]> {
+    assert(offset >= 0 && lengthBytes >= 0, 'a read has a place and a length', { offset, lengthBytes });
+    const state = this.#find(handle);
+    state.pins++;
+    try {
+      const end = Math.min(offset + lengthBytes, state.lengthBytes);
+      if (offset >= end) return [];
+      const from = blockOf(offset) * blockBytes;
+      const into = new Uint8Array(blockCount(end) * blockBytes - from);
+      const bad = await this.#readBlocks(state, from, end, into);
+      if (bad.length > 0) {
+        reportBadBlocks(this.#parts, state, bad);
+        throw corruptBlock(handle, bad[0]!);
+      }
+      return [into.subarray(offset - from, end - from)];
+    } finally {
+      state.pins--;
+    }
+  }
+
+  /** All blocks of the chunk that fail. */
+  async verify(handle: ChunkHandle): Promise<readonly number[]> {
+    const state = this.#find(handle);
+    state.pins++;
+    try {
+      const bad: number[] = [];
+      const into = new Uint8Array(Math.min(verifyBytes, blockCount(state.lengthBytes) * blockBytes));
+      for (let from = 0; from < state.lengthBytes; from += verifyBytes) {
+        const end = Math.min(from + verifyBytes, state.lengthBytes);
+        bad.push(...(await this.#readBlocks(state, from, end, into)));
+      }
+      reportBadBlocks(this.#parts, state, bad);
+      return bad;
+    } finally {
+      state.pins--;
+    }
+  }
+
+  #find(handle: ChunkHandle): ChunkState {
+    const state = this.#parts.cache.get(handle);
+    if (state === undefined) throw missing(handle);
+    return state;
+  }
+
+  /** Reads the blocks from `from` up to the one that `end` lies in; returns those that fail. */
+  async #readBlocks(state: ChunkState, from: number, end: number, into: Uint8Array): Promise<readonly number[]> {
+    let bad: readonly number[] = [];
+    for (let look = 0; look < looks; look++) {
+      // An overwrite or a removal under way ends first; then the checksums and the file agree.
+      if (look > 0) await state.tail;
+      if (state.isRemoved) throw missing(state.handle);
+      const span = spanOf(state, from, end);
+      if (span.to <= from) return [];
+      bad = blocksOf(span).filter((block) => state.badBlocks.has(block));
+      if (bad.length > 0) return bad;
+      bad = await this.#lookAt(state, span, into);
+      if (bad.length === 0) return bad;
+      // What failed because it was being changed does not count as a look.
+      if (state.overwrites !== span.overwrites) look = 0;
+    }
+    if (state.isRemoved) throw missing(state.handle);
+    return bad;
+  }
+
+  async #lookAt(state: ChunkState, span: Span, into: Uint8Array): Promise<readonly number[]> {
+    const target = into.subarray(0, span.to - span.from);
+    const got = await this.#fill(state, span.from, target);
+    return failing(state, span, target.subarray(0, got), this.#parts.env.crc32);
+  }
+
+  async #fill(state: ChunkState, from: number, target: Uint8Array): Promise<number> {
+    try {
+      if (target.length <= readNowMaxBytes) return this.#parts.files.existing(state).readNow(from, target);
+      return await this.#parts.files.hold(state, (file) => file.read(from, target));
+    } catch (thrown) {
+      if (state.isRemoved) throw missing(state.handle);
+      throw thrown;
+    }
+  }
+}
+
+function spanOf(state: ChunkState, from: number, end: number): Span {
+  const { lengthBytes, tailChecksum, overwrites } = state;
+  return { from, to: Math.min(blockCount(end) * blockBytes, lengthBytes), tailChecksum, overwrites };
+}
+
+function blocksOf(span: Span): number[] {
+  const first = blockOf(span.from);
+  return Array.from({ length: blockCount(span.to) - first }, (_, i) => first + i);
+}
+
+function failing(state: ChunkState, span: Span, bytes: Uint8Array, crc32: (bytes: Uint8Array) => number): number[] {
+  const bad: number[] = [];
+  for (let at = span.from; at < span.to; at += blockBytes) {
+    const stop = Math.min(at + blockBytes, span.to);
+    const block = blockOf(at);
+    const expected = stop - at < blockBytes ? span.tailChecksum : state.checksums[block];
+    if (crc32(bytes.subarray(at - span.from, stop - span.from)) !== expected) bad.push(block);
+  }
+  return bad;
+}
+
+function missing(handle: ChunkHandle): CairnError {
+  return new CairnError('CHUNK_MISSING', `chunk ${handle} is not on this server; ask the master again`);
+}

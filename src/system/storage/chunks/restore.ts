@@ -1,0 +1,147 @@
+/**
+ * The second pass at start: makes the files agree with what the metadata and the journal say, and says where they do not. What
+ * is not believed is reported, never invented: a chunk without its file is lost, a file without its chunk is recycled.
+ */
+import type { ChunkHandle } from '../../../core/base/brand.ts';
+import type { DiskFile } from '../../../core/base/env.ts';
+import { blockBytes } from '../chunk-store.ts';
+import { blockCount, type ChunkState } from './chunk-state.ts';
+import { handleOfName } from './layout.ts';
+import { reportBadBlocks, reportLost, type StoreParts } from './parts.ts';
+import type { Recovered, Replay } from './replayer.ts';
+
+export async function restoreFiles(parts: StoreParts, replay: Replay, damaged: readonly ChunkHandle[]): Promise<void> {
+  const orphans = await scan(parts);
+  const lost = new Map<ChunkHandle, string>();
+  for (const handle of damaged) lost.set(handle, 'its metadata is damaged');
+  for (const handle of replay.incomplete) lost.set(handle, 'the journal changes it, but it is not in the metadata');
+  const { table } = parts.metadata;
+  for (const handle of table.handles() as Iterable<number> as Iterable<ChunkHandle>) {
+    if (table.isMarked(handle) || replay.chunks.has(handle) || parts.cache.info(handle)!.lengthBytes === 0) continue;
+    lost.set(handle, 'its file is missing');
+  }
+  await restoreChunks(parts, replay, lost);
+  await forgetLost(parts, lost);
+  // Where metadata was damaged, a file without a chunk may be all that is left of one.
+  await clearOrphans(parts, orphans, damaged.length > 0);
+}
+
+/** Marks the chunks whose files are there; returns the files of no chunk. */
+async function scan(parts: StoreParts): Promise<string[]> {
+  const orphans: string[] = [];
+  for (const directory of parts.layout.fanOutDirectories()) {
+    for (const name of await parts.env.disk.list(directory)) {
+      const path = `${directory}/${name}`;
+      const handle = handleOfName(name);
+      if (handle === undefined || parts.layout.pathOf(handle) !== path) {
+        parts.env.events.emit('warn', 'chunk-foreign-file', { path });
+      } else if (parts.metadata.table.has(handle)) parts.metadata.table.mark(handle);
+      else orphans.push(path);
+    }
+  }
+  return orphans;
+}
+
+async function restoreChunks(parts: StoreParts, replay: Replay, lost: Map<ChunkHandle, string>): Promise<void> {
+  // Bulk data is only looked at, and every read looks again: a bound keeps the start short.
+  const budget = { bytes: parts.options.verifyAtStartBytes };
+  let redone = 0;
+  for (const [handle, recovered] of replay.chunks) {
+    if (lost.has(handle) || recovered.state.lengthBytes === 0) continue;
+    redone += await restoreChunk(parts, recovered, budget, lost);
+  }
+  if (replay.chunks.size > 0) {
+    parts.env.events.emit('info', 'chunk-journal-replayed', { chunks: replay.chunks.size, blocksRedone: redone });
+  }
+}
+
+/** @returns the number of blocks that were written again. */
+async function restoreChunk(
+  parts: StoreParts,
+  { state, redo }: Recovered,
+  budget: { bytes: number },
+  lost: Map<ChunkHandle, string>,
+): Promise<number> {
+  const { files, metadata } = parts;
+  const isThere = metadata.table.isMarked(state.handle);
+  const count = blockCount(state.lengthBytes);
+  const blocks = isThere ? redo.touched(state.lengthBytes) : Array.from({ length: count }, (_, block) => block);
+  if (isThere) files.found(state);
+  else {
+    files.obtain(state);
+    files.found(state);
+  }
+  const bad: number[] = [];
+  let redone = 0;
+  await files.hold(state, async (file) => {
+    const into = new Uint8Array(blockBytes);
+    for (const block of blocks) {
+      if (isThere && !redo.covers(block)) {
+        if (budget.bytes <= 0) continue;
+        budget.bytes -= blockBytes;
+      }
+      const outcome = await restoreBlock(parts, state, block, redo, file, into);
+      if (outcome === 'bad') bad.push(block);
+      if (outcome === 'redone') redone++;
+    }
+  });
+  if (!isThere && bad.length === count) {
+    lost.set(state.handle, 'its file is missing');
+    await files.retire(state);
+  } else reportBadBlocks(parts, state, bad);
+  return redone;
+}
+
+async function restoreBlock(
+  parts: StoreParts,
+  state: ChunkState,
+  block: number,
+  redo: Recovered['redo'],
+  file: DiskFile,
+  into: Uint8Array,
+): Promise<'sound' | 'redone' | 'bad'> {
+  const { crc32 } = parts.env;
+  const bytes = into.subarray(0, state.bytesIn(block));
+  const got = file.readNow(block * blockBytes, bytes);
+  const expected = state.checksumOf(block);
+  if (got === bytes.length && crc32(bytes) === expected) return 'sound';
+  bytes.fill(0, got);
+  if (!redo.applyTo(block, bytes) || crc32(bytes) !== expected) return 'bad';
+  await file.write(block * blockBytes, [bytes]);
+  return 'redone';
+}
+
+/** Takes lost chunks off the books, durably, so that a later one of the same handle inherits nothing. */
+async function forgetLost(parts: StoreParts, lost: ReadonlyMap<ChunkHandle, string>): Promise<void> {
+  if (lost.size === 0) return;
+  const { written, done } = parts.journal.append(
+    [...lost.keys()].map((handle) => ({ kind: 'removed', handle })),
+    true,
+  );
+  await written;
+  done();
+  for (const [handle, why] of lost) {
+    const state = parts.metadata.table.has(handle) ? parts.cache.get(handle) : undefined;
+    if (state !== undefined) parts.cache.remove(state);
+    parts.removed.add(handle);
+    reportLost(parts, handle, why);
+  }
+}
+
+async function clearOrphans(parts: StoreParts, orphans: readonly string[], mayHoldData: boolean): Promise<void> {
+  if (orphans.length === 0) return;
+  const { env, layout, files } = parts;
+  if (mayHoldData) await env.disk.makeDirectory(layout.quarantine);
+  for (const path of orphans) {
+    if (mayHoldData) {
+      await env.disk.rename(path, `${layout.quarantine}/${path.slice(path.lastIndexOf('/') + 1)}`);
+      continue;
+    }
+    const file = await env.disk.open(path, 'read');
+    const bytes = file.size();
+    await file.close();
+    await files.pool.put(path, bytes);
+  }
+  const name = mayHoldData ? 'chunk-orphans-quarantined' : 'chunk-orphans-recycled';
+  env.events.emit(mayHoldData ? 'error' : 'info', name, { files: orphans.length, first: orphans[0] });
+}
