@@ -151,6 +151,9 @@ export class MemoryDisk implements Disk {
   async syncDirectory(path: string): Promise<void> {
     this.#do({ kind: 'syncDirectory', path });
   }
+  allocate(bytes: number): Uint8Array {
+    return new Uint8Array(bytes);
+  }
   async usage(): Promise<DiskUsage> {
     return { totalBytes: 2 ** 40, freeBytes: 2 ** 39 };
   }
