@@ -2,7 +2,7 @@
  * Raft (Ongaro & Ousterhout 2014; Ongaro's dissertation) behind the Engine contract: one input in, its effects out. Dispatch only;
  * the protocol is in the files beside this one, named for the parts of the paper.
  */
-import { unreachable } from '../../base/assert.ts';
+import { assert, unreachable } from '../../base/assert.ts';
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { Engine, EngineConfig, EngineKind, EngineStatus, Input, LogIndex, Restored } from '../engine.ts';
 import { onAppendEntriesAccepted, onAppendEntriesRejected } from './acknowledgement.ts';
@@ -20,7 +20,7 @@ import { announceCommit } from './replication.ts';
 import { restore } from './restore.ts';
 import { compact, snapshotInstalled, snapshotSent } from './snapshot.ts';
 import { cloneState, type RaftState } from './state.ts';
-import { statusOf } from './status.ts';
+import { RaftStatus } from './status.ts';
 
 type RaftInput = Input<RaftMessage>;
 
@@ -41,7 +41,7 @@ class RaftEngine implements Engine<RaftMessage, RaftRecord> {
   }
 
   get status(): EngineStatus {
-    return statusOf(this.#state);
+    return new RaftStatus(this.#state);
   }
 
   get nextTickAt(): Millis {
@@ -86,7 +86,7 @@ function dispatch(s: RaftState, out: Outbox, input: RaftInput): void {
       onPersisted(s, out);
       break;
     case 'applied':
-      s.appliedIndex = Math.max(s.appliedIndex, input.index) as LogIndex;
+      applied(s, input.index);
       break;
     case 'snapshotInstalled':
       snapshotInstalled(s, out, input);
@@ -132,6 +132,11 @@ function onMessage(s: RaftState, out: Outbox, from: NodeId, message: RaftMessage
     default:
       unreachable(message);
   }
+}
+
+function applied(s: RaftState, index: LogIndex): void {
+  assert(index <= s.commitIndex, 'only what is committed is applied', { index, commitIndex: s.commitIndex });
+  if (index > s.appliedIndex) s.appliedIndex = index;
 }
 
 /** Our own copy of an entry, or our own vote, counts from now on. */

@@ -1,31 +1,42 @@
-/** What the host and operators see of a node. */
+/** What the host and operators see of a node: a picture of one moment, except for `lagPerPeer`, which is made when it is looked at. */
 import type { NodeId } from '../../base/brand.ts';
 import type { EngineStatus } from '../engine.ts';
 import { membersOf, type RaftState } from './state.ts';
 
-/** A picture of this moment, except for `lagPerPeer`, which is made when it is looked at. */
-export function statusOf(s: RaftState): EngineStatus {
-  return {
-    engine: 'raft',
-    id: s.id,
-    role: s.role,
-    term: s.currentTerm,
-    leader: s.leader,
-    established: s.leading?.established ?? false,
-    epoch: s.config.epoch,
-    firstIndex: s.log.firstIndex,
-    lastIndex: s.log.lastIndex,
-    commitIndex: s.commitIndex,
-    appliedIndex: s.appliedIndex,
-    members: membersOf(s),
-    get lagPerPeer() {
-      return lagPerPeer(s);
-    },
-  };
-}
+export class RaftStatus implements EngineStatus {
+  readonly engine = 'raft';
+  readonly id;
+  readonly role;
+  readonly term;
+  readonly leader;
+  readonly established;
+  readonly epoch;
+  readonly firstIndex;
+  readonly lastIndex;
+  readonly commitIndex;
+  readonly appliedIndex;
+  readonly members;
+  readonly #state: RaftState;
 
-function lagPerPeer(s: RaftState): ReadonlyMap<NodeId, number> {
-  const lag = new Map<NodeId, number>();
-  for (const [id, p] of s.leading?.progress ?? []) lag.set(id, s.log.lastIndex - p.matchIndex);
-  return lag;
+  constructor(s: RaftState) {
+    this.#state = s;
+    this.id = s.id;
+    this.role = s.role;
+    this.term = s.currentTerm;
+    this.leader = s.leader;
+    this.established = s.leading?.established ?? false;
+    this.epoch = s.config.epoch;
+    this.firstIndex = s.log.firstIndex;
+    this.lastIndex = s.log.lastIndex;
+    this.commitIndex = s.commitIndex;
+    this.appliedIndex = s.appliedIndex;
+    this.members = membersOf(s);
+  }
+
+  get lagPerPeer(): ReadonlyMap<NodeId, number> {
+    const { leading, log } = this.#state;
+    const lag = new Map<NodeId, number>();
+    for (const [id, p] of leading?.progress ?? []) lag.set(id, log.lastIndex - p.matchIndex);
+    return lag;
+  }
 }

@@ -1,0 +1,99 @@
+/** A group under everything that can go wrong, then the weather clears: what is drawn from one seed, for any engine. */
+import { assert } from '../../base/assert.ts';
+import type { EngineKind } from '../engine.ts';
+import { TestNetwork } from './test-network.test-support.ts';
+import type { TestNode } from './test-node.test-support.ts';
+
+const stormMs = 1200;
+/** Small, so that windows fill and messages split all the time. */
+const limits = { messageMaxBytes: 400, windowMaxMessages: 4, windowMaxBytes: 1200, uncommittedMaxEntries: 200 };
+const sizes = [3, 3, 5, 3, 1, 2, 4] as const;
+
+/** One thing that goes wrong, or right again, at a random moment. */
+const happenings: readonly ((group: TestNetwork, node: TestNode) => void)[] = [
+  (group, node) => {
+    if (!node.up) node.start();
+    else if (group.chance(0.5)) node.crash();
+  },
+  (group, node) => group.partition(node.id),
+  (group) => group.partition(...group.nodes.filter(() => group.chance(0.5)).map(({ id }) => id)),
+  (group, node) => group.cut.add(`${node.id}>${anyNode(group).id}`),
+  (group) => group.cut.clear(),
+  (group) => group.cut.clear(),
+  (group, node) => group.pausedUntil.set(node.id, group.now() + group.below(600)),
+  (group, node) => {
+    if (!group.stalledDisks.delete(node.id)) group.stalledDisks.add(node.id);
+  },
+  (group, node) => {
+    if (node.up) node.flush(group.below(20));
+  },
+  (_, node) => node.becomeClone(),
+  changeWeather,
+];
+
+function changeWeather(group: TestNetwork): void {
+  group.weather = {
+    loss: group.chance(0.5) ? 0 : group.uniform() * 0.3,
+    duplication: group.chance(0.5) ? 0 : group.uniform() * 0.3,
+    delayMs: group.chance(0.5) ? [1, 2] : [1, 2 + group.below(80)],
+    writeMs: group.chance(0.5) ? [0.2, 1] : [0.2, 1 + group.below(60)],
+  };
+}
+
+function anyNode(group: TestNetwork): TestNode {
+  return group.nodes[group.below(group.nodes.length)]!;
+}
+
+/** Proposals and reads, mostly at those who believe that they lead. */
+function act(group: TestNetwork): void {
+  const { leaders } = group;
+  const node = group.chance(0.9) && leaders.length > 0 ? leaders[group.below(leaders.length)]! : anyNode(group);
+  if (!node.up) return;
+  if (group.chance(0.7)) group.propose(node, 1 + group.below(5), 1 + group.below(40));
+  if (group.chance(0.5)) group.read(node);
+}
+
+function storm(group: TestNetwork): void {
+  const end = group.now() + stormMs;
+  while (group.now() < end) {
+    for (let i = group.below(4); i > 0; i--) act(group);
+    if (group.chance(0.3)) happenings[group.below(happenings.length)]!(group, anyNode(group));
+    group.run(group.below(30));
+  }
+}
+
+/** What must come back by itself when the faults stop: a leader, commits, reads, and everybody level. */
+function clear(group: TestNetwork): void {
+  group.heal();
+  const before = group.checker.highestCommitted;
+  const leader = group.awaitLeader();
+  group.propose(leader, 3);
+  group.runUntil('new proposals commit', () => group.checker.highestCommitted >= before + 3);
+  const read = group.read(group.awaitLeader());
+  group.runUntil('a read is granted', () => read.granted !== undefined || read.dropped !== undefined);
+  group.runUntil('everybody is level', () => group.converged);
+  group.checker.checkAll();
+  group.run(500);
+  assert(group.leaders.length === 1, 'in calm weather one leader stays', { leaders: group.leaders.length });
+}
+
+/** Throws, with the seed in its message, when a property does not hold. */
+export function weather<Message, LogRecord>(kind: EngineKind<Message, LogRecord>, seed: number): TestNetwork {
+  const voters = sizes[seed % sizes.length]!;
+  const nonVoters = seed % 5 === 0 ? 1 : 0;
+  const group = new TestNetwork<Message, LogRecord>(kind, {
+    seed,
+    voters,
+    nonVoters,
+    limits,
+  }) as unknown as TestNetwork;
+  try {
+    for (let round = 0; round < 2; round++) {
+      storm(group);
+      clear(group);
+    }
+  } catch (error) {
+    throw new Error(`seed ${seed}, at ${group.now().toFixed(1)} ms: ${String(error)}`, { cause: error });
+  }
+  return group;
+}
