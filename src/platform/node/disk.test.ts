@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Disk } from '../../core/base/env.ts';
 import { nodeDisk } from './disk.ts';
 
@@ -97,4 +98,42 @@ describe('names', () => {
     expect(usage.totalBytes).toBeGreaterThan(usage.freeBytes);
     expect(usage.freeBytes).toBeGreaterThan(0);
   });
+});
+
+describe('a full disk', () => {
+  const small = join(tmpdir(), `cairn-small-${process.pid}`);
+  let mounted = false;
+
+  beforeAll(() => {
+    mkdirSync(small);
+    mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small]).status === 0;
+    return () => {
+      if (mounted) spawnSync('umount', [small]);
+      rmdirSync(small);
+    };
+  });
+
+  test('is DISK_FULL, after what fitted has been written', async ({ skip }) => {
+    if (!mounted) skip('mounting a small file system needs root');
+    const full = nodeDisk(small);
+    const file = await full.open('f', 'create');
+    const parts = [Buffer.alloc(700_000, 1), Buffer.alloc(700_000, 2)];
+    await expect(file.write(0, parts)).rejects.toMatchObject({ code: 'DISK_FULL', cause: { code: 'ENOSPC' } });
+    expect(file.size()).toBeGreaterThan(700_000);
+    expect(() => file.writeNow(0, parts)).toThrow(expect.objectContaining({ code: 'DISK_FULL' }));
+    const aligned = full.allocate(2 << 20);
+    await expect(file.write(0, [aligned])).rejects.toMatchObject({ code: 'DISK_FULL' });
+    await file.truncate(0);
+    await file.write(0, [aligned.subarray(0, 1 << 19)]);
+    await file.close();
+  });
+});
+
+test('a flush may be made as slow as another disk is', async () => {
+  const slow = nodeDisk(root, { extraFlushMs: 20 });
+  const file = await slow.open('a', 'create');
+  const before = performance.now();
+  await file.sync();
+  expect(performance.now() - before).toBeGreaterThanOrEqual(19);
+  await file.close();
 });

@@ -60,7 +60,7 @@ export class FrameParser {
   take(bytes: Uint8Array): void {
     if (this.#stopped) return;
     if (this.#paused || this.#held.length > 0) {
-      this.#held.push(bytes.slice());
+      this.#held.push(new Uint8Array(bytes));
       return;
     }
     this.#delivering = true;
@@ -127,7 +127,7 @@ export class FrameParser {
     if (this.#prefaceHave < prefaceBytes) at = this.#takePreface(bytes);
     while (at < bytes.length && !this.#stopped) {
       if (this.#paused) {
-        this.#held.unshift(bytes.slice(at));
+        this.#held.unshift(new Uint8Array(bytes.subarray(at)));
         return;
       }
       at = this.#bodyLeft > 0 ? this.#takeBody(bytes, at) : this.#takeStart(bytes, at);

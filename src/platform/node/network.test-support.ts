@@ -22,6 +22,7 @@ export class Recorder implements ConnectionHandler {
     const keptHead = Buffer.from(head);
     const pieces: Buffer[] = [];
     this.begun.push(bodyBytes);
+    this.#changed();
     if (bodyBytes === 0) {
       this.#add({ head: keptHead, body: Buffer.alloc(0) });
       return undefined;

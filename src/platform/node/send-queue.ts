@@ -143,7 +143,7 @@ export class SendQueue {
       return;
     }
     this.#closeSegment();
-    this.#parts.push(copy || isShared(bytes) ? bytes.slice() : bytes);
+    this.#parts.push(copy || isShared(bytes) ? new Uint8Array(bytes) : bytes);
   }
 
   #room(neededBytes: number): void {
@@ -163,7 +163,7 @@ export class SendQueue {
 
 /** `bytes` as they may be kept until they leave. */
 function lasting(bytes: Uint8Array): Uint8Array {
-  return isShared(bytes) ? bytes.slice() : bytes;
+  return isShared(bytes) ? new Uint8Array(bytes) : bytes;
 }
 
 function startOf(head: Uint8Array, bodyBytes: number): Uint8Array {
