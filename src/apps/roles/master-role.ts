@@ -1,0 +1,50 @@
+/** One master as a process: Raft, LMDB and the log below its directory. */
+import { join } from 'node:path';
+import { toNodeId } from '../../core/base/brand.ts';
+import { defaultLimits, defaultTiming, Raft, toEpoch } from '../../core/consensus/index.ts';
+import { openLmdbMap } from '../../platform/node/lmdb.ts';
+import { Master } from '../../system/master/master.ts';
+import { OverlayStore } from '../../system/storage/overlay-store.ts';
+import { openWriteAheadLog } from '../../system/storage/wal/open-write-ahead-log.ts';
+import { heartbeatsPerSession, type RoleContext, type Running } from './run-role.ts';
+
+export async function startMaster(context: RoleContext): Promise<Running> {
+  const { env, settings, cluster, masters, fail } = context;
+  const id = toNodeId(context.id);
+  const heartbeatMs = settings.replication.heartbeat_interval;
+  const master = await Master.start({
+    env,
+    id,
+    clusterId: cluster,
+    pid: process.pid,
+    masters,
+    replica: {
+      kind: Raft,
+      config: {
+        id,
+        bootstrap: { voters: masters.map((master) => master.id), nonVoters: [] },
+        epoch: toEpoch(1),
+        seed: env.random.id53(),
+        crc32: env.crc32,
+        timing: {
+          ...defaultTiming,
+          electionTimeoutMinMs: settings.election_timeout,
+          electionTimeoutMaxMs: settings.election_timeout * 2,
+          heartbeatIntervalMs: Math.max(1, settings.election_timeout / 4),
+        },
+        limits: defaultLimits,
+      },
+      directory: 'log',
+      openLog: openWriteAheadLog,
+      store: new OverlayStore(await openLmdbMap(join(context.dir, 'state'))),
+    },
+    defaults: {
+      replication: settings.replication.factor,
+      chunkBytes: settings.chunk_size,
+      durability: settings.durability,
+    },
+    timing: { heartbeatMs, sessionMs: heartbeatMs * heartbeatsPerSession, deadAfterMs: settings.dead_after },
+    onFailure: fail,
+  });
+  return { stop: () => master.stop() };
+}
