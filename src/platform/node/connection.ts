@@ -8,7 +8,7 @@ import { assert } from '../../core/base/assert.ts';
 import type { BodySink, Connection, ConnectionHandler, FrameWriter } from '../../core/base/env.ts';
 import { FrameParser, type ParserOutput } from './frame-parser.ts';
 import { type OpenFrame, SendQueue } from './send-queue.ts';
-import { sharedBuffer } from './shared-buffer.ts';
+import { sharedBuffer, sharedStart } from './shared-buffer.ts';
 import { bodyMaxBytes, headMaxBytes, preface } from './wire.ts';
 
 export interface ConnectionLimits {
@@ -40,6 +40,7 @@ export class TcpConnection implements Connection, ParserOutput {
   #handler: ConnectionHandler | undefined;
   #prefaceTimer: NodeJS.Timeout | undefined;
   #connected: boolean;
+  #space: Uint8Array | undefined;
   #writingBytes = 0;
   #flushPlanned = false;
   #resumePlanned = false;
@@ -63,7 +64,7 @@ export class TcpConnection implements Connection, ParserOutput {
     this.#greet = greet;
     this.#handler = handler;
     this.#parser = new FrameParser(this);
-    this.#socket = open({ buffer: () => this.#nextBuffer(), callback: (bytes, into) => this.#read(bytes, into) });
+    this.#socket = open({ buffer: () => this.#nextBuffer(), callback: (bytes) => this.#read(bytes) });
     this.#connected = !this.#socket.connecting;
     this.#listen();
     this.#queue.raw(preface);
@@ -136,11 +137,12 @@ export class TcpConnection implements Connection, ParserOutput {
 
   /** What the socket reads into next: the space of a sink, or else the memory that all connections share. */
   #nextBuffer(): Uint8Array {
-    return this.#parser.space() ?? sharedBuffer;
+    this.#space = this.#parser.space();
+    return this.#space ?? (this.#parser.isBehindBulk ? sharedStart : sharedBuffer);
   }
 
-  #read(bytes: number, into: Uint8Array): boolean {
-    if (into === sharedBuffer) this.#parser.take(sharedBuffer.subarray(0, bytes));
+  #read(bytes: number): boolean {
+    if (this.#space === undefined) this.#parser.take(sharedBuffer.subarray(0, bytes));
     else this.#parser.filled(bytes);
     return true;
   }

@@ -47,6 +47,7 @@ export class FrameParser {
   #bodyLeft = 0;
   #sink: BodySink | undefined;
   #space: Uint8Array = nothing;
+  #isBehindBulk = false;
   #held: Uint8Array[] = [];
   #paused = false;
   #stopped = false;
@@ -78,11 +79,17 @@ export class FrameParser {
     return this.#space;
   }
 
+  /** The last body was read to its sink's space, and nothing has come since. */
+  get isBehindBulk(): boolean {
+    return this.#isBehindBulk;
+  }
+
   /** `bytes` more of the body are in the space that was given last. */
   filled(bytes: number): void {
     if (this.#stopped) return;
     this.#bodyLeft -= bytes;
     this.#sink!.piece(this.#space.subarray(0, bytes));
+    this.#isBehindBulk = this.#bodyLeft === 0;
     if (this.#bodyLeft === 0) this.#finish();
   }
 
@@ -205,6 +212,7 @@ export class FrameParser {
   /** The head is whole: hands it over and makes ready for the body, or for the next frame. */
   #begin(head: Uint8Array): void {
     this.#lengthsHave = 0;
+    this.#isBehindBulk = false;
     this.#bodyLeft = this.#bodyBytes;
     this.#sink = this.#output.frame(head, this.#bodyBytes);
     if (this.#bodyLeft === 0) this.#finish();
