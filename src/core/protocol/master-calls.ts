@@ -211,9 +211,9 @@ export const masterCalls = {
   ),
 
   // ---- masters among themselves
-  /** One-way: a message of the engine. */
-  consensus: call(48, struct({ from: nodeId, epoch: varint, message: blob }), nothing),
-  /** One part of a snapshot; parts come in order, each checked by its own checksum. */
+  /** One-way: a message of the engine, which is the body. */
+  consensus: call(48, struct({ from: nodeId, epoch: varint }), nothing),
+  /** One part of a snapshot, which is the body; parts come in order, each checked by its own checksum. */
   snapshotPart: call(
     49,
     struct({

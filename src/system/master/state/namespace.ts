@@ -4,10 +4,10 @@
  */
 import type { InodeId } from '../../../core/base/brand.ts';
 import { ok, type Refused, type Result, refused } from '../../../core/base/result.ts';
+import { show } from '../../../core/protocol/paths.ts';
 import { newChunk } from './chunks.ts';
 import type { CommandOf, MadeResult, OpenResult } from './commands.ts';
 import { discardChunks, discardFile } from './discard.ts';
-import { show } from './paths.ts';
 import { encodeInode, type FileInode, type Inode } from './records.ts';
 import { directory, notFound, type Place, placeOf } from './resolve.ts';
 import { checkSettings, settingsFrom } from './settings.ts';

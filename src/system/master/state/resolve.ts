@@ -1,8 +1,8 @@
 /** From a path to what it names: used by commands at apply and by reads. */
 import type { InodeId } from '../../../core/base/brand.ts';
 import { ok, type Result, refused } from '../../../core/base/result.ts';
+import { parsePath, show } from '../../../core/protocol/paths.ts';
 import type { FileKind } from '../../../core/protocol/types.ts';
-import { parsePath, show } from './paths.ts';
 import type { DirectoryInode, Dirent } from './records.ts';
 import { mustBe, rootInode, type Tables } from './tables.ts';
 

@@ -1,0 +1,88 @@
+/** What clients change. Where a new chunk goes is decided here, before the command is proposed; all else when it is applied. */
+
+import type { Codec } from '../../core/base/codec.ts';
+import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import type { masterCalls } from '../../core/protocol/master-calls.ts';
+import { parsePath } from '../../core/protocol/paths.ts';
+import type { Attributes, CommandId } from '../../core/protocol/types.ts';
+import type { Replica } from '../rsm/replica.ts';
+import type { Leader } from './leader.ts';
+import { grantOf } from './leader-world.ts';
+import { attributesOf } from './reads.ts';
+import { valueOrThrow } from './refusal.ts';
+import { type Command, decodeResult, doneResult, encodeCommand, madeResult, openResult } from './state/commands.ts';
+import { decodeInode } from './state/records.ts';
+import { directory, placeOf } from './state/resolve.ts';
+import { rootInode } from './state/tables.ts';
+
+export type Executor = Pick<Replica, 'execute'>;
+
+type OpenRequest = RequestOf<typeof masterCalls.openForWrite>;
+
+/** @throws CairnError what the state machine refused; of the path before anything is logged */
+async function commit<T>(replica: Executor, id: CommandId, command: Command, result: Codec<T>): Promise<T> {
+  return valueOrThrow(decodeResult(result, await replica.execute(id, encodeCommand(command))));
+}
+
+export async function openForWrite(
+  replica: Executor,
+  leader: Leader,
+  { id, allocate, ...request }: OpenRequest,
+): Promise<ResponseOf<typeof masterCalls.openForWrite>> {
+  const placement = allocate ? leader.placement.chooseForNew(replicationFor(leader, request)) : [];
+  const done = await commit(replica, id, { kind: 'openForWrite', ...request, placement }, openResult);
+  const record = decodeInode(done.record);
+  const { tables } = leader;
+  if (request.truncate) leader.garbage.reap();
+  if (done.grant !== undefined && done.grant.servers.length < record.replication) leader.noteShort(done.grant.handle);
+  return {
+    attributes: attributesOf(leader, done.inode, record),
+    created: done.created,
+    grant: done.grant === undefined ? undefined : grantOf(tables, done.grant, record.durability),
+  };
+}
+
+/** How many replicas the first chunk will want, as far as it can be told now. */
+function replicationFor(leader: Leader, { path, replication }: Pick<OpenRequest, 'path' | 'replication'>): number {
+  if (replication !== undefined) return replication;
+  const { tables } = leader;
+  const place = valueOrThrow(parsePath(path)).length === 0 ? undefined : placeOf(tables, path);
+  if (place?.ok !== true || place.value === undefined) return directory(tables, rootInode).replication;
+  const { found, parent } = place.value;
+  return (
+    (found === undefined ? undefined : tables.inode(found.inode))?.replication ?? directory(tables, parent).replication
+  );
+}
+
+export async function mkdir(
+  replica: Executor,
+  leader: Leader,
+  { id, ...request }: RequestOf<typeof masterCalls.mkdir>,
+): Promise<Attributes> {
+  valueOrThrow(parsePath(request.path));
+  const made = await commit(replica, id, { kind: 'mkdir', ...request }, madeResult);
+  return attributesOf(leader, made.inode, decodeInode(made.record));
+}
+
+export async function remove(
+  replica: Executor,
+  leader: Leader,
+  { id, ...request }: RequestOf<typeof masterCalls.remove>,
+): Promise<Record<never, never>> {
+  valueOrThrow(parsePath(request.path));
+  await commit(replica, id, { kind: 'remove', ...request }, doneResult);
+  leader.garbage.reap();
+  return {};
+}
+
+export async function rename(
+  replica: Executor,
+  leader: Leader,
+  { id, ...request }: RequestOf<typeof masterCalls.rename>,
+): Promise<Record<never, never>> {
+  valueOrThrow(parsePath(request.from));
+  valueOrThrow(parsePath(request.to));
+  await commit(replica, id, { kind: 'rename', ...request }, doneResult);
+  leader.garbage.reap();
+  return {};
+}

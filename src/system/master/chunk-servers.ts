@@ -1,0 +1,230 @@
+/**
+ * Chunkservers as the leader sees them: soft state, made anew by each leader. Owns their sessions: a server may serve until its session
+ * lapses, so whoever wants to leave it out of a set waits for that. Healthy → suspect (the session has lapsed) → dead.
+ */
+import type { Address, ServerId } from '../../core/base/brand.ts';
+import type { Env, Timer } from '../../core/base/env.ts';
+import type { ServerStatus, serverOrders } from '../../core/protocol/master-calls.ts';
+import type { RpcConnection } from '../rpc/rpc-connection.ts';
+import { InventoryPass } from './inventory-pass.ts';
+import { clockDriftMax, type MasterTiming } from './options.ts';
+import type { ServerRecord } from './state/records.ts';
+
+export type ServerConnection = RpcConnection<typeof serverOrders>;
+
+/** One server. What it is changes in ChunkServers only. */
+export class ChunkServer {
+  readonly id: ServerId;
+  address: Address;
+  rack: string;
+  pid = 0;
+  incarnation: number | undefined;
+  /** The connection it registered on, for orders. */
+  rpc: ServerConnection | undefined;
+  /** Undefined until this leader has had a heartbeat of it. */
+  heardAt: number | undefined;
+  /** It serves until then at the latest, by our clock. */
+  aliveUntil: number;
+  state: 'healthy' | 'suspect' | 'dead' = 'healthy';
+  /** It gets no session until its whole inventory has been compared: it was left out of sets while it was silent. */
+  mustCompare: boolean;
+  /** Exclusions of it that are on their way into the log. */
+  exclusions = 0;
+  readonly pass = new InventoryPass();
+  chunks = 0;
+  usedBytes = 0;
+  totalBytes = 0;
+  freeBytes = 0;
+  /** Chunks placed there lately, fading; see placement.ts. */
+  recentChunks = 0;
+  recentAt = 0;
+  /** Clones it gives or takes at present. */
+  clones = 0;
+
+  constructor(id: ServerId, record: ServerRecord, aliveUntil: number) {
+    this.id = id;
+    this.address = record.address;
+    this.rack = record.rack;
+    this.mustCompare = record.mustCompare;
+    this.aliveUntil = aliveUntil;
+  }
+}
+
+export interface ServerEvents {
+  /** From then on it serves nothing, until it is heard of again. */
+  lapsed(server: ChunkServer): void;
+  died(server: ChunkServer): void;
+  /** A session has begun after one had lapsed, or for the first time. */
+  came(server: ChunkServer): void;
+}
+
+export class ChunkServers {
+  readonly #env: Env;
+  readonly #timing: MasterTiming;
+  readonly #events: ServerEvents;
+  readonly #servers = new Map<ServerId, ChunkServer>();
+  readonly #timers = new Map<ServerId, Timer>();
+  readonly #waiting = new Map<ServerId, (() => void)[]>();
+  readonly #electedAt: number;
+  #stopped = false;
+
+  constructor(env: Env, timing: MasterTiming, events: ServerEvents) {
+    this.#env = env;
+    this.#timing = timing;
+    this.#events = events;
+    this.#electedAt = env.clock.now();
+  }
+
+  /** A server that the log knows: it may hold a session from the leader before, so it is given one from the election on. */
+  assume(id: ServerId, record: ServerRecord): void {
+    const server = new ChunkServer(id, record, this.#electedAt + this.#sessionMs);
+    this.#servers.set(id, server);
+    this.#watch(server);
+  }
+
+  /** A server that has just been put into the log: nobody has given it a session. */
+  add(id: ServerId, record: ServerRecord): ChunkServer {
+    const server = new ChunkServer(id, record, 0);
+    server.state = 'suspect';
+    server.aliveUntil = this.#env.clock.now();
+    this.#servers.set(id, server);
+    this.#watch(server);
+    return server;
+  }
+
+  get(id: ServerId): ChunkServer | undefined {
+    return this.#servers.get(id);
+  }
+  all(): Iterable<ChunkServer> {
+    return this.#servers.values();
+  }
+  get size(): number {
+    return this.#servers.size;
+  }
+  /** With a margin for its clock. */
+  get #sessionMs(): number {
+    return this.#timing.sessionMs * (1 + clockDriftMax);
+  }
+
+  /** It may be serving. */
+  hasSession(id: ServerId): boolean {
+    const server = this.#servers.get(id);
+    return server !== undefined && this.#env.clock.now() < server.aliveUntil;
+  }
+
+  /** It serves, as far as can be known: this leader has heard of it lately. */
+  isHealthy(server: ChunkServer): boolean {
+    return server.heardAt !== undefined && server.state === 'healthy' && this.#env.clock.now() < server.aliveUntil;
+  }
+
+  /** It has not been heard of when it should have been: it may be gone. */
+  isOverdue(id: ServerId): boolean {
+    const server = this.#servers.get(id);
+    const since = server?.heardAt ?? this.#electedAt;
+    return this.#env.clock.now() - since > 1.6 * this.#timing.heartbeatMs;
+  }
+
+  /** A heartbeat that arrived at `receivedAt` is about to be answered with a session. */
+  renew(server: ChunkServer, receivedAt: number): void {
+    server.heardAt = Math.max(server.heardAt ?? 0, receivedAt);
+    if (!server.mustCompare) {
+      server.aliveUntil = Math.max(server.aliveUntil, receivedAt + this.#sessionMs);
+      if (server.state !== 'healthy' || !this.#timers.has(server.id)) this.#revive(server);
+    }
+    this.#wake(server.id);
+  }
+
+  #revive(server: ChunkServer): void {
+    const was = server.state;
+    server.state = 'healthy';
+    this.#watch(server);
+    if (was !== 'healthy') this.#events.came(server);
+  }
+
+  /**
+   * Carries out an exclusion of servers whose sessions have lapsed: from now on they get none before everything they hold was
+   * compared with what is in the log by then.
+   */
+  async excluding<T>(lapsed: readonly ServerId[], exclude: () => Promise<T>): Promise<T> {
+    const servers = lapsed.map((id) => this.#servers.get(id)).filter((server) => server !== undefined);
+    for (const server of servers) {
+      server.mustCompare = true;
+      server.exclusions += 1;
+    }
+    try {
+      return await exclude();
+    } finally {
+      for (const server of servers) {
+        server.exclusions -= 1;
+        server.pass.restart();
+      }
+    }
+  }
+
+  /** Resolves at its next heartbeat, when its session lapses, and when this leader stops. */
+  changed(id: ServerId): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(id);
+      if (this.#stopped) resolve();
+      else if (waiting === undefined) this.#waiting.set(id, [resolve]);
+      else waiting.push(resolve);
+    });
+  }
+
+  #wake(id: ServerId): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    this.#waiting.delete(id);
+    for (const go of waiting) go();
+  }
+
+  /** Fires when the session lapses, then when the server counts as dead. */
+  #watch(server: ChunkServer): void {
+    this.#timers.get(server.id)?.cancel();
+    const now = this.#env.clock.now();
+    const deadAt = (server.heardAt ?? this.#electedAt) + this.#timing.deadAfterMs;
+    const at = server.state === 'healthy' ? server.aliveUntil : deadAt;
+    this.#timers.set(
+      server.id,
+      this.#env.clock.after(Math.max(0, at - now), () => this.#due(server)),
+    );
+  }
+
+  #due(server: ChunkServer): void {
+    const now = this.#env.clock.now();
+    if (server.state === 'healthy') {
+      if (now >= server.aliveUntil) {
+        server.state = 'suspect';
+        this.#events.lapsed(server);
+        this.#wake(server.id);
+      }
+      this.#watch(server);
+      return;
+    }
+    if (now < (server.heardAt ?? this.#electedAt) + this.#timing.deadAfterMs) {
+      this.#watch(server);
+      return;
+    }
+    this.#timers.delete(server.id);
+    server.state = 'dead';
+    this.#events.died(server);
+  }
+
+  status(): ServerStatus[] {
+    const now = this.#env.clock.now();
+    return [...this.#servers.values()]
+      .sort((a, b) => a.id - b.id)
+      .map(({ id, pid, address, rack, state, chunks, usedBytes, totalBytes, freeBytes, heardAt }) => ({
+        ...{ id, pid, address, rack, chunks, usedBytes, totalBytes, freeBytes },
+        state: heardAt === undefined && state === 'healthy' ? 'suspect' : state,
+        silentMs: heardAt === undefined ? undefined : now - heardAt,
+      }));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    for (const id of [...this.#waiting.keys()]) this.#wake(id);
+  }
+}

@@ -1,0 +1,132 @@
+/** What chunkservers ask of the leader: to be known, and to be let serve for another session. */
+import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import { inventoryPageMax, type masterCalls } from '../../core/protocol/master-calls.ts';
+import { protocolVersion } from '../../core/protocol/types.ts';
+import type { ChunkServer, ServerConnection } from './chunk-servers.ts';
+import type { Held } from './garbage.ts';
+import { compareInventory } from './inventory.ts';
+import type { Leader } from './leader.ts';
+import { valueOrThrow } from './refusal.ts';
+import { doneResult } from './state/commands.ts';
+
+type RegisterRequest = RequestOf<typeof masterCalls.register>;
+type HeartbeatRequest = RequestOf<typeof masterCalls.heartbeat>;
+/** As many servers as `status` lists. */
+const serversMax = 4096;
+/** Replicas seen missing once; the next pass confirms it. */
+const missingOnceMax = 50_000;
+
+/** @throws CairnError WRONG_CLUSTER, PROTOCOL, DIR_IN_USE, NOT_LEADER */
+export async function register(
+  leader: Leader,
+  clusterId: string,
+  request: RegisterRequest,
+  rpc: ServerConnection,
+): Promise<ResponseOf<typeof masterCalls.register>> {
+  const { server: id, address, rack } = request;
+  if (request.clusterId !== clusterId)
+    throw new CairnError(
+      'WRONG_CLUSTER',
+      `this is cluster ${clusterId}, not ${request.clusterId}; check --cluster and --dir`,
+    );
+  if (request.protocolVersion !== protocolVersion)
+    throw new CairnError(
+      'PROTOCOL',
+      `protocol ${request.protocolVersion} here meets ${protocolVersion}; run one version`,
+    );
+  await leader.barrier();
+  const { servers } = leader;
+  const known = servers.get(id);
+  const isSecondCopy = known?.rpc !== undefined && !known.rpc.isClosed && known.incarnation !== request.incarnation;
+  if (isSecondCopy && known.address !== address && servers.hasSession(id))
+    throw new CairnError('DIR_IN_USE', `chunkserver ${id} is running at ${known.address}; stop it, or take another id`);
+  if (known === undefined && servers.size >= serversMax)
+    throw new CairnError('INVALID_ARGUMENT', `this cluster has ${serversMax} chunkservers already; it takes no more`);
+  const record = leader.tables.server(id);
+  if (record === undefined || record.address !== address || record.rack !== rack)
+    valueOrThrow(await leader.execute({ kind: 'registerServer', server: id, address, rack }, doneResult));
+  adopt(leader, request, rpc);
+  leader.env.events.emit('info', 'chunkserver_registered', {
+    server: id,
+    address,
+    rack,
+    incarnation: request.incarnation,
+  });
+  return { sessionMs: leader.timing.sessionMs, heartbeatMs: leader.timing.heartbeatMs };
+}
+
+function adopt(leader: Leader, request: RegisterRequest, rpc: ServerConnection): void {
+  const { server: id, address, rack, incarnation, pid } = request;
+  const server = leader.servers.get(id) ?? leader.servers.add(id, leader.tables.server(id)!);
+  if (server.rpc !== rpc) server.rpc?.close('the chunkserver has registered anew');
+  Object.assign(server, { address, rack, incarnation, pid, rpc });
+  server.pass.restart();
+}
+
+export class Heartbeats {
+  readonly #leader: Leader;
+  readonly #missingOnce = new Set<string>();
+
+  constructor(leader: Leader) {
+    this.#leader = leader;
+  }
+
+  /**
+   * Everything in it takes effect before the answer; the session counts from the arrival.
+   * @throws CairnError UNAVAILABLE for a server that must register first, NOT_LEADER, BUSY
+   */
+  async heartbeat(request: HeartbeatRequest, rpc: ServerConnection): Promise<ResponseOf<typeof masterCalls.heartbeat>> {
+    const leader = this.#leader;
+    const receivedAt = leader.env.clock.now();
+    const server = leader.servers.get(request.server);
+    if (server === undefined || server.rpc !== rpc || server.incarnation !== request.incarnation)
+      throw new CairnError(
+        'UNAVAILABLE',
+        `chunkserver ${request.server} has not registered on this connection; do so first`,
+      );
+    const logged = leader.lengths.add(server.id, request.lengths);
+    await Promise.all([leader.barrier(), logged]);
+    leader.checkLeading();
+    const { usedBytes, totalBytes, freeBytes, chunks } = request;
+    Object.assign(server, { usedBytes, totalBytes, freeBytes, chunks });
+    const garbage = this.#compare(server, request);
+    for (const handle of request.damaged) void leader.replication.replicaGone(handle, server.id, 'damaged');
+    const sessionMs = server.mustCompare ? 0 : leader.timing.sessionMs;
+    leader.servers.renew(server, receivedAt);
+    const drops = leader.garbage.take(server.id, inventoryPageMax - garbage.length);
+    return { sessionMs, garbage: [...garbage, ...drops] };
+  }
+
+  #compare(server: ChunkServer, { inventory, inventoryFrom, inventoryTo }: HeartbeatRequest): readonly Held[] {
+    if (inventoryTo === 0 || inventoryTo < inventoryFrom) return [];
+    const { tables, replication } = this.#leader;
+    const page = { from: inventoryFrom, to: inventoryTo, held: inventory };
+    const { garbage, missing } = compareInventory(tables, server, page, (...copy) => replication.isCloning(...copy));
+    for (const handle of missing) this.#noteMissing(server.id, handle);
+    if (server.pass.compared(inventoryFrom, inventoryTo) && server.mustCompare) void this.#passCompleted(server);
+    return garbage;
+  }
+
+  /** Twice: the page may have been written down before the chunk was. */
+  #noteMissing(server: ServerId, handle: ChunkHandle): void {
+    const key = `${server}/${handle}`;
+    if (this.#missingOnce.delete(key)) void this.#leader.replication.replicaGone(handle, server, 'missing');
+    else if (this.#missingOnce.size < missingOnceMax) this.#missingOnce.add(key);
+  }
+
+  /** The garbage of its last page is on its way: from the next heartbeat on it may serve. */
+  async #passCompleted(server: ChunkServer): Promise<void> {
+    const { leader, begun } = { leader: this.#leader, begun: server.pass.restarts };
+    if (server.exclusions > 0) return;
+    try {
+      if (leader.tables.server(server.id)?.mustCompare === true)
+        valueOrThrow(await leader.execute({ kind: 'serverCompared', server: server.id }, doneResult));
+      if (server.pass.restarts === begun && server.exclusions === 0) server.mustCompare = false;
+    } catch (thrown) {
+      const why = toCairnError(thrown).message;
+      leader.env.events.emit('warn', 'inventory_not_settled', { server: server.id, why });
+    }
+  }
+}

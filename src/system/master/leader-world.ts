@@ -1,0 +1,40 @@
+/** What the parts of a leader share. */
+import type { Address, ServerId } from '../../core/base/brand.ts';
+import type { Codec } from '../../core/base/codec.ts';
+import type { Env } from '../../core/base/env.ts';
+import type { Result } from '../../core/base/result.ts';
+import type { Durability, Grant, Replica as ReplicaAddress } from '../../core/protocol/types.ts';
+import type { ChunkServers } from './chunk-servers.ts';
+import type { MasterTiming } from './options.ts';
+import type { Placement } from './placement.ts';
+import type { Command, Granted } from './state/commands.ts';
+import { mustBe, type Tables } from './state/tables.ts';
+
+export interface LeaderWorld {
+  readonly env: Env;
+  readonly timing: MasterTiming;
+  readonly servers: ChunkServers;
+  readonly placement: Placement;
+  /** The applied state, at this moment: read it again after each await. */
+  readonly tables: Tables;
+  /** Commits a command of the leader itself. @throws CairnError NOT_LEADER, BUSY, UNKNOWN_OUTCOME */
+  execute<T>(command: Command, result: Codec<T>): Promise<Result<T>>;
+  /** @throws CairnError NOT_LEADER */
+  barrier(): Promise<void>;
+  /** @throws CairnError NOT_LEADER when this leader's time is over: to be called after each await */
+  checkLeading(): void;
+  readonly isStopped: boolean;
+}
+
+export function addressOf(tables: Tables, server: ServerId): Address {
+  return mustBe(tables.server(server), 'a server', server).address;
+}
+
+export function addressesOf(tables: Tables, servers: readonly ServerId[]): ReplicaAddress[] {
+  return servers.map((server) => ({ server, address: addressOf(tables, server) }));
+}
+
+export function grantOf(tables: Tables, granted: Granted, durability: Durability): Grant {
+  const { handle, version, servers } = granted;
+  return { handle, version, replicas: addressesOf(tables, servers), durability };
+}

@@ -1,0 +1,116 @@
+/**
+ * One time of leading: the soft state of a leader and the work it does unasked. Made when leadership is established, thrown away when it is
+ * lost. What must survive is in the log; everything here is learned anew from heartbeats.
+ */
+import type { ChunkHandle } from '../../core/base/brand.ts';
+import type { Codec } from '../../core/base/codec.ts';
+import type { Env } from '../../core/base/env.ts';
+import type { Result } from '../../core/base/result.ts';
+import type { Replica } from '../rsm/replica.ts';
+import { type ChunkServer, ChunkServers } from './chunk-servers.ts';
+import { Garbage } from './garbage.ts';
+import type { LeaderWorld } from './leader-world.ts';
+import { Leases } from './leases.ts';
+import { LengthReports } from './lengths.ts';
+import type { MasterTiming } from './options.ts';
+import { Placement } from './placement.ts';
+import { stoppedLeading } from './refusal.ts';
+import { Replication } from './replication.ts';
+import { Scan } from './scan.ts';
+import { type Command, decodeResult, encodeCommand } from './state/commands.ts';
+import type { MetadataMachine } from './state/metadata-machine.ts';
+import type { Tables } from './state/tables.ts';
+
+export type HostOfLeader = Pick<Replica, 'executeInternal' | 'barrier'>;
+
+export class Leader implements LeaderWorld {
+  readonly env: Env;
+  readonly timing: MasterTiming;
+  readonly servers: ChunkServers;
+  readonly placement: Placement;
+  readonly leases: Leases;
+  readonly lengths: LengthReports;
+  readonly garbage: Garbage;
+  readonly replication: Replication;
+  readonly #replica: HostOfLeader;
+  readonly #machine: MetadataMachine;
+  readonly #scan: Scan;
+  #stopped = false;
+
+  constructor(env: Env, timing: MasterTiming, replica: HostOfLeader, machine: MetadataMachine) {
+    this.env = env;
+    this.timing = timing;
+    this.#replica = replica;
+    this.#machine = machine;
+    this.servers = new ChunkServers(env, timing, {
+      lapsed: (server) => this.#lapsed(server),
+      died: (server) => this.#died(server),
+      came: (server) => this.#came(server),
+    });
+    this.placement = new Placement(env, this.servers);
+    this.leases = new Leases(this, (handle) => this.replication.note(handle));
+    this.lengths = new LengthReports(this);
+    this.garbage = new Garbage(this);
+    this.replication = new Replication(this, this.leases);
+    this.#scan = new Scan(this, (handle) => this.replication.note(handle));
+    for (const [id, record] of machine.tables.servers) this.servers.assume(id, record);
+    machine.chunkRemoved = (...removed) => this.garbage.removed(...removed);
+    this.garbage.reap();
+    this.#scan.hurry();
+  }
+
+  get tables(): Tables {
+    return this.#machine.tables;
+  }
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  hasSession = (server: Parameters<ChunkServers['hasSession']>[0]): boolean => this.servers.hasSession(server);
+
+  checkLeading(): void {
+    if (this.#stopped) throw stoppedLeading();
+  }
+
+  async execute<T>(command: Command, result: Codec<T>): Promise<Result<T>> {
+    this.checkLeading();
+    const bytes = await this.#replica.executeInternal(encodeCommand(command));
+    this.checkLeading();
+    return decodeResult(result, bytes);
+  }
+
+  async barrier(): Promise<void> {
+    this.checkLeading();
+    await this.#replica.barrier();
+    this.checkLeading();
+  }
+
+  /** A new chunk was placed on fewer servers than it should have. */
+  noteShort(handle: ChunkHandle): void {
+    this.replication.note(handle);
+  }
+
+  #lapsed(server: ChunkServer): void {
+    this.env.events.emit('warn', 'chunkserver_silent', { server: server.id, address: server.address });
+  }
+
+  #died(server: ChunkServer): void {
+    const { id, address, chunks } = server;
+    this.env.events.emit('error', 'chunkserver_dead', { server: id, address, chunks });
+    this.#scan.hurry();
+  }
+
+  #came(server: ChunkServer): void {
+    const { id, address, rack } = server;
+    this.env.events.emit('info', 'chunkserver_up', { server: id, address, rack });
+    this.#scan.hurry();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#machine.chunkRemoved = () => {};
+    this.#scan.stop();
+    this.replication.stop();
+    this.servers.stop();
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * Chunk leases (GFS §3.1), as log entries: who asks first gets a new version, everyone else the same grant. A grant only ever shrinks the set;
+ * a server is left out when its session has lapsed, or when it has dropped its replica on request. Both are events, waited for
+ * within a bound.
+ */
+import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { RequestOf } from '../../core/protocol/call.ts';
+import type { masterCalls } from '../../core/protocol/master-calls.ts';
+import type { Grant } from '../../core/protocol/types.ts';
+import { grantOf, type LeaderWorld } from './leader-world.ts';
+import { valueOrThrow } from './refusal.ts';
+import { type Granted, grantResult } from './state/commands.ts';
+import type { ChunkRecord, FileInode } from './state/records.ts';
+
+/** Calls for leases that may be under way at once. */
+export const leaseCallsMax = 10_000;
+const dropMs = 1000;
+
+type AcquireRequest = RequestOf<typeof masterCalls.acquire>;
+type ExcludeRequest = RequestOf<typeof masterCalls.exclude>;
+
+export class Leases {
+  readonly #world: LeaderWorld;
+  /** Told of each chunk that has fewer replicas than it should. */
+  readonly #onShort: (handle: ChunkHandle) => void;
+  /** The last call under way for each chunk: they go one after another. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  /** Chunks that get no grant while a copy of them is being finished. */
+  readonly #held = new Map<ChunkHandle, Promise<void>>();
+  #calls = 0;
+
+  constructor(world: LeaderWorld, onShort: (handle: ChunkHandle) => void) {
+    this.#world = world;
+    this.#onShort = onShort;
+  }
+
+  /** Grants nothing for this chunk until `done`. */
+  hold(handle: ChunkHandle, done: Promise<void>): void {
+    this.#held.set(handle, done);
+    void done.then(() => this.#held.delete(handle));
+  }
+
+  /** @throws CairnError STALE_HANDLE, IS_A_DIRECTORY, NO_SERVERS, UNAVAILABLE, BUSY */
+  acquire(request: AcquireRequest): Promise<{ readonly grant: Grant; readonly created: boolean }> {
+    return this.#inTurn(`${request.inode}:${request.index}`, () => this.#acquire(request));
+  }
+
+  /** @throws CairnError NOT_PRIMARY, STALE_HANDLE, UNAVAILABLE, BUSY */
+  exclude(request: ExcludeRequest): Promise<{ readonly grant: Grant }> {
+    return this.#inTurn(`c${request.handle}`, () => this.#exclude(request));
+  }
+
+  async #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    if (this.#calls >= leaseCallsMax)
+      throw new CairnError('BUSY', `${leaseCallsMax} calls wait for leases already; try again later`);
+    this.#calls += 1;
+    const before = this.#turns.get(key) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    this.#turns.set(key, mine);
+    try {
+      return await mine;
+    } finally {
+      this.#calls -= 1;
+      if (this.#turns.get(key) === mine) this.#turns.delete(key);
+    }
+  }
+
+  async #acquire({ inode, index, after }: AcquireRequest): Promise<{ grant: Grant; created: boolean }> {
+    const world = this.#world;
+    await world.barrier();
+    const until = world.env.clock.now() + world.timing.acquireMs;
+    for (;;) {
+      world.checkLeading();
+      const { tables } = world;
+      const file = tables.inode(inode);
+      if (file === undefined)
+        throw new CairnError('STALE_HANDLE', `inode ${inode} does not exist any more; open the file by its path again`);
+      if (file.kind === 'directory')
+        throw new CairnError('IS_A_DIRECTORY', `inode ${inode} is a directory; name a file`);
+      const handle = tables.handleAt(inode, file, index);
+      if (handle === undefined) {
+        const made = await this.#make(inode, file, index);
+        if (made !== undefined) return { grant: grantOf(world.tables, made, file.durability), created: true };
+        continue;
+      }
+      if (await this.#waitedForHold(handle, until)) continue;
+      const chunk = tables.chunk(handle)!;
+      const isNewerWanted = after !== undefined && chunk.version <= after.version;
+      if (!chunk.sealed && !isNewerWanted && world.servers.hasSession(chunk.servers[0]!))
+        return { grant: grantOf(tables, { handle, ...chunk }, file.durability), created: false };
+      const granted = await this.regrant(handle, chunk, isNewerWanted ? after.failed : [], until);
+      if (granted !== undefined) return { grant: grantOf(world.tables, granted, file.durability), created: false };
+    }
+  }
+
+  /** Undefined if somebody else has made it meanwhile. */
+  async #make(
+    inode: AcquireRequest['inode'],
+    file: FileInode,
+    index: AcquireRequest['index'],
+  ): Promise<Granted | undefined> {
+    const servers = this.#world.placement.chooseForNew(file.replication);
+    const result = await this.#world.execute({ kind: 'addChunk', inode, index, servers }, grantResult);
+    if (!result.ok && result.code === 'EXISTS') return undefined;
+    const made = valueOrThrow(result);
+    if (servers.length < file.replication) this.#onShort(made.handle);
+    return made;
+  }
+
+  async #exclude({ server, handle, version, failed }: ExcludeRequest): Promise<{ grant: Grant }> {
+    const world = this.#world;
+    await world.barrier();
+    const until = world.env.clock.now() + world.timing.acquireMs;
+    for (;;) {
+      world.checkLeading();
+      const { tables } = world;
+      const chunk = tables.chunk(handle);
+      const file = chunk === undefined ? undefined : tables.inode(chunk.inode);
+      if (chunk === undefined || file === undefined)
+        throw new CairnError('STALE_HANDLE', `chunk ${handle} does not exist any more; drop it`);
+      if (chunk.sealed || chunk.servers[0] !== server)
+        throw new CairnError('NOT_PRIMARY', `server ${server} is not the primary of chunk ${handle} any more`);
+      if (await this.#waitedForHold(handle, until)) continue;
+      const others = failed.filter((id) => id !== server && chunk.servers.includes(id));
+      if (chunk.version > version && others.length === 0)
+        return { grant: grantOf(tables, { handle, ...chunk }, file.durability) };
+      const granted = await this.regrant(handle, chunk, others, until);
+      if (granted !== undefined) return { grant: grantOf(world.tables, granted, file.durability) };
+    }
+  }
+
+  /**
+   * The next version of a chunk. Members without a session leave the set, failed ones too once they have dropped their replica; a failed
+   * primary that is up becomes the last member instead: the next primary will exclude it if it fails again. `gone` have said
+   * themselves that they do not serve the chunk any more.
+   * @returns undefined when something has changed meanwhile: look at the chunk again.
+   * @throws CairnError UNAVAILABLE when no member is up, or nothing has changed until then
+   */
+  async regrant(
+    handle: ChunkHandle,
+    chunk: ChunkRecord,
+    failed: readonly ServerId[],
+    until: number,
+    gone: readonly ServerId[] = [],
+  ): Promise<Granted | undefined> {
+    const { servers, env } = this.#world;
+    if (env.clock.now() >= until) throw this.#unavailable(handle, chunk);
+    const overdue = chunk.servers.find((id) => failed.includes(id) && servers.hasSession(id) && servers.isOverdue(id));
+    if (overdue !== undefined) {
+      await this.#changed(overdue, until);
+      return undefined;
+    }
+    const lapsed = chunk.servers.filter((id) => !servers.hasSession(id) && !gone.includes(id));
+    const alive = chunk.servers.filter((id) => !lapsed.includes(id) && !gone.includes(id));
+    const good = alive.filter((id) => !failed.includes(id));
+    const demoted = alive.filter((id) => failed.includes(id) && (id === chunk.servers[0] || good.length === 0));
+    const dropping = alive.filter((id) => failed.includes(id) && !demoted.includes(id));
+    if (alive.length === 0) throw this.#unavailable(handle, chunk);
+    for (const id of dropping) {
+      if (await this.#drop(id, handle, chunk)) continue;
+      await this.#changed(id, until);
+      return undefined;
+    }
+    return this.#grant(handle, chunk, [...good, ...demoted], lapsed);
+  }
+
+  async #grant(
+    handle: ChunkHandle,
+    chunk: ChunkRecord,
+    members: readonly ServerId[],
+    lapsed: readonly ServerId[],
+  ): Promise<Granted | undefined> {
+    const { servers } = this.#world;
+    this.#world.checkLeading();
+    const command = { kind: 'grant', handle, version: chunk.version, servers: members, lapsed } as const;
+    const result = await servers.excluding(lapsed, () => this.#world.execute(command, grantResult));
+    if (!result.ok && result.code === 'STALE_VERSION') return undefined;
+    const granted = valueOrThrow(result);
+    const goal = this.#world.tables.inode(chunk.inode)?.replication ?? 0;
+    if (members.length < goal) this.#onShort(handle);
+    return granted;
+  }
+
+  /** Has a server throw its replica away: it serves it no longer. False if that is not certain. */
+  async #drop(id: ServerId, handle: ChunkHandle, { version, length }: ChunkRecord): Promise<boolean> {
+    const rpc = this.#world.servers.get(id)?.rpc;
+    if (rpc === undefined || rpc.isClosed) return false;
+    try {
+      await rpc.call('drop', { handles: [{ handle, version, length }] }, { timeoutMs: dropMs });
+      return true;
+    } catch (thrown) {
+      const why = toCairnError(thrown).message;
+      this.#world.env.events.emit('warn', 'replica_not_dropped', { server: id, handle, why });
+      return false;
+    }
+  }
+
+  /** True if a copy of the chunk was being finished: look at it again. @throws CairnError UNAVAILABLE if that takes too long */
+  async #waitedForHold(handle: ChunkHandle, until: number): Promise<boolean> {
+    const held = this.#held.get(handle);
+    if (held === undefined) return false;
+    if (this.#world.env.clock.now() >= until)
+      throw new CairnError('UNAVAILABLE', `chunk ${handle} is being copied just now; try again later`);
+    await this.#atMostUntil(held, until);
+    return true;
+  }
+
+  /** Until the server is heard of, or its session lapses, or the time is over. */
+  async #changed(id: ServerId, until: number): Promise<void> {
+    await this.#atMostUntil(this.#world.servers.changed(id), until);
+  }
+
+  async #atMostUntil(event: Promise<void>, until: number): Promise<void> {
+    const { clock } = this.#world.env;
+    await new Promise<void>((resolve) => {
+      const timer = clock.after(Math.max(0, until - clock.now()), resolve);
+      void event.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+    this.#world.checkLeading();
+  }
+
+  #unavailable(handle: ChunkHandle, chunk: ChunkRecord): CairnError {
+    const names = chunk.servers.map((id) => `${id} (${this.#world.servers.get(id)?.state ?? 'unknown'})`).join(', ');
+    return new CairnError(
+      'UNAVAILABLE',
+      `chunk ${handle} cannot be changed just now: its replicas are on servers ${names}; start them, or try again later`,
+    );
+  }
+}

@@ -1,0 +1,57 @@
+/** What a master needs to run. */
+import type { Address, NodeId } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
+import type { CairnError } from '../../core/base/errors.ts';
+import type { ReplicaOptions } from '../rsm/replica.ts';
+import type { Settings } from './state/records.ts';
+
+export interface MasterAddress {
+  readonly id: NodeId;
+  readonly address: Address;
+}
+
+export interface MasterOptions<Message, LogRecord> {
+  readonly env: Env;
+  readonly id: NodeId;
+  readonly clusterId: string;
+  /** Of the process, for `status`. */
+  readonly pid: number;
+  /** All masters of the cluster, this one too: it listens there. */
+  readonly masters: readonly MasterAddress[];
+  /** Engine, log and store of the metadata. */
+  readonly replica: Pick<
+    ReplicaOptions<Message, LogRecord>,
+    'kind' | 'config' | 'directory' | 'openLog' | 'store' | 'limits'
+  >;
+  /** What the root is made with, when the cluster is new. */
+  readonly defaults: Settings;
+  readonly timing?: Partial<MasterTiming>;
+  /** The disk failed, the state contradicts itself, or the directory is another cluster's: the process must stop. */
+  onFailure(error: CairnError): void;
+}
+
+export interface MasterTiming {
+  readonly heartbeatMs: number;
+  /** A chunkserver serves this long after it sent a heartbeat that was answered; without one for so long it is suspect. */
+  readonly sessionMs: number;
+  /** A chunkserver that was silent for so long is dead: its chunks are copied. */
+  readonly deadAfterMs: number;
+  /** How long an `acquire` or `exclude` waits for sessions to lapse before it fails. */
+  readonly acquireMs: number;
+  /** Copies of one chunk may take so long. */
+  readonly cloneMs: number;
+  /** Pause between slices of the background scan while there is no haste. */
+  readonly scanPauseMs: number;
+}
+
+export const defaultMasterTiming: MasterTiming = {
+  heartbeatMs: 250,
+  sessionMs: 1000,
+  deadAfterMs: 10_000,
+  acquireMs: 4000,
+  cloneMs: 60_000,
+  scanPauseMs: 1000,
+};
+
+/** A server's clock may be that much slower than ours over one session. */
+export const clockDriftMax = 0.01;

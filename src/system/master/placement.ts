@@ -1,0 +1,110 @@
+/**
+ * Where new replicas go (GFS §4.2): on distinct servers, across racks, where there is room, and not all on the server that is emptiest, since
+ * a new chunk draws traffic at once.
+ */
+import type { ServerId } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import type { ChunkServer, ChunkServers } from './chunk-servers.ts';
+
+/** With more servers than this, only a random sample of them is weighed. */
+const weighedMax = 32;
+/** Placements fade to half in this time. */
+const recentHalfLifeMs = 2000;
+/** What one recent placement weighs, as a fraction of a disk. */
+const recentWeight = 0.002;
+/** Scores that differ less are equal, and chance decides. */
+const nearlyEqual = 0.01;
+const otherRackFirst = 10;
+
+export interface PlacementNeed {
+  readonly count: number;
+  /** These hold a replica already, or failed. */
+  readonly without: readonly ServerId[];
+  /** Racks that have a replica already. */
+  readonly racks: readonly string[];
+  /** Bytes that must be free. */
+  readonly bytes: number;
+}
+
+export class Placement {
+  readonly #env: Env;
+  readonly #servers: ChunkServers;
+
+  constructor(env: Env, servers: ChunkServers) {
+    this.#env = env;
+    this.#servers = servers;
+  }
+
+  /** 0 … count servers, best first. Fewer than asked for if there are no more. */
+  choose({ count, without, racks, bytes }: PlacementNeed): ServerId[] {
+    const candidates = this.#candidates(without, bytes);
+    const taken: ServerId[] = [];
+    const used = new Set(racks);
+    while (taken.length < count && candidates.length > 0) {
+      const best = this.#best(candidates, used);
+      const [server] = candidates.splice(best, 1);
+      taken.push(server!.id);
+      used.add(server!.rack);
+    }
+    return taken;
+  }
+
+  /** For a new chunk: at least one server. @throws CairnError NO_SERVERS */
+  chooseForNew(count: number, without: readonly ServerId[] = []): ServerId[] {
+    const servers = this.choose({ count, without, racks: [], bytes: 1 });
+    if (servers.length === 0)
+      throw new CairnError(
+        'NO_SERVERS',
+        `none of the ${this.#servers.size} chunkservers is up with free space; start one, or look at \`cairn servers\``,
+      );
+    for (const id of servers) this.#noteRecent(id);
+    return servers;
+  }
+
+  #candidates(without: readonly ServerId[], bytes: number): ChunkServer[] {
+    const { random } = this.#env;
+    const fit: ChunkServer[] = [];
+    let seen = 0;
+    for (const server of this.#servers.all()) {
+      if (!this.#servers.isHealthy(server) || without.includes(server.id) || server.freeBytes < bytes) continue;
+      seen += 1;
+      if (fit.length < weighedMax) fit.push(server);
+      else {
+        const at = random.below(seen);
+        if (at < weighedMax) fit[at] = server;
+      }
+    }
+    return fit;
+  }
+
+  #best(candidates: readonly ChunkServer[], racks: ReadonlySet<string>): number {
+    let best = -1;
+    let bestScore = Number.POSITIVE_INFINITY;
+    let equals = 1;
+    for (let i = 0; i < candidates.length; i++) {
+      const score = this.#score(candidates[i]!, racks);
+      if (score < bestScore - nearlyEqual) equals = 1;
+      else if (score > bestScore + nearlyEqual || this.#env.random.below(++equals) > 0) continue;
+      best = i;
+      bestScore = score;
+    }
+    return best;
+  }
+
+  /** Lower is better. */
+  #score(server: ChunkServer, racks: ReadonlySet<string>): number {
+    const used = server.totalBytes === 0 ? 0 : 1 - server.freeBytes / server.totalBytes;
+    return used + this.#recent(server) * recentWeight + (racks.has(server.rack) ? otherRackFirst : 0);
+  }
+
+  #recent(server: ChunkServer): number {
+    return server.recentChunks * 2 ** ((server.recentAt - this.#env.clock.now()) / recentHalfLifeMs);
+  }
+
+  #noteRecent(id: ServerId): void {
+    const server = this.#servers.get(id)!;
+    server.recentChunks = this.#recent(server) + 1;
+    server.recentAt = this.#env.clock.now();
+  }
+}
