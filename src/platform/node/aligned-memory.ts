@@ -1,16 +1,20 @@
 /**
  * Memory at page boundaries, which direct I/O asks for. Node tells no addresses; the one thing it makes that is aligned by
  * specification of its engine is the memory of WebAssembly, so arenas of it are cut into blocks, which live for ever.
+ * Where the engine makes none (it reserves gigabytes of address space for each, and may have been told not to), ordinary
+ * memory takes its place, and with it the page cache the place of direct I/O.
  */
 import { diskBlockBytes } from '../../core/base/env.ts';
 
-/** The part of the engine's global that is used; the types of Node 20 leave it out. */
-declare const WebAssembly: {
-  readonly Memory: new (pages: {
-    readonly initial: number;
-    readonly maximum: number;
-  }) => { readonly buffer: ArrayBuffer };
-};
+/** The part of the engine's global that is used; the types of Node 20 leave it out. Undefined without a compiler. */
+declare const WebAssembly:
+  | {
+      readonly Memory: new (pages: {
+        readonly initial: number;
+        readonly maximum: number;
+      }) => { readonly buffer: ArrayBuffer };
+    }
+  | undefined;
 
 const arenaBytes = 32 * 1024 * 1024;
 const wasmPageBytes = 64 * 1024;
@@ -38,8 +42,18 @@ export function isAligned(bytes: Uint8Array): boolean {
 }
 
 function makeArena(bytes: number): Uint8Array {
-  const pages = Math.ceil(bytes / wasmPageBytes);
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  aligned.add(memory.buffer);
-  return new Uint8Array(memory.buffer);
+  const memory = wasmMemory(Math.ceil(bytes / wasmPageBytes));
+  if (memory === undefined) return new Uint8Array(bytes);
+  aligned.add(memory);
+  return new Uint8Array(memory);
+}
+
+function wasmMemory(pages: number): ArrayBuffer | undefined {
+  if (typeof WebAssembly === 'undefined') return undefined;
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer;
+  } catch (thrown) {
+    if (thrown instanceof RangeError) return undefined;
+    throw thrown;
+  }
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Disk, diskBlockBytes } from '../../core/base/env.ts';
@@ -23,6 +23,13 @@ function filled(length: number, seed: number): Uint8Array {
   const bytes = disk.allocate(length);
   for (let n = 0; n < length; n++) bytes[n] = (n * 7 + (n >> 9) + seed) & 0xff;
   return bytes;
+}
+
+/** What this process has made the disk read and write so far. */
+function diskBytes(): { readonly read: number; readonly write: number } {
+  const counters = readFileSync('/proc/self/io', 'utf8');
+  const count = (name: string) => Number(new RegExp(`^${name}: (\\d+)$`, 'm').exec(counters)?.[1]);
+  return { read: count('read_bytes'), write: count('write_bytes') };
 }
 
 describe('what goes past the page cache', () => {
@@ -94,6 +101,32 @@ describe('both ways into one file', () => {
     expect(await file.read(diskBlockBytes, into)).toBe(length);
     expect(Buffer.compare(into.subarray(0, length), bytes)).toBe(0);
     expect(await file.read(diskBlockBytes * 1000, into)).toBe(0);
+    await file.close();
+  });
+
+  test('bulk reads and writes of aligned memory reach the disk each time, others do not', async ({ skip }) => {
+    const gate = { open: true };
+    const probe = openSync(join(root, 'probe'), 'w+');
+    const direct = openDirect(probe, true, gate);
+    closeSync(probe);
+    if (direct === undefined) skip('the file system here takes no direct input and output');
+    else closeSync(direct);
+
+    const file = await disk.open('f', 'create');
+    const bytes = filled(bulkBytes, 6);
+    const before = diskBytes();
+    await file.write(0, [bytes]);
+    const written = diskBytes();
+    expect(written.write - before.write).toBeGreaterThanOrEqual(bulkBytes);
+    await file.read(0, bytes);
+    await file.read(0, bytes);
+    const readTwice = diskBytes();
+    expect(readTwice.read - written.read).toBeGreaterThanOrEqual(2 * bulkBytes);
+    const cached = Buffer.alloc(bulkBytes);
+    await file.read(0, cached);
+    const readCached = diskBytes();
+    await file.read(0, cached);
+    expect(diskBytes().read - readCached.read).toBeLessThan(bulkBytes);
     await file.close();
   });
 
