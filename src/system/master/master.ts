@@ -64,10 +64,10 @@ export class Master<Message = unknown, LogRecord = unknown> {
   }
 
   /**
-   * Opens the metadata, joins the other masters and begins to answer. Closes what it was given (the store) with `close`.
+   * Opens the metadata, joins the other masters and begins to answer. Closes what it was given (the store) with `stop`.
    * @throws CairnError PORT_IN_USE, LOG_CORRUPT, WRONG_FORMAT, WRONG_CLUSTER, DISK_FAILED, CONFIG_INVALID
    */
-  static async open<Message, LogRecord>(
+  static async start<Message, LogRecord>(
     options: MasterOptions<Message, LogRecord>,
   ): Promise<Master<Message, LogRecord>> {
     const master = new Master(options);
@@ -122,7 +122,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
     return this.#replica;
   }
 
-  async close(): Promise<void> {
+  async stop(): Promise<void> {
     this.#isClosed = true;
     this.#stopLeading();
     await this.#listener?.close();
