@@ -70,8 +70,8 @@ const ordered = struct({
   lengthBytes: varint,
   window: list(windowRun, recordsPerMutationMax),
   sync: bool,
-  /** Where the bytes are: in this message's body at this place, or pushed before under this id. */
-  from: union({ body: [1, struct({ at: varint })], pushed: [2, struct({ dataId: u53 })] }),
+  /** Where the bytes are: at this place of this message's body, or of what was pushed before under this id. */
+  from: union({ body: [1, struct({ at: varint })], pushed: [2, struct({ dataId: u53, at: varint })] }),
 });
 export type OrderedMutation = TypeOf<typeof ordered>;
 
@@ -128,8 +128,9 @@ export const chunkCalls = {
   /**
    * The primary of a new version makes a secondary equal to itself: the secondary takes the version (refusing every older one from now on), length and
    * window, and the blocks named, whose bytes are the body, in order. `base` is the state that the secondary must be in (undefined: not
-   * here), else STALE_VERSION: so an adoption that was overtaken changes nothing. When one call does not carry all blocks, each call but
-   * the last has only the window entries that both replicas have; its serial is 0.
+   * here), else REPLICA_FAILED: so an adoption that was overtaken changes nothing. What is not in `blocks` must be equal already. When one
+   * call does not carry all blocks they come in ascending order, and each call but the last has only the window entries that both
+   * replicas have.
    */
   adopt: call(
     19,

@@ -43,6 +43,7 @@ export interface Peer {
   /** More answers wait to leave than the connection likes; `drain` says when that is over. */
   readonly isOverfull: boolean;
   readonly queuedBytes: number;
+  readonly givenBytes: number;
   drain(): Promise<void>;
   /** Takes no more frames from the peer until as many `unhold` have followed. */
   hold(): void;

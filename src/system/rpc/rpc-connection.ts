@@ -57,6 +57,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
   #holds = 0;
   #isPaused = false;
   #isOverfull = false;
+  #givenBytes = 0;
   #waitingForDrain: (() => void)[] = [];
   readonly #pending = new Map<number, Pending>();
 
@@ -102,6 +103,10 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
   }
   get queuedBytes(): number {
     return this.#connection.queuedBytes;
+  }
+  /** Bytes of bodies that were ever given to be sent. What was given when it stood at n has left when givenBytes - queuedBytes ≥ n. */
+  get givenBytes(): number {
+    return this.#givenBytes;
   }
 
   /**
@@ -154,6 +159,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     const writer = this.#connection.startFrame(head, bodyBytes);
     return {
       piece: (bytes) => {
+        this.#givenBytes += bytes.length;
         const hasRoom = writer.piece(bytes);
         if (!hasRoom) this.#isOverfull = true;
         return hasRoom;
@@ -271,6 +277,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
   }
 
   #send(head: Uint8Array, body: readonly Uint8Array[] | undefined): boolean {
+    if (body !== undefined) for (const part of body) this.#givenBytes += part.length;
     const hasRoom = this.#connection.send(head, body);
     if (!hasRoom) this.#isOverfull = true;
     return hasRoom;

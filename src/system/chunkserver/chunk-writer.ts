@@ -1,0 +1,191 @@
+/**
+ * The order in which chunks of this server change, and group commit. Each chunk has a queue: mutations, and tasks that want the
+ * chunk for themselves (adoption, removal). What is ready in one turn, of all chunks, is one group for the store; while groups are
+ * being written the next one gathers.
+ *
+ * Invariant: at any time a chunk is in at most one group or task. After a failed group its chunks take no mutation until they are
+ * mended by an adoption: else one with a later serial could leave a gap.
+ */
+import type { ChunkHandle } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
+import { type CairnError, toCairnError } from '../../core/base/errors.ts';
+import { type ChunkMutation, type ChunkStore, GroupError } from '../storage/chunk-store.ts';
+import type { Limits } from './limits.ts';
+
+export interface LocalWrite {
+  readonly mutation: ChunkMutation;
+  readonly bytes: number;
+  /** Called once. */
+  written(error: CairnError | undefined): void;
+}
+
+interface Task {
+  readonly run: () => Promise<void>;
+}
+
+interface Slot {
+  readonly handle: ChunkHandle;
+  queue: (LocalWrite | Task)[];
+  isBusy: boolean;
+}
+
+export class ChunkWriter {
+  readonly #env: Env;
+  readonly #store: ChunkStore;
+  readonly #limits: Limits;
+  readonly #slots = new Map<ChunkHandle, Slot>();
+  /** Those with a queue that are not busy. */
+  readonly #ready = new Set<Slot>();
+  readonly #broken = new Map<ChunkHandle, CairnError>();
+  #groups = 0;
+  #isPlanned = false;
+
+  constructor(env: Env, store: ChunkStore, limits: Limits) {
+    this.#env = env;
+    this.#store = store;
+    this.#limits = limits;
+  }
+
+  /** Why the chunk takes no mutations, if it does not. */
+  brokenBy(handle: ChunkHandle): CairnError | undefined {
+    return this.#broken.get(handle);
+  }
+
+  write(write: LocalWrite): void {
+    this.#enqueue(write.mutation.handle, write);
+  }
+
+  /** Runs `run` when all that was queued for the chunk before is done, and holds back what is queued after. */
+  exclusive<T>(handle: ChunkHandle, run: () => Promise<T> | T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const task = async () => {
+        try {
+          resolve(await run());
+        } catch (thrown) {
+          reject(toCairnError(thrown));
+        }
+      };
+      this.#enqueue(handle, { run: task });
+    });
+  }
+
+  /** The chunk was made anew or is gone. */
+  mended(handle: ChunkHandle): void {
+    this.#broken.delete(handle);
+  }
+
+  #enqueue(handle: ChunkHandle, item: LocalWrite | Task): void {
+    let slot = this.#slots.get(handle);
+    if (slot === undefined) {
+      slot = { handle, queue: [], isBusy: false };
+      this.#slots.set(handle, slot);
+    }
+    slot.queue.push(item);
+    if (slot.isBusy) return;
+    this.#ready.add(slot);
+    this.#plan();
+  }
+
+  #plan(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    this.#env.clock.soon(() => {
+      this.#isPlanned = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (this.#ready.size > 0 && this.#groups < this.#limits.groupsMax) {
+      const group: LocalWrite[] = [];
+      const slots: Slot[] = [];
+      this.#gather(group, slots);
+      if (group.length > 0) this.#writeGroup(group, slots);
+    }
+  }
+
+  #gather(group: LocalWrite[], slots: Slot[]): void {
+    let bytes = 0;
+    for (const slot of this.#ready) {
+      if (bytes >= this.#limits.groupBytesMax || group.length >= this.#limits.groupMutationsMax) return;
+      this.#ready.delete(slot);
+      slot.isBusy = true;
+      const first = slot.queue[0]!;
+      if ('run' in first) {
+        slot.queue.shift();
+        void first.run().then(() => this.#free(slot));
+        continue;
+      }
+      const count = this.#takeable(slot, bytes, group.length);
+      for (const item of slot.queue.splice(0, count)) {
+        const write = item as LocalWrite;
+        bytes += write.bytes;
+        group.push(write);
+      }
+      slots.push(slot);
+    }
+  }
+
+  /** How many mutations at the head of the queue still belong to the group: at least one. */
+  #takeable(slot: Slot, bytesBefore: number, countBefore: number): number {
+    let bytes = bytesBefore;
+    let count = 0;
+    for (const item of slot.queue) {
+      if ('run' in item) break;
+      if (count > 0 && (bytes >= this.#limits.groupBytesMax || countBefore + count >= this.#limits.groupMutationsMax)) {
+        break;
+      }
+      bytes += item.bytes;
+      count += 1;
+    }
+    return count;
+  }
+
+  #writeGroup(group: LocalWrite[], slots: Slot[]): void {
+    const whole = this.#broken.size === 0 ? group : this.#refuseBroken(group);
+    if (whole.length === 0) {
+      for (const slot of slots) this.#free(slot);
+      return;
+    }
+    this.#groups += 1;
+    this.#apply(whole).then((failure) => {
+      this.#groups -= 1;
+      for (const write of whole) {
+        const { handle } = write.mutation;
+        const error = failure instanceof GroupError ? failure.failures.get(handle) : failure;
+        if (error !== undefined) this.#broken.set(handle, error);
+        write.written(error);
+      }
+      for (const slot of slots) this.#free(slot);
+    });
+  }
+
+  async #apply(group: readonly LocalWrite[]): Promise<CairnError | undefined> {
+    try {
+      await this.#store.apply(group.map((write) => write.mutation));
+      return undefined;
+    } catch (thrown) {
+      const error = toCairnError(thrown);
+      this.#env.events.emit('error', 'chunkserver.writeFailed', { mutations: group.length, code: error.code, error });
+      return error;
+    }
+  }
+
+  #refuseBroken(group: readonly LocalWrite[]): LocalWrite[] {
+    return group.filter((write) => {
+      const error = this.#broken.get(write.mutation.handle);
+      if (error !== undefined) write.written(error);
+      return error === undefined;
+    });
+  }
+
+  #free(slot: Slot): void {
+    slot.isBusy = false;
+    if (slot.queue.length === 0) {
+      this.#slots.delete(slot.handle);
+    } else {
+      this.#ready.add(slot);
+    }
+    if (this.#ready.size > 0) this.#plan();
+  }
+}

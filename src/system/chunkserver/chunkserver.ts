@@ -1,0 +1,208 @@
+/**
+ * A chunkserver: holds replicas of chunks, takes mutations as primary and as secondary, serves reads, and does what the leading master
+ * orders. This file puts the parts together; each has its own.
+ */
+import type { Address, ServerId } from '../../core/base/brand.ts';
+import type { Connection, Env, Listener } from '../../core/base/env.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import { chunkCalls } from '../../core/protocol/chunk-calls.ts';
+import { masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
+import { packetMaxBytes } from '../../core/protocol/types.ts';
+import { routesOf } from '../rpc/handlers.ts';
+import { LeaderChannel } from '../rpc/leader-channel.ts';
+import { RpcConnection } from '../rpc/rpc-connection.ts';
+import type { ChunkStore } from '../storage/chunk-store.ts';
+import { BytePool } from './byte-pool.ts';
+import { ChunkWriter } from './chunk-writer.ts';
+import { Departures } from './departures.ts';
+import { Fences } from './fences.ts';
+import { Heartbeats, type MasterChannel } from './heartbeats.ts';
+import { adoptImage, showImage } from './image-calls.ts';
+import { Intake } from './intake.ts';
+import { Inventory } from './inventory.ts';
+import { Leases } from './leases.ts';
+import { type Limits, limitsDefault } from './limits.ts';
+import { MutateHandler } from './mutate.ts';
+import { Orders } from './orders.ts';
+import { Pipeline } from './pipeline.ts';
+import { PushHandler } from './push.ts';
+import { ReadHandler, readBufferBytes } from './reads.ts';
+import { ReplicaLinks } from './replica-link.ts';
+import { Secondary } from './secondary.ts';
+import { Session } from './session.ts';
+import { Staging } from './staging.ts';
+
+export interface ChunkserverOptions {
+  readonly env: Env;
+  /** For ever bound to the directory of the store. */
+  readonly server: ServerId;
+  readonly clusterId: string;
+  /** Where to listen; port 0 takes any free one. */
+  readonly address: Address;
+  /** Where others reach it, if that is another address than the one it listens on. */
+  readonly advertise?: Address;
+  readonly masters: readonly Address[];
+  readonly rack: string;
+  readonly pid: number;
+  /** Open; the server closes it. */
+  readonly store: ChunkStore;
+  readonly limits?: Partial<Limits>;
+  /** The masters refuse this server for good (another cluster, an id that is taken): the process must stop. */
+  readonly onRefused?: (error: CairnError) => void;
+}
+
+const masterDeadlineMs = 5000;
+
+export class Chunkserver {
+  readonly #options: ChunkserverOptions;
+  readonly #store: ChunkStore;
+  readonly #session: Session;
+  readonly #leases: Leases;
+  readonly #links: ReplicaLinks;
+  readonly #secondary: Secondary;
+  readonly #pipeline: Pipeline;
+  readonly #staging: Staging;
+  readonly #intake: Intake;
+  readonly #reads: ReadHandler;
+  readonly #departures: Departures;
+  readonly #mutations: MutateHandler;
+  readonly #heartbeats: Heartbeats;
+  readonly #channel: MasterChannel;
+  readonly #push: PushHandler;
+  readonly #images: Parameters<typeof showImage>[0];
+  readonly #connections = new Set<RpcConnection<typeof chunkCalls>>();
+  #listener: Listener | undefined;
+
+  private constructor(options: ChunkserverOptions) {
+    const { env, store, server: self } = options;
+    const limits = { ...limitsDefault, ...options.limits };
+    this.#options = options;
+    this.#store = store;
+    const session = new Session(env);
+    const fences = new Fences();
+    const writer = new ChunkWriter(env, store, limits);
+    const inventory = new Inventory(store, limits.inventoryEveryMs);
+    const links = new ReplicaLinks(env, self, limits);
+    const staging = new Staging(env, limits);
+    const intake = new Intake(env, limits);
+    const departures = new Departures(env);
+    const pipeline = new Pipeline(env, limits, departures);
+    const pool = new BytePool(env.disk, packetMaxBytes, limits.bulkBuffersMax);
+    const readPool = new BytePool(env.disk, readBufferBytes, limits.readBuffersMax);
+    const leases = new Leases({
+      env,
+      self,
+      store,
+      writer,
+      fences,
+      limits,
+      links,
+      exclude: async (request) => (await this.#channel.call('exclude', request, limits.excludeTimeoutMs)).grant,
+    });
+    const orders = new Orders({ env, limits, store, writer, fences, inventory, leases, links });
+    this.#session = session;
+    this.#departures = departures;
+    this.#leases = leases;
+    this.#links = links;
+    this.#staging = staging;
+    this.#intake = intake;
+    this.#pipeline = pipeline;
+    this.#images = { store, writer, fences, inventory };
+    this.#secondary = new Secondary({ env, limits, store, writer, fences, inventory, staging });
+    this.#push = new PushHandler({ pool, intake, pipeline, staging });
+    this.#mutations = new MutateHandler({ env, limits, session, leases, pool, intake, pipeline, inventory });
+    this.#reads = new ReadHandler({ env, limits, store, session, inventory, leases, pool: readPool, departures });
+    const { clusterId, rack, pid, onRefused = () => {} } = options;
+    const identity = { clusterId, server: self, incarnation: env.random.id53(), rack, pid };
+    const drop = orders.dropAll.bind(orders);
+    this.#heartbeats = new Heartbeats({ env, store, session, inventory, leases, identity, drop, onRefused });
+    this.#channel = new LeaderChannel({
+      env,
+      masters: options.masters,
+      calls: masterCalls,
+      incoming: { calls: serverOrders, handlers: orders.handlers },
+      deadlineMs: masterDeadlineMs,
+      greet: (rpc) => this.#heartbeats.register(rpc, this.#advertised),
+    });
+  }
+
+  /** Listens, and begins to register. @throws CairnError PORT_IN_USE */
+  static async start(options: ChunkserverOptions): Promise<Chunkserver> {
+    const server = new Chunkserver(options);
+    await server.#listen();
+    server.#heartbeats.start(server.#channel);
+    const { server: id, rack } = options;
+    options.env.events.emit('info', 'chunkserver.started', { server: id, address: server.address, rack });
+    return server;
+  }
+
+  /** Where it listens. */
+  get address(): Address {
+    return this.#listener!.address;
+  }
+
+  get isServing(): boolean {
+    return this.#session.isValid;
+  }
+
+  /** What is under way is given up; what was acknowledged is on disk as it was promised. */
+  async stop(): Promise<void> {
+    this.#heartbeats.stop();
+    this.#channel.close();
+    await this.#listener?.close();
+    this.#leases.endAll(new CairnError('UNAVAILABLE', 'this server is stopping; ask another replica'));
+    for (const connection of this.#connections) connection.close('the server is stopping');
+    this.#links.close('the server is stopping');
+    this.#pipeline.close('the server is stopping');
+    this.#secondary.close();
+    this.#staging.close();
+    this.#intake.close();
+    this.#reads.close();
+    this.#departures.close();
+    await this.#store.close();
+  }
+
+  get #advertised(): Address {
+    return this.#options.advertise ?? this.address;
+  }
+
+  async #listen(): Promise<void> {
+    const { env, address } = this.#options;
+    const routes = routesOf(chunkCalls, {
+      mutate: this.#mutations,
+      read: this.#reads,
+      lengths: (request) => this.#reads.lengths(request),
+      push: this.#push,
+      apply: (request, _context, body) => this.#secondary.apply(request, body),
+      image: (request) => showImage(this.#images, request),
+      adopt: (request, _context, body) => adoptImage(this.#images, request, body),
+      describe: () => ({ response: this.#describe() }),
+    });
+    this.#listener = await env.network.listen(address, (connection) => this.#accept(connection, routes));
+  }
+
+  #accept(connection: Connection, routes: ReturnType<typeof routesOf>): RpcConnection<typeof chunkCalls> {
+    const rpc: RpcConnection<typeof chunkCalls> = RpcConnection.accept(
+      this.#options.env,
+      connection,
+      chunkCalls,
+      routes,
+      () => {
+        this.#connections.delete(rpc);
+        this.#pipeline.sourceClosed(rpc);
+        this.#reads.peerClosed(rpc);
+        this.#mutations.peerClosed(rpc);
+      },
+    );
+    this.#connections.add(rpc);
+    return rpc;
+  }
+
+  #describe() {
+    const { server, pid } = this.#options;
+    const address = this.address;
+    const port = Number(address.slice(address.lastIndexOf(':') + 1));
+    const { chunkCount: chunks, usedBytes } = this.#store;
+    return { server, pid, chunks, usedBytes, sessionLeftMs: this.#session.leftMs, port };
+  }
+}

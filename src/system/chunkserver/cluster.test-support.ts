@@ -1,0 +1,312 @@
+/** Chunkservers in a simulated world, with a master that is a script and a client that speaks the calls. */
+import {
+  type Address,
+  type ServerId,
+  toAddress,
+  toChunkHandle,
+  toChunkVersion,
+  toServerId,
+} from '../../core/base/brand.ts';
+import type { CairnError } from '../../core/base/errors.ts';
+import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import { chunkCalls, windowPerWriterMax, windowWritersMax } from '../../core/protocol/chunk-calls.ts';
+import { masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
+import type { Durability, Grant, Replica } from '../../core/protocol/types.ts';
+import type { SimNode } from '../../platform/sim/node.ts';
+import { testWorld } from '../../platform/sim/node-host.test-support.ts';
+import type { SimWorld, SimWorldOptions } from '../../platform/sim/world.ts';
+import { routesOf } from '../rpc/handlers.ts';
+import { RpcConnection } from '../rpc/rpc-connection.ts';
+import { openChunkStore } from '../storage/chunks/open-chunk-store.ts';
+import { Chunkserver } from './chunkserver.ts';
+import type { Limits } from './limits.ts';
+
+export const chunkBytes = 1024 * 1024;
+const masterAddress = toAddress('m:1');
+const sessionMs = 1000;
+const heartbeatMs = 250;
+
+/** Bytes that differ from place to place and from seed to seed. */
+export function pattern(lengthBytes: number, seed: number): Uint8Array {
+  const bytes = new Uint8Array(lengthBytes);
+  let x = (seed * 2654435761 + 1) >>> 0;
+  for (let i = 0; i < lengthBytes; i++) {
+    x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
+    bytes[i] = x >>> 24;
+  }
+  return bytes;
+}
+
+type Heartbeat = RequestOf<(typeof masterCalls)['heartbeat']>;
+
+interface Known {
+  address: Address;
+  lastHeardAt: number;
+  rpc: RpcConnection<typeof serverOrders> | undefined;
+}
+
+/** Knows grants and sessions, and does as it is told otherwise. */
+export class ScriptedMaster {
+  readonly heartbeats: Heartbeat[] = [];
+  readonly exclusions: RequestOf<(typeof masterCalls)['exclude']>[] = [];
+  readonly servers = new Map<ServerId, Known>();
+  readonly grants = new Map<number, Grant>();
+  garbage: ResponseOf<(typeof masterCalls)['heartbeat']>['garbage'] = [];
+  /** What a call does before its answer. */
+  onRegister: () => void = () => {};
+  onHeartbeat: (heartbeat: Heartbeat) => void = () => {};
+  onExclude: () => void = () => {};
+  readonly #node: SimNode;
+
+  constructor(node: SimNode) {
+    this.#node = node;
+  }
+
+  async start(): Promise<void> {
+    const { env } = this.#node;
+    const routes = routesOf(masterCalls, {
+      register: (request, context) => {
+        this.onRegister();
+        const rpc = context.peer as unknown as RpcConnection<typeof serverOrders>;
+        this.servers.set(request.server, { address: request.address, lastHeardAt: env.clock.now(), rpc });
+        return { response: { sessionMs, heartbeatMs } };
+      },
+      heartbeat: (request) => {
+        this.onHeartbeat(request);
+        this.heartbeats.push(request);
+        const known = this.servers.get(request.server);
+        if (known !== undefined) known.lastHeardAt = env.clock.now();
+        const { garbage } = this;
+        this.garbage = [];
+        return { response: { sessionMs, garbage } };
+      },
+      exclude: async (request) => {
+        this.exclusions.push(request);
+        this.onExclude();
+        await this.#lapsed(request.failed);
+        const old = this.grants.get(request.handle)!;
+        const replicas = old.replicas.filter(({ server }) => !request.failed.includes(server));
+        return { response: { grant: this.#grant(old, replicas) } };
+      },
+    });
+    await env.network.listen(masterAddress, (connection) =>
+      RpcConnection.accept(env, connection, serverOrders, routes),
+    );
+  }
+
+  /** The next version of a chunk; the first server is the primary. */
+  grant(handle: number, servers: readonly number[], durability: Durability = 'memory'): Grant {
+    const replicas = servers.map((id) => this.replica(id));
+    const handleOf = toChunkHandle(handle);
+    return this.#grant(
+      this.grants.get(handle) ?? { handle: handleOf, version: toChunkVersion(0), replicas, durability },
+      replicas,
+    );
+  }
+
+  replica(id: number): Replica {
+    return { server: toServerId(id), address: serverAddress(id) };
+  }
+
+  /** Gives an order to a server over the connection that it opened. */
+  async order<K extends keyof typeof serverOrders & string>(
+    server: number,
+    kind: K,
+    request: RequestOf<(typeof serverOrders)[K]>,
+  ): Promise<ResponseOf<(typeof serverOrders)[K]>> {
+    const answer = await this.servers.get(toServerId(server))!.rpc!.call(kind, request);
+    return answer.response;
+  }
+
+  #grant(old: Grant, replicas: readonly Replica[]): Grant {
+    const grant = { ...old, version: toChunkVersion(old.version + 1), replicas };
+    this.grants.set(old.handle, grant);
+    return grant;
+  }
+
+  /** Waits until the sessions of these servers are over. */
+  async #lapsed(servers: readonly ServerId[]): Promise<void> {
+    const { clock } = this.#node.env;
+    for (const id of servers) {
+      const until = (this.servers.get(id)?.lastHeardAt ?? 0) + sessionMs;
+      if (until > clock.now()) await new Promise<void>((resolve) => clock.after(until - clock.now(), resolve));
+    }
+  }
+}
+
+export function serverAddress(id: number): Address {
+  return toAddress(`s${id}:1`);
+}
+
+export interface Appended {
+  readonly offsets: readonly number[];
+  readonly lengthBytes: number;
+}
+
+export class TestClient {
+  readonly world: SimWorld;
+  readonly node: SimNode;
+  readonly #connections = new Map<Address, RpcConnection<typeof chunkCalls>>();
+
+  constructor(world: SimWorld, name: string) {
+    this.world = world;
+    this.node = world.node(name);
+  }
+
+  to(address: Address): RpcConnection<typeof chunkCalls> {
+    let rpc = this.#connections.get(address);
+    if (rpc === undefined || rpc.isClosed) {
+      rpc = RpcConnection.connect(this.node.env, address, chunkCalls, undefined);
+      this.#connections.set(address, rpc);
+    }
+    return rpc;
+  }
+
+  async write(grant: Grant, offset: number, bytes: Uint8Array, crc?: number): Promise<Appended> {
+    return this.#mutate(grant, { kind: 'write', offset }, bytes, crc);
+  }
+
+  async append(grant: Grant, writer: number, firstSequence: number, records: readonly Uint8Array[]): Promise<Appended> {
+    const lengths = records.map((record) => record.length);
+    return this.#mutate(grant, { kind: 'append', writer, firstSequence, lengths }, joined(records));
+  }
+
+  async #mutate(
+    grant: Grant,
+    kind: RequestOf<(typeof chunkCalls)['mutate']>['kind'],
+    body: Uint8Array,
+    crc = this.node.env.crc32(body),
+  ): Promise<Appended> {
+    const request = { grant, kind, crc, chunkBytes };
+    const rpc = this.to(grant.replicas[0]!.address);
+    return (await rpc.call('mutate', request, { body: [body], timeoutMs: 20_000 })).response;
+  }
+
+  async read(server: number, handle: number, offset: number, length: number): Promise<Uint8Array> {
+    const rpc = this.to(serverAddress(server));
+    const { response, body } = await rpc.call('read', { handle: toChunkHandle(handle), offset, length });
+    if (this.node.env.crc32(body) !== response.crc) throw new Error('the body is not what its checksum says');
+    return body;
+  }
+
+  async length(server: number, handle: number): Promise<number | undefined> {
+    const { response } = await this.to(serverAddress(server)).call('lengths', { handles: [toChunkHandle(handle)] });
+    return response.lengths[0];
+  }
+}
+
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+export class TestCluster {
+  readonly world: SimWorld;
+  readonly master: ScriptedMaster;
+  readonly client: TestClient;
+  readonly servers = new Map<number, Chunkserver>();
+  readonly refusals: CairnError[] = [];
+  readonly #limits: Partial<Limits>;
+
+  constructor(seed: number | string, limits: Partial<Limits> = {}, options: Partial<SimWorldOptions> = {}) {
+    this.world = testWorld(seed, options);
+    this.master = new ScriptedMaster(this.world.node('m'));
+    this.client = new TestClient(this.world, 'client');
+    this.#limits = limits;
+  }
+
+  /** A master and so many servers, all with a valid session. */
+  static async start(
+    seed: number | string,
+    count = 3,
+    limits: Partial<Limits> = {},
+    options: Partial<SimWorldOptions> = {},
+  ): Promise<TestCluster> {
+    const cluster = new TestCluster(seed, limits, options);
+    await cluster.world.settle(cluster.master.start());
+    for (let id = 1; id <= count; id++) await cluster.startServer(id);
+    await cluster.serving();
+    return cluster;
+  }
+
+  async startServer(id: number): Promise<Chunkserver> {
+    const node = this.world.node(`s${id}`);
+    const server = await this.world.settle(this.#start(id, node));
+    this.servers.set(id, server);
+    return server;
+  }
+
+  async #start(id: number, node: SimNode): Promise<Chunkserver> {
+    const { env } = node;
+    const store = await openChunkStore(env, {
+      directory: 'chunks',
+      chunkBytes,
+      reserveBytes: 1024 * 1024,
+      journalSegmentBytes: 512 * 1024,
+      windowEntriesPerWriter: windowPerWriterMax,
+      windowWriters: windowWritersMax,
+    });
+    return Chunkserver.start({
+      env,
+      server: toServerId(id),
+      clusterId: 'test',
+      address: serverAddress(id),
+      masters: [masterAddress],
+      rack: 'r1',
+      pid: id,
+      store,
+      limits: this.#limits,
+      onRefused: (error) => this.refusals.push(error),
+    });
+  }
+
+  /** The process is killed; its disk stays. */
+  kill(id: number): void {
+    this.world.node(`s${id}`).crash();
+    this.servers.delete(id);
+  }
+
+  async restart(id: number): Promise<void> {
+    this.world.node(`s${id}`).restart();
+    await this.startServer(id);
+    await this.serving();
+  }
+
+  async serving(): Promise<void> {
+    const all = () => [...this.servers.values()].every((server) => server.isServing);
+    if (!(await this.world.runUntil(all, 10_000))) throw new Error('a server has no session');
+  }
+
+  /** The bytes of a chunk as a server serves them. */
+  async content(server: number, handle: number): Promise<Uint8Array> {
+    const length = await this.world.settle(this.client.length(server, handle));
+    if (length === undefined) throw new Error(`server ${server} does not hold chunk ${handle}`);
+    return this.world.settle(this.client.read(server, handle, 0, Math.max(1, length)));
+  }
+
+  settle<T>(promise: Promise<T>): Promise<T> {
+    return this.world.settle(promise, 60_000);
+  }
+}
+
+/** For large arrays, which a matcher takes seconds to compare. */
+export function difference(actual: Uint8Array, expected: Uint8Array): string {
+  if (actual.length !== expected.length) return `${actual.length} bytes instead of ${expected.length}`;
+  for (let i = 0; i < actual.length; i++) if (actual[i] !== expected[i]) return `byte ${i} differs`;
+  return 'none';
+}
+
+/** What a promise is refused with: the code. */
+export async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (thrown) {
+    return (thrown as CairnError).code;
+  }
+  return 'OK';
+}

@@ -1,0 +1,139 @@
+/**
+ * Heartbeats to the leading master: they renew the session, report lengths, idle leases, damage and inventory, and bring back what is
+ * garbage. One at a time; the next one leaves a heartbeat interval after the last, or at once while the inventory presses.
+ */
+import type { Address } from '../../core/base/brand.ts';
+import type { Env, Timer } from '../../core/base/env.ts';
+import { type CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import type { masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
+import { protocolVersion } from '../../core/protocol/types.ts';
+import type { LeaderChannel } from '../rpc/leader-channel.ts';
+import type { RpcConnection } from '../rpc/rpc-connection.ts';
+import type { ChunkStore } from '../storage/chunk-store.ts';
+import type { Inventory, Page } from './inventory.ts';
+import type { LeaseReports, Leases } from './leases.ts';
+import type { Session } from './session.ts';
+
+type MasterCalls = typeof masterCalls;
+export type MasterChannel = LeaderChannel<MasterCalls, typeof serverOrders>;
+
+export interface HeartbeatWorld {
+  readonly env: Env;
+  readonly store: ChunkStore;
+  readonly session: Session;
+  readonly inventory: Inventory;
+  readonly leases: Leases;
+  readonly identity: Omit<RequestOf<MasterCalls['register']>, 'protocolVersion' | 'address'>;
+  readonly drop: (garbage: ResponseOf<MasterCalls['heartbeat']>['garbage']) => void;
+  /** The master refuses this server for good: the process must stop. */
+  readonly onRefused: (error: CairnError) => void;
+}
+
+/** Until a master has said otherwise. */
+const heartbeatDefaultMs = 250;
+const registerTimeoutMs = 700;
+const heartbeatTimeoutMs = 2000;
+const usageEveryMs = 2000;
+
+export class Heartbeats {
+  readonly #world: HeartbeatWorld;
+  #channel: MasterChannel | undefined;
+  #heartbeatMs = heartbeatDefaultMs;
+  #timer: Timer | undefined;
+  #isStopped = false;
+  #usage = { totalBytes: 0, freeBytes: 0 };
+  #usageAt = Number.NEGATIVE_INFINITY;
+
+  constructor(world: HeartbeatWorld) {
+    this.#world = world;
+  }
+
+  start(channel: MasterChannel): void {
+    this.#channel = channel;
+    void this.#beat();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** For each new connection to a master. */
+  async register(rpc: RpcConnection<MasterCalls>, address: Address): Promise<void> {
+    const { identity, inventory } = this.#world;
+    const request = { ...identity, address, protocolVersion };
+    const { response } = await rpc.call('register', request, { timeoutMs: registerTimeoutMs });
+    this.#heartbeatMs = response.heartbeatMs;
+    inventory.beginRound();
+  }
+
+  async #beat(): Promise<void> {
+    const { env, inventory } = this.#world;
+    const sentAt = env.clock.now();
+    try {
+      await this.#sendOne(sentAt);
+    } catch (thrown) {
+      this.#failed(toCairnError(thrown));
+    }
+    if (this.#isStopped) return;
+    const now = env.clock.now();
+    const waitMs =
+      inventory.isUrgent && this.#world.session.isValid ? 0 : Math.max(0, sentAt + this.#heartbeatMs - now);
+    this.#timer = env.clock.after(waitMs, () => void this.#beat());
+  }
+
+  async #sendOne(sentAt: number): Promise<void> {
+    const { identity, inventory, leases, store } = this.#world;
+    await this.#measureDisk(sentAt);
+    if (this.#isStopped) return;
+    const page = inventory.page(sentAt);
+    const lengths = leases.reports();
+    const damaged = inventory.damagedPage();
+    const answer = await this.#channel!.call(
+      'heartbeat',
+      {
+        server: identity.server,
+        incarnation: identity.incarnation,
+        usedBytes: store.usedBytes,
+        ...this.#usage,
+        chunks: store.chunkCount,
+        lengths: lengths.reports,
+        inventory: page.held.map(({ handle, version, lengthBytes }) => ({ handle, version, length: lengthBytes })),
+        inventoryFrom: page.from,
+        inventoryTo: page.to,
+        damaged,
+      },
+      heartbeatTimeoutMs,
+    );
+    inventory.damageReported(damaged);
+    this.#answered(sentAt, page, lengths, answer);
+  }
+
+  #answered(sentAt: number, page: Page, lengths: LeaseReports, answer: ResponseOf<MasterCalls['heartbeat']>): void {
+    const { session, inventory, drop } = this.#world;
+    lengths.acknowledged();
+    if (!session.isValid) {
+      // The master may have counted this server out before the heartbeat reached it.
+      inventory.doubtAll();
+      this.#world.env.events.emit('info', 'chunkserver.sessionBegan', { sessionMs: answer.sessionMs });
+    }
+    inventory.answered(page);
+    session.renew(sentAt, answer.sessionMs);
+    if (answer.garbage.length > 0) drop(answer.garbage);
+  }
+
+  #failed(error: CairnError): void {
+    if (this.#isStopped) return;
+    const { env, onRefused } = this.#world;
+    env.events.emit('warn', 'chunkserver.heartbeatFailed', { code: error.code, message: error.message });
+    if (error.code === 'SESSION_EXPIRED' || error.code === 'NOT_FOUND') this.#channel!.reconnect('register anew');
+    else if (error.retry === 'never') onRefused(error);
+  }
+
+  async #measureDisk(now: number): Promise<void> {
+    if (now - this.#usageAt < usageEveryMs) return;
+    this.#usage = await this.#world.env.disk.usage();
+    this.#usageAt = now;
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * What this server tells the master of the chunks it holds, page by page, and what the answers say: which of them it may serve, which are
+ * garbage. After a session that may have lapsed every chunk is in doubt, since the master may have taken this replica out of its
+ * set meanwhile: it is served again when a page that names it was answered.
+ */
+import { type ChunkHandle, toChunkHandle } from '../../core/base/brand.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import { inventoryPageMax } from '../../core/protocol/master-calls.ts';
+import type { ChunkInfo, ChunkStore } from '../storage/chunk-store.ts';
+
+export interface Page {
+  /** Handles from … to, both included; to < from: no page. */
+  readonly from: number;
+  readonly to: number;
+  readonly held: readonly ChunkInfo[];
+  /** Of which round of doubt it is. */
+  readonly round: number;
+}
+
+const lastHandle = Number.MAX_SAFE_INTEGER;
+
+export class Inventory {
+  readonly #store: ChunkStore;
+  readonly #everyMs: number;
+  #nextFrom = 1;
+  #isUrgent = true;
+  #lastAt = Number.NEGATIVE_INFINITY;
+  #round = 0;
+  /** Chunks up to here are out of doubt. */
+  #confirmedTo = 0;
+  /** Handle by the round-robin place in `damaged`; until the replica is made anew or removed. */
+  readonly #damaged = new Set<ChunkHandle>();
+  readonly #unreported = new Set<ChunkHandle>();
+
+  constructor(store: ChunkStore, everyMs: number) {
+    this.#store = store;
+    this.#everyMs = everyMs;
+  }
+
+  /** Pages should follow each other without a pause. */
+  get isUrgent(): boolean {
+    return this.#isUrgent;
+  }
+
+  /** All pages once more, soon: the master may know nothing of them. */
+  beginRound(): void {
+    this.#nextFrom = 1;
+    this.#isUrgent = true;
+  }
+
+  doubtAll(): void {
+    this.#round += 1;
+    this.#confirmedTo = 0;
+    this.beginRound();
+  }
+
+  /** @throws CairnError LEASE_EXPIRED */
+  mustBeConfirmed(handle: ChunkHandle): void {
+    if (handle <= this.#confirmedTo) return;
+    throw new CairnError('LEASE_EXPIRED', `the master has not confirmed chunk ${handle} here yet; ask another replica`);
+  }
+
+  page(now: number): Page {
+    const round = this.#round;
+    if (!this.#isUrgent && now - this.#lastAt < this.#everyMs) return { from: 1, to: 0, held: [], round };
+    this.#lastAt = now;
+    const from = this.#nextFrom;
+    const held = this.#store.list(from === 1 ? undefined : toChunkHandle(from - 1), inventoryPageMax);
+    const to = held.length < inventoryPageMax ? lastHandle : held[held.length - 1]!.handle;
+    return { from, to, held, round };
+  }
+
+  answered(page: Page): void {
+    if (page.to < page.from || page.from !== this.#nextFrom) return;
+    const isLast = page.to === lastHandle;
+    this.#nextFrom = isLast ? 1 : page.to + 1;
+    if (isLast) this.#isUrgent = false;
+    if (page.round !== this.#round) this.beginRound();
+    else if (page.from <= this.#confirmedTo + 1) this.#confirmedTo = Math.max(this.#confirmedTo, page.to);
+  }
+
+  // ---------------------------------------------------------------- damage
+
+  damagedPage(): readonly ChunkHandle[] {
+    return [...this.#unreported].slice(0, inventoryPageMax);
+  }
+
+  damageReported(handles: readonly ChunkHandle[]): void {
+    for (const handle of handles) this.#unreported.delete(handle);
+  }
+
+  isDamaged(handle: ChunkHandle): boolean {
+    return this.#damaged.has(handle);
+  }
+
+  markDamaged(handle: ChunkHandle): void {
+    if (this.#damaged.has(handle)) return;
+    this.#damaged.add(handle);
+    this.#unreported.add(handle);
+  }
+
+  /** The replica was made anew, or is gone. */
+  mended(handle: ChunkHandle): void {
+    this.#damaged.delete(handle);
+    this.#unreported.delete(handle);
+  }
+
+  /** @throws CairnError DISK_CORRUPT */
+  mustBeSound(handle: ChunkHandle): void {
+    if (this.#damaged.has(handle)) throw new CairnError('DISK_CORRUPT', `chunk ${handle} is damaged on this server`);
+  }
+}

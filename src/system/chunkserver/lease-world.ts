@@ -1,0 +1,18 @@
+/** What a lease needs of its server. */
+import type { ServerId } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
+import type { RequestOf } from '../../core/protocol/call.ts';
+import type { masterCalls } from '../../core/protocol/master-calls.ts';
+import type { Grant } from '../../core/protocol/types.ts';
+import type { Limits } from './limits.ts';
+import type { RecoveryWorld } from './recovery.ts';
+import type { ReplicaLinks } from './replica-link.ts';
+
+export interface LeaseWorld extends RecoveryWorld {
+  readonly env: Env;
+  readonly self: ServerId;
+  readonly limits: Limits;
+  readonly links: ReplicaLinks;
+  /** Asks the master for a grant without the servers that failed. @throws CairnError when it cannot be had in time */
+  readonly exclude: (request: RequestOf<(typeof masterCalls)['exclude']>) => Promise<Grant>;
+}

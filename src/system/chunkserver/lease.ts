@@ -1,0 +1,361 @@
+/**
+ * One chunk lease of this server: it is the primary of one version of a chunk. It orders the mutations, has every member of the set
+ * carry them out in that order, and answers the client when all have.
+ *
+ *     renewing ──▶ active ──▶ closing ──▶ ended
+ *        ▲           │
+ *        └───────────┘   a secondary failed, or a newer grant came
+ *
+ * Renewing makes the members equal (recovery), after the master has excluded those that failed. It carries along what was ordered and not
+ * yet acknowledged: all of that is written here, so that the members hold it afterwards too. A lease that cannot go on ends with an
+ * error; what was not acknowledged fails with it, and the chunk waits for another grant.
+ */
+import type { ChunkHandle, ChunkVersion, ServerId } from '../../core/base/brand.ts';
+import { toMutationSerial } from '../../core/base/brand.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { Grant } from '../../core/protocol/types.ts';
+import type { ChunkMutation } from '../storage/chunk-store.ts';
+import { AppendWindow } from './append-window.ts';
+import type { LeaseWorld } from './lease-world.ts';
+import type { Mutation, Placement } from './mutation.ts';
+import { placeAppend, placeWrite } from './placing.ts';
+import { recoverReplicas } from './recovery.ts';
+import type { ReplicaLink } from './replica-link.ts';
+import { entriesOf } from './window-runs.ts';
+
+type State = 'renewing' | 'active' | 'closing' | 'ended';
+
+/** Renewals in a row, each without a member that failed in the one before. */
+const renewalsMax = 16;
+
+export class Lease {
+  readonly handle: ChunkHandle;
+  readonly #world: LeaseWorld;
+  readonly #onEnded: (lease: Lease) => void;
+  #grant: Grant;
+  #state: State = 'renewing';
+  #links: readonly ReplicaLink[] = [];
+  #serial = 0;
+  /** With all that was ordered. */
+  #orderedLength = 0;
+  #acknowledgedLength = 0;
+  #window = new AppendWindow<Mutation>();
+  /** Ordered, not settled. */
+  readonly #pending = new Set<Mutation>();
+  /** Not ordered yet. */
+  #waiting: Mutation[] = [];
+  readonly #failed = new Map<ServerId, CairnError>();
+  #newerGrant: Grant | undefined;
+  #whenQuiet: (() => void)[] = [];
+  #whenReady: { readonly resolve: () => void; readonly reject: (error: CairnError) => void }[] = [];
+  #endedBy: CairnError | undefined;
+  /** Bodies on their way for it. */
+  arriving = 0;
+  lastUsedAt: number;
+  reportedLength: number | undefined;
+
+  constructor(world: LeaseWorld, grant: Grant, onEnded: (lease: Lease) => void) {
+    this.#world = world;
+    this.#grant = grant;
+    this.#onEnded = onEnded;
+    this.handle = grant.handle;
+    this.lastUsedAt = world.env.clock.now();
+  }
+
+  get version(): ChunkVersion {
+    return this.#grant.version;
+  }
+  get state(): State {
+    return this.#state;
+  }
+  get acknowledgedLength(): number {
+    return this.#acknowledgedLength;
+  }
+  get isQuiet(): boolean {
+    return this.#pending.size === 0 && this.#waiting.length === 0 && this.arriving === 0;
+  }
+
+  /** For a chunk that was just made: there is nothing to make equal. */
+  beginEmpty(): void {
+    this.#activate();
+  }
+
+  /** For a version that is new to this replica. */
+  beginWithRecovery(): void {
+    void this.#renew();
+  }
+
+  /** The master has granted a newer version to this server: goes on under it. */
+  renewWith(grant: Grant): void {
+    if (grant.version <= (this.#newerGrant ?? this.#grant).version) return;
+    this.#newerGrant = grant;
+    if (this.#state === 'active') void this.#renew();
+  }
+
+  /** Takes a mutation whose bytes are here. */
+  take(mutation: Mutation): void {
+    this.lastUsedAt = this.#world.env.clock.now();
+    if (this.#state === 'active') this.#order(mutation);
+    else if (this.#state !== 'renewing') mutation.fail(this.#refusal());
+    else if (this.#waiting.length >= this.#world.limits.waitingPerLeaseMax) mutation.fail(this.#tooManyWait());
+    else this.#waiting.push(mutation);
+  }
+
+  /** Resolves when it is active. @throws CairnError why it has ended */
+  ready(): Promise<void> {
+    if (this.#state === 'active') return Promise.resolve();
+    if (this.#state !== 'renewing') return Promise.reject(this.#refusal());
+    return new Promise((resolve, reject) => this.#whenReady.push({ resolve, reject }));
+  }
+
+  /** Takes no mutation any more; resolves with the length when all that were ordered are settled. @throws CairnError why it failed */
+  async close(): Promise<number> {
+    await this.ready();
+    if (this.#state === 'active') this.#state = 'closing';
+    if (this.#pending.size > 0) await new Promise<void>((resolve) => this.#whenQuiet.push(resolve));
+    if (this.#endedBy !== undefined) throw this.#endedBy;
+    this.release();
+    return this.#acknowledgedLength;
+  }
+
+  /** Gives the lease up, when it is quiet: no mutation under this version succeeds any more. */
+  release(): void {
+    if (this.#state !== 'ended') this.#finish(undefined);
+  }
+
+  /** A newer version of the chunk has another primary, or this replica is going: nothing more succeeds. */
+  end(error: CairnError): void {
+    if (this.#state !== 'ended') this.#finish(error);
+  }
+
+  // ---------------------------------------------------------------- ordering
+
+  #order(mutation: Mutation): void {
+    let placement: Placement | undefined;
+    const { kind } = mutation.request;
+    try {
+      placement =
+        kind.kind === 'write'
+          ? placeWrite(mutation, kind.offset, this.#orderedLength)
+          : placeAppend(mutation, kind, this.#orderedLength, this.#window, this.#world.env.crc32);
+    } catch (thrown) {
+      mutation.fail(toCairnError(thrown));
+      return;
+    }
+    if (placement === undefined && mutation.missing === 0) {
+      mutation.succeed();
+      return;
+    }
+    this.#pending.add(mutation);
+    if (placement !== undefined) this.#send(mutation, placement);
+  }
+
+  #send(mutation: Mutation, placement: Placement): void {
+    const { version } = this.#grant;
+    this.#serial += 1;
+    this.#orderedLength = placement.lengthBytes;
+    mutation.serial = this.#serial;
+    mutation.version = version;
+    mutation.placement = placement;
+    mutation.missing += 1 + this.#links.length;
+    const { pushed, pooled } = mutation.request;
+    const order = this.#localOrder(mutation, placement);
+    pooled?.retain();
+    this.#world.writer.write({
+      mutation: order,
+      bytes: placement.bytes,
+      written: (error) => {
+        pooled?.release();
+        this.#written(mutation, version, error);
+      },
+    });
+    const isPushed = pushed !== undefined && pushed.version === version && placement.bodyAt !== undefined;
+    const write = {
+      order: { ...order, bytes: placement.bytes, crc: placement.crc, window: placement.window },
+      parts: placement.parts,
+      pushed: isPushed && placement.bytes > 0 ? { dataId: pushed.dataId, at: placement.bodyAt } : undefined,
+      applied: (server: ServerId, error: CairnError | undefined) => {
+        pooled?.release();
+        this.#applied(mutation, version, server, error);
+      },
+    };
+    for (const link of this.#links) {
+      pooled?.retain();
+      link.apply(write);
+    }
+  }
+
+  #localOrder(mutation: Mutation, placement: Placement): ChunkMutation {
+    return {
+      handle: this.handle,
+      version: this.#grant.version,
+      serial: toMutationSerial(mutation.serial),
+      offset: placement.offset,
+      parts: placement.parts,
+      lengthBytes: placement.lengthBytes,
+      window: entriesOf(placement.window),
+      sync: this.#grant.durability === 'disk',
+    };
+  }
+
+  // ---------------------------------------------------------------- acknowledgements
+
+  #written(mutation: Mutation, version: ChunkVersion, error: CairnError | undefined): void {
+    if (error === undefined) this.#arrived(mutation, version);
+    else this.end(new CairnError(error.code, error.message, { cause: error, hint: String(this.#world.self) }));
+  }
+
+  #applied(mutation: Mutation, version: ChunkVersion, server: ServerId, error: CairnError | undefined): void {
+    if (error === undefined) this.#arrived(mutation, version);
+    else if (version === this.version && this.#state !== 'ended') this.#memberFailed(server, error);
+  }
+
+  /** An acknowledgement under an older version means nothing any more: recovery has settled the mutation, or will. */
+  #arrived(mutation: Mutation, version: ChunkVersion): void {
+    if (version !== this.version || mutation.isSettled || this.#state === 'ended') return;
+    if (mutation.arrived()) this.#settle(mutation);
+  }
+
+  #settle(mutation: Mutation): void {
+    this.#pending.delete(mutation);
+    this.#acknowledgedLength = Math.max(this.#acknowledgedLength, mutation.placement?.lengthBytes ?? 0);
+    this.lastUsedAt = this.#world.env.clock.now();
+    mutation.succeed();
+    for (const follower of mutation.followers.splice(0)) {
+      if (!follower.isSettled && follower.arrived()) this.#settle(follower);
+    }
+    if (this.#pending.size === 0) for (const go of this.#whenQuiet.splice(0)) go();
+  }
+
+  // ---------------------------------------------------------------- renewing
+
+  #memberFailed(server: ServerId, error: CairnError): void {
+    if (error.code === 'STALE_VERSION') {
+      this.end(error);
+      return;
+    }
+    this.#failed.set(server, error);
+    if (this.#state === 'active' || this.#state === 'closing') void this.#renew();
+  }
+
+  async #renew(): Promise<void> {
+    const isClosing = this.#state === 'closing';
+    this.#state = 'renewing';
+    try {
+      await this.#renewUntilEqual();
+      if (this.#isEnded()) return;
+      this.#settleRecovered();
+      this.#activate();
+      if (isClosing && !this.#isEnded()) this.#state = 'closing';
+    } catch (thrown) {
+      this.end(toCairnError(thrown));
+    }
+  }
+
+  async #renewUntilEqual(): Promise<void> {
+    for (let n = 0; n < renewalsMax && !this.#isEnded(); n++) {
+      if (this.#newerGrant !== undefined) this.#adopt(this.#newerGrant);
+      else if (this.#failed.size > 0) this.#adopt(await this.#exclude());
+      if (this.#isEnded()) return;
+      this.#links = this.#linksOf(this.#grant);
+      const failed = await recoverReplicas(this.#world, this.handle, this.version, this.#links);
+      for (const [server, error] of failed) this.#failed.set(server, error);
+      if (this.#failed.size === 0 && this.#newerGrant === undefined) return;
+    }
+    if (this.#isEnded()) return;
+    throw new CairnError(
+      'REPLICA_FAILED',
+      `chunk ${this.handle}: its members fail one after another; ask for a new grant`,
+    );
+  }
+
+  #adopt(grant: Grant): void {
+    this.#grant = grant;
+    this.#newerGrant = undefined;
+    this.#failed.clear();
+    this.reportedLength = undefined;
+  }
+
+  #linksOf(grant: Grant): readonly ReplicaLink[] {
+    return grant.replicas.slice(1).map((replica) => this.#world.links.to(replica));
+  }
+
+  async #exclude(): Promise<Grant> {
+    const failed = [...this.#failed.keys()];
+    const reasons = [...this.#failed].map(([server, error]) => `${server}: ${error.code} ${error.message}`);
+    const { env, self } = this.#world;
+    env.events.emit('warn', 'chunkserver.replicaFailed', { handle: this.handle, version: this.version, reasons });
+    let grant: Grant;
+    try {
+      grant = await this.#world.exclude({ server: self, handle: this.handle, version: this.version, failed });
+    } catch (cause) {
+      throw new CairnError(
+        'REPLICA_FAILED',
+        `chunk ${this.handle}: ${reasons.join('; ')}; the master did not exclude it: ${toCairnError(cause).message}`,
+        { cause, hint: failed.join(',') },
+      );
+    }
+    if (this.#newerGrant !== undefined && this.#newerGrant.version > grant.version) return this.#newerGrant;
+    if (grant.replicas[0]?.server !== self) {
+      throw new CairnError('NOT_PRIMARY', `chunk ${this.handle} has another primary now; ask for a new grant`);
+    }
+    return grant;
+  }
+
+  /** What was ordered before is written here, and so every member of the new version holds it. */
+  #settleRecovered(): void {
+    const recovered = [...this.#pending].sort((a, b) => a.serial - b.serial);
+    for (const mutation of recovered) {
+      if (!mutation.isSettled && mutation.placement !== undefined) this.#settle(mutation);
+    }
+  }
+
+  #activate(): void {
+    const { store } = this.#world;
+    const info = store.info(this.handle);
+    this.#state = 'active';
+    this.#links = this.#linksOf(this.#grant);
+    this.#serial = info?.serial ?? 0;
+    this.#orderedLength = info?.lengthBytes ?? 0;
+    this.#acknowledgedLength = this.#orderedLength;
+    this.#window = new AppendWindow<Mutation>(store.windowOf(this.handle));
+    for (const { resolve } of this.#whenReady.splice(0)) resolve();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const mutation of waiting) this.take(mutation);
+  }
+
+  // ---------------------------------------------------------------- the end
+
+  /** Asked anew after each await. */
+  #isEnded(): boolean {
+    return this.#state === 'ended';
+  }
+
+  #finish(error: CairnError | undefined): void {
+    this.#state = 'ended';
+    this.#endedBy = error;
+    const refusal = this.#refusal();
+    const orphans = [...this.#pending, ...this.#waiting];
+    this.#pending.clear();
+    this.#waiting = [];
+    for (const mutation of orphans) mutation.fail(refusal);
+    for (const { reject } of this.#whenReady.splice(0)) reject(refusal);
+    for (const go of this.#whenQuiet.splice(0)) go();
+    this.#onEnded(this);
+  }
+
+  #refusal(): CairnError {
+    return (
+      this.#endedBy ??
+      new CairnError(
+        'STALE_VERSION',
+        `the lease of chunk ${this.handle}, version ${this.version}, was given up; ask for a new grant`,
+      )
+    );
+  }
+
+  #tooManyWait(): CairnError {
+    return new CairnError('BUSY', `${this.#waiting.length} mutations wait for chunk ${this.handle}; try again later`);
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * The leases of this server. They live in memory only: a lease ends with the process, and a version that the replica holds without a
+ * lease here is refused, since it may have been given up. So a grant is good for one lease.
+ */
+import type { ChunkHandle, ChunkVersion } from '../../core/base/brand.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import { inventoryPageMax, type LengthReport } from '../../core/protocol/master-calls.ts';
+import type { Grant } from '../../core/protocol/types.ts';
+import { Lease } from './lease.ts';
+import type { LeaseWorld } from './lease-world.ts';
+
+/** What a heartbeat tells of leases, and whom to tell that the master has it. */
+export interface LeaseReports {
+  readonly reports: readonly LengthReport[];
+  acknowledged(): void;
+}
+
+export class Leases {
+  readonly #world: LeaseWorld;
+  readonly #leases = new Map<ChunkHandle, Lease>();
+  /** Given up, and not yet known to the master. */
+  readonly #released = new Map<ChunkHandle, LengthReport>();
+
+  constructor(world: LeaseWorld) {
+    this.#world = world;
+    world.fences.onRaised((handle, version) => this.#overtaken(handle, version));
+  }
+
+  get size(): number {
+    return this.#leases.size;
+  }
+
+  of(handle: ChunkHandle): Lease | undefined {
+    return this.#leases.get(handle);
+  }
+
+  /**
+   * The lease that this grant is for: the one here, or a new one, which first recovers the chunk unless it begins with it.
+   * @throws CairnError NOT_PRIMARY, STALE_VERSION, BUSY
+   */
+  under(grant: Grant): Lease {
+    const { store, fences, self, limits } = this.#world;
+    const { handle, version } = grant;
+    if (grant.replicas[0]?.server !== self) {
+      throw new CairnError('NOT_PRIMARY', `server ${self} is not the primary of chunk ${handle}; ask for a new grant`);
+    }
+    const lease = this.#leases.get(handle);
+    if (lease?.version === version) return lease;
+    const info = store.info(handle);
+    const known = Math.max(lease?.version ?? 0, info?.version ?? 0, fences.of(handle));
+    if (known > version || (info?.version === version && lease === undefined)) throw stale(handle, version, known);
+    if (lease !== undefined) {
+      lease.renewWith(grant);
+      return lease;
+    }
+    if (this.#leases.size >= limits.leasesMax) {
+      throw new CairnError('BUSY', `${limits.leasesMax} leases are open; try again later`);
+    }
+    return this.#begin(grant, info === undefined && version === 1);
+  }
+
+  /** Every lease but those in `except` ends: the server stops. */
+  endAll(error: CairnError): void {
+    for (const lease of [...this.#leases.values()]) lease.end(error);
+  }
+
+  /** Lengths that changed since the last report, and idle leases, which are given up hereby. */
+  reports(): LeaseReports {
+    const now = this.#world.env.clock.now();
+    const reports: LengthReport[] = [...this.#released.values()].slice(0, inventoryPageMax);
+    const told = [...reports];
+    const grown: [Lease, number][] = [];
+    for (const lease of this.#leases.values()) {
+      if (reports.length >= inventoryPageMax) break;
+      if (lease.state !== 'active') continue;
+      const { handle, version, acknowledgedLength: length } = lease;
+      if (lease.isQuiet && now - lease.lastUsedAt >= this.#world.limits.leaseIdleMs) {
+        const report = { handle, version, length, release: true };
+        this.#released.set(handle, report);
+        reports.push(report);
+        told.push(report);
+        lease.release();
+      } else if (lease.reportedLength !== length) {
+        reports.push({ handle, version, length, release: false });
+        grown.push([lease, length]);
+      }
+    }
+    return { reports, acknowledged: () => this.#acknowledged(told, grown) };
+  }
+
+  #acknowledged(told: readonly LengthReport[], grown: readonly [Lease, number][]): void {
+    for (const report of told) {
+      if (this.#released.get(report.handle) === report) this.#released.delete(report.handle);
+    }
+    for (const [lease, length] of grown) lease.reportedLength = length;
+  }
+
+  #begin(grant: Grant, isNew: boolean): Lease {
+    const { store } = this.#world;
+    const lease = new Lease(this.#world, grant, (ended) => this.#ended(ended));
+    if (isNew) store.create(grant.handle, grant.version);
+    this.#leases.set(grant.handle, lease);
+    this.#released.delete(grant.handle);
+    if (isNew) lease.beginEmpty();
+    else lease.beginWithRecovery();
+    return lease;
+  }
+
+  #ended(lease: Lease): void {
+    if (this.#leases.get(lease.handle) === lease) this.#leases.delete(lease.handle);
+  }
+
+  #overtaken(handle: ChunkHandle, version: ChunkVersion): void {
+    const lease = this.#leases.get(handle);
+    if (lease === undefined || lease.version >= version) return;
+    lease.end(stale(handle, lease.version, version));
+  }
+}
+
+function stale(handle: ChunkHandle, asked: number, known: number): CairnError {
+  return new CairnError(
+    'STALE_VERSION',
+    `chunk ${handle}: version ${asked} is not to be mutated here (it knows version ${known}); ask for a new grant`,
+  );
+}

@@ -1,0 +1,69 @@
+/** Every bound and time-out of a chunkserver, by name. Whoever starts one may change some; the defaults suit a few GB of memory. */
+const mebi = 1024 * 1024;
+
+export interface Limits {
+  /** Bytes of clients' mutations here: arriving, waiting for their turn, being written. Over it: BUSY. */
+  readonly mutationBytesMax: number;
+  /** The same for one connection. Over it we stop reading that connection. */
+  readonly mutationBytesPerPeerMax: number;
+  /** Mutations that wait while their lease recovers. Over it: BUSY. */
+  readonly waitingPerLeaseMax: number;
+  readonly leasesMax: number;
+  /** A lease without a mutation for so long is given back. */
+  readonly leaseIdleMs: number;
+  /** A secondary that has not answered by then has failed. */
+  readonly replicaTimeoutMs: number;
+  /** For as long the primary tries to have a failed secondary excluded. */
+  readonly excludeTimeoutMs: number;
+  /** Pushed bytes that wait for their order. What comes beyond is forwarded, but not kept. */
+  readonly stagedBytesMax: number;
+  /** Buffers of one packet each for bulk bytes: arriving, staged, being written or passed on. Without one: BUSY. */
+  readonly bulkBuffersMax: number;
+  /** Buffers for bulk reads; without one a read uses fresh memory. */
+  readonly readBuffersMax: number;
+  readonly stagedMaxMs: number;
+  /** A connection whose frame does not go on for so long is closed. */
+  readonly bodyStallMs: number;
+  readonly pushIdleMs: number;
+  /** Writes of one group: to the store, or to a secondary. */
+  readonly groupBytesMax: number;
+  readonly groupMutationsMax: number;
+  /** Groups being written at one time; a chunk is in one of them at most. */
+  readonly groupsMax: number;
+  /** Groups under way to one secondary. */
+  readonly appliesMax: number;
+  /** Bytes of reads here: being read, or waiting to leave. Over it, only peers with nothing under way get one more. */
+  readonly readBytesMax: number;
+  readonly readBytesPerPeerMax: number;
+  /** A reader that takes nothing of what waits for it for so long is disconnected. */
+  readonly readStallMs: number;
+  /** Once in so long a page of the inventory goes with a heartbeat, when nothing presses. */
+  readonly inventoryEveryMs: number;
+  /** Chunks being cloned at one time. */
+  readonly clonesMax: number;
+}
+
+export const limitsDefault: Limits = {
+  mutationBytesMax: 128 * mebi,
+  mutationBytesPerPeerMax: 16 * mebi,
+  waitingPerLeaseMax: 4096,
+  leasesMax: 100_000,
+  leaseIdleMs: 2000,
+  replicaTimeoutMs: 2000,
+  excludeTimeoutMs: 5000,
+  stagedBytesMax: 192 * mebi,
+  bulkBuffersMax: 320,
+  readBuffersMax: 64,
+  stagedMaxMs: 10_000,
+  bodyStallMs: 10_000,
+  pushIdleMs: 30_000,
+  groupBytesMax: 8 * mebi,
+  groupMutationsMax: 1024,
+  groupsMax: 4,
+  appliesMax: 4,
+  readBytesMax: 64 * mebi,
+  readBytesPerPeerMax: 8 * mebi,
+  readStallMs: 30_000,
+  inventoryEveryMs: 1000,
+  clonesMax: 4,
+};

@@ -1,0 +1,209 @@
+/**
+ * The call `mutate`: takes a client's mutation in, and hands it to its lease when its bytes are whole and right. Small bodies are kept as
+ * they come, and go to the secondaries with the order; large ones flow down the chain meanwhile.
+ */
+import type { BodySink, Env } from '../../core/base/env.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { RequestOf } from '../../core/protocol/call.ts';
+import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
+import { packetMaxBytes, smallMutationMaxBytes } from '../../core/protocol/types.ts';
+import { collectBody } from '../rpc/body.ts';
+import type { CallContext, Peer, StreamHandler } from '../rpc/handlers.ts';
+import { blockBytes } from '../storage/chunk-store.ts';
+import type { BytePool, PooledBytes } from './byte-pool.ts';
+import type { Intake } from './intake.ts';
+import type { Inventory } from './inventory.ts';
+import type { Lease } from './lease.ts';
+import type { Leases } from './leases.ts';
+import type { Limits } from './limits.ts';
+import { Mutation, type Pushed } from './mutation.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { Session } from './session.ts';
+
+type MutateSpec = (typeof chunkCalls)['mutate'];
+type MutateRequest = RequestOf<MutateSpec>;
+
+/** GFS §3.3: a record takes at most a quarter of a chunk, to keep padding small. */
+const recordShareOfChunk = 4;
+const chunkBytesMax = 65_536 * blockBytes;
+
+export interface MutateWorld {
+  readonly env: Env;
+  readonly limits: Limits;
+  readonly session: Session;
+  readonly leases: Leases;
+  readonly pool: BytePool;
+  readonly intake: Intake;
+  readonly pipeline: Pipeline;
+  readonly inventory: Inventory;
+}
+
+/** A body that is here. */
+interface Taken {
+  readonly body: Uint8Array;
+  readonly sum: number;
+  readonly pushed: Pushed | undefined;
+  readonly pooled: PooledBytes | undefined;
+}
+
+interface PeerUse {
+  bytes: number;
+  isHeld: boolean;
+}
+
+export class MutateHandler implements StreamHandler<MutateSpec> {
+  readonly #world: MutateWorld;
+  readonly #peers = new Map<Peer, PeerUse>();
+  #bytes = 0;
+
+  constructor(world: MutateWorld) {
+    this.#world = world;
+  }
+
+  /** Of mutations that are not answered yet. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  begin(request: MutateRequest, bodyBytes: number, context: CallContext): BodySink | undefined {
+    const { session, leases, limits, inventory } = this.#world;
+    session.mustBeValid();
+    checkShape(request, bodyBytes);
+    inventory.mustBeSound(request.grant.handle);
+    if (this.#bytes + bodyBytes > limits.mutationBytesMax) {
+      throw new CairnError('BUSY', `${this.#bytes} bytes of mutations are under way here; try again later`);
+    }
+    const lease = leases.under(request.grant);
+    const isBulk = bodyBytes > smallMutationMaxBytes;
+    const pooled = isBulk ? this.#world.pool.take(bodyBytes) : undefined;
+    if (isBulk && pooled === undefined) {
+      throw new CairnError('BUSY', 'all buffers for bulk mutations are in use here; try again later');
+    }
+    lease.arriving += 1;
+    this.#bytes += bodyBytes;
+    if (pooled === undefined) return this.#beginSmall(request, bodyBytes, context, lease);
+    return this.#beginBulk(request, bodyBytes, context, lease, pooled);
+  }
+
+  peerClosed(peer: Peer): void {
+    this.#peers.delete(peer);
+  }
+
+  #beginSmall(request: MutateRequest, bodyBytes: number, context: CallContext, lease: Lease): BodySink {
+    const { crc32 } = this.#world.env;
+    return collectBody(
+      bodyBytes,
+      (body) => this.#whole(request, { body, sum: crc32(body), pushed: undefined, pooled: undefined }, context, lease),
+      () => this.#brokeOff(bodyBytes, context, lease),
+    );
+  }
+
+  #beginBulk(
+    request: MutateRequest,
+    bodyBytes: number,
+    context: CallContext,
+    lease: Lease,
+    pooled: PooledBytes,
+  ): BodySink {
+    const { env, intake, pipeline } = this.#world;
+    const { grant, crc } = request;
+    const pushed = { dataId: env.random.id53(), version: grant.version };
+    return intake.begin({
+      data: pooled,
+      forward: pipeline.forward(context.peer, grant.replicas.slice(1), {
+        dataId: pushed.dataId,
+        crc,
+        bodyBytes,
+        data: pooled,
+      }),
+      source: context.peer,
+      whole: (sum) => this.#whole(request, { body: pooled.bytes, sum, pushed, pooled }, context, lease),
+      aborted: () => {
+        this.#brokeOff(bodyBytes, context, lease);
+        pooled.release();
+      },
+    });
+  }
+
+  #whole(request: MutateRequest, { body, sum, pushed, pooled }: Taken, context: CallContext, lease: Lease): void {
+    lease.arriving -= 1;
+    this.#charge(context.peer, body.length);
+    const { kind, chunkBytes, crc, grant } = request;
+    const settled = () => this.#discharge(context.peer, body.length);
+    const mutation = new Mutation({ kind, chunkBytes, body, crc, pushed, context, pooled, settled });
+    if (sum !== crc) {
+      mutation.fail(
+        new CairnError('CHECKSUM_MISMATCH', `a mutation of chunk ${grant.handle} arrived damaged; send it again`),
+      );
+      return;
+    }
+    try {
+      // The lease may have ended while the bytes came, and a newer grant may have begun another one.
+      this.#world.leases.under(grant).take(mutation);
+    } catch (thrown) {
+      mutation.fail(toCairnError(thrown));
+    }
+  }
+
+  #brokeOff(bodyBytes: number, context: CallContext, lease: Lease): void {
+    lease.arriving -= 1;
+    this.#bytes -= bodyBytes;
+    context.fail(new CairnError('ABORTED', 'the body broke off'));
+  }
+
+  /** Counts what is here whole: a peer is held between two bodies, never within one. */
+  #charge(peer: Peer, bytes: number): void {
+    let use = this.#peers.get(peer);
+    if (use === undefined) {
+      use = { bytes: 0, isHeld: false };
+      this.#peers.set(peer, use);
+    }
+    use.bytes += bytes;
+    if (use.isHeld || use.bytes < this.#world.limits.mutationBytesPerPeerMax) return;
+    use.isHeld = true;
+    peer.hold();
+  }
+
+  #discharge(peer: Peer, bytes: number): void {
+    this.#bytes -= bytes;
+    const use = this.#peers.get(peer);
+    if (use === undefined) return;
+    use.bytes -= bytes;
+    if (!use.isHeld || use.bytes >= this.#world.limits.mutationBytesPerPeerMax) return;
+    use.isHeld = false;
+    peer.unhold();
+  }
+}
+
+/** @throws CairnError INVALID_ARGUMENT, TOO_LARGE, RECORD_TOO_LARGE */
+function checkShape({ kind, chunkBytes }: MutateRequest, bodyBytes: number): void {
+  if (bodyBytes < 1) throw new CairnError('INVALID_ARGUMENT', 'a mutation has at least one byte');
+  if (bodyBytes > packetMaxBytes) {
+    throw new CairnError('TOO_LARGE', `a mutation of ${bodyBytes} bytes; at most ${packetMaxBytes} are taken`);
+  }
+  if (chunkBytes < 1 || chunkBytes > chunkBytesMax) {
+    throw new CairnError('INVALID_ARGUMENT', `a chunk of ${chunkBytes} bytes; it has 1 … ${chunkBytesMax}`);
+  }
+  if (kind.kind === 'append') checkRecords(kind.lengths, chunkBytes, bodyBytes);
+  else if (kind.offset + bodyBytes > chunkBytes) {
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `a write to ${kind.offset} + ${bodyBytes} is not within ${chunkBytes} bytes`,
+    );
+  }
+}
+
+function checkRecords(lengths: readonly number[], chunkBytes: number, bodyBytes: number): void {
+  const recordMaxBytes = Math.floor(chunkBytes / recordShareOfChunk);
+  let sum = 0;
+  for (const length of lengths) {
+    if (length < 1) throw new CairnError('INVALID_ARGUMENT', 'a record has at least one byte');
+    if (length > recordMaxBytes) {
+      throw new CairnError('RECORD_TOO_LARGE', `a record of ${length} bytes; at most ${recordMaxBytes} fit this file`);
+    }
+    sum += length;
+  }
+  if (sum !== bodyBytes) {
+    throw new CairnError('INVALID_ARGUMENT', `records of ${sum} bytes in a body of ${bodyBytes}`);
+  }
+}

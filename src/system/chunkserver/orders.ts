@@ -1,0 +1,119 @@
+/** What the leading master orders: copy, recover, release, drop. */
+import type { ChunkHandle, ChunkVersion } from '../../core/base/brand.ts';
+import { toMutationSerial } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { serverOrders } from '../../core/protocol/master-calls.ts';
+import type { Replica } from '../../core/protocol/types.ts';
+import type { Handlers } from '../rpc/handlers.ts';
+import type { ChunkStore } from '../storage/chunk-store.ts';
+import type { ChunkWriter } from './chunk-writer.ts';
+import { cloneChunk } from './cloning.ts';
+import type { Fences } from './fences.ts';
+import type { Inventory } from './inventory.ts';
+import type { Leases } from './leases.ts';
+import type { Limits } from './limits.ts';
+import type { ReplicaLinks } from './replica-link.ts';
+
+export interface OrdersWorld {
+  readonly env: Env;
+  readonly limits: Limits;
+  readonly store: ChunkStore;
+  readonly writer: ChunkWriter;
+  readonly fences: Fences;
+  readonly inventory: Inventory;
+  readonly leases: Leases;
+  readonly links: ReplicaLinks;
+}
+
+interface Held {
+  readonly handle: ChunkHandle;
+  readonly version: ChunkVersion;
+}
+
+export class Orders {
+  readonly #world: OrdersWorld;
+  readonly #cloning = new Map<ChunkHandle, Promise<number>>();
+
+  constructor(world: OrdersWorld) {
+    this.#world = world;
+  }
+
+  readonly handlers: Handlers<typeof serverOrders> = {
+    clone: async ({ handle, version, from }) => ({ response: { length: await this.#clone(handle, version, from) } }),
+    recover: async ({ grant, seal }) => {
+      const lease = this.#world.leases.under(grant);
+      await lease.ready();
+      return { response: { length: seal ? await lease.close() : lease.acknowledgedLength } };
+    },
+    release: async (held) => ({ response: { length: await this.#release(held) } }),
+    drop: async ({ handles }) => {
+      await Promise.all(handles.map((held) => this.drop(held)));
+      return { response: {} };
+    },
+  };
+
+  /** Removes a replica, unless it has a newer version than was asked for: then somebody counts on it again. */
+  async drop({ handle, version }: Held): Promise<void> {
+    const { store, writer, fences, inventory, leases } = this.#world;
+    if (this.#cloning.has(handle)) return;
+    const gone = new CairnError('STALE_VERSION', `chunk ${handle} is removed from this server; ask for a new grant`);
+    const lease = leases.of(handle);
+    if (lease !== undefined && lease.version <= version) lease.end(gone);
+    await writer.exclusive(handle, async () => {
+      const info = store.info(handle);
+      if (info === undefined || Math.max(info.version, fences.of(handle)) > version || leases.of(handle) !== undefined)
+        return;
+      await store.remove(handle);
+      writer.mended(handle);
+      fences.reached(handle, undefined);
+      inventory.mended(handle);
+    });
+  }
+
+  /** The answer to a heartbeat says so; nobody waits for it. */
+  dropAll(garbage: readonly Held[]): void {
+    for (const held of garbage) {
+      this.drop(held).catch((thrown: unknown) => {
+        const { code, message } = toCairnError(thrown);
+        this.#world.env.events.emit('error', 'chunkserver.dropFailed', { handle: held.handle, code, message });
+      });
+    }
+  }
+
+  /** One clone of a chunk at a time; whoever orders it again gets the outcome of the one under way. */
+  #clone(handle: ChunkHandle, version: ChunkVersion, from: Replica): Promise<number> {
+    const underWay = this.#cloning.get(handle);
+    if (underWay !== undefined) return underWay;
+    const { limits, leases, links } = this.#world;
+    if (this.#cloning.size >= limits.clonesMax) {
+      throw new CairnError('BUSY', `${limits.clonesMax} chunks are being cloned here; try again later`);
+    }
+    if (leases.of(handle) !== undefined) {
+      throw new CairnError('STALE_VERSION', `this server is the primary of chunk ${handle}; it takes no copy`);
+    }
+    const clone = cloneChunk(this.#world, handle, version, links.to(from)).finally(() => this.#cloning.delete(handle));
+    this.#cloning.set(handle, clone);
+    return clone;
+  }
+
+  /**
+   * No mutation up to this version succeeds here afterwards. What was ordered before is settled first. A version that this replica has
+   * not seen a mutation of is taken on, so that a grant of it that is still in a client's hands is refused.
+   */
+  async #release({ handle, version }: Held): Promise<number> {
+    const { store, writer, fences, leases } = this.#world;
+    const lease = leases.of(handle);
+    if (lease !== undefined && lease.version <= version) await lease.close();
+    fences.raise(handle, version);
+    return writer.exclusive(handle, async () => {
+      const info = store.info(handle);
+      const isNew = info === undefined || info.version < version;
+      if (isNew && fences.of(handle) <= version) {
+        const image = store.image(handle) ?? { handle, lengthBytes: 0, blockChecksums: new Uint32Array(0), window: [] };
+        await store.adopt({ ...image, version, serial: toMutationSerial(0) }, []);
+      }
+      return store.info(handle)?.lengthBytes ?? 0;
+    });
+  }
+}

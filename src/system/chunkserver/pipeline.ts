@@ -1,0 +1,175 @@
+/**
+ * Cut-through: bytes go on to the next server of the chain while they arrive (GFS §3.2). For each connection that bytes come in by there
+ * is one going out to each next hop, so that a slow source holds up nobody else; a slow next hop holds up its source.
+ *
+ * A frame that was begun is always completed: if its source breaks off, zeros follow, the receiver's checksum fails, and the
+ * connection is good for the next one.
+ */
+import type { Address } from '../../core/base/brand.ts';
+import type { Env, FrameWriter, Timer } from '../../core/base/env.ts';
+import { chunkCalls } from '../../core/protocol/chunk-calls.ts';
+import type { Replica } from '../../core/protocol/types.ts';
+import type { Peer } from '../rpc/handlers.ts';
+import { RpcConnection } from '../rpc/rpc-connection.ts';
+import type { PooledBytes } from './byte-pool.ts';
+import type { Departures } from './departures.ts';
+import type { Limits } from './limits.ts';
+
+interface Outgoing {
+  readonly address: Address;
+  readonly rpc: RpcConnection<typeof chunkCalls>;
+  idleSince: number;
+}
+
+export interface Forwarding {
+  readonly dataId: number;
+  readonly crc: number;
+  readonly bodyBytes: number;
+  readonly data: PooledBytes | undefined;
+}
+
+/** One body on its way to the next hop. */
+export interface Forward {
+  piece(bytes: Uint8Array): void;
+  end(): void;
+  /** The source broke off. */
+  abort(): void;
+}
+
+const zeros = new Uint8Array(64 * 1024);
+const sweepMs = 5000;
+/** Connections that wait for another source. */
+const idleMax = 64;
+
+export class Pipeline {
+  readonly #env: Env;
+  readonly #limits: Limits;
+  readonly #inUse = new Map<Peer, Map<Address, Outgoing>>();
+  readonly #departures: Departures;
+  #idle: Outgoing[] = [];
+  #sweep: Timer | undefined;
+
+  constructor(env: Env, limits: Limits, departures: Departures) {
+    this.#env = env;
+    this.#limits = limits;
+    this.#departures = departures;
+  }
+
+  /**
+   * @param chain the hops that are left: the first gets the bytes, the others are named to it.
+   * @param data the memory that the pieces lie in, held until they have left; undefined: the pieces are valid in the call only.
+   */
+  forward(source: Peer, chain: readonly Replica[], { dataId, crc, bodyBytes, data }: Forwarding): Forward | undefined {
+    const next = chain[0];
+    if (next === undefined) return undefined;
+    const { rpc } = this.#outgoing(source, next.address);
+    const writer = rpc.beginNotice('push', { dataId, crc, chain: chain.slice(1) }, bodyBytes);
+    const forward = new ChainForward(source, rpc, writer, bodyBytes);
+    if (data === undefined) return forward;
+    data.retain();
+    forward.onGiven = () => this.#departures.after(rpc, () => data.release());
+    return forward;
+  }
+
+  /** The source is gone: what led on from it serves another one. */
+  sourceClosed(source: Peer): void {
+    const outgoing = this.#inUse.get(source);
+    if (outgoing === undefined) return;
+    this.#inUse.delete(source);
+    for (const one of outgoing.values()) {
+      if (one.rpc.isClosed) continue;
+      one.idleSince = this.#env.clock.now();
+      this.#idle.push(one);
+    }
+    while (this.#idle.length > idleMax) this.#idle.shift()!.rpc.close('too many idle connections');
+    this.#planSweep();
+  }
+
+  close(reason: string): void {
+    this.#sweep?.cancel();
+    for (const { rpc } of this.#idle.splice(0)) rpc.close(reason);
+    for (const outgoing of this.#inUse.values()) for (const { rpc } of outgoing.values()) rpc.close(reason);
+    this.#inUse.clear();
+  }
+
+  #outgoing(source: Peer, address: Address): Outgoing {
+    let ofSource = this.#inUse.get(source);
+    if (ofSource === undefined) {
+      ofSource = new Map();
+      this.#inUse.set(source, ofSource);
+    }
+    const known = ofSource.get(address);
+    if (known !== undefined && !known.rpc.isClosed) return known;
+    const outgoing = this.#takeIdle(address) ?? this.#connect(address);
+    ofSource.set(address, outgoing);
+    return outgoing;
+  }
+
+  #takeIdle(address: Address): Outgoing | undefined {
+    const at = this.#idle.findIndex((one) => one.address === address && !one.rpc.isClosed);
+    return at < 0 ? undefined : this.#idle.splice(at, 1)[0];
+  }
+
+  #connect(address: Address): Outgoing {
+    const rpc = RpcConnection.connect(this.#env, address, chunkCalls, undefined);
+    return { address, rpc, idleSince: 0 };
+  }
+
+  #planSweep(): void {
+    if (this.#idle.length > 0) this.#sweep ??= this.#env.clock.after(sweepMs, () => this.#closeIdle());
+  }
+
+  #closeIdle(): void {
+    this.#sweep = undefined;
+    const now = this.#env.clock.now();
+    this.#idle = this.#idle.filter(({ rpc, idleSince }) => {
+      if (rpc.isClosed) return false;
+      if (now - idleSince < this.#limits.pushIdleMs) return true;
+      rpc.close('idle');
+      return false;
+    });
+    this.#planSweep();
+  }
+}
+
+class ChainForward implements Forward {
+  readonly #source: Peer;
+  readonly #rpc: RpcConnection<typeof chunkCalls>;
+  readonly #writer: FrameWriter;
+  #left: number;
+  #isHolding = false;
+  /** Called once, when the connection has been given all bytes. */
+  onGiven: () => void = () => {};
+
+  constructor(source: Peer, rpc: RpcConnection<typeof chunkCalls>, writer: FrameWriter, bodyBytes: number) {
+    this.#source = source;
+    this.#rpc = rpc;
+    this.#writer = writer;
+    this.#left = bodyBytes;
+  }
+
+  piece(bytes: Uint8Array): void {
+    this.#left -= bytes.length;
+    if (this.#writer.piece(bytes) || this.#isHolding) return;
+    this.#isHolding = true;
+    this.#source.hold();
+    void this.#rpc.drain().then(() => {
+      this.#isHolding = false;
+      this.#source.unhold();
+    });
+  }
+
+  end(): void {
+    this.#writer.end();
+    this.onGiven();
+  }
+
+  abort(): void {
+    while (this.#left > 0) {
+      const some = zeros.subarray(0, Math.min(zeros.length, this.#left));
+      this.#left -= some.length;
+      this.#writer.piece(some);
+    }
+    this.end();
+  }
+}

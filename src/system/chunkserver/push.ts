@@ -1,0 +1,45 @@
+/** The call `push`: bytes of a mutation on their way down the chain. Kept until their order comes, and passed on meanwhile. */
+import type { BodySink } from '../../core/base/env.ts';
+import type { RequestOf } from '../../core/protocol/call.ts';
+import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
+import { packetMaxBytes } from '../../core/protocol/types.ts';
+import type { CallContext, StreamHandler } from '../rpc/handlers.ts';
+import type { BytePool } from './byte-pool.ts';
+import type { Intake } from './intake.ts';
+import type { Pipeline } from './pipeline.ts';
+import type { Staging } from './staging.ts';
+
+type PushSpec = (typeof chunkCalls)['push'];
+
+export interface PushWorld {
+  readonly pool: BytePool;
+  readonly intake: Intake;
+  readonly pipeline: Pipeline;
+  readonly staging: Staging;
+}
+
+export class PushHandler implements StreamHandler<PushSpec> {
+  readonly #world: PushWorld;
+
+  constructor(world: PushWorld) {
+    this.#world = world;
+  }
+
+  begin({ dataId, crc, chain }: RequestOf<PushSpec>, bodyBytes: number, context: CallContext): BodySink | undefined {
+    const { pool, intake, pipeline, staging } = this.#world;
+    context.reply({}); // a notice: nobody waits for it
+    if (bodyBytes < 1 || bodyBytes > packetMaxBytes) return undefined;
+    // Without room here the members behind get it all the same; this one is left behind when its order comes.
+    const data = staging.hasRoomFor(bodyBytes) ? pool.take(bodyBytes) : undefined;
+    return intake.begin({
+      data,
+      forward: pipeline.forward(context.peer, chain, { dataId, crc, bodyBytes, data }),
+      source: context.peer,
+      whole: (sum) => {
+        if (data !== undefined && sum === crc) staging.put(dataId, data);
+        else data?.release();
+      },
+      aborted: () => data?.release(),
+    });
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * Bytes that were pushed here and wait for the primary's order. Bounded in bytes and in age; whoever orders what has not come yet
+ * may wait for it.
+ */
+import type { Env, Timer } from '../../core/base/env.ts';
+import type { PooledBytes } from './byte-pool.ts';
+import type { Limits } from './limits.ts';
+
+interface Staged {
+  readonly data: PooledBytes;
+  readonly since: number;
+}
+
+const sweepMs = 500;
+
+export class Staging {
+  readonly #env: Env;
+  readonly #limits: Limits;
+  /** Oldest first. */
+  readonly #staged = new Map<number, Staged>();
+  readonly #awaited = new Map<number, (data: PooledBytes) => void>();
+  #bytes = 0;
+  #sweep: Timer | undefined;
+
+  constructor(env: Env, limits: Limits) {
+    this.#env = env;
+    this.#limits = limits;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.#bytes + bytes <= this.#limits.stagedBytesMax;
+  }
+
+  /** Whole and checked. */
+  put(dataId: number, data: PooledBytes): void {
+    const awaited = this.#awaited.get(dataId);
+    if (awaited !== undefined) {
+      this.#awaited.delete(dataId);
+      awaited(data);
+      return;
+    }
+    if (this.#staged.has(dataId) || !this.hasRoomFor(data.bytes.length)) {
+      data.release();
+      return;
+    }
+    this.#staged.set(dataId, { data, since: this.#env.clock.now() });
+    this.#bytes += data.bytes.length;
+    this.#sweep ??= this.#env.clock.after(sweepMs, () => this.#expire());
+  }
+
+  take(dataId: number): PooledBytes | undefined {
+    const staged = this.#staged.get(dataId);
+    if (staged === undefined) return undefined;
+    this.#staged.delete(dataId);
+    this.#bytes -= staged.data.bytes.length;
+    return staged.data;
+  }
+
+  /** Calls `arrived` when the bytes come; until `forget`. */
+  expect(dataId: number, arrived: (data: PooledBytes) => void): void {
+    this.#awaited.set(dataId, arrived);
+  }
+
+  forget(dataId: number): void {
+    this.#awaited.delete(dataId);
+  }
+
+  close(): void {
+    this.#sweep?.cancel();
+    this.#staged.clear();
+    this.#awaited.clear();
+  }
+
+  #expire(): void {
+    this.#sweep = undefined;
+    const now = this.#env.clock.now();
+    for (const [dataId, { since, data }] of this.#staged) {
+      if (now - since < this.#limits.stagedMaxMs) break;
+      this.take(dataId);
+      data.release();
+    }
+    if (this.#staged.size > 0) this.#sweep = this.#env.clock.after(sweepMs, () => this.#expire());
+  }
+}
