@@ -50,7 +50,7 @@ export interface WriteAheadLog {
 }
 
 /** Bytes that may wait for the disk. */
-export const queuedMaxBytes = 256 * 1024 * 1024;
+export const queuedMaxBytes = 64 * 1024 * 1024;
 
 /** @throws CairnError LOG_CORRUPT with file and offset when damage lies before the tail; WRONG_FORMAT for another format version. */
 export type OpenWriteAheadLog = (env: Env, options: LogOptions) => Promise<WriteAheadLog>;

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { crc32 } from '../../../core/base/crc32.ts';
 import { CairnError } from '../../../core/base/errors.ts';
-import { afterPowerLoss, losses, MemoryDisk, type TestEnv, testEnv } from '../memory-disk.test-support.ts';
-import type { LogPlace, WriteAheadLog } from '../write-ahead-log.ts';
-import { segmentName } from './format.ts';
+import { afterPowerLoss, type Loss, losses, MemoryDisk, type TestEnv, testEnv } from '../memory-disk.test-support.ts';
+import { type LogPlace, queuedMaxBytes, type WriteAheadLog } from '../write-ahead-log.ts';
+import { recordBytes, recordHeadBytes, segmentName } from './format.ts';
 import { openWriteAheadLog } from './open-write-ahead-log.ts';
 
 const segmentBytes = 1024;
@@ -55,7 +56,6 @@ async function code(promise: Promise<unknown>): Promise<string> {
   }
   return 'no error';
 }
-
 
 describe('a log that is opened again', () => {
   test('replays every record in order with the places that append gave', async () => {
@@ -163,6 +163,294 @@ describe('releasing', () => {
     const lost = afterPowerLoss(env.disk.journal, losses['nothing unsynced is kept']!);
     expect((await open(lost)).replayed).toEqual(['state']);
     expect(log.bytes).toBeLessThan(100);
+  });
+});
+
+describe('damage', () => {
+  interface Flush {
+    readonly segment: number;
+    readonly start: number;
+    readonly end: number;
+  }
+
+  /** A log of several segments, two records to a flush; and where each flush lies. */
+  async function damaged(close: boolean): Promise<{ disk: MemoryDisk; flushes: Flush[]; count: number }> {
+    const { env, log } = await open(new MemoryDisk(), () => ['preamble'], 512);
+    const flushes: Flush[] = [];
+    const count = 28;
+    for (let i = 0; i < count; i += 2) {
+      const before = env.disk.journal.length;
+      await log.append(numbered(i, i + 2, 30 + i).map(payload), true);
+      const writes = env.disk.journal
+        .slice(before)
+        .filter((op) => op.kind === 'write' && !op.bytes.every((b) => b === 0));
+      const write = writes.at(-1)!;
+      if (write.kind !== 'write') throw new Error('a flush is a write');
+      const segment = (await log.append([], false)).segment;
+      flushes.push({ segment, start: write.offset, end: write.offset + write.bytes.length });
+    }
+    if (close) await log.close();
+    return { disk: env.disk, flushes, count };
+  }
+
+  async function replayOrCode(disk: MemoryDisk): Promise<string | readonly string[]> {
+    try {
+      return (await open(disk, () => [], 512)).replayed.filter((text) => text !== 'preamble');
+    } catch (thrown) {
+      if (thrown instanceof CairnError) return `${thrown.code} ${thrown.message}`;
+      throw thrown;
+    }
+  }
+
+  test('of any byte before the last flush is refused, naming file and offset; in the last flush it is cut there', async () => {
+    const { disk, flushes, count } = await damaged(false);
+    const last = flushes.at(-1)!;
+    for (let segment = 1; segment <= last.segment; segment++) {
+      const end = flushes.findLast((flush) => flush.segment === segment)!.end;
+      for (let at = 0; at < end; at++) {
+        const copy = disk.copy();
+        copy.bytesOf(path(segment))[at]! ^= 1 << (at & 7);
+        const found = await replayOrCode(copy);
+        if (segment === last.segment && at >= last.start) {
+          const kept = found.length;
+          expect(kept === count - 1 || kept === count - 2, `${segment} at ${at}: ${found}`).toBe(true);
+          expect(found).toEqual(
+            numbered(0, count)
+              .map((_, i) => numbered(i, i + 1, 30 + i - (i % 2))[0])
+              .slice(0, kept),
+          );
+        } else {
+          expect(found, `${segment} at ${at}`).toMatch(
+            /^LOG_CORRUPT log\/0+[0-9]+\.wal at offset [0-9]+: .*; nothing was changed/,
+          );
+        }
+      }
+    }
+    expect(last.segment).toBeGreaterThan(3);
+  });
+
+  test('of any byte of a log that was closed is refused, but for the closing mark', async () => {
+    const { disk, flushes, count } = await damaged(true);
+    const last = flushes.at(-1)!;
+    for (let at = 0; at < last.end + recordHeadBytes; at++) {
+      const copy = disk.copy();
+      copy.bytesOf(path(last.segment))[at]! ^= 0x10;
+      const found = await replayOrCode(copy);
+      if (at >= last.end) expect(found.length, `at ${at}`).toBe(count);
+      else expect(found, `at ${at}`).toMatch(/^LOG_CORRUPT/);
+    }
+  });
+
+  test('changes nothing on the disk when it is refused', async () => {
+    const { disk, flushes } = await damaged(false);
+    disk.bytesOf(path(1))[flushes[0]!.start + 20]! ^= 1;
+    const before = disk.copy();
+    expect(await replayOrCode(disk)).toMatch(/^LOG_CORRUPT/);
+    for (const name of await before.list('log')) {
+      expect(disk.bytesOf(`log/${name}`), name).toEqual(before.bytesOf(`log/${name}`));
+    }
+  });
+
+  test('a segment that is missing, cut short or exchanged is refused unless it is the last', async () => {
+    const { disk, flushes } = await damaged(false);
+    const lastSegment = flushes.at(-1)!.segment;
+    for (let segment = 2; segment < lastSegment; segment++) {
+      const missing = disk.copy();
+      missing.deleteFile(path(segment));
+      expect(await replayOrCode(missing)).toMatch(
+        new RegExp(`^LOG_CORRUPT ${path(segment)} at offset 0: the segment is missing`),
+      );
+      for (const flush of flushes.filter((f) => f.segment === segment)) {
+        const short = disk.copy();
+        short.truncateFile(path(segment), flush.start);
+        expect(await replayOrCode(short)).toMatch(/^LOG_CORRUPT/);
+      }
+      const exchanged = disk.copy();
+      exchanged.bytesOf(path(segment)).set(disk.bytesOf(path(segment - 1)));
+      expect(await replayOrCode(exchanged)).toMatch(/^LOG_CORRUPT/);
+    }
+    const empty = disk.copy();
+    empty.truncateFile(path(1), 0);
+    expect(await replayOrCode(empty)).toMatch(/^LOG_CORRUPT/);
+  });
+
+  test('records of another log, of another segment or at another offset never pass', async () => {
+    const { disk, flushes, count } = await damaged(false);
+    const other = (await damaged(false)).disk;
+    const [first, second] = flushes as [Flush, Flush];
+    const { end } = flushes.at(-1)!;
+    const tail = path(flushes.at(-1)!.segment);
+    const stray = disk.bytesOf(path(first.segment)).slice(first.start, first.end);
+    const misdirected = disk.copy();
+    misdirected.bytesOf(tail).set(stray, end);
+    expect((await replayOrCode(misdirected)).length).toBe(count);
+    const overwritten = disk.copy();
+    overwritten.bytesOf(path(second.segment)).set(stray, second.start);
+    expect(await replayOrCode(overwritten)).toMatch(/^LOG_CORRUPT/);
+    const foreign = disk.copy();
+    foreign.bytesOf(path(2)).set(other.bytesOf(path(2)).map((byte, i) => (i === 24 ? byte ^ 1 : byte)));
+    expect(await replayOrCode(foreign)).toMatch(/^LOG_CORRUPT/);
+  });
+
+  test('another format version is refused as such', async () => {
+    const { disk } = await damaged(false);
+    const header = disk.bytesOf(path(2)).subarray(0, 64);
+    header[8] = 2;
+    new DataView(header.buffer, header.byteOffset).setUint32(60, crc32(header.subarray(0, 60)), true);
+    expect(await replayOrCode(disk)).toMatch(/^WRONG_FORMAT/);
+  });
+});
+
+describe('a torn tail', () => {
+  test('is cut at every byte of the last batch to the records that are whole, and leaves nothing behind', async () => {
+    const { env, log } = await open();
+    await log.append(numbered(0, 3).map(payload), true);
+    const before = env.disk.journal.length;
+    await log.append(numbered(3, 8).map(payload), true);
+    const write = env.disk.journal[before]!;
+    if (write.kind !== 'write') throw new Error('an append is a write');
+    const whole = write.bytes.length / 5;
+    for (let kept = 0; kept <= write.bytes.length; kept++) {
+      const loss: Loss = {
+        write: (bytes) => (bytes === write.bytes ? kept : bytes.length),
+        names: (pending) => pending,
+      };
+      const disk = afterPowerLoss(env.disk.journal.slice(0, before + 1), loss);
+      const found = await open(disk);
+      // The padding of the last record is zeros on the disk already.
+      const least = 3 + Math.floor(kept / whole);
+      expect(found.replayed).toEqual(numbered(0, Math.max(least, found.replayed.length)));
+      expect(found.replayed.length - least).toBeLessThanOrEqual(1);
+      await found.log.append([payload('next')], true);
+      expect((await open(disk)).replayed).toEqual([...found.replayed, 'next']);
+    }
+  });
+
+  test('never lends its later records to what is appended in place of its earlier ones', async () => {
+    const { env, log } = await open();
+    await log.append([payload('durable')], true);
+    const before = env.disk.journal.length;
+    await log.append([payload('lost'), payload('left'), payload('more')], true);
+    const write = env.disk.journal[before]!;
+    if (write.kind !== 'write') throw new Error('an append is a write');
+    const disk = afterPowerLoss(env.disk.journal.slice(0, before), losses['everything is kept']!);
+    // Only the second and third record reached the disk.
+    disk.bytesOf(path(1)).set(write.bytes.subarray(recordBytes(4)), write.offset + recordBytes(4));
+    const found = await open(disk);
+    expect(found.replayed).toEqual(['durable']);
+    expect(found.env.emitted.map(({ name }) => name)).toEqual(['log_tail_cut']);
+    await found.log.append([payload('anew')], true);
+    expect((await open(disk)).replayed).toEqual(['durable', 'anew']);
+  });
+
+  test('at the beginning of a segment discards it, so that no segment lacks a part of its preamble', async () => {
+    const preamble = ['vote', 'term', 'point'];
+    const { env, log } = await open(undefined, () => preamble);
+    await log.append([payload('one')], true);
+    const before = env.disk.journal.length;
+    await log.rotate();
+    const write = env.disk.journal.slice(before).find((op) => op.kind === 'write');
+    if (write?.kind !== 'write') throw new Error('a rotation is a write');
+    const end = env.disk.journal.indexOf(write) + 1;
+    for (let kept = 0; kept < write.bytes.length; kept++) {
+      const loss: Loss = {
+        write: (bytes) => (bytes === write.bytes ? kept : bytes.length),
+        names: (pending) => pending,
+      };
+      const found = await open(afterPowerLoss(env.disk.journal.slice(0, end), loss), () => preamble);
+      const isWhole = found.replayed.length > 4;
+      expect(found.replayed).toEqual(isWhole ? [...preamble, 'one', ...preamble] : [...preamble, 'one']);
+      const place = await found.log.rotate();
+      await found.log.release(place);
+      expect((await open(found.env.disk.copy(), () => preamble)).replayed).toEqual(preamble);
+    }
+  });
+});
+
+describe('a disk that fails', () => {
+  const full = new CairnError('DISK_FULL', 'the disk is full');
+  const failed = new CairnError('DISK_FAILED', 'input/output error');
+
+  for (const [kind, error] of [
+    ['write', full],
+    ['sync', failed],
+  ] as const) {
+    test(`at a ${kind} poisons the log: everything waiting and every later append is rejected with the cause`, async () => {
+      const { env, log } = await open(undefined, undefined, 64 * 1024);
+      await log.append([payload('held')], true);
+      env.disk.before = (operation) => {
+        if (operation.kind === kind) throw error;
+      };
+      const rejected = await Promise.allSettled([
+        log.append([payload('a')], true),
+        log.append([payload('b')], false),
+        log.append([], true),
+      ]);
+      for (const outcome of rejected) {
+        expect(outcome).toMatchObject({ status: 'rejected', reason: { code: error.code, cause: error } });
+      }
+      env.disk.before = () => {};
+      expect(await code(log.append([payload('c')], true))).toBe(error.code);
+      expect(await code(log.rotate())).toBe(error.code);
+      expect(log.queuedBytes).toBe(0);
+      await log.close();
+      expect((await open(env.disk)).replayed[0]).toBe('held');
+    });
+  }
+
+  test('while a segment is prepared stops nothing until it is needed, and not then if there is room again', async () => {
+    const { env, log } = await open();
+    await log.append([payload('first')], true);
+    let refuse = true;
+    env.disk.before = (operation) => {
+      if (refuse && (operation.kind === 'create' || operation.kind === 'rename')) throw full;
+    };
+    await log.rotate();
+    await log.append([payload('second')], true);
+    refuse = false;
+    await log.rotate();
+    await log.append([payload('third')], true);
+    expect((await open(env.disk.copy())).replayed).toEqual(['first', 'second', 'third']);
+    refuse = true;
+    await log.rotate();
+    expect(await code(log.rotate())).toBe('DISK_FULL');
+    expect((await open(env.disk.copy())).replayed).toEqual(['first', 'second', 'third']);
+  });
+
+  test('while segments are released releases no later one, so that no gap arises', async () => {
+    const { env, log } = await open();
+    for (let i = 0; i < 4; i++) {
+      await log.append([payload(`in ${i}`)], true);
+      await log.rotate();
+    }
+    env.disk.before = (operation) => {
+      if (operation.kind === 'rename') throw failed;
+    };
+    expect(await code(log.release({ segment: 2, offset: 0 }))).toBe('DISK_FAILED');
+    env.disk.before = () => {};
+    expect(await code(log.release({ segment: 4, offset: 0 }))).toBe('DISK_FAILED');
+    await log.append([payload('more')], true);
+    expect((await open(env.disk.copy())).replayed).toEqual(['in 0', 'in 1', 'in 2', 'in 3', 'more']);
+  });
+
+  test('or does not keep up makes appends be refused above a bound, and taken again below it', async () => {
+    const { env, log } = await open(undefined, undefined, 2 ** 20);
+    let release = (): void => {};
+    await log.append([payload('first')], true);
+    env.disk.syncGate = () =>
+      new Promise((resolve) => {
+        release = resolve;
+      });
+    const appended = [log.append([payload('held')], true)];
+    while (env.disk.journal.at(-1)!.kind !== 'sync') await undefined;
+    const large = new Uint8Array(queuedMaxBytes / 2);
+    appended.push(log.append([large], false), log.append([large], false));
+    expect(await code(log.append([payload('refused')], true))).toBe('BUSY');
+    env.disk.syncGate = async () => {};
+    release();
+    await Promise.all(appended);
+    await log.append([payload('taken')], true);
+    expect(log.queuedBytes).toBe(0);
   });
 });
 

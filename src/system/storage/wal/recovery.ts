@@ -43,15 +43,28 @@ interface Tail {
   readonly opened: boolean;
 }
 
+/** A segment behind the tail. */
+interface Unused {
+  readonly segment: number;
+  /** Made to its full size, and never written to. */
+  readonly clean: boolean;
+}
+
 /** Reads, checks and replays the log; undefined when there is none. @throws CairnError LOG_CORRUPT, WRONG_FORMAT, DISK_FAILED */
 export async function recover(env: Env, options: LogOptions): Promise<RecoveredLog | undefined> {
   return new Recovery(env, options).run();
 }
 
+type Link = ReturnType<SegmentImage['link']>;
+
 class Recovery {
   readonly #env: Env;
   readonly #options: LogOptions;
   #logId: number | undefined;
+  /** Of each segment; undefined where no sound link is. */
+  readonly #links = new Map<number, Link>();
+  /** Segments are read into it, one after another. */
+  #buffer = new Uint8Array(0);
 
   constructor(env: Env, options: LogOptions) {
     this.#env = env;
@@ -61,12 +74,15 @@ class Recovery {
   async run(): Promise<RecoveredLog | undefined> {
     const segments = await this.#segments();
     if (segments.length === 0) return undefined;
-    for (const segment of segments) await this.#checkHeader(segment);
+    for (const segment of segments) await this.#readStart(segment);
     const { tail, unused } = await this.#findTail(segments);
-    const sealed = await this.#replayAll(
-      segments.filter((segment) => segment < tail.image.segment),
-      tail,
-    );
+    // The tail keeps its image while the others are read.
+    this.#buffer = new Uint8Array(0);
+    const sealed: { segment: number; endOffset: number }[] = [];
+    for (const segment of segments) {
+      if (segment < tail.image.segment) sealed.push({ segment, endOffset: await this.#replaySealed(segment) });
+    }
+    if (tail.opened) this.#replay(tail.image, tail.endOffset);
     const prepared = await this.#clear(tail, unused);
     const file = await this.#openTail(tail);
     const { endOffset, opened } = tail;
@@ -90,8 +106,9 @@ class Recovery {
     return segments;
   }
 
-  async #checkHeader(segment: number): Promise<void> {
-    const bytes = await this.#read(segment, segmentHeaderBytes);
+  /** Checks the header and notes the link. */
+  async #readStart(segment: number): Promise<void> {
+    const bytes = (await this.#read(segment, firstRecordOffset)).slice();
     const header = decodeSegmentHeader(bytes, this.#env.crc32);
     if (header === undefined) throw this.#corrupt(segment, 0, 'the header of the segment is damaged');
     if (header.formatVersion !== formatVersion) {
@@ -104,20 +121,29 @@ class Recovery {
     this.#logId ??= header.logId;
     if (header.segment !== segment) throw this.#corrupt(segment, 16, `it says that it is segment ${header.segment}`);
     if (header.logId !== this.#logId) throw this.#corrupt(segment, 24, 'the segment belongs to another log');
+    this.#links.set(segment, new SegmentImage(bytes, segment, header.logId, this.#env.crc32).link());
   }
 
   /** The last segment that was opened for good, and those after it. */
-  async #findTail(segments: readonly number[]): Promise<{ tail: Tail; unused: readonly Tail[] }> {
-    const unused: Tail[] = [];
+  async #findTail(segments: readonly number[]): Promise<{ tail: Tail; unused: readonly Unused[] }> {
+    const unused: Unused[] = [];
     for (let i = segments.length - 1; ; i--) {
-      const tail = this.#judge(await this.#image(segments[i]!));
-      const follower = unused.at(-1)?.image.link();
-      if (follower !== undefined && tail.opened && follower.previousEnd !== tail.endOffset) {
-        throw this.#corrupt(segments[i]!, tail.endOffset, `the segment should end at ${follower.previousEnd}`);
-      }
+      const segment = segments[i]!;
+      const tail = this.#judge(await this.#image(segment));
+      if (tail.opened) this.#checkEnd(segment, tail.endOffset);
       if (tail.opened || i === 0) return { tail, unused };
-      unused.push(tail);
+      const { leftoverEnd, image } = tail;
+      unused.push({
+        segment,
+        clean: leftoverEnd === segmentHeaderBytes && image.bytes.length >= this.#options.segmentBytes,
+      });
     }
+  }
+
+  /** The link of the next segment, if there is one, says where this one ends. */
+  #checkEnd(segment: number, endOffset: number): void {
+    const expected = this.#links.get(segment + 1)?.previousEnd ?? endOffset;
+    if (endOffset !== expected) throw this.#corrupt(segment, endOffset, `the segment should end at ${expected}`);
   }
 
   /** Where a segment ends that nothing is known to follow. */
@@ -138,23 +164,14 @@ class Recovery {
     };
   }
 
-  async #replayAll(sealed: readonly number[], tail: Tail): Promise<{ segment: number; endOffset: number }[]> {
-    const ends: { segment: number; endOffset: number }[] = [];
-    let image = sealed.length > 0 ? await this.#image(sealed[0]!) : tail.image;
-    for (const segment of sealed) {
-      const next = segment + 1 === tail.image.segment ? tail.image : await this.#image(segment + 1);
-      // A sealed segment's successor was opened, or it would be the tail itself.
-      const link = next.link();
-      if (next !== tail.image && link === undefined) {
-        throw this.#corrupt(segment + 1, segmentHeaderBytes, 'the first record of the segment is damaged');
-      }
-      const endOffset = link?.previousEnd ?? image.soundEnd();
-      this.#replay(image, endOffset);
-      ends.push({ segment, endOffset });
-      image = next;
+  /** A segment before the tail: the next one was opened, so its link says where this one ends. */
+  async #replaySealed(segment: number): Promise<number> {
+    const next = this.#links.get(segment + 1);
+    if (next === undefined) {
+      throw this.#corrupt(segment + 1, segmentHeaderBytes, 'the first record of the segment is damaged');
     }
-    if (tail.opened) this.#replay(tail.image, tail.endOffset);
-    return ends;
+    this.#replay(await this.#image(segment), next.previousEnd);
+    return next.previousEnd;
   }
 
   #replay(image: SegmentImage, endOffset: number): void {
@@ -173,11 +190,9 @@ class Recovery {
   }
 
   /** Removes what a torn opening left, last segment first; keeps a clean prepared one. */
-  async #clear(tail: Tail, unused: readonly Tail[]): Promise<RecoveredLog['prepared']> {
+  async #clear(tail: Tail, unused: readonly Unused[]): Promise<RecoveredLog['prepared']> {
     const { disk } = this.#env;
-    for (const { image, leftoverEnd } of unused) {
-      const { segment } = image;
-      const clean = leftoverEnd === segmentHeaderBytes && image.bytes.length >= this.#options.segmentBytes;
+    for (const { segment, clean } of unused) {
       if (clean && segment === tail.image.segment + 1) {
         return { segment, file: await disk.open(this.#path(segment), 'write') };
       }
@@ -207,17 +222,23 @@ class Recovery {
     return file;
   }
 
+  /** Good until the next one is read. */
   async #image(segment: number): Promise<SegmentImage> {
-    return new SegmentImage(await this.#read(segment), segment, this.#logId!, this.#env.crc32);
+    return new SegmentImage(
+      await this.#read(segment, Number.POSITIVE_INFINITY),
+      segment,
+      this.#logId!,
+      this.#env.crc32,
+    );
   }
 
-  /** At most `lengthBytes` from the beginning of a segment; all of it by default. */
-  async #read(segment: number, lengthBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
+  /** At most `lengthBytes` from the beginning of a segment, good until the next read. */
+  async #read(segment: number, lengthBytes: number): Promise<Uint8Array> {
     const file = await this.#env.disk.open(this.#path(segment), 'read');
     try {
-      const bytes = new Uint8Array(Math.min(file.size(), lengthBytes));
-      const got = await file.read(0, bytes);
-      return got === bytes.length ? bytes : bytes.subarray(0, got);
+      const wanted = Math.min(file.size(), lengthBytes);
+      if (this.#buffer.length < wanted) this.#buffer = new Uint8Array(wanted);
+      return this.#buffer.subarray(0, await file.read(0, this.#buffer.subarray(0, wanted)));
     } finally {
       await file.close();
     }
