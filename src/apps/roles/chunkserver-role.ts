@@ -1,16 +1,10 @@
 /** One chunkserver as a process. */
 import { toServerId } from '../../core/base/brand.ts';
 import { Chunkserver } from '../../system/chunkserver/chunkserver.ts';
-import { openChunkStore } from '../../system/storage/chunks/open-chunk-store.ts';
 import type { RoleContext, Running } from './run-role.ts';
 
 export async function startChunkserver(context: RoleContext): Promise<Running> {
   const { env, settings, cluster, address, rack, fail } = context;
-  const store = await openChunkStore(env, {
-    directory: 'store',
-    chunkBytes: settings.chunk_size,
-    reserveBytes: settings.disk.reserve,
-  });
   const server = await Chunkserver.start({
     env,
     server: toServerId(context.id),
@@ -19,7 +13,7 @@ export async function startChunkserver(context: RoleContext): Promise<Running> {
     masters: context.masters.map((master) => master.address),
     rack,
     pid: process.pid,
-    store,
+    store: { directory: 'store', chunkBytes: settings.chunk_size, reserveBytes: settings.disk.reserve },
     onRefused: fail,
   });
   return { stop: () => server.stop() };

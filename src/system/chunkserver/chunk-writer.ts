@@ -38,7 +38,9 @@ export class ChunkWriter {
   readonly #ready = new Set<Slot>();
   readonly #broken = new Map<ChunkHandle, CairnError>();
   #groups = 0;
+  #tasks = 0;
   #isPlanned = false;
+  #closing: (() => void) | undefined;
 
   constructor(env: Env, store: ChunkStore, limits: Limits) {
     this.#env = env;
@@ -69,6 +71,18 @@ export class ChunkWriter {
     });
   }
 
+  /** Begins nothing more; resolves when nothing is under way. What waits is left as it is. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#closing = resolve;
+      this.#settleClosing();
+    });
+  }
+
+  #settleClosing(): void {
+    if (this.#groups === 0 && this.#tasks === 0) this.#closing?.();
+  }
+
   /** The chunk was made anew or is gone. */
   mended(handle: ChunkHandle): void {
     this.#broken.delete(handle);
@@ -96,7 +110,7 @@ export class ChunkWriter {
   }
 
   #flush(): void {
-    while (this.#ready.size > 0 && this.#groups < this.#limits.groupsMax) {
+    while (this.#ready.size > 0 && this.#groups < this.#limits.groupsMax && this.#closing === undefined) {
       const group: LocalWrite[] = [];
       const slots: Slot[] = [];
       this.#gather(group, slots);
@@ -113,7 +127,11 @@ export class ChunkWriter {
       const first = slot.queue[0]!;
       if ('run' in first) {
         slot.queue.shift();
-        void first.run().then(() => this.#free(slot));
+        this.#tasks += 1;
+        void first.run().then(() => {
+          this.#tasks -= 1;
+          this.#free(slot);
+        });
         continue;
       }
       const count = this.#takeable(slot, bytes, group.length);
@@ -187,5 +205,6 @@ export class ChunkWriter {
       this.#ready.add(slot);
     }
     if (this.#ready.size > 0) this.#plan();
+    this.#settleClosing();
   }
 }

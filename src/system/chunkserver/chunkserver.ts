@@ -5,13 +5,14 @@
 import type { Address, ServerId } from '../../core/base/brand.ts';
 import type { Connection, Env, Listener } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
-import { chunkCalls } from '../../core/protocol/chunk-calls.ts';
+import { chunkCalls, windowPerWriterMax, windowWritersMax } from '../../core/protocol/chunk-calls.ts';
 import { masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
 import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { routesOf } from '../rpc/handlers.ts';
 import { LeaderChannel } from '../rpc/leader-channel.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
-import type { ChunkStore } from '../storage/chunk-store.ts';
+import type { ChunkStore, ChunkStoreOptions } from '../storage/chunk-store.ts';
+import { openChunkStore } from '../storage/chunks/open-chunk-store.ts';
 import { BytePool } from './byte-pool.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { Departures } from './departures.ts';
@@ -44,12 +45,14 @@ export interface ChunkserverOptions {
   readonly masters: readonly Address[];
   readonly rack: string;
   readonly pid: number;
-  /** Open; the server closes it. */
-  readonly store: ChunkStore;
+  readonly store: StoreOptions;
   readonly limits?: Partial<Limits>;
   /** The masters refuse this server for good (another cluster, an id that is taken): the process must stop. */
   readonly onRefused?: (error: CairnError) => void;
 }
+
+/** What the protocol does not decide. */
+export type StoreOptions = Omit<ChunkStoreOptions, 'badBlocks' | 'windowEntriesPerWriter' | 'windowWriters'>;
 
 const masterDeadlineMs = 5000;
 
@@ -58,6 +61,7 @@ export class Chunkserver {
   readonly #store: ChunkStore;
   readonly #session: Session;
   readonly #leases: Leases;
+  readonly #writer: ChunkWriter;
   readonly #links: ReplicaLinks;
   readonly #secondary: Secondary;
   readonly #pipeline: Pipeline;
@@ -73,15 +77,15 @@ export class Chunkserver {
   readonly #connections = new Set<RpcConnection<typeof chunkCalls>>();
   #listener: Listener | undefined;
 
-  private constructor(options: ChunkserverOptions) {
-    const { env, store, server: self } = options;
+  private constructor(options: ChunkserverOptions, store: ChunkStore, inventory: Inventory) {
+    const { env, server: self } = options;
     const limits = { ...limitsDefault, ...options.limits };
     this.#options = options;
     this.#store = store;
     const session = new Session(env);
     const fences = new Fences();
     const writer = new ChunkWriter(env, store, limits);
-    const inventory = new Inventory(store, limits.inventoryEveryMs);
+    this.#writer = writer;
     const links = new ReplicaLinks(env, self, limits);
     const staging = new Staging(env, limits);
     const intake = new Intake(env, limits);
@@ -126,9 +130,23 @@ export class Chunkserver {
     });
   }
 
-  /** Listens, and begins to register. @throws CairnError PORT_IN_USE */
+  /**
+   * Opens the store, listens, and begins to register.
+   * @throws CairnError PORT_IN_USE; DISK_CORRUPT, LOG_CORRUPT, WRONG_FORMAT when the store cannot be believed as a whole
+   */
   static async start(options: ChunkserverOptions): Promise<Chunkserver> {
-    const server = new Chunkserver(options);
+    const { env, limits = {} } = options;
+    const inventory = new Inventory(limits.inventoryEveryMs ?? limitsDefault.inventoryEveryMs);
+    const store = await openChunkStore(env, {
+      ...options.store,
+      windowEntriesPerWriter: windowPerWriterMax,
+      windowWriters: windowWritersMax,
+      badBlocks: ({ handle, blocks }) => {
+        env.events.emit('error', 'chunkserver.badBlocks', { handle, blocks: blocks === 'all' ? blocks : [...blocks] });
+        inventory.markDamaged(handle);
+      },
+    });
+    const server = new Chunkserver(options, store, inventory);
     await server.#listen();
     server.#heartbeats.start(server.#channel);
     const { server: id, rack } = options;
@@ -157,8 +175,8 @@ export class Chunkserver {
     this.#secondary.close();
     this.#staging.close();
     this.#intake.close();
-    this.#reads.close();
     this.#departures.close();
+    await Promise.all([this.#writer.close(), this.#reads.close()]);
     await this.#store.close();
   }
 

@@ -39,7 +39,7 @@ export async function cloneChunk(
     if (theirs.version < version)
       throw new CairnError('STALE_VERSION', `the source holds chunk ${handle} at ${theirs.version}`);
     const own = await soundImage(world, handle);
-    const blocks = differingBlocks(theirs, own);
+    const blocks = withBadBlocks(differingBlocks(theirs, own), world.store.badBlocksOf(handle), theirs);
     const isSame = blocks.length === 0 && own !== undefined && isSameState(own, theirs);
     if (isSame) return theirs.lengthBytes;
     const isWhole = await copyBlocks(world, theirs, own, blocks, source);
@@ -59,13 +59,20 @@ async function imageOf(source: ReplicaLink, handle: ChunkHandle): Promise<ChunkI
   };
 }
 
-/** What is here, if all of it can be believed; what is damaged is removed first. */
+/** What is here. If it is damaged, but not in blocks that are known, none of it is believed. */
 async function soundImage(
   { store, writer, inventory }: CloneWorld,
   handle: ChunkHandle,
 ): Promise<ChunkImage | undefined> {
-  if (inventory.isDamaged(handle)) await writer.exclusive(handle, () => store.remove(handle));
+  const isLost = inventory.isDamaged(handle) && store.badBlocksOf(handle).length === 0;
+  if (isLost) await writer.exclusive(handle, () => store.remove(handle));
   return store.image(handle);
+}
+
+function withBadBlocks(differing: readonly number[], bad: readonly number[], theirs: ChunkImage): readonly number[] {
+  if (bad.length === 0) return differing;
+  const all = new Set([...differing, ...bad.filter((block) => block < theirs.blockChecksums.length)]);
+  return [...all].sort((a, b) => a - b);
 }
 
 function isSameState(a: ChunkImage, b: ChunkImage): boolean {

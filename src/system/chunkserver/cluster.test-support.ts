@@ -9,7 +9,7 @@ import {
 } from '../../core/base/brand.ts';
 import type { CairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
-import { chunkCalls, windowPerWriterMax, windowWritersMax } from '../../core/protocol/chunk-calls.ts';
+import { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import { masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
 import type { Durability, Grant, Replica } from '../../core/protocol/types.ts';
 import type { SimNode } from '../../platform/sim/node.ts';
@@ -17,7 +17,6 @@ import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import type { SimWorld, SimWorldOptions } from '../../platform/sim/world.ts';
 import { routesOf } from '../rpc/handlers.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
-import { openChunkStore } from '../storage/chunks/open-chunk-store.ts';
 import { Chunkserver } from './chunkserver.ts';
 import type { Limits } from './limits.ts';
 
@@ -243,14 +242,6 @@ export class TestCluster {
 
   async #start(id: number, node: SimNode): Promise<Chunkserver> {
     const { env } = node;
-    const store = await openChunkStore(env, {
-      directory: 'chunks',
-      chunkBytes,
-      reserveBytes: 1024 * 1024,
-      journalSegmentBytes: 512 * 1024,
-      windowEntriesPerWriter: windowPerWriterMax,
-      windowWriters: windowWritersMax,
-    });
     return Chunkserver.start({
       env,
       server: toServerId(id),
@@ -259,7 +250,7 @@ export class TestCluster {
       masters: [masterAddress],
       rack: 'r1',
       pid: id,
-      store,
+      store: { directory: 'chunks', chunkBytes, reserveBytes: 1024 * 1024, journalSegmentBytes: 512 * 1024 },
       limits: this.#limits,
       onRefused: (error) => this.refusals.push(error),
     });

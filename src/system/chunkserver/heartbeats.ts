@@ -87,7 +87,7 @@ export class Heartbeats {
     const { identity, inventory, leases, store } = this.#world;
     await this.#measureDisk(sentAt);
     if (this.#isStopped) return;
-    const page = inventory.page(sentAt);
+    const page = inventory.page(store, sentAt);
     const lengths = leases.reports();
     const damaged = inventory.damagedPage();
     const answer = await this.#channel!.call(

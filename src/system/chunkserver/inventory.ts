@@ -20,7 +20,6 @@ export interface Page {
 const lastHandle = Number.MAX_SAFE_INTEGER;
 
 export class Inventory {
-  readonly #store: ChunkStore;
   readonly #everyMs: number;
   #nextFrom = 1;
   #isUrgent = true;
@@ -28,12 +27,12 @@ export class Inventory {
   #round = 0;
   /** Chunks up to here are out of doubt. */
   #confirmedTo = 0;
-  /** Handle by the round-robin place in `damaged`; until the replica is made anew or removed. */
+  /** Until the replica is made anew or removed. */
   readonly #damaged = new Set<ChunkHandle>();
   readonly #unreported = new Set<ChunkHandle>();
 
-  constructor(store: ChunkStore, everyMs: number) {
-    this.#store = store;
+  /** @param everyMs between two pages when nothing presses. */
+  constructor(everyMs: number) {
     this.#everyMs = everyMs;
   }
 
@@ -60,12 +59,12 @@ export class Inventory {
     throw new CairnError('LEASE_EXPIRED', `the master has not confirmed chunk ${handle} here yet; ask another replica`);
   }
 
-  page(now: number): Page {
+  page(store: ChunkStore, now: number): Page {
     const round = this.#round;
     if (!this.#isUrgent && now - this.#lastAt < this.#everyMs) return { from: 1, to: 0, held: [], round };
     this.#lastAt = now;
     const from = this.#nextFrom;
-    const held = this.#store.list(from === 1 ? undefined : toChunkHandle(from - 1), inventoryPageMax);
+    const held = store.list(from === 1 ? undefined : toChunkHandle(from - 1), inventoryPageMax);
     const to = held.length < inventoryPageMax ? lastHandle : held[held.length - 1]!.handle;
     return { from, to, held, round };
   }

@@ -62,6 +62,7 @@ export class Orders {
     if (lease !== undefined && lease.version <= version) lease.end(gone);
     await writer.exclusive(handle, async () => {
       const info = store.info(handle);
+      if (info === undefined) inventory.mended(handle);
       if (info === undefined || Math.max(info.version, fences.of(handle)) > version || leases.of(handle) !== undefined)
         return;
       await store.remove(handle);

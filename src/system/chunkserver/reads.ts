@@ -56,6 +56,7 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
   readonly #readers = new Map<Peer, Reader>();
   readonly #waiting = new Set<Reader>();
   #readingBytes = 0;
+  #closing: (() => void) | undefined;
   #retry: Timer | undefined;
   #sweep: Timer | undefined;
 
@@ -81,9 +82,15 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
     this.#readers.delete(peer);
   }
 
-  close(): void {
+  /** Resolves when nothing is being read. */
+  close(): Promise<void> {
     this.#retry?.cancel();
     this.#sweep?.cancel();
+    for (const reader of this.#readers.values()) reader.queue.length = 0;
+    return new Promise((resolve) => {
+      this.#closing = resolve;
+      if (this.#readingBytes === 0) resolve();
+    });
   }
 
   /** Bytes being read or waiting to leave, over all peers. */
@@ -168,6 +175,7 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
       if (pooled !== undefined) this.#world.departures.after(context.peer, pooled.release.bind(pooled));
       reader.readingBytes -= length;
       this.#readingBytes -= length;
+      if (this.#readingBytes === 0) this.#closing?.();
       if (reader.queue.length > 0) this.#pump(reader);
     }
   }
