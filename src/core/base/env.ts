@@ -176,7 +176,7 @@ export interface Connection {
 }
 
 export interface FrameWriter {
-  /** Takes the bytes as they are: they must not change until they have left. Returns as `send` does. */
+  /** Takes the bytes as they are: they must not change until they have left. Returns as `send` does; frames behind it do not count. */
   piece(bytes: Uint8Array): boolean;
   /** Ends the frame. With bytes missing (the source failed), the connection is closed: its peer sees `aborted`. */
   end(): void;

@@ -44,7 +44,9 @@ export class TcpConnection implements Connection, ParserOutput {
   #writingBytes = 0;
   #flushPlanned = false;
   #resumePlanned = false;
+  /** A frame found no room; then, a piece of the frame whose turn it is. */
   #overfull = false;
+  #pieceWaits = false;
   #closeReason: string | undefined;
 
   /**
@@ -75,6 +77,11 @@ export class TcpConnection implements Connection, ParserOutput {
     return this.#queue.bytes + this.#writingBytes;
   }
 
+  /** Those of the queued bytes that wait for the network alone. */
+  get #leavingBytes(): number {
+    return this.#queue.readyBytes + this.#writingBytes;
+  }
+
   send(head: Uint8Array, body: readonly Uint8Array[] = []): boolean {
     let bodyBytes = 0;
     for (const part of body) bodyBytes += part.length;
@@ -86,6 +93,7 @@ export class TcpConnection implements Connection, ParserOutput {
 
   startFrame(head: Uint8Array, bodyBytes: number): FrameWriter {
     checkLengths(head.length, bodyBytes);
+    if (this.#closeReason !== undefined) return writerToNobody;
     const frame = this.#queue.open(head, bodyBytes);
     this.#queued();
     return {
@@ -152,7 +160,12 @@ export class TcpConnection implements Connection, ParserOutput {
   #piece(frame: OpenFrame, bytes: Uint8Array): boolean {
     if (this.#closeReason !== undefined) return true;
     this.#queue.piece(frame, bytes);
-    return this.#queued();
+    if (frame.waiting !== undefined) return this.#queued();
+    // The frame whose turn it is must not wait for those behind it, which wait for it.
+    this.#queued();
+    if (this.#closeReason !== undefined || this.#leavingBytes <= this.#limits.sendQueueMaxBytes) return true;
+    this.#pieceWaits = true;
+    return false;
   }
 
   #end(frame: OpenFrame): void {
@@ -212,9 +225,12 @@ export class TcpConnection implements Connection, ParserOutput {
     this.#writingBytes = 0;
     this.#queue.reuseBlock();
     this.#flush();
-    if (!this.#overfull || this.queuedBytes > this.#limits.sendQueueMaxBytes) return;
-    this.#overfull = false;
-    this.#handler?.drained?.();
+    const { sendQueueMaxBytes } = this.#limits;
+    const frameMayGoOn = this.#overfull && this.queuedBytes <= sendQueueMaxBytes;
+    const pieceMayGoOn = this.#pieceWaits && this.#leavingBytes <= sendQueueMaxBytes;
+    if (frameMayGoOn) this.#overfull = false;
+    if (pieceMayGoOn) this.#pieceWaits = false;
+    if (frameMayGoOn || pieceMayGoOn) this.#handler?.drained?.();
   };
 
   // -------------------------------------------------------------- the socket's life
@@ -251,6 +267,8 @@ export class TcpConnection implements Connection, ParserOutput {
     });
   }
 }
+
+const writerToNobody: FrameWriter = { piece: () => true, end: () => undefined };
 
 function checkLengths(headBytes: number, bodyBytes: number): void {
   assert(headBytes <= headMaxBytes, 'a head is within its bound', { headBytes });

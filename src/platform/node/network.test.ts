@@ -176,6 +176,22 @@ describe('bodies in pieces', () => {
     expect(client.queuedBytes).toBe(0);
   });
 
+  test('a frame in pieces goes on though more than the queue may hold has been sent behind it', async () => {
+    const { client, accepted, near } = await pair({ sendQueueMaxBytes: 1 << 20 });
+    const piece = pattern(600_000, 1);
+    const first = client.startFrame(text('1'), 10 * piece.length);
+    expect(client.send(text('2'), [pattern(3 << 20, 2)])).toBe(false);
+    for (let n = 0; n < 10; n++) {
+      const drainsBefore = near.drains;
+      if (!first.piece(piece)) await near.until(() => near.drains > drainsBefore);
+    }
+    first.end();
+    const { recorder } = await accepted.first();
+    await recorder.until(() => recorder.frames.length === 2);
+    expect(recorder.frames.map((frame) => frame.body.length)).toEqual([10 * piece.length, 3 << 20]);
+    await near.until(() => client.queuedBytes === 0);
+  });
+
   test('a frame that ends short closes the connection: its receiver sees it aborted', async () => {
     const { client, accepted, near } = await pair();
     const { recorder } = await accepted.first();

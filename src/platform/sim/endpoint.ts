@@ -64,7 +64,9 @@ export class Endpoint implements Connection {
   readonly #ended: () => void;
   #handler: ConnectionHandler | undefined;
   #isClosed = false;
+  /** A frame found no room; then, a piece of the frame whose turn it is. */
   #isOverfull = false;
+  #pieceWaits = false;
   #isReading = true;
   #isDeliveryDue = false;
   #inbox: Segment[] = [];
@@ -138,7 +140,12 @@ export class Endpoint implements Connection {
   #piece(frame: OpenFrame, bytes: Uint8Array): boolean {
     if (!this.#maySend()) return true;
     this.#outbox.piece(frame, this.#context.delivered.keep(bytes));
-    return this.#queued();
+    if (frame.waiting !== undefined) return this.#queued();
+    // The frame whose turn it is must not wait for those behind it, which wait for it.
+    this.#queued();
+    if (this.#isClosed || this.#outbox.leavingBytes <= this.#context.settings.sendQueueMaxBytes) return true;
+    this.#pieceWaits = true;
+    return false;
   }
 
   #end(frame: OpenFrame): void {
@@ -161,8 +168,12 @@ export class Endpoint implements Connection {
 
   /** Bytes have left the queue. */
   departed(): void {
-    if (!this.#isOverfull || this.queuedBytes > this.#context.settings.sendQueueMaxBytes) return;
-    this.#isOverfull = false;
+    const { sendQueueMaxBytes } = this.#context.settings;
+    const frameMayGoOn = this.#isOverfull && this.queuedBytes <= sendQueueMaxBytes;
+    const pieceMayGoOn = this.#pieceWaits && this.#outbox.leavingBytes <= sendQueueMaxBytes;
+    if (frameMayGoOn) this.#isOverfull = false;
+    if (pieceMayGoOn) this.#pieceWaits = false;
+    if (!frameMayGoOn && !pieceMayGoOn) return;
     this.#schedule('drained', () => {
       if (!this.#isClosed) this.#handler?.drained?.();
     });

@@ -31,6 +31,11 @@ export class Outbox {
     return this.#pipe.queuedBytes + this.#behindBytes;
   }
 
+  /** Those that wait for the network alone, not for a frame before them to end. */
+  get leavingBytes(): number {
+    return this.#pipe.queuedBytes;
+  }
+
   frame(head: Uint8Array, body: readonly Uint8Array[], bodyBytes: number): void {
     const frame = this.open(head, bodyBytes);
     for (const part of body) this.piece(frame, part);
