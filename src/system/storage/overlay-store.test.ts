@@ -210,6 +210,20 @@ describe('the overlay store', () => {
     expect(all(store)).toEqual({ b: '2' });
   });
 
+  test('reads the newest of several flushes that wait', async () => {
+    const store = new OverlayStore(new HeldMap());
+    for (let index = 1; index <= 3; index++) {
+      store.put('a', bytes(`${index}`));
+      if (index < 3) store.put('b', bytes(`${index}`));
+      else store.delete('b');
+      store.applied(index);
+      void store.flush();
+    }
+    expect(text(store.get('a'))).toBe('3');
+    expect(store.get('b')).toBeUndefined();
+    expect(all(store)).toEqual({ a: '3' });
+  });
+
   test('what is written after `applied` belongs to that index', async () => {
     const map = new MemoryMap();
     const store = new OverlayStore(map);

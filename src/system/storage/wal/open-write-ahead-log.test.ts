@@ -1,9 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { crc32 } from '../../../core/base/crc32.ts';
 import { CairnError } from '../../../core/base/errors.ts';
-import { afterPowerLoss, type Loss, losses, MemoryDisk, type TestEnv, testEnv } from '../memory-disk.test-support.ts';
+import {
+  afterPowerLoss,
+  type DiskOperation,
+  type Loss,
+  losses,
+  MemoryDisk,
+  type TestEnv,
+  testEnv,
+} from '../memory-disk.test-support.ts';
 import { type LogPlace, queuedMaxBytes, type WriteAheadLog } from '../write-ahead-log.ts';
-import { recordBytes, recordHeadBytes, segmentName } from './format.ts';
+import { encodeSegmentHeader, recordBytes, recordHeadBytes, segmentName } from './format.ts';
 import { openWriteAheadLog } from './open-write-ahead-log.ts';
 
 const segmentBytes = 1024;
@@ -126,6 +134,9 @@ describe('group commit', () => {
     const syncs = env.disk.journal.filter(({ kind }) => kind === 'sync').length;
     for (let i = 0; i < 10; i++) await log.append([payload('written')], false);
     expect(env.disk.journal.filter(({ kind }) => kind === 'sync').length).toBe(syncs);
+    await log.append([], true);
+    await log.append([], true);
+    expect(env.disk.journal.filter(({ kind }) => kind === 'sync').length, 'one sync is enough').toBe(syncs + 1);
   });
 
   test('an empty append with sync makes everything before it durable', async () => {
@@ -152,6 +163,15 @@ describe('releasing', () => {
     expect(replayed).toEqual(numbered(total - replayed.length, total));
     const created = env.disk.journal.filter(({ kind }) => kind === 'create').length;
     expect(created).toBeLessThan(15);
+  });
+
+  test('keeps the segment that the place lies in', async () => {
+    const { env, log } = await open();
+    const places: LogPlace[] = [];
+    for (const text of numbered(0, 60)) places.push(await log.append([payload(text)], true));
+    const middle = places.findIndex(({ segment }) => segment === 3) + 1;
+    await log.release(places[middle]!);
+    expect((await open(env.disk)).replayed).toEqual(numbered(middle - 1, 60));
   });
 
   test('rotate starts a segment with its preamble, durable, so that all older ones can go', async () => {
@@ -181,9 +201,10 @@ describe('damage', () => {
     for (let i = 0; i < count; i += 2) {
       const before = env.disk.journal.length;
       await log.append(numbered(i, i + 2, 30 + i).map(payload), true);
-      const writes = env.disk.journal
-        .slice(before)
-        .filter((op) => op.kind === 'write' && !op.bytes.every((b) => b === 0));
+      // Not the header and the zeros of the segment that is prepared meanwhile.
+      const isFlush = (op: DiskOperation): boolean =>
+        op.kind === 'write' && op.offset > 0 && !op.bytes.every((b) => b === 0);
+      const writes = env.disk.journal.slice(before).filter(isFlush);
       const write = writes.at(-1)!;
       if (write.kind !== 'write') throw new Error('a flush is a write');
       const segment = (await log.append([], false)).segment;
@@ -276,20 +297,26 @@ describe('damage', () => {
 
   test('records of another log, of another segment or at another offset never pass', async () => {
     const { disk, flushes, count } = await damaged(false);
-    const other = (await damaged(false)).disk;
     const [first, second] = flushes as [Flush, Flush];
     const { end } = flushes.at(-1)!;
     const tail = path(flushes.at(-1)!.segment);
     const stray = disk.bytesOf(path(first.segment)).slice(first.start, first.end);
+    disk.truncateFile(tail, 2048);
     const misdirected = disk.copy();
     misdirected.bytesOf(tail).set(stray, end);
     expect((await replayOrCode(misdirected)).length).toBe(count);
     const overwritten = disk.copy();
     overwritten.bytesOf(path(second.segment)).set(stray, second.start);
     expect(await replayOrCode(overwritten)).toMatch(/^LOG_CORRUPT/);
+    const shifted = disk.copy();
+    const earlier = flushes.find(({ segment }) => path(segment) === tail)!;
+    expect(earlier.end).toBeLessThan(end);
+    shifted.bytesOf(tail).set(disk.bytesOf(tail).slice(earlier.start, earlier.end), end);
+    expect((await replayOrCode(shifted)).length).toBe(count);
     const foreign = disk.copy();
-    foreign.bytesOf(path(2)).set(other.bytesOf(path(2)).map((byte, i) => (i === 24 ? byte ^ 1 : byte)));
-    expect(await replayOrCode(foreign)).toMatch(/^LOG_CORRUPT/);
+    const unused = foreign.bytesOf(path(flushes.at(-1)!.segment + 1));
+    unused.set(encodeSegmentHeader(flushes.at(-1)!.segment + 1, 4711, crc32));
+    expect(await replayOrCode(foreign)).toMatch(/^LOG_CORRUPT .* belongs to another log/);
   });
 
   test('another format version is refused as such', async () => {
@@ -341,6 +368,36 @@ describe('a torn tail', () => {
     expect(found.env.emitted.map(({ name }) => name)).toEqual(['log_tail_cut']);
     await found.log.append([payload('anew')], true);
     expect((await open(disk)).replayed).toEqual(['durable', 'anew']);
+  });
+
+  test('is not mistaken for damage though the process had been started again before the power went away', async () => {
+    const { env, log } = await open();
+    await log.append([payload('durable')], true);
+    await log.append([payload('written')], false);
+    const again = await open(env.disk);
+    await again.log.append([payload('after')], false);
+    const last = env.disk.journal.findLast((op) => op.kind === 'write')!;
+    const kept: Loss = {
+      write: (bytes) => ('bytes' in last && bytes === last.bytes ? bytes.length : 0),
+      names: (n) => n,
+    };
+    const found = await open(afterPowerLoss(env.disk.journal, kept));
+    expect(found.replayed).toEqual(['durable', 'written', 'after']);
+  });
+
+  test('is not cut when the torn segment behind it says that it was longer', async () => {
+    const { env, log } = await open(undefined, () => ['vote', 'term']);
+    await log.append([payload('one')], true);
+    const { offset } = await log.append([payload('two')], true);
+    const before = env.disk.journal.length;
+    await log.rotate();
+    const write = env.disk.journal.slice(before).find((op) => op.kind === 'write');
+    if (write?.kind !== 'write') throw new Error('a rotation is a write');
+    const loss: Loss = { write: (bytes) => (bytes === write.bytes ? 30 : bytes.length), names: (n) => n };
+    const disk = afterPowerLoss(env.disk.journal.slice(0, env.disk.journal.indexOf(write) + 1), loss);
+    expect((await open(disk.copy(), () => ['vote', 'term'])).replayed.at(-1)).toBe('two');
+    disk.bytesOf(path(1))[offset + recordHeadBytes]! ^= 1;
+    expect(await code(open(disk))).toBe('LOG_CORRUPT');
   });
 
   test('at the beginning of a segment discards it, so that no segment lacks a part of its preamble', async () => {
