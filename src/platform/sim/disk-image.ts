@@ -159,7 +159,7 @@ export class DiskImage {
   losePower(): void {
     for (const [, file] of this.tree.files()) file.detach();
     this.tree.losePower(this.random);
-    this.#meter.pages = 0;
+    assert(this.#meter.pages === 0, 'files without a name take no room when no process is left', { ...this.#meter });
     for (const [, file] of this.tree.files()) {
       file.attach(this.#meter);
       file.isUnlinked = false;

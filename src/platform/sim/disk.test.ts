@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { DiskFile } from '../../core/base/env.ts';
+import type { Disk, DiskFile } from '../../core/base/env.ts';
 import type { SimNode } from './node.ts';
 import { testWorld } from './node-host.test-support.ts';
 import type { SimWorld } from './world.ts';
@@ -55,7 +55,7 @@ describe('files', () => {
     expect(await world.settle(disk.list('x'))).toEqual([]);
   });
 
-  test.each([
+  const refusals: readonly [string, string, (disk: Disk) => Promise<unknown>][] = [
     ['open of what is missing', 'NOT_FOUND', (disk) => disk.open('no', 'write')],
     ['open below what is missing', 'NOT_FOUND', (disk) => disk.open('no/f', 'create')],
     ['a new file where one is', 'EXISTS', (disk) => disk.open('f', 'createNew')],
@@ -65,16 +65,15 @@ describe('files', () => {
     ['open of a directory', 'DISK_FAILED', (disk) => disk.open('d', 'read')],
     ['a way out of the root', 'INVALID_ARGUMENT', (disk) => disk.open('../f', 'create')],
     ['a list of a file', 'DISK_FAILED', (disk) => disk.list('f')],
-  ] satisfies [string, string, (disk: SimNode['env']['disk']) => Promise<unknown>][])(
-    '%s is %s',
-    async (_, code, run) => {
-      const world = testWorld(1);
-      const { disk } = world.node('a').env;
-      await world.settle(disk.open('f', 'create'));
-      await world.settle(disk.makeDirectory('d/e'));
-      await expect(world.settle(run(disk))).rejects.toMatchObject({ name: 'CairnError', code });
-    },
-  );
+  ];
+
+  test.each(refusals)('%s is %s', async (_, code, run) => {
+    const world = testWorld(1);
+    const { disk } = world.node('a').env;
+    await world.settle(disk.open('f', 'create'));
+    await world.settle(disk.makeDirectory('d/e'));
+    await expect(world.settle(run(disk))).rejects.toMatchObject({ name: 'CairnError', code });
+  });
 
   test('a file opened for reading takes no writes, a closed one nothing', async () => {
     const world = testWorld(1);
@@ -200,10 +199,13 @@ describe('power loss', () => {
       await expect(world.settle(file.sync())).rejects.toMatchObject({ code: 'DISK_FAILED' });
       await world.settle(file.sync());
       expectBytes(node.disk.read('f'), filled(512, 1));
+      const isMissing = node.disk.readDurable('f')[0] !== 1;
       node.crash({ loseUnsynced: true });
-      stillMissing += Number(node.disk.read('f')[0] !== 1);
+      expect(node.disk.read('f')[0] !== 1).toBe(isMissing);
+      stillMissing += Number(isMissing);
     }
     expect(stillMissing).toBeGreaterThan(3);
+    expect(stillMissing).toBeLessThan(17);
   });
 
   test('a truncate is undone or done, never half', async () => {
@@ -288,6 +290,33 @@ describe('power loss and names', () => {
       expect(node.disk.usedBytes).toBe(16_384);
     }
     expect(back).toBeGreaterThan(3);
+  });
+
+  test('of the changes of one directory, a power loss keeps the first ones', async () => {
+    const kept = new Set<number>();
+    for (let seed = 1; seed <= 30; seed++) {
+      const node = await unplugged(seed, async ({ env: { disk } }, world) => {
+        for (const name of ['1', '2', '3', '4', '5']) await world.settle(disk.open(name, 'create'));
+      });
+      const paths = node.disk.paths();
+      expect(paths).toEqual(['1', '2', '3', '4', '5'].slice(0, paths.length));
+      kept.add(paths.length);
+    }
+    expect(kept.size).toBeGreaterThan(2);
+  });
+
+  test('changes that a synced one hangs on are durable with it, and never come again', async () => {
+    const node = await unplugged(1, async ({ env: { disk } }, world) => {
+      await world.settle(disk.makeDirectory('d'));
+      await world.settle(disk.makeDirectory('e'));
+      await world.settle(disk.syncDirectory(''));
+      await world.settle(disk.open('d/new', 'create'));
+      await world.settle(disk.rename('d/new', 'd/f'));
+      await world.settle(disk.rename('d/f', 'e/f'));
+      await world.settle(disk.syncDirectory('e'));
+      await world.settle(disk.syncDirectory('d'));
+    });
+    expect(node.disk.paths()).toEqual(['e/f']);
   });
 
   test('syncing one directory of a rename makes both sides durable', async () => {

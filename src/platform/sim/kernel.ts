@@ -59,6 +59,14 @@ export interface SimHost {
   readonly trace?: (line: TraceLine) => void;
 }
 
+/**
+ * A host that drains with tasks of its own.
+ * @param nextTask runs something as a task of its own, soon: Node's setImmediate, taken before it is banned.
+ */
+export function taskHost(nextTask: (run: () => void) => unknown, globals: object): SimHost {
+  return { drain: () => new Promise<void>((resolve) => void nextTask(resolve)), globals };
+}
+
 /** Virtual time that a wait may take when nothing else was said: a simulated hour. */
 const defaultLimitMs = 3_600_000;
 

@@ -96,7 +96,7 @@ describe('frames', () => {
       client.send(number(n), [pattern(length, n)]);
       server().send(number(n));
     }
-    await world.runUntil(() => far.bodies.length === 400 && near.heads.length === 400);
+    expect(await world.runUntil(() => far.bodies.length === 400 && near.heads.length === 400)).toBe(true);
     for (const [n, length] of lengths.entries()) {
       expect(far.heads[n]).toEqual(number(n));
       expect(near.heads[n]).toEqual(number(n));
@@ -110,7 +110,7 @@ describe('frames', () => {
     for (let seed = 1; seed <= 10; seed++) {
       const { world, client, far } = await pair(seed);
       client.send(bytes(1), [pattern(60_000, 1)]);
-      await world.runUntil(() => far.bodies.length === 1);
+      expect(await world.runUntil(() => far.bodies.length === 1)).toBe(true);
       counts.add(far.pieces);
     }
     expect(counts.has(1)).toBe(true);
@@ -179,7 +179,7 @@ describe('frames', () => {
       .node('a')
       .env.network.connect(address, new Recorder())
       .send(bytes(1), [pattern(500_000, 5)]);
-    await world.runUntil(() => end.bodies.length === 1);
+    expect(await world.runUntil(() => end.bodies.length === 1)).toBe(true);
     expect(differsAt(end.bodies[0]!, pattern(500_000, 5))).toBe(-1);
   });
 
@@ -207,7 +207,7 @@ describe('back-pressure', () => {
     expect([far.heads.length, near.drains]).toEqual([0, 0]);
     expect(client.queuedBytes).toBeGreaterThan(100_000);
     server().resumeReading();
-    await world.runUntil(() => far.bodies.length === sent + 1);
+    expect(await world.runUntil(() => far.bodies.length === sent + 1)).toBe(true);
     expect(near.drains).toBe(1);
     expect(far.heads.map((head) => head[0]! + head[1]! * 256)).toEqual(Array.from({ length: sent + 1 }, (_, n) => n));
   });
@@ -244,7 +244,7 @@ describe('back-pressure', () => {
     expect(far.heads.length).toBe(0);
     expect(client.queuedBytes).toBeGreaterThan(1_500_000);
     world.node('b').resume();
-    await world.runUntil(() => far.bodies.length === 100);
+    expect(await world.runUntil(() => far.bodies.length === 100)).toBe(true);
   });
 
   test('a slow link takes the time of its bytes', async () => {
@@ -252,7 +252,7 @@ describe('back-pressure', () => {
     world.network.shape('a', 'b', { bytesPerMs: 1_000, extraLatencyMs: 50 });
     const begun = world.now;
     client.send(bytes(1), [new Uint8Array(1_000_000)]);
-    await world.runUntil(() => far.bodies.length === 1);
+    expect(await world.runUntil(() => far.bodies.length === 1)).toBe(true);
     expect(world.now - begun).toBeGreaterThan(1_050);
     expect(world.now - begun).toBeLessThan(1_100);
   });
@@ -334,7 +334,7 @@ describe('ends', () => {
       world.after(restartAfterMs, () => void world.node('b').restart());
       await world.run(1_900);
       expect(near.closings).toEqual([]);
-      await world.runUntil(() => near.closings.length === 1);
+      expect(await world.runUntil(() => near.closings.length === 1)).toBe(true);
       expect(world.now - begun).toBeLessThan(closesWithinMs);
     }
   });
@@ -400,7 +400,7 @@ describe('partitions', () => {
     expect(near.bodies.length).toBeLessThan(20);
     expect(server().queuedBytes).toBeGreaterThan(1_500_000);
     world.network.heal();
-    await world.runUntil(() => near.bodies.length === 100);
+    expect(await world.runUntil(() => near.bodies.length === 100)).toBe(true);
   });
 
   test('a partition of some pairs leaves the others alone', async () => {
@@ -439,6 +439,35 @@ describe('partitions', () => {
     await world.run(60_000);
     expect([near.closings.length, far.closings.length]).toEqual([1, 1]);
     expect(world.network.connectionCount).toBe(0);
+  });
+
+  test('a partition that ends within the keep-alive time ends no connection, one that goes on one way does', async () => {
+    const { world, near, far } = await pair();
+    const [there, back] = [world.network.blackhole(['a'], ['b']), world.network.blackhole(['b'], ['a'])];
+    await world.run(14_000);
+    there();
+    back();
+    await world.run(14_000);
+    expect([near.closings.length, far.closings.length]).toEqual([0, 0]);
+    const again = world.network.partition(['a'], ['b']);
+    world.network.blackhole(['a'], ['b']);
+    await world.run(14_000);
+    again();
+    await world.run(3_000);
+    expect([near.closings.length, far.closings.length]).toEqual([1, 1]);
+  });
+
+  test('a partition holds for nodes that had not met before', async () => {
+    const world = testWorld(1);
+    const heal = world.network.partition(['a'], ['b']);
+    const far = new Recorder();
+    await listen(world.node('b').env, () => far);
+    world.node('a').env.network.connect(address, new Recorder()).send(bytes(1));
+    await world.run(2_000);
+    expect(far.heads.length).toBe(0);
+    heal();
+    await world.run(2_000);
+    expect(far.heads.length).toBe(1);
   });
 
   test('an attempt to connect into a partition waits for its end, or times out', async () => {

@@ -86,6 +86,16 @@ describe('PagedFile', () => {
     }
   });
 
+  test('a sync that began earlier and ends later does not take the size back', () => {
+    const file = new PagedFile(SimRandom.fromSeed(1));
+    file.write(0, new Uint8Array(100));
+    const early = file.beginSync();
+    file.write(100, new Uint8Array(100));
+    file.finishSync(file.beginSync());
+    file.finishSync(early);
+    expect(file.durableBytes).toBe(200);
+  });
+
   test('a sparse file takes room for what is written alone', () => {
     const meter = { pages: 0 };
     const file = new PagedFile(SimRandom.fromSeed(1));

@@ -67,6 +67,26 @@ describe('determinism', () => {
     expect(other.hash).not.toBe(first.hash);
   });
 
+  test('the hash sees every byte that is sent and written', async () => {
+    const hashes = new Set<string>();
+    for (const [sent, written] of [
+      [1, 1],
+      [2, 1],
+      [1, 2],
+    ] as const) {
+      const world = testWorld(1);
+      const { env } = world.node('a');
+      await env.network.listen(address, () => ({ frame: () => undefined, closed: () => undefined }));
+      const connection = env.network.connect(address, { frame: () => undefined, closed: () => undefined });
+      connection.send(Uint8Array.of(0), [new Uint8Array(1_000).fill(sent, 999)]);
+      const file = await world.settle(env.disk.open('f', 'create'));
+      await world.settle(file.write(0, [new Uint8Array(1_000).fill(written, 999)]));
+      await world.run(100);
+      hashes.add(world.hash);
+    }
+    expect(hashes.size).toBe(3);
+  });
+
   test('a trace shows where two runs part', async () => {
     const traces: TraceLine[][] = [];
     for (const extra of [false, true]) {
