@@ -1,0 +1,359 @@
+/**
+ * Record appends to one file (GFS §3.3), each exactly once. Records that wait together leave in one frame; at most two frames are under
+ * way, in order, so that the next one gathers meanwhile.
+ *
+ * Exactly once: a record's first frame goes to one chunk, and it moves on to the next chunk only after that chunk has *answered* that it
+ * did not take it. While the outcome is unknown (an answer was lost, a primary died) the same frame is repeated to the same chunk, which
+ * knows the writer and its sequences. So a record is never in two chunks, and never twice in one.
+ *
+ * Owner of: the records in #queue and #frames. A record is in exactly one of these until its promise is settled.
+ */
+import { assert } from '../../core/base/assert.ts';
+import { type ChunkHandle, toChunkIndex } from '../../core/base/brand.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { recordsPerMutationMax, windowPerWriterMax } from '../../core/protocol/chunk-calls.ts';
+import { type Attributes, type Grant, packetMaxBytes } from '../../core/protocol/types.ts';
+import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
+import type { Attempts } from './attempts.ts';
+import { attemptsOf } from './core.ts';
+import { invalid } from './failures.ts';
+import { appendFramesMax, appendQueueBytesMax, appendQueueRecordsMax } from './limits.ts';
+import { isPassing, laterGrant, mutateOnce, type Payload } from './mutate.ts';
+import type { OpenFile } from './open-file.ts';
+
+/** So that all frames under way fit into the window that a chunk keeps of this writer. */
+const recordsPerFrameMax = Math.min(recordsPerMutationMax, Math.floor(windowPerWriterMax / appendFramesMax));
+/** A record with less time left than this is not sent any more: its outcome would likely be unknown. */
+const sendableMs = 500;
+
+interface PendingRecord {
+  readonly bytes: Uint8Array;
+  readonly queuedAt: number;
+  readonly resolve: (position: number) => void;
+  readonly reject: (error: CairnError) => void;
+}
+
+type Outcome =
+  | { readonly kind: 'answered'; readonly offsets: readonly number[] }
+  | { readonly kind: 'failed'; readonly error: CairnError; readonly grant: Grant };
+type Fate =
+  | { readonly kind: 'answered'; readonly offsets: readonly number[] }
+  /** The chunk is not the file's any more (somebody emptied the file), and with it all that it may have taken. */
+  | { readonly kind: 'replaced' }
+  | { readonly kind: 'lost'; readonly error: CairnError };
+
+interface Frame {
+  readonly records: readonly PendingRecord[];
+  readonly payload: Payload;
+  readonly attempts: Attempts;
+  /** Of the first attempt. Never rejects. */
+  readonly outcome: Promise<Outcome>;
+}
+
+export class AppendQueue {
+  readonly #file: OpenFile;
+  /** Its own, so that its sequences begin at 1 and have no gaps. */
+  readonly #writer: number;
+  #sequence = 1;
+  #queue: PendingRecord[] = [];
+  #queuedBytes = 0;
+  #frames: Frame[] = [];
+  /** The first of them is told that there may be room; when it is in, it tells the next. */
+  #waitingForRoom: (() => void)[] = [];
+  #waiting = 0;
+  #isRunning = false;
+  #isRecovering = false;
+  #isPlanned = false;
+  /** The chunk that frames go to, and under which grant; undefined until the file's end was looked up. */
+  #at: { readonly index: number; readonly grant: Grant } | undefined;
+
+  constructor(file: OpenFile) {
+    this.#file = file;
+    this.#writer = file.core.env.random.id53();
+  }
+
+  get isIdle(): boolean {
+    return !this.#isRunning && this.#queue.length === 0 && this.#waiting === 0;
+  }
+
+  /** The file was looked up: if it has become shorter, the next frame goes to its new end. */
+  note(attributes: Attributes): void {
+    if (!this.#isRunning && this.#at !== undefined && attributes.chunkCount <= this.#at.index) this.#at = undefined;
+  }
+
+  /**
+   * Appends one record, atomically and exactly once. The bytes must not change until it has resolved.
+   * @returns where it begins in the file.
+   * @throws CairnError RECORD_TOO_LARGE; TIMED_OUT (it may be there); UNAVAILABLE (it is not)
+   */
+  async append(bytes: Uint8Array, signal?: AbortSignalLike): Promise<number> {
+    checkRecord(bytes, this.#file.chunkBytes);
+    throwIfAborted(signal);
+    const queuedAt = this.#file.core.env.clock.now();
+    if (this.#waiting > 0 || this.#isFull(bytes.length)) await this.#room(bytes.length, signal);
+    let record: PendingRecord | undefined;
+    const landed = new Promise<number>((resolve, reject) => {
+      record = { bytes, queuedAt, resolve, reject };
+      this.#queue.push(record);
+      this.#queuedBytes += bytes.length;
+      this.#plan();
+    });
+    if (signal === undefined) return landed;
+    try {
+      return await abortable(signal, landed);
+    } finally {
+      this.#withdraw(record!);
+    }
+  }
+
+  /** Waits for room, behind those that wait already. */
+  async #room(bytes: number, signal: AbortSignalLike | undefined): Promise<void> {
+    this.#waiting += 1;
+    try {
+      await new Promise<void>((go) => this.#waitingForRoom.push(go));
+      while (this.#isFull(bytes)) await new Promise<void>((go) => this.#waitingForRoom.unshift(go));
+      throwIfAborted(signal);
+    } finally {
+      this.#waiting -= 1;
+      this.#waitingForRoom.shift()?.();
+    }
+  }
+
+  #isFull(bytes: number): boolean {
+    if (this.#queue.length === 0) return false;
+    return this.#queue.length >= appendQueueRecordsMax || this.#queuedBytes + bytes > appendQueueBytesMax;
+  }
+
+  /** Whoever waited for it does so no more. What was sent goes its way. */
+  #withdraw(record: PendingRecord): void {
+    const at = this.#queue.indexOf(record);
+    if (at < 0) return;
+    this.#queue.splice(at, 1);
+    this.#left([record]);
+  }
+
+  /** Records have left the queue. */
+  #left(records: readonly PendingRecord[]): void {
+    for (const { bytes } of records) this.#queuedBytes -= bytes.length;
+    this.#waitingForRoom.shift()?.();
+  }
+
+  // ---------------------------------------------------------------- frames
+
+  /** Records of one turn leave together. */
+  #plan(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    this.#file.core.env.clock.soon(() => {
+      this.#isPlanned = false;
+      if (!this.#isRunning) void this.#run();
+      else if (!this.#isRecovering) this.#fill();
+    });
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    try {
+      while (this.#queue.length > 0 || this.#frames.length > 0) {
+        if (this.#frames.length === 0 && !this.#isAtEnd()) await this.#recovering(() => this.#findEnd());
+        this.#fill();
+        await this.#settleFirst();
+      }
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  #fill(): void {
+    if (this.#at === undefined) return;
+    this.#expireQueued();
+    while (this.#frames.length < appendFramesMax && this.#queue.length > 0) this.#frames.push(this.#nextFrame());
+  }
+
+  /** Those that have waited too long were certainly not sent. */
+  #expireQueued(): void {
+    const { core } = this.#file;
+    const oldest = core.env.clock.now() - core.settings.deadlineMs + Math.min(sendableMs, core.settings.deadlineMs / 2);
+    if (this.#queue.length === 0 || this.#queue[0]!.queuedAt > oldest) return;
+    const expired = this.#queue.filter((record) => record.queuedAt <= oldest);
+    this.#queue = this.#queue.filter((record) => record.queuedAt > oldest);
+    this.#left(expired);
+    const message = 'the record waited too long behind others and was not sent; try again';
+    for (const record of expired) record.reject(new CairnError('UNAVAILABLE', message));
+  }
+
+  #nextFrame(): Frame {
+    const records = this.#takeRecords();
+    const { crc32 } = this.#file.core.env;
+    const parts = records.map((record) => record.bytes);
+    const kind = {
+      kind: 'append' as const,
+      writer: this.#writer,
+      firstSequence: this.#sequence,
+      lengths: parts.map((part) => part.length),
+    };
+    this.#sequence += records.length;
+    let crc = 0;
+    for (const part of parts) crc = crc32(part, crc);
+    const payload = { kind, parts, crc };
+    const attempts = attemptsOf(this.#file.core, records[0]!.queuedAt);
+    return { records, payload, attempts, outcome: this.#attempt(payload, attempts) };
+  }
+
+  #takeRecords(): readonly PendingRecord[] {
+    let bytes = 0;
+    let count = 0;
+    while (count < this.#queue.length && count < recordsPerFrameMax) {
+      bytes += this.#queue[count]!.bytes.length;
+      if (bytes > packetMaxBytes) break;
+      count += 1;
+    }
+    const records = this.#queue.splice(0, count);
+    assert(count > 0, 'a record fits into a frame');
+    this.#left(records);
+    return records;
+  }
+
+  async #attempt(payload: Payload, attempts: Attempts): Promise<Outcome> {
+    const { index, grant } = this.#at!;
+    try {
+      const { offsets } = await mutateOnce(this.#file.core, this.#file, index, grant, payload, attempts.leftMs);
+      if (offsets.length <= payload.parts.length) return { kind: 'answered', offsets };
+      throw new CairnError('PROTOCOL', `${offsets.length} places for ${payload.parts.length} records were answered`);
+    } catch (thrown) {
+      return { kind: 'failed', error: toCairnError(thrown), grant };
+    }
+  }
+
+  async #settleFirst(): Promise<void> {
+    const first = this.#frames[0];
+    if (first === undefined) return;
+    const outcome = await first.outcome;
+    if (outcome.kind === 'answered' && outcome.offsets.length === first.records.length) {
+      this.#frames.shift();
+      this.#landed(first.records, outcome.offsets);
+    } else await this.#recovering(() => this.#recover());
+  }
+
+  #landed(records: readonly PendingRecord[], offsets: readonly number[]): void {
+    const start = this.#at!.index * this.#file.chunkBytes;
+    offsets.forEach((offset, n) => {
+      records[n]!.resolve(start + offset);
+    });
+  }
+
+  // ---------------------------------------------------------------- when a chunk is full, or does not answer
+
+  async #recovering(work: () => Promise<void>): Promise<void> {
+    this.#isRecovering = true;
+    await work();
+    this.#isRecovering = false;
+  }
+
+  /** Lets all that is under way come to its end, then settles frame by frame, in order; what was not taken goes to the next chunk. */
+  async #recover(): Promise<void> {
+    const frames = this.#frames;
+    await Promise.all(frames.map((frame) => frame.outcome));
+    this.#frames = [];
+    const { index } = this.#at!;
+    const notTaken: PendingRecord[] = [];
+    let isReplaced = false;
+    for (const frame of frames) {
+      const fate = await this.#fateOf(frame);
+      if (fate.kind === 'lost') for (const record of frame.records) record.reject(fate.error);
+      if (fate.kind === 'replaced') isReplaced = true;
+      if (fate.kind === 'answered') this.#landed(frame.records, fate.offsets);
+      if (fate.kind !== 'lost')
+        notTaken.push(...frame.records.slice(fate.kind === 'answered' ? fate.offsets.length : 0));
+    }
+    this.#queue.unshift(...notTaken);
+    for (const { bytes } of notTaken) this.#queuedBytes += bytes.length;
+    if (isReplaced) this.#at = undefined;
+    else if (notTaken.length > 0) await this.#enter(index + 1);
+  }
+
+  /** Repeats a frame to the chunk that it was sent to until that has answered. */
+  async #fateOf({ payload, attempts, outcome: first }: Frame): Promise<Fate> {
+    const { index, grant: known } = this.#at!;
+    let outcome = await first;
+    for (let tries = 1; outcome.kind === 'failed'; tries++) {
+      const { error } = outcome;
+      try {
+        attempts.failed('the append', error, true);
+        if (tries > 1 || isPassing(error)) await attempts.pause();
+        const isThere = isPassing(error) || (await this.#isStillThere(index, known.handle, attempts));
+        if (!isThere) return { kind: 'replaced' };
+        const grant = await laterGrant(this.#file.core, this.#file, index, outcome.grant, payload, error, attempts);
+        if (grant.handle !== known.handle) return { kind: 'replaced' };
+        this.#at = { index, grant };
+      } catch (thrown) {
+        return { kind: 'lost', error: attempts.giveUp('the append', toCairnError(thrown)) };
+      }
+      outcome = await this.#attempt(payload, attempts);
+    }
+    return outcome;
+  }
+
+  /** Whether the chunk is still that of the file: asking for a grant would make a new one otherwise. */
+  async #isStillThere(index: number, handle: ChunkHandle, attempts: Attempts): Promise<boolean> {
+    const request = { inode: this.#file.inode, first: toChunkIndex(index), count: 1 };
+    const { locations } = await this.#file.core.masters.read('locate', request, attempts.leftMs);
+    return locations.some((location) => location.index === index && location.handle === handle);
+  }
+
+  // ---------------------------------------------------------------- where the file ends
+
+  /** Whether the last chunk that is known was appended to a moment ago. */
+  #isAtEnd(): boolean {
+    if (this.#at === undefined) return false;
+    const grant = this.#file.grants.warm(this.#at.index);
+    if (grant?.handle !== this.#at.grant.handle) return false;
+    this.#at = { index: this.#at.index, grant };
+    return true;
+  }
+
+  async #findEnd(): Promise<void> {
+    this.#at = undefined;
+    const request = { inode: this.#file.inode, first: toChunkIndex(0), count: 1 };
+    try {
+      const { attributes } = await this.#file.core.masters.read('locate', request);
+      await this.#enter(Math.max(0, attributes.chunkCount - 1));
+    } catch (thrown) {
+      this.#failQueued(toCairnError(thrown));
+    }
+  }
+
+  async #enter(index: number): Promise<void> {
+    this.#at = undefined;
+    try {
+      const grant = await this.#file.grants.get(index, this.#file.core.settings.deadlineMs);
+      this.#at = { index, grant };
+    } catch (thrown) {
+      this.#failQueued(toCairnError(thrown));
+    }
+  }
+
+  /** There is no chunk that they could go to. */
+  #failQueued(error: CairnError): void {
+    const records = this.#queue;
+    this.#queue = [];
+    this.#left(records);
+    for (const record of records) record.reject(error);
+  }
+}
+
+/** @throws CairnError */
+function checkRecord(bytes: Uint8Array, chunkBytes: number): void {
+  const max = recordMaxBytes(chunkBytes);
+  if (bytes.length === 0) throw invalid('a record has at least one byte; give it some');
+  if (bytes.length <= max) return;
+  throw new CairnError(
+    'RECORD_TOO_LARGE',
+    `a record of ${bytes.length} bytes; at most ${max} fit (a quarter of a chunk, and a packet): split it, or use appendFile`,
+  );
+}
+
+/** A quarter of a chunk, so that padding wastes little (GFS §3.3), and what one mutation can carry. */
+export function recordMaxBytes(chunkBytes: number): number {
+  return Math.min(packetMaxBytes, Math.floor(chunkBytes / 4));
+}

@@ -1,0 +1,47 @@
+/** The append queues of a client, one per file, so that all who append to a file here share frames. Idle ones are dropped, oldest first. */
+import type { InodeId } from '../../core/base/brand.ts';
+import type { Attributes, Grant } from '../../core/protocol/types.ts';
+import { AppendQueue } from './append-queue.ts';
+import type { ClientCore } from './core.ts';
+import { appendersMax } from './limits.ts';
+import { OpenFile } from './open-file.ts';
+
+interface Appended {
+  readonly queue: AppendQueue;
+  readonly chunkBytes: number;
+}
+
+export class AppendQueues {
+  readonly #core: ClientCore;
+  /** The one used last at the end. */
+  readonly #byInode = new Map<InodeId, Appended>();
+
+  constructor(core: ClientCore) {
+    this.#core = core;
+  }
+
+  /** @param attributes as they were at `asOf`; `grant`: of its first chunk, if it came along. */
+  of(attributes: Attributes, asOf: number, grant?: Grant): Appended {
+    const known = this.#byInode.get(attributes.inode);
+    const appended = known ?? this.#make(attributes, asOf, grant);
+    this.#byInode.delete(attributes.inode);
+    this.#byInode.set(attributes.inode, appended);
+    known?.queue.note(attributes);
+    if (this.#byInode.size > appendersMax) this.#dropIdle();
+    return appended;
+  }
+
+  #make(attributes: Attributes, asOf: number, grant: Grant | undefined): Appended {
+    const file = new OpenFile(this.#core, attributes, asOf, grant);
+    return { queue: new AppendQueue(file), chunkBytes: attributes.chunkBytes };
+  }
+
+  /** One at least, if any is idle; busy ones are bounded by their callers. */
+  #dropIdle(): void {
+    for (const [inode, { queue }] of this.#byInode) {
+      if (!queue.isIdle) continue;
+      this.#byInode.delete(inode);
+      if (this.#byInode.size <= appendersMax) return;
+    }
+  }
+}

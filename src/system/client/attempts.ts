@@ -1,0 +1,62 @@
+/** The time that one operation has, and the pauses between its attempts: growing, with jitter, never past the deadline. */
+import type { Env } from '../../core/base/env.ts';
+import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
+
+const backOffMinMs = 10;
+const backOffMaxMs = 250;
+
+export class Attempts {
+  readonly #env: Env;
+  readonly #until: number;
+  readonly #deadlineMs: number;
+  #backOff = backOffMinMs;
+  /** An attempt may have taken effect without our knowing. */
+  #outcomeUnknown = false;
+
+  constructor(env: Env, deadlineMs: number, since: number = env.clock.now()) {
+    this.#env = env;
+    this.#deadlineMs = deadlineMs;
+    this.#until = since + deadlineMs;
+  }
+
+  /** At least 1. */
+  get leftMs(): number {
+    return Math.max(1, this.#until - this.#env.clock.now());
+  }
+  get isOver(): boolean {
+    return this.#env.clock.now() >= this.#until;
+  }
+
+  /** To be told of each failed attempt. @throws CairnError what is to be reported, if there will be no other attempt */
+  failed(what: string, error: CairnError, mutates: boolean): void {
+    if (mutates && error.retry !== 'later') this.#outcomeUnknown = true;
+    if (error.retry === 'never') throw error;
+    if (this.isOver) throw this.giveUp(what, error);
+  }
+
+  /** Waits before the next attempt. */
+  pause(): Promise<void> {
+    const { clock, random } = this.#env;
+    const ms = Math.min(this.#backOff * (0.5 + random.next() / 2), this.leftMs);
+    this.#backOff = Math.min(this.#backOff * 2, backOffMaxMs);
+    return new Promise((resolve) => clock.after(ms, resolve));
+  }
+
+  /** What is to be reported when no other attempt is made. */
+  giveUp(what: string, last: CairnError): CairnError {
+    if (last.retry === 'never') return last;
+    const fate = this.#outcomeUnknown ? '; it may have taken effect all the same' : '';
+    return new CairnError(
+      this.#finalCode(last),
+      `${what} did not succeed within ${Math.round(this.#deadlineMs)} ms (${last.code}: ${last.message})${fate}; look at \`cairn status\` and try again`,
+      { cause: last, hint: last.hint },
+    );
+  }
+
+  /** What a cluster says to itself means nothing to callers; a full or broken disk does. */
+  #finalCode(last: CairnError): ErrorCode {
+    if (last.code.startsWith('DISK_')) return last.code;
+    if (this.#outcomeUnknown) return 'TIMED_OUT';
+    return last.retry === 'later' ? last.code : 'UNAVAILABLE';
+  }
+}

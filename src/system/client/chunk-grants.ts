@@ -1,0 +1,96 @@
+/**
+ * The grants under which one file's chunks are mutated. Asked for when needed, kept while they are used, renewed when one did
+ * not work; many who need the same at one time ask once.
+ */
+import { type InodeId, type ServerId, toChunkIndex } from '../../core/base/brand.ts';
+import type { Grant } from '../../core/protocol/types.ts';
+import type { ClientCore } from './core.ts';
+import { grantIdleMs, grantsPerFileMax } from './limits.ts';
+
+interface Held {
+  readonly grant: Grant;
+  usedAt: number;
+}
+
+export class ChunkGrants {
+  readonly #core: ClientCore;
+  readonly #inode: InodeId;
+  /** By chunk index, the one used last at the end. */
+  readonly #held = new Map<number, Held>();
+  readonly #asked = new Map<number, Promise<Grant>>();
+
+  constructor(core: ClientCore, inode: InodeId) {
+    this.#core = core;
+    this.#inode = inode;
+  }
+
+  /** A grant that came with another answer. */
+  put(index: number, grant: Grant): void {
+    this.#held.delete(index);
+    this.#held.set(index, { grant, usedAt: this.#core.env.clock.now() });
+    if (this.#held.size <= grantsPerFileMax) return;
+    for (const oldest of this.#held.keys()) {
+      this.#held.delete(oldest);
+      return;
+    }
+  }
+
+  /** The one that was in use a moment ago. */
+  warm(index: number): Grant | undefined {
+    const held = this.#held.get(index);
+    if (held === undefined) return undefined;
+    if (this.#core.env.clock.now() - held.usedAt < grantIdleMs) return held.grant;
+    this.#held.delete(index);
+    return undefined;
+  }
+
+  /** It worked just now. */
+  used(index: number, grant: Grant): void {
+    const held = this.#held.get(index);
+    if (held?.grant === grant) held.usedAt = this.#core.env.clock.now();
+  }
+
+  forget(index: number): void {
+    this.#held.delete(index);
+  }
+
+  /** Makes the chunk if the file ends before it. */
+  get(index: number, deadlineMs: number): Promise<Grant> {
+    const warm = this.warm(index);
+    if (warm !== undefined) return Promise.resolve(warm);
+    return this.#asked.get(index) ?? this.#ask(index, undefined, deadlineMs);
+  }
+
+  /** A grant later than `stale`, which did not work because of `failed`, if anybody. */
+  renew(index: number, stale: Grant, failed: readonly ServerId[], deadlineMs: number): Promise<Grant> {
+    const held = this.#held.get(index);
+    if (held !== undefined && isLater(held.grant, stale)) return Promise.resolve(held.grant);
+    const asked = this.#asked.get(index);
+    // What somebody else has asked for may be older than what failed here: then ask again.
+    if (asked !== undefined) {
+      return asked.then((grant) => (isLater(grant, stale) ? grant : this.renew(index, stale, failed, deadlineMs)));
+    }
+    return this.#ask(index, { version: stale.version, failed }, deadlineMs);
+  }
+
+  #ask(
+    index: number,
+    after: { readonly version: Grant['version']; readonly failed: readonly ServerId[] } | undefined,
+    deadlineMs: number,
+  ): Promise<Grant> {
+    const request = { inode: this.#inode, index: toChunkIndex(index), after };
+    const asked = this.#core.masters
+      .command('acquire', request, deadlineMs)
+      .then(({ grant }) => {
+        this.put(index, grant);
+        return grant;
+      })
+      .finally(() => this.#asked.delete(index));
+    this.#asked.set(index, asked);
+    return asked;
+  }
+}
+
+function isLater(grant: Grant, than: Grant): boolean {
+  return grant.handle !== than.handle || grant.version > than.version;
+}

@@ -1,0 +1,116 @@
+/**
+ * Where one file's chunks are, for its readers. What exists is believed for a while: if it has moved, reading fails and tells. That a
+ * chunk is *not* there (a hole, the end of the file) is believed only if it was looked up since the reading began.
+ */
+import { type InodeId, toChunkIndex } from '../../core/base/brand.ts';
+import type { Attributes, Location } from '../../core/protocol/types.ts';
+import type { ClientCore } from './core.ts';
+import { locatePage, locationMs, locationsPerFileMax } from './limits.ts';
+
+export type Place =
+  /** `isLast`: as of `asOf` no chunk was behind it. */
+  | { readonly kind: 'chunk'; readonly location: Location; readonly isLast: boolean; readonly asOf: number }
+  | { readonly kind: 'hole' }
+  | { readonly kind: 'end' };
+
+interface Known {
+  readonly location: Location;
+  readonly asOf: number;
+}
+
+interface LookUp {
+  readonly asOf: number;
+  readonly done: Promise<Attributes>;
+}
+
+export class ChunkLocations {
+  readonly #core: ClientCore;
+  readonly #inode: InodeId;
+  readonly #known = new Map<number, Known>();
+  /** By first index of the page. */
+  readonly #lookUps = new Map<number, LookUp>();
+  #attributes: Attributes | undefined;
+  #attributesAsOf = -1;
+
+  constructor(core: ClientCore, inode: InodeId) {
+    this.#core = core;
+    this.#inode = inode;
+  }
+
+  /** What was learnt with another answer that was asked for at `asOf`. */
+  put(attributes: Attributes, asOf: number): void {
+    if (asOf < this.#attributesAsOf) return;
+    this.#attributes = attributes;
+    this.#attributesAsOf = asOf;
+    if (attributes.tail !== undefined) this.#keep(attributes.tail, asOf);
+  }
+
+  /** @param since negative answers must not be older than this. @throws CairnError */
+  async find(index: number, since: number): Promise<Place> {
+    const known = this.#valid(index);
+    if (known !== undefined) return this.#chunkPlace(known);
+    const first = index - (index % locatePage);
+    const attributes = await this.#lookUp(first, since);
+    const found = this.#known.get(index);
+    if (found !== undefined) return this.#chunkPlace(found);
+    return index < attributes.chunkCount ? { kind: 'hole' } : { kind: 'end' };
+  }
+
+  /** Attributes not older than `since`. */
+  async attributes(since: number): Promise<Attributes> {
+    if (this.#attributes !== undefined && this.#attributesAsOf >= since) return this.#attributes;
+    return this.#lookUp(0, since);
+  }
+
+  forget(index: number): void {
+    this.#known.delete(index);
+  }
+
+  #valid(index: number): Known | undefined {
+    const known = this.#known.get(index);
+    if (known === undefined || this.#core.env.clock.now() - known.asOf < locationMs) return known;
+    this.#known.delete(index);
+    return undefined;
+  }
+
+  #chunkPlace({ location }: Known): Place {
+    const chunkCount = this.#attributes?.chunkCount ?? 0;
+    return { kind: 'chunk', location, isLast: location.index + 1 >= chunkCount, asOf: this.#attributesAsOf };
+  }
+
+  #lookUp(first: number, since: number): Promise<Attributes> {
+    const running = this.#lookUps.get(first);
+    if (running !== undefined && running.asOf >= since) return running.done;
+    const asOf = this.#core.env.clock.now();
+    const done = this.#ask(first, asOf).finally(() => {
+      if (this.#lookUps.get(first)?.done === done) this.#lookUps.delete(first);
+    });
+    this.#lookUps.set(first, { asOf, done });
+    return done;
+  }
+
+  async #ask(first: number, asOf: number): Promise<Attributes> {
+    const request = { inode: this.#inode, first: toChunkIndex(first), count: locatePage };
+    const { attributes, locations } = await this.#core.masters.read('locate', request);
+    for (let index = first; index < first + locatePage; index++) this.#drop(index, asOf);
+    for (const location of locations) this.#keep(location, asOf);
+    this.put(attributes, asOf);
+    return attributes;
+  }
+
+  #drop(index: number, asOf: number): void {
+    const known = this.#known.get(index);
+    if (known !== undefined && known.asOf <= asOf) this.#known.delete(index);
+  }
+
+  #keep(location: Location, asOf: number): void {
+    this.#drop(location.index, asOf);
+    if (this.#known.has(location.index)) return; // a later answer was faster
+    this.#known.set(location.index, { location, asOf });
+    if (this.#known.size <= locationsPerFileMax) return;
+    for (const oldest of this.#known.keys()) {
+      this.#known.delete(oldest);
+      return;
+    }
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * Connections to chunkservers: one each, opened when needed, closed when idle, never more than `connectionsMax`. Also what this
+ * client has learnt of servers: a server that was lost, or gave wrong bytes, is tried last for a while.
+ *
+ * A stopped or cut-off server says nothing, and TCP takes minutes to notice. So a connection with calls under way on which nothing
+ * came for some ticks is asked for a sign of life, and closed if none comes. Ticks are counted, not time: a client that was stopped
+ * itself must not blame the servers.
+ */
+import type { Address, ChunkHandle, ServerId } from '../../core/base/brand.ts';
+import type { BodySink, Env, Timer } from '../../core/base/env.ts';
+import { type CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import { chunkCalls } from '../../core/protocol/chunk-calls.ts';
+import { type Answer, type CallOptions, RpcConnection } from '../rpc/rpc-connection.ts';
+import { isClosed } from './failures.ts';
+import {
+  badReplicaMs,
+  badReplicasMax,
+  connectionIdleMs,
+  connectionsMax,
+  poolTickMs,
+  silentTicksToClose,
+  silentTicksToPing,
+  suspectMs,
+} from './limits.ts';
+
+type ChunkCalls = typeof chunkCalls;
+export type ClientCall = 'mutate' | 'read' | 'lengths';
+
+interface Link {
+  readonly address: Address;
+  readonly rpc: RpcConnection<ChunkCalls>;
+  inFlight: number;
+  lastUsedAt: number;
+  /** Since something was heard. */
+  silentTicks: number;
+}
+
+export class ChunkPool {
+  readonly #env: Env;
+  readonly #links = new Map<Address, Link>();
+  readonly #suspects = new Map<Address, number>();
+  readonly #badReplicas = new Map<string, number>();
+  #waitingForRoom: (() => void)[] = [];
+  #tick: Timer | undefined;
+  #isClosed = false;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  get connectionCount(): number {
+    return this.#links.size;
+  }
+
+  /** @throws CairnError what the server answered, or CONNECTION_LOST, TIMED_OUT: the server is suspect then */
+  async call<K extends ClientCall>(
+    address: Address,
+    kind: K,
+    request: RequestOf<ChunkCalls[K]>,
+    options: CallOptions = {},
+  ): Promise<Answer<ResponseOf<ChunkCalls[K]>>> {
+    let link = await this.#link(address);
+    while (options.body !== undefined && link.rpc.isOverfull) {
+      await link.rpc.drain();
+      link = await this.#link(address);
+    }
+    link.inFlight += 1;
+    try {
+      const answer = await link.rpc.call(kind, request, watched(link, options));
+      this.#heard(link);
+      return answer;
+    } catch (thrown) {
+      const error = toCairnError(thrown);
+      if (error.code === 'CONNECTION_LOST' || error.code === 'TIMED_OUT') this.#lost(address);
+      else this.#heard(link);
+      throw error;
+    } finally {
+      link.inFlight -= 1;
+      link.lastUsedAt = this.#env.clock.now();
+      if (link.inFlight === 0) this.#wakeOne();
+    }
+  }
+
+  isSuspect(address: Address): boolean {
+    return (this.#suspects.get(address) ?? 0) > this.#env.clock.now();
+  }
+
+  /** The replica gave wrong bytes, or said that it has none. */
+  reportBadReplica(handle: ChunkHandle, server: ServerId): void {
+    const key = `${handle}:${server}`;
+    this.#badReplicas.delete(key);
+    this.#badReplicas.set(key, this.#env.clock.now() + badReplicaMs);
+    dropOldest(this.#badReplicas, badReplicasMax);
+  }
+
+  isBadReplica(handle: ChunkHandle, server: ServerId): boolean {
+    if (this.#badReplicas.size === 0) return false;
+    return (this.#badReplicas.get(`${handle}:${server}`) ?? 0) > this.#env.clock.now();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#tick?.cancel();
+    this.#tick = undefined;
+    for (const { rpc } of this.#links.values()) rpc.close('the client is closed');
+    this.#links.clear();
+    for (const go of this.#waitingForRoom.splice(0)) go();
+  }
+
+  // ---------------------------------------------------------------- connections
+
+  async #link(address: Address): Promise<Link> {
+    for (;;) {
+      if (this.#isClosed) throw isClosed('the client');
+      const known = this.#links.get(address);
+      if (known !== undefined) return known;
+      if (this.#links.size < connectionsMax || this.#closeLeastUsed()) return this.#open(address);
+      await new Promise<void>((go) => this.#waitingForRoom.push(go));
+    }
+  }
+
+  #open(address: Address): Link {
+    const rpc: RpcConnection<ChunkCalls> = RpcConnection.connect(this.#env, address, chunkCalls, undefined, () => {
+      if (this.#links.get(address)?.rpc === rpc) this.#links.delete(address);
+      this.#wakeOne();
+    });
+    const link = { address, rpc, inFlight: 0, lastUsedAt: this.#env.clock.now(), silentTicks: 0 };
+    this.#links.set(address, link);
+    this.#planTick();
+    return link;
+  }
+
+  #closeLeastUsed(): boolean {
+    let oldest: Link | undefined;
+    for (const link of this.#links.values()) {
+      if (link.inFlight === 0 && (oldest === undefined || link.lastUsedAt < oldest.lastUsedAt)) oldest = link;
+    }
+    if (oldest === undefined) return false;
+    this.#drop(oldest, 'another server is needed more');
+    return true;
+  }
+
+  #drop(link: Link, reason: string): void {
+    this.#links.delete(link.address);
+    link.rpc.close(reason);
+  }
+
+  #wakeOne(): void {
+    this.#waitingForRoom.shift()?.();
+  }
+
+  #heard(link: Link): void {
+    link.silentTicks = 0;
+    if (this.#suspects.size > 0) this.#suspects.delete(link.address);
+  }
+
+  #lost(address: Address): void {
+    this.#suspects.delete(address);
+    this.#suspects.set(address, this.#env.clock.now() + suspectMs);
+    dropOldest(this.#suspects, badReplicasMax);
+  }
+
+  // ---------------------------------------------------------------- looking after them
+
+  #planTick(): void {
+    if (this.#tick !== undefined || this.#links.size === 0) return;
+    this.#tick = this.#env.clock.after(poolTickMs, () => {
+      this.#tick = undefined;
+      for (const link of [...this.#links.values()]) this.#lookAfter(link);
+      this.#planTick();
+    });
+  }
+
+  #lookAfter(link: Link): void {
+    if (link.inFlight === 0) {
+      link.silentTicks = 0;
+      if (this.#env.clock.now() - link.lastUsedAt >= connectionIdleMs) this.#drop(link, 'it was idle');
+      return;
+    }
+    link.silentTicks += 1;
+    if (link.silentTicks >= silentTicksToClose) {
+      this.#env.events.emit('warn', 'client.serverSilent', { address: link.address, inFlight: link.inFlight });
+      this.#drop(link, 'it does not answer');
+    } else if (link.silentTicks === silentTicksToPing) this.#ping(link);
+  }
+
+  #ping(link: Link): void {
+    link.rpc.call('lengths', { handles: [] }).then(
+      () => this.#heard(link),
+      (thrown) => {
+        const error = toCairnError(thrown);
+        // Any answer is a sign of life; the end of the connection is told to the calls on it.
+        if (error.code !== 'CONNECTION_LOST' && error.code !== 'TIMED_OUT') this.#heard(link);
+      },
+    );
+  }
+}
+
+/** The same call, whose answer is a sign of life from its first bytes on. */
+function watched(link: Link, options: CallOptions): CallOptions {
+  const { sink } = options;
+  if (sink === undefined) return options;
+  return {
+    ...options,
+    sink: (bodyBytes): BodySink => {
+      link.silentTicks = 0;
+      return sink(bodyBytes);
+    },
+  };
+}
+
+function dropOldest(map: Map<unknown, unknown>, max: number): void {
+  if (map.size <= max) return;
+  for (const oldest of map.keys()) {
+    map.delete(oldest);
+    return;
+  }
+}
+
+export function isLost(error: CairnError): boolean {
+  return error.code === 'CONNECTION_LOST' || error.code === 'TIMED_OUT';
+}

@@ -1,0 +1,453 @@
+/**
+ * A client of one cluster, in the manner of node:fs/promises. It follows the leading master, keeps connections to chunkservers, retries
+ * what is safe to retry, and throws CairnErrors that name the path and say what to do.
+ *
+ * Each call ends within the deadline of the settings unless it makes progress. All paths are absolute.
+ */
+import type { Address } from '../../core/base/brand.ts';
+import { toUtf8 } from '../../core/base/bytes.ts';
+import type { Env } from '../../core/base/env.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import type { masterCalls, ServerStatus } from '../../core/protocol/master-calls.ts';
+import { joinPath } from '../../core/protocol/paths.ts';
+import type { Attributes, Grant } from '../../core/protocol/types.ts';
+import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
+import { recordMaxBytes } from './append-queue.ts';
+import { AppendQueues } from './append-queues.ts';
+import { ChunkPool } from './chunk-pool.ts';
+import type { ClientCore } from './core.ts';
+import { about, invalid, isADirectory, isClosed, namesOf } from './failures.ts';
+import { appendBytes, checkPosition, FileHandle, type OpenFlags } from './file-handle.ts';
+import {
+  type ClientSettings,
+  copyParallel,
+  defaultSettings,
+  type FileSettings,
+  type GivenSettings,
+  readFileMaxBytes,
+  walkParallel,
+} from './limits.ts';
+import { Masters } from './masters.ts';
+import { OpenFile } from './open-file.ts';
+import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
+import { Stats, settledSize } from './stats.ts';
+import { childPath, type Entry, entriesOf, intoItself, isMissing, isWithin, type Usage, workThrough } from './tree.ts';
+import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
+
+export type ClusterStatus = ResponseOf<(typeof masterCalls)['status']>;
+
+export interface CallOptions {
+  readonly signal?: AbortSignalLike | undefined;
+}
+/** `parents`: makes directories that are missing on the way. */
+export interface MakeOptions extends CallOptions, FileSettings {
+  readonly parents?: boolean | undefined;
+}
+export interface OpenOptions extends MakeOptions {
+  readonly flags?: OpenFlags | undefined;
+}
+/** Whole contents. */
+export type FileData = string | Uint8Array | AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>;
+
+export interface DiskFree {
+  readonly totalBytes: number;
+  readonly usedBytes: number;
+  readonly freeBytes: number;
+  /** Bytes of files that fit still, at the cluster's usual replication. */
+  readonly availableBytes: number;
+  readonly replication: number;
+  /** Servers that are healthy: the figures are theirs. */
+  readonly servers: number;
+}
+
+interface Opened {
+  readonly attributes: Attributes;
+  readonly grant: Grant | undefined;
+  readonly asOf: number;
+}
+
+export class CairnClient {
+  readonly #core: ClientCore;
+  readonly #appends: AppendQueues;
+  #isClosed = false;
+
+  /** For subclasses; use `start`. */
+  constructor(core: ClientCore) {
+    this.#core = core;
+    this.#appends = new AppendQueues(core);
+  }
+
+  /** Finds the cluster. @throws CairnError NO_QUORUM when no master answers within the deadline */
+  static async start(env: Env, masters: readonly Address[], settings: GivenSettings = {}): Promise<CairnClient> {
+    return new CairnClient(await makeCore(env, masters, settings));
+  }
+
+  get clusterId(): string {
+    return this.#core.masters.clusterId;
+  }
+
+  /** Ends all calls that are under way. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#core.masters.close();
+    this.#core.pool.close();
+  }
+
+  // ---------------------------------------------------------------- files
+
+  async open(path: string, flags: OpenFlags = 'r', options: MakeOptions = {}): Promise<FileHandle> {
+    return this.#call(path, options, async () => {
+      const { attributes, grant, asOf } = await this.#openAs(path, flags, false, options);
+      const file = new OpenFile(this.#core, attributes, asOf, grant);
+      return new FileHandle(path, flags, file, () => this.#appends.of(attributes, asOf).queue);
+    });
+  }
+
+  /** All of a file, or `length` bytes from `start` on. @throws CairnError TOO_LARGE: stream it */
+  readFile(
+    path: string,
+    options: CallOptions & { readonly start?: number | undefined; readonly length?: number | undefined } = {},
+  ): Promise<Uint8Array> {
+    return this.#call(path, options, async () => {
+      const since = this.#core.env.clock.now();
+      const start = checkPosition(options.start ?? 0);
+      const file = await this.#fileAt(path);
+      const bytes = Math.min(Math.max(0, (await file.size(since)) - start), options.length ?? Number.MAX_SAFE_INTEGER);
+      if (bytes > readFileMaxBytes) {
+        throw new CairnError('TOO_LARGE', `${bytes} bytes are too many to hold at once; read it as a stream`);
+      }
+      const memory = new Uint8Array(bytes);
+      const have = await readInto(file, start, memory);
+      return have === bytes ? memory : memory.subarray(0, have);
+    });
+  }
+
+  /** Makes the file, or replaces what is in it. A reader meanwhile may see a part. */
+  writeFile(path: string, data: FileData, options: OpenOptions = {}): Promise<void> {
+    return this.#call(path, options, async () => {
+      const whole = typeof data === 'string' ? toUtf8(data) : data;
+      const expectedBytes = whole instanceof Uint8Array ? whole.length : undefined;
+      const stream = await this.#writeStream(path, { ...options, expectedBytes });
+      if (whole instanceof Uint8Array) await stream.write(whole);
+      else for await (const piece of whole) await stream.write(typeof piece === 'string' ? toUtf8(piece) : piece);
+      await stream.close();
+    });
+  }
+
+  /**
+   * Appends, making the file if it is missing. Up to recordMaxBytes (a packet, and a quarter of a chunk) as one record: atomic,
+   * exactly once. More as several: others' records may lie between them.
+   */
+  appendFile(path: string, data: string | Uint8Array, options: MakeOptions = {}): Promise<void> {
+    return this.#call(path, options, async () => {
+      const bytes = typeof data === 'string' ? toUtf8(data) : data;
+      const { queue, chunkBytes } = await this.#appendsTo(path, options);
+      await appendBytes(queue, bytes, recordMaxBytes(chunkBytes), options.signal);
+    });
+  }
+
+  /**
+   * Appends one record, making the file if it is missing: atomic, exactly once, whoever else appends. Many at a time share messages.
+   * @returns where it begins in the file. @throws CairnError RECORD_TOO_LARGE
+   */
+  recordAppend(path: string, record: Uint8Array, options: MakeOptions = {}): Promise<number> {
+    return this.#call(path, options, async () => {
+      const { queue } = await this.#appendsTo(path, options);
+      return queue.append(record, options.signal);
+    });
+  }
+
+  /** The bytes that the file has now, in pieces of up to 1 MiB, read ahead. */
+  async *readStream(path: string, options: ReadStreamOptions = {}): AsyncGenerator<Uint8Array, void, void> {
+    try {
+      this.#check(path, options);
+      checkPosition(options.start ?? 0);
+      yield* readStream(await abortable(options.signal, this.#fileAt(path)), options);
+    } catch (thrown) {
+      throw about(path, thrown);
+    }
+  }
+
+  /** A sink with back-pressure. `flags`: `w` (if not given), `wx`, `r+` or `a`. */
+  writeStream(path: string, options: OpenOptions & WriteStreamOptions = {}): Promise<WriteStream> {
+    return this.#call(path, options, () => this.#writeStream(path, options));
+  }
+
+  // ---------------------------------------------------------------- the tree
+
+  /** @throws CairnError NOT_FOUND; UNAVAILABLE if the size cannot be known now */
+  stat(path: string, options: CallOptions = {}): Promise<Stats> {
+    return this.#call(path, options, async () => {
+      const { attributes, size } = await settledSize(this.#core, () => this.#core.masters.read('stat', { path }));
+      return new Stats(attributes, size, true);
+    });
+  }
+
+  exists(path: string, options: CallOptions = {}): Promise<boolean> {
+    return this.#call(path, options, async () => {
+      try {
+        await this.#core.masters.read('stat', { path });
+        return true;
+      } catch (thrown) {
+        if (isMissing(thrown)) return false;
+        throw thrown;
+      }
+    });
+  }
+
+  /** Names, or with `withFileTypes` or `withAttributes` entries, in byte order. For huge directories use `entries`. */
+  readdir(
+    path: string,
+    options?: CallOptions & { readonly withFileTypes?: false | undefined; readonly withAttributes?: false | undefined },
+  ): Promise<string[]>;
+  readdir(
+    path: string,
+    options: (CallOptions & { readonly withFileTypes: true }) | (CallOptions & { readonly withAttributes: true }),
+  ): Promise<Entry[]>;
+  readdir(
+    path: string,
+    options: CallOptions & {
+      readonly withFileTypes?: boolean | undefined;
+      readonly withAttributes?: boolean | undefined;
+    } = {},
+  ): Promise<string[] | Entry[]> {
+    return this.#call(path, options, async () => {
+      const { withFileTypes = false, withAttributes = false, signal } = options;
+      const all: Entry[] = [];
+      for await (const page of entriesOf(this.#core, path, { withAttributes, signal })) all.push(...page);
+      return withFileTypes || withAttributes ? all : all.map(({ name }) => name);
+    });
+  }
+
+  /** The same, one after another, holding two pages in memory. */
+  async *entries(
+    path: string,
+    options: CallOptions & { readonly withAttributes?: boolean | undefined } = {},
+  ): AsyncGenerator<Entry, void, void> {
+    try {
+      this.#check(path, options);
+      const { withAttributes = false, signal } = options;
+      for await (const page of entriesOf(this.#core, path, { withAttributes, signal })) yield* page;
+    } catch (thrown) {
+      throw about(path, thrown);
+    }
+  }
+
+  /** `recursive`: makes missing parents, and an existing directory is no error. */
+  mkdir(path: string, options: CallOptions & { readonly recursive?: boolean | undefined } = {}): Promise<void> {
+    return this.#call(path, options, async () => {
+      await this.#core.masters.command('mkdir', { path, parents: options.recursive ?? false });
+    });
+  }
+
+  /** As rename(2): a file, or an empty directory, at `to` gives way; with `replace: false` it is an error. */
+  rename(
+    from: string,
+    to: string,
+    options: CallOptions & { readonly replace?: boolean | undefined } = {},
+  ): Promise<void> {
+    return this.#call(from, options, async () => {
+      namesOf(to);
+      await this.#core.masters.command('rename', { from, to, replace: options.replace ?? true });
+    });
+  }
+
+  /** `recursive`: directories with all below. `force`: what is missing is no error. */
+  rm(
+    path: string,
+    options: CallOptions & { readonly recursive?: boolean | undefined; readonly force?: boolean | undefined } = {},
+  ): Promise<void> {
+    return this.#call(path, options, async () => {
+      try {
+        await this.#core.masters.command('remove', { path, recursive: options.recursive ?? false });
+      } catch (thrown) {
+        if (options.force !== true || !isMissing(thrown)) throw thrown;
+      }
+    });
+  }
+
+  /** Copies a file, or with `recursive` a tree, through this client. `replace: false`: a file that is there already is an error. */
+  cp(
+    from: string,
+    to: string,
+    options: MakeOptions & { readonly recursive?: boolean | undefined; readonly replace?: boolean | undefined } = {},
+  ): Promise<void> {
+    return this.#call(from, options, async () => {
+      if (isWithin(from, to)) throw intoItself(from, to);
+      const { kind } = await this.#core.masters.read('stat', { path: from });
+      if (kind === 'directory' && options.recursive !== true) throw isADirectory(from);
+      await workThrough([{ from, to, kind }], copyParallel, async (item) => {
+        if (item.kind === 'directory') return this.#copyDirectory(item.from, item.to);
+        await this.#copyFile(item.from, item.to, options);
+        return [];
+      });
+    });
+  }
+
+  /** Adds up what is at a path and below it. */
+  usage(path: string, options: CallOptions = {}): Promise<Usage> {
+    return this.#call(path, options, async () => {
+      const sum = { files: 0, directories: 0, bytes: 0, storedBytes: 0 };
+      const add = (stats: Stats) => {
+        if (stats.isDirectory()) sum.directories += 1;
+        else sum.files += 1;
+        sum.bytes += stats.size;
+        sum.storedBytes += stats.size * stats.replication;
+      };
+      const root = await this.stat(path);
+      add(root);
+      await workThrough(root.isDirectory() ? [path] : [], walkParallel, async (directory) => {
+        const below: string[] = [];
+        for await (const entry of this.entries(directory, { withAttributes: true, signal: options.signal })) {
+          add(entry.stats!);
+          if (entry.isDirectory()) below.push(childPath(entry));
+        }
+        return below;
+      });
+      return sum;
+    });
+  }
+
+  // ---------------------------------------------------------------- the cluster
+
+  /** Masters, chunkservers and chunks as the leading master sees them. */
+  status(options: CallOptions = {}): Promise<ClusterStatus> {
+    return this.#call('/', options, () => this.#core.masters.read('status', {}));
+  }
+
+  async servers(options: CallOptions = {}): Promise<readonly ServerStatus[]> {
+    return (await this.status(options)).servers;
+  }
+
+  async df(options: CallOptions = {}): Promise<DiskFree> {
+    const { servers, replication } = await this.status(options);
+    const healthy = servers.filter(({ state }) => state === 'healthy');
+    const sum = (of: (server: ServerStatus) => number) => healthy.reduce((total, server) => total + of(server), 0);
+    const freeBytes = sum((server) => server.freeBytes);
+    return {
+      totalBytes: sum((server) => server.totalBytes),
+      usedBytes: sum((server) => server.usedBytes),
+      freeBytes,
+      availableBytes: Math.floor(freeBytes / Math.max(1, replication)),
+      replication,
+      servers: healthy.length,
+    };
+  }
+
+  // ---------------------------------------------------------------- within
+
+  #check(path: string, { signal }: CallOptions | ReadStreamOptions): void {
+    if (this.#isClosed) throw isClosed('the client');
+    throwIfAborted(signal);
+    namesOf(path);
+  }
+
+  async #call<T>(path: string, options: CallOptions, work: () => Promise<T>): Promise<T> {
+    try {
+      this.#check(path, options);
+      return await abortable(options.signal, work());
+    } catch (thrown) {
+      throw about(path, thrown);
+    }
+  }
+
+  /** A file that is there. */
+  async #statFile(path: string): Promise<Opened> {
+    const asOf = this.#core.env.clock.now();
+    const attributes = await this.#core.masters.read('stat', { path });
+    if (attributes.kind === 'directory') throw isADirectory(path);
+    return { attributes, grant: undefined, asOf };
+  }
+
+  async #fileAt(path: string): Promise<OpenFile> {
+    const { attributes, asOf } = await this.#statFile(path);
+    return new OpenFile(this.#core, attributes, asOf);
+  }
+
+  /** @param allocate bytes will certainly follow: the first chunk is made along with the file. */
+  #openAs(path: string, flags: OpenFlags, allocate: boolean, options: MakeOptions): Promise<Opened> {
+    switch (flags) {
+      case 'r':
+      case 'r+':
+        return this.#statFile(path);
+      case 'w':
+      case 'w+':
+        return this.#make(path, { create: 'ifMissing', truncate: true, allocate }, options);
+      case 'wx':
+      case 'wx+':
+        return this.#make(path, { create: 'exclusive', truncate: false, allocate }, options);
+      case 'a':
+      case 'a+':
+        return this.#make(path, { create: 'ifMissing', truncate: false, allocate: false }, options);
+      default:
+        throw invalid(`'${String(flags satisfies never)}' is not how a file is opened; use r, r+, w, wx or a`);
+    }
+  }
+
+  async #make(
+    path: string,
+    how: Pick<RequestOf<(typeof masterCalls)['openForWrite']>, 'create' | 'truncate' | 'allocate'>,
+    { parents = false, replication, durability, chunkBytes }: MakeOptions,
+  ): Promise<Opened> {
+    const asOf = this.#core.env.clock.now();
+    const request = { path, ...how, parents, replication, durability, chunkBytes };
+    const { attributes, grant } = await this.#core.masters.command('openForWrite', request);
+    return { attributes, grant, asOf };
+  }
+
+  async #writeStream(path: string, options: OpenOptions & WriteStreamOptions): Promise<WriteStream> {
+    const { flags = 'w' } = options;
+    if (flags === 'r') throw invalid(`a file opened with '${flags}' is not written to; use w, wx, r+ or a`);
+    checkPosition(options.start ?? 0);
+    const allocate = options.expectedBytes !== 0 && (options.start ?? 0) === 0;
+    const { attributes, grant, asOf } = await this.#openAs(path, flags, allocate, options);
+    const file = new OpenFile(this.#core, attributes, asOf, grant);
+    if (!flags.startsWith('a')) return WriteStream.writing(path, file, options);
+    return WriteStream.appending(path, file, this.#appends.of(attributes, asOf).queue, options);
+  }
+
+  /** The file is looked up by each call: it may be another one under this name now. */
+  async #appendsTo(path: string, options: MakeOptions) {
+    try {
+      const { attributes, asOf } = await this.#statFile(path);
+      return this.#appends.of(attributes, asOf);
+    } catch (thrown) {
+      if (toCairnError(thrown).code !== 'NOT_FOUND') throw thrown;
+    }
+    const made = await this.#make(path, { create: 'ifMissing', truncate: false, allocate: true }, options);
+    return this.#appends.of(made.attributes, made.asOf, made.grant);
+  }
+
+  async #copyDirectory(from: string, to: string) {
+    await this.#core.masters.command('mkdir', { path: to, parents: true });
+    const below: { from: string; to: string; kind: Entry['kind'] }[] = [];
+    for await (const page of entriesOf(this.#core, from, { withAttributes: false })) {
+      for (const entry of page) below.push({ from: childPath(entry), to: joinPath(to, entry.name), kind: entry.kind });
+    }
+    return below;
+  }
+
+  async #copyFile(
+    from: string,
+    to: string,
+    options: MakeOptions & { readonly replace?: boolean | undefined },
+  ): Promise<void> {
+    const source = await this.#fileAt(from);
+    const expectedBytes = await source.size(this.#core.env.clock.now());
+    const flags = options.replace === false ? 'wx' : 'w';
+    const sink = await this.#writeStream(to, { ...options, flags, expectedBytes });
+    for await (const piece of readStream(source, { signal: options.signal })) await sink.write(piece);
+    await sink.close();
+  }
+}
+
+export async function makeCore(env: Env, masters: readonly Address[], settings: GivenSettings): Promise<ClientCore> {
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+  const all: ClientSettings = { ...defaultSettings, ...Object.fromEntries(given) };
+  if (masters.length === 0) throw invalid('no master was named; name at least one');
+  if (!(all.deadlineMs > 0)) throw invalid(`a deadline of ${all.deadlineMs} ms; give a positive number`);
+  const seed = env.random.below(0x7fff_ffff);
+  const found = await Masters.find(env, masters, all.deadlineMs);
+  return { env, masters: found, pool: new ChunkPool(env), settings: all, seed };
+}

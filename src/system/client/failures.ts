@@ -1,0 +1,29 @@
+/** Errors as callers get them: with the path they are about. */
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { parsePath, show } from '../../core/protocol/paths.ts';
+
+export function about(path: string, thrown: unknown): CairnError {
+  const error = toCairnError(thrown);
+  const shown = show(path);
+  if (error.message.startsWith(shown)) return error;
+  return new CairnError(error.code, `${shown}: ${error.message}`, { cause: error, hint: error.hint });
+}
+
+/** The names along a path. @throws CairnError what is wrong with it */
+export function namesOf(path: string): readonly string[] {
+  const names = parsePath(path);
+  if (!names.ok) throw new CairnError(names.code, names.message);
+  return names.value;
+}
+
+export function isADirectory(path: string): CairnError {
+  return new CairnError('IS_A_DIRECTORY', `${show(path)}: is a directory; name a file`);
+}
+
+export function isClosed(what: string): CairnError {
+  return new CairnError('ABORTED', `${what} is closed; open it again`);
+}
+
+export function invalid(message: string): CairnError {
+  return new CairnError('INVALID_ARGUMENT', message);
+}

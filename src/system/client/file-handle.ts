@@ -1,0 +1,187 @@
+/** An open file in the manner of node:fs/promises: reads and writes at positions, or one after another, and appends. */
+import { CairnError } from '../../core/base/errors.ts';
+import { type AbortSignalLike, abortable } from './abort.ts';
+import type { AppendQueue } from './append-queue.ts';
+import { recordMaxBytes } from './append-queue.ts';
+import { about, invalid, isClosed } from './failures.ts';
+import type { OpenFile } from './open-file.ts';
+import { PacketWriter } from './packet-writer.ts';
+import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
+import type { Stats } from './stats.ts';
+import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
+
+/** As in node:fs: `r` read; `r+` read and write; `w` make or empty, and write; `wx` make, which must not exist; `a` make if missing, and append. */
+export type OpenFlags = 'r' | 'r+' | 'w' | 'w+' | 'wx' | 'wx+' | 'a' | 'a+';
+
+export function mayRead(flags: OpenFlags): boolean {
+  return flags === 'r' || flags.endsWith('+');
+}
+export function mayWrite(flags: OpenFlags): boolean {
+  return flags !== 'r';
+}
+
+/** A part of the caller's memory, and where in the file. Without `position`: where the last call without it ended. */
+export interface Span {
+  /** In the memory given; 0 if not given. */
+  readonly offset?: number | undefined;
+  /** The rest of the memory if not given. */
+  readonly length?: number | undefined;
+  readonly position?: number | null | undefined;
+  readonly signal?: AbortSignalLike | undefined;
+}
+
+export class FileHandle {
+  readonly path: string;
+  readonly flags: OpenFlags;
+  readonly #file: OpenFile;
+  readonly #appends: () => AppendQueue;
+  #position = 0;
+  #isClosed = false;
+
+  /** @param appends the queue of this file's appends. */
+  constructor(path: string, flags: OpenFlags, file: OpenFile, appends: () => AppendQueue) {
+    this.path = path;
+    this.flags = flags;
+    this.#file = file;
+    this.#appends = appends;
+  }
+
+  /**
+   * Fills the memory, or a part of it, straight from the network; it must be left alone meanwhile.
+   * @returns bytesRead: fewer than asked for only at the end of the file.
+   */
+  read<Memory extends Uint8Array>(memory: Memory, span: Span = {}): Promise<{ bytesRead: number; buffer: Memory }> {
+    return this.#guarded(mayRead, 'reading', span.signal, async () => {
+      const into = part(memory, span);
+      const position = checkPosition(span.position ?? this.#position);
+      const bytesRead = into.length === 0 ? 0 : await readInto(this.#file, position, into);
+      if (typeof span.position !== 'number') this.#position = position + bytesRead;
+      return { bytesRead, buffer: memory };
+    });
+  }
+
+  /**
+   * Writes at a position; opened for appending, as `append`. The memory must not change until it has resolved.
+   * Concurrent writes to the same bytes end in one of the possible orders.
+   */
+  write<Memory extends Uint8Array>(memory: Memory, span: Span = {}): Promise<{ bytesWritten: number; buffer: Memory }> {
+    return this.#guarded(mayWrite, 'writing', span.signal, async () => {
+      const bytes = part(memory, span);
+      if (this.flags.startsWith('a')) await this.#append(bytes, span.signal);
+      else await this.#writeAt(bytes, span);
+      return { bytesWritten: bytes.length, buffer: memory };
+    });
+  }
+
+  async #writeAt(bytes: Uint8Array, span: Span): Promise<void> {
+    const position = checkPosition(span.position ?? this.#position);
+    if (typeof span.position !== 'number') this.#position = position + bytes.length;
+    const writer = new PacketWriter(this.#file, { position, expectedBytes: bytes.length, signal: span.signal });
+    try {
+      await writer.write(bytes);
+    } finally {
+      await writer.end();
+    }
+  }
+
+  /**
+   * One record at the end of the file: atomic, exactly once, whoever else appends.
+   * @returns where it begins. @throws CairnError RECORD_TOO_LARGE
+   */
+  recordAppend(record: Uint8Array, options: { readonly signal?: AbortSignalLike | undefined } = {}): Promise<number> {
+    return this.#guarded(mayWrite, 'writing', undefined, () => this.#appends().append(record, options.signal));
+  }
+
+  /** At the end of the file, in several records if it is larger than one: others' may lie between them. */
+  append(bytes: Uint8Array, options: { readonly signal?: AbortSignalLike | undefined } = {}): Promise<void> {
+    return this.#guarded(mayWrite, 'writing', undefined, () => this.#append(bytes, options.signal));
+  }
+
+  #append(bytes: Uint8Array, signal: AbortSignalLike | undefined): Promise<void> {
+    return appendBytes(this.#appends(), bytes, recordMaxBytes(this.#file.chunkBytes), signal);
+  }
+
+  stat(): Promise<Stats> {
+    return this.#guarded(undefined, '', undefined, () => this.#file.stat());
+  }
+
+  /** What the file has now, in pieces. @see ReadStreamOptions */
+  async *readStream(options: ReadStreamOptions = {}): AsyncGenerator<Uint8Array, void, void> {
+    try {
+      this.#check(mayRead, 'reading');
+      checkPosition(options.start ?? 0);
+      yield* readStream(this.#file, options);
+    } catch (thrown) {
+      throw about(this.path, thrown);
+    }
+  }
+
+  /** A sink with back-pressure; closing it does not close the handle. */
+  writeStream(options: WriteStreamOptions = {}): WriteStream {
+    this.#check(mayWrite, 'writing');
+    if (this.flags.startsWith('a')) return WriteStream.appending(this.path, this.#file, this.#appends(), options);
+    return WriteStream.writing(this.path, this.#file, { start: this.#position, ...options });
+  }
+
+  /** What is under way goes on. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+  }
+
+  #check(may: ((flags: OpenFlags) => boolean) | undefined, what: string): void {
+    if (this.#isClosed) throw about(this.path, isClosed('the file'));
+    if (may === undefined || may(this.flags)) return;
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `${this.path}: opened with '${this.flags}', which is not for ${what}; open it with other flags`,
+    );
+  }
+
+  async #guarded<T>(
+    may: ((flags: OpenFlags) => boolean) | undefined,
+    what: string,
+    signal: AbortSignalLike | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      this.#check(may, what);
+      return await abortable(signal, work());
+    } catch (thrown) {
+      throw about(this.path, thrown);
+    }
+  }
+}
+
+/** All records are queued in order; those that wait for room hold the rest back. */
+export async function appendBytes(
+  appends: AppendQueue,
+  bytes: Uint8Array,
+  recordMax: number,
+  signal?: AbortSignalLike,
+): Promise<void> {
+  const records: Promise<number>[] = [];
+  for (let at = 0; at < bytes.length; at += recordMax) {
+    const record = appends.append(bytes.subarray(at, at + recordMax), signal);
+    record.catch(() => undefined); // told below
+    records.push(record);
+  }
+  await Promise.all(records);
+}
+
+function part<Memory extends Uint8Array>(
+  memory: Memory,
+  { offset = 0, length = memory.length - offset }: Span,
+): Uint8Array {
+  const isWithin = Number.isInteger(offset) && Number.isInteger(length) && offset >= 0 && length >= 0;
+  if (!isWithin || offset + length > memory.length) {
+    throw invalid(
+      `offset ${offset} and length ${length} do not lie within ${memory.length} bytes; give a part of them`,
+    );
+  }
+  return offset === 0 && length === memory.length ? memory : memory.subarray(offset, offset + length);
+}
+
+export function checkPosition(position: number): number {
+  if (Number.isSafeInteger(position) && position >= 0) return position;
+  throw invalid(`position ${position} is not in a file; give an integer from 0 to 2^53 − 1`);
+}

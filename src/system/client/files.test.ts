@@ -1,0 +1,242 @@
+import { describe, expect, test } from 'vitest';
+import { bytesEqual } from '../../core/base/bytes.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import { FakeCluster, sample } from './fake-cluster.test-support.ts';
+
+const kibi = 1024;
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+    return 'ok';
+  } catch (thrown) {
+    return thrown instanceof CairnError ? thrown.code : String(thrown);
+  }
+}
+
+describe('whole files', () => {
+  test('what was written is read back, over several chunks', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const bytes = sample(200 * kibi + 17);
+    await cluster.run(client.writeFile('/a', bytes));
+    expect(bytesEqual(cluster.content('/a'), bytes)).toBe(true);
+    expect(bytesEqual(await cluster.run(client.readFile('/a')), bytes)).toBe(true);
+    expect((await cluster.run(client.stat('/a'))).size).toBe(bytes.length);
+  });
+
+  test('a small file costs one command and one mutation', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.writeFile('/small', sample(4096)));
+    expect(cluster.master.commands.map(({ kind }) => kind)).toEqual(['openForWrite']);
+    expect(cluster.servers.flatMap(({ mutations }) => mutations).length).toBe(1);
+  });
+
+  test('an empty file makes no chunk, and is read as empty', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.writeFile('/empty', ''));
+    expect(cluster.master.file('/empty').chunks.size).toBe(0);
+    expect((await cluster.run(client.readFile('/empty'))).length).toBe(0);
+    expect((await cluster.run(client.stat('/empty'))).size).toBe(0);
+  });
+
+  test('writing again replaces what was there', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.writeFile('/a', sample(100 * kibi)));
+    await cluster.run(client.writeFile('/a', 'short'));
+    expect(cluster.content('/a').length).toBe(5);
+  });
+
+  test('data may come in pieces of any size, as bytes or text', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const bytes = sample(150 * kibi);
+    async function* pieces() {
+      for (let at = 0; at < bytes.length; at += 777) yield bytes.subarray(at, at + 777);
+      yield 'é';
+    }
+    await cluster.run(client.writeFile('/pieces', pieces()));
+    expect(bytesEqual(cluster.content('/pieces'), Uint8Array.from([...bytes, 0xc3, 0xa9]))).toBe(true);
+  });
+
+  test('what a file asks for is passed on when it is made', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const settings = { replication: 2, durability: 'disk', chunkBytes: 128 * kibi } as const;
+    await cluster.run(client.writeFile('/a', 'x', settings));
+    expect(await cluster.run(client.stat('/a'))).toMatchObject(settings);
+  });
+
+  test('a part of a file is read without the rest', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const bytes = sample(200 * kibi);
+    await cluster.run(client.writeFile('/a', bytes));
+    const part = await cluster.run(client.readFile('/a', { start: 60 * kibi, length: 10 * kibi }));
+    expect(bytesEqual(part, bytes.subarray(60 * kibi, 70 * kibi))).toBe(true);
+    expect((await cluster.run(client.readFile('/a', { start: 300 * kibi }))).length).toBe(0);
+    const read = cluster.servers.flatMap(({ reads }) => reads).reduce((sum, { length }) => sum + length, 0);
+    expect(read).toBe(10 * kibi);
+  });
+});
+
+describe('handles', () => {
+  test('reads and writes at positions, and one after another', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const handle = await cluster.run(client.open('/h', 'w+'));
+    await cluster.run(handle.write(sample(10, 1)));
+    await cluster.run(handle.write(sample(10, 2)));
+    await cluster.run(handle.write(sample(4, 3), { position: 5 }));
+    const memory = new Uint8Array(30);
+    const first = await cluster.run(handle.read(memory, { position: 0 }));
+    const expected = [...sample(10, 1), ...sample(10, 2)];
+    expected.splice(5, 4, ...sample(4, 3));
+    expect([first.bytesRead, [...memory.subarray(0, 20)]]).toEqual([20, expected]);
+    const end = await cluster.run(handle.read(memory));
+    expect(end.bytesRead).toBe(0); // its own position is behind what it wrote
+  });
+
+  test('a hole reads as zeros, within a chunk and over whole chunks', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const handle = await cluster.run(client.open('/holes', 'w+'));
+    await cluster.run(handle.write(sample(10)));
+    await cluster.run(handle.write(sample(10), { position: 200 * kibi }));
+    expect(cluster.master.file('/holes').chunks.size).toBe(2);
+    const memory = new Uint8Array(300 * kibi).fill(9);
+    const { bytesRead } = await cluster.run(handle.read(memory, { position: 0 }));
+    expect(bytesRead).toBe(200 * kibi + 10);
+    expect(memory.subarray(10, 200 * kibi).every((byte) => byte === 0)).toBe(true);
+    expect(memory.slice(200 * kibi, 200 * kibi + 10)).toEqual(sample(10));
+  });
+
+  test('the end of a file that grows is found anew by each read', async () => {
+    const cluster = await FakeCluster.start(1);
+    const [reader, writer] = [await cluster.client(), await cluster.client({}, 'other')];
+    await cluster.run(writer.writeFile('/log', 'abc'));
+    const handle = await cluster.run(reader.open('/log', 'r'));
+    const memory = new Uint8Array(200 * kibi);
+    expect((await cluster.run(handle.read(memory))).bytesRead).toBe(3);
+    expect((await cluster.run(handle.read(memory))).bytesRead).toBe(0);
+    await cluster.run(writer.appendFile('/log', 'def'));
+    expect((await cluster.run(handle.read(memory))).bytesRead).toBe(3);
+    const far = await cluster.run(writer.open('/log', 'r+'));
+    await cluster.run(far.write(sample(7), { position: 64 * kibi + 3 }));
+    expect((await cluster.run(handle.read(memory))).bytesRead).toBe(64 * kibi + 3 + 7 - 6);
+  });
+
+  test('flags say what may be done, and what must be there', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    expect(await codeOf(cluster.run(client.open('/missing', 'r')))).toBe('NOT_FOUND');
+    expect(await codeOf(cluster.run(client.open('/missing', 'r+')))).toBe('NOT_FOUND');
+    await cluster.run(client.writeFile('/there', 'text'));
+    expect(await codeOf(cluster.run(client.open('/there', 'wx')))).toBe('EXISTS');
+    const handle = await cluster.run(client.open('/there', 'r'));
+    expect(await codeOf(cluster.run(handle.write(sample(1))))).toBe('INVALID_ARGUMENT');
+    await handle.close();
+    expect(await codeOf(cluster.run(handle.read(new Uint8Array(1))))).toBe('ABORTED');
+    await cluster.run(client.mkdir('/d'));
+    expect(await codeOf(cluster.run(client.open('/d', 'r')))).toBe('IS_A_DIRECTORY');
+  });
+});
+
+describe('the tree', () => {
+  test('names, kinds and sizes of a listing; open chunks are asked in one call per server', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.mkdir('/d/e', { recursive: true }));
+    for (let n = 0; n < 9; n++) await cluster.run(client.writeFile(`/d/f${n}`, sample(n)));
+    expect(await cluster.run(client.readdir('/d'))).toEqual(['e', ...Array.from({ length: 9 }, (_, n) => `f${n}`)]);
+    const entries = await cluster.run(client.readdir('/d', { withAttributes: true }));
+    expect(entries.map(({ stats }) => stats!.size)).toEqual([0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(entries[0]!.isDirectory()).toBe(true);
+    expect(cluster.servers.every(({ lengthCalls }) => lengthCalls <= 1)).toBe(true);
+  });
+
+  test('an unreachable open chunk leaves a listing whole, with that size marked; stat says so within its deadline', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 3000 });
+    await cluster.run(client.writeFile('/lost', 'text', { replication: 1 }));
+    cluster.primaryOf('/lost').node.crash();
+    const [entry] = await cluster.run(client.readdir('/', { withAttributes: true }));
+    expect(entry!.stats).toMatchObject({ size: 0, isSizeExact: false });
+    const before = cluster.world.now;
+    expect(await codeOf(cluster.run(client.stat('/lost')))).toBe('UNAVAILABLE');
+    expect(cluster.world.now - before).toBeLessThan(4000);
+  });
+
+  test('a huge directory comes in pages', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    for (let n = 0; n < 2500; n++)
+      cluster.master.root.children.set(`f${String(n).padStart(5, '0')}`, cluster.master.root);
+    const names: string[] = [];
+    const all = (async () => {
+      for await (const { name } of client.entries('/')) names.push(name);
+    })();
+    await cluster.run(all);
+    expect([names.length, cluster.master.counts.get('readdir')]).toEqual([2500, 3]);
+    expect(names).toEqual(names.toSorted());
+  });
+
+  test('trees are copied, added up and removed', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.mkdir('/src/a/b', { recursive: true }));
+    await cluster.run(client.writeFile('/src/x', sample(100 * kibi, 1)));
+    await cluster.run(client.writeFile('/src/a/y', sample(10, 2)));
+    await cluster.run(client.writeFile('/src/a/b/empty', ''));
+    await cluster.run(client.cp('/src', '/dst', { recursive: true }));
+    expect(bytesEqual(cluster.content('/dst/x'), sample(100 * kibi, 1))).toBe(true);
+    const usage = await cluster.run(client.usage('/dst'));
+    expect(usage).toEqual({ files: 3, directories: 3, bytes: 100 * kibi + 10, storedBytes: 3 * (100 * kibi + 10) });
+    expect(await codeOf(cluster.run(client.cp('/src', '/src/a/b/c', { recursive: true })))).toBe('INTO_ITSELF');
+    expect(await codeOf(cluster.run(client.cp('/src', '/other')))).toBe('IS_A_DIRECTORY');
+    expect(await codeOf(cluster.run(client.rm('/dst')))).toBe('NOT_EMPTY');
+    await cluster.run(client.rm('/dst', { recursive: true }));
+    expect(await cluster.run(client.exists('/dst'))).toBe(false);
+    expect(await codeOf(cluster.run(client.rm('/dst')))).toBe('NOT_FOUND');
+    expect(await codeOf(cluster.run(client.rm('/dst', { force: true })))).toBe('ok');
+  });
+
+  test('rename replaces unless told not to', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.writeFile('/a', 'a'));
+    await cluster.run(client.writeFile('/b', 'b'));
+    expect(await codeOf(cluster.run(client.rename('/a', '/b', { replace: false })))).toBe('EXISTS');
+    await cluster.run(client.rename('/a', '/b'));
+    expect(cluster.content('/b')).toEqual(Uint8Array.of(97));
+  });
+
+  test('wrong paths are refused before anybody is asked, and errors name the path', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    expect(await codeOf(cluster.run(client.stat('relative')))).toBe('INVALID_ARGUMENT');
+    expect(await codeOf(cluster.run(client.mkdir('/a/../b')))).toBe('INVALID_NAME');
+    expect(await codeOf(cluster.run(client.writeFile(`/${'n'.repeat(256)}`, '')))).toBe('NAME_TOO_LONG');
+    expect(await codeOf(cluster.run(client.rename('/a', '/b\0')))).toBe('INVALID_NAME');
+    expect([cluster.master.commands.length, cluster.master.counts.get('stat')]).toEqual([0, undefined]);
+    await expect(cluster.run(client.stat('/not/here'))).rejects.toThrow(/^\/not\/here: /);
+  });
+
+  test('free space and servers are told', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    expect(await cluster.run(client.df())).toEqual({
+      totalBytes: 300,
+      usedBytes: 30,
+      freeBytes: 270,
+      availableBytes: 90,
+      replication: 3,
+      servers: 3,
+    });
+    expect((await cluster.run(client.servers())).length).toBe(3);
+    expect(client.clusterId).toBe('fake');
+  });
+});

@@ -1,0 +1,83 @@
+/** How long open chunks are: their primaries know, and every other member holds all that was acknowledged. One call per server. */
+import type { Address } from '../../core/base/brand.ts';
+import { toCairnError } from '../../core/base/errors.ts';
+import { lengthsPageMax } from '../../core/protocol/chunk-calls.ts';
+import type { Attributes, Location, Replica } from '../../core/protocol/types.ts';
+import type { ClientCore } from './core.ts';
+import { readAttemptMs } from './limits.ts';
+
+interface Asked {
+  readonly tail: Location;
+  /** Those not asked yet, the best to ask first. */
+  readonly left: Replica[];
+  length: number | undefined;
+  /** A member said that it has no such chunk. */
+  isAbsent: boolean;
+}
+
+/** In the order of `tails`; undefined where no member could tell. */
+export async function lengthsOf(
+  core: ClientCore,
+  tails: readonly Location[],
+): Promise<readonly (number | undefined)[]> {
+  const asked = tails.map((tail) => ({
+    tail,
+    left: tail.replicas.toSorted((a, b) => lostRank(core, a) - lostRank(core, b)),
+    length: tail.sealedLength,
+    isAbsent: false,
+  }));
+  for (;;) {
+    const open = asked.filter(({ length, left }) => length === undefined && left.length > 0);
+    if (open.length === 0) break;
+    await askEach(core, open);
+  }
+  return asked.map(lengthOf);
+}
+
+/** A chunk is made by its first mutation: a member of version 1 that does not have it shows that nothing was acknowledged. */
+function lengthOf({ tail, length, isAbsent }: Asked): number | undefined {
+  return length === undefined && isAbsent && tail.version === 1 ? 0 : length;
+}
+
+function lostRank(core: ClientCore, replica: Replica): number {
+  return core.pool.isSuspect(replica.address) ? 1 : 0;
+}
+
+async function askEach(core: ClientCore, open: readonly Asked[]): Promise<void> {
+  const byServer = new Map<Address, Asked[]>();
+  for (const one of open) {
+    const { address } = one.left.shift()!;
+    const page = byServer.get(address);
+    if (page === undefined) byServer.set(address, [one]);
+    else page.push(one);
+  }
+  const calls: Promise<void>[] = [];
+  for (const [address, all] of byServer) {
+    for (let at = 0; at < all.length; at += lengthsPageMax) {
+      calls.push(askOne(core, address, all.slice(at, at + lengthsPageMax)));
+    }
+  }
+  await Promise.all(calls);
+}
+
+async function askOne(core: ClientCore, address: Address, page: readonly Asked[]): Promise<void> {
+  const handles = page.map(({ tail }) => tail.handle);
+  try {
+    const { response } = await core.pool.call(address, 'lengths', { handles }, { timeoutMs: readAttemptMs });
+    page.forEach((one, n) => {
+      const length = response.lengths[n];
+      if (length === undefined) one.isAbsent = true;
+      else one.length = length;
+    });
+  } catch (thrown) {
+    const error = toCairnError(thrown);
+    if (error.retry === 'never') throw error;
+    core.env.events.emit('debug', 'client.lengthsNotTold', { address, code: error.code, chunks: page.length });
+  }
+}
+
+/** The size of a file whose last chunk has this length. */
+export function sizeWith(attributes: Attributes, tailLength: number): number {
+  const { tail, chunkBytes, size } = attributes;
+  return tail === undefined ? size : tail.index * chunkBytes + tailLength;
+}

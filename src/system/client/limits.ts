@@ -1,0 +1,80 @@
+/** Every bound and time of the client, by name. */
+import { type Durability, packetMaxBytes } from '../../core/protocol/types.ts';
+
+const mebi = 1024 * 1024;
+
+/** Commands without an answer at one time; callers beyond it wait. The master remembers four times as many. */
+export const commandsInFlightMax = 1024;
+/** After so long without a command the client takes a new id: its session may have ended. Far below the master's hour. */
+export const commandSessionIdleMs = 10 * 60 * 1000;
+
+export const connectionsMax = 64;
+export const connectionIdleMs = 30_000;
+/** How often connections are looked after. */
+export const poolTickMs = 400;
+/** A server that was silent for so many ticks is asked for a sign of life … */
+export const silentTicksToPing = 2;
+/** … and if it still is, its connection is closed: it is stopped, or cut off. */
+export const silentTicksToClose = 4;
+/** One attempt at one chunkserver, however slow it answers. */
+export const mutateAttemptMs = 10_000;
+export const readAttemptMs = 5_000;
+/** For so long a server that was lost is tried last. */
+export const suspectMs = 2_000;
+/** For so long a replica that gave wrong bytes, or none, is tried last. */
+export const badReplicaMs = 30_000;
+export const badReplicasMax = 1024;
+
+/** A grant that was not used for so long has likely been given up by its primary (it does after 2 s). */
+export const grantIdleMs = 1_800;
+export const grantsPerFileMax = 64;
+
+export const locationsPerFileMax = 4096;
+export const locatePage = 64;
+/** Where a chunk was is believed for so long. */
+export const locationMs = 5_000;
+
+/** Frames of records under way per file: two, so that a batch forms while one is away. */
+export const appendFramesMax = 2;
+export const appendQueueRecordsMax = 8192;
+export const appendQueueBytesMax = 8 * mebi;
+/** Files whose append queues are kept for the next append. */
+export const appendersMax = 256;
+
+/** Pieces shorter than this are copied together: as parts of their own they would cost more than the copy. */
+export const copyBelowBytes = 8 * 1024;
+export const readFileMaxBytes = 2 * 1024 * mebi;
+
+/** Directories walked, and files copied, at one time. */
+export const walkParallel = 8;
+export const copyParallel = 4;
+
+export interface ClientSettings {
+  /** Within this time a call makes progress or fails. */
+  readonly deadlineMs: number;
+  /** Bytes under way for one reader. */
+  readonly readWindowBytes: number;
+  /** Bytes under way for one writer. */
+  readonly writeWindowBytes: number;
+}
+
+/** What is not given is as in `defaultSettings`. */
+export type GivenSettings = { readonly [Name in keyof ClientSettings]?: ClientSettings[Name] | undefined };
+
+export const defaultSettings: ClientSettings = {
+  deadlineMs: 15_000,
+  readWindowBytes: 8 * mebi,
+  writeWindowBytes: 8 * mebi,
+};
+
+/** How many packets a window of so many bytes holds. */
+export function packetsIn(windowBytes: number): number {
+  return Math.max(1, Math.floor(windowBytes / packetMaxBytes));
+}
+
+/** What a file that is made may ask for; the rest comes from its directory. */
+export interface FileSettings {
+  readonly replication?: number | undefined;
+  readonly durability?: Durability | undefined;
+  readonly chunkBytes?: number | undefined;
+}

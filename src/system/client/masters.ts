@@ -1,0 +1,76 @@
+/** The masters as a client sees them: reads, and commands that take effect once, at whichever of them leads. */
+import type { Address } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import { masterCalls } from '../../core/protocol/master-calls.ts';
+import { protocolVersion } from '../../core/protocol/types.ts';
+import { LeaderChannel } from '../rpc/leader-channel.ts';
+import { CommandIds } from './command-ids.ts';
+
+type MasterCalls = typeof masterCalls;
+type CommandKind = 'openForWrite' | 'acquire' | 'mkdir' | 'remove' | 'rename';
+type ReadKind = 'whoLeads' | 'stat' | 'readdir' | 'locate' | 'status';
+type WithoutId<Request> = Omit<Request, 'id'>;
+
+export class Masters {
+  readonly clusterId: string;
+  readonly #channel: LeaderChannel<MasterCalls, Record<never, never>>;
+  readonly #ids: CommandIds;
+
+  private constructor(env: Env, clusterId: string, channel: LeaderChannel<MasterCalls, Record<never, never>>) {
+    this.clusterId = clusterId;
+    this.#channel = channel;
+    this.#ids = new CommandIds(env);
+  }
+
+  /** Finds the masters of the cluster that those at `addresses` belong to. @throws CairnError NO_QUORUM if none answers in time */
+  static async find(env: Env, addresses: readonly Address[], deadlineMs: number): Promise<Masters> {
+    const first = channelTo(env, addresses, deadlineMs);
+    try {
+      const { clusterId, masters, protocolVersion: theirs } = await first.call('whoLeads', {});
+      if (theirs !== protocolVersion) {
+        throw new CairnError(
+          'PROTOCOL',
+          `the cluster speaks protocol ${theirs}, this client ${protocolVersion}; use a client of the cluster's version`,
+        );
+      }
+      const all = [...new Set([...addresses, ...masters])];
+      return new Masters(env, clusterId, channelTo(env, all, deadlineMs));
+    } finally {
+      first.close();
+    }
+  }
+
+  read<K extends ReadKind>(
+    kind: K,
+    request: RequestOf<MasterCalls[K]>,
+    deadlineMs?: number,
+  ): Promise<ResponseOf<MasterCalls[K]>> {
+    return this.#channel.call(kind, request, deadlineMs);
+  }
+
+  /** Takes effect at most once, however often it must be repeated. */
+  command<K extends CommandKind>(
+    kind: K,
+    request: WithoutId<RequestOf<MasterCalls[K]>>,
+    deadlineMs?: number,
+  ): Promise<ResponseOf<MasterCalls[K]>> {
+    return this.#ids.run(async (id) => {
+      try {
+        return await this.#channel.call(kind, { ...request, id } as RequestOf<MasterCalls[K]>, deadlineMs);
+      } catch (thrown) {
+        if (toCairnError(thrown).code === 'SESSION_EXPIRED') this.#ids.sessionExpired(id.client);
+        throw thrown;
+      }
+    });
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+}
+
+function channelTo(env: Env, masters: readonly Address[], deadlineMs: number) {
+  return new LeaderChannel<MasterCalls, Record<never, never>>({ env, masters, calls: masterCalls, deadlineMs });
+}

@@ -1,0 +1,170 @@
+/**
+ * One packet of one chunk, into the caller's memory: from the replica this client prefers, else from another, verified by its
+ * checksum. Holes, and what a chunk lacks before the last one, read as zeros.
+ */
+import type { BodySink, Crc32 } from '../../core/base/env.ts';
+import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
+import type { Location, Replica } from '../../core/protocol/types.ts';
+import type { ChunkLocations, Place } from './chunk-locations.ts';
+import { isLost } from './chunk-pool.ts';
+import { attemptsOf, type ClientCore } from './core.ts';
+import { readAttemptMs } from './limits.ts';
+
+export interface PacketRequest {
+  readonly index: number;
+  /** Within the chunk. */
+  readonly offset: number;
+  /** At most packetMaxBytes. */
+  readonly into: Uint8Array;
+  /** When the reading began: the end of the file must have been looked up since. */
+  readonly since: number;
+}
+
+/** @returns how many bytes there are; fewer than asked for only at the end of the file. @throws CairnError */
+export async function readPacket(core: ClientCore, locations: ChunkLocations, packet: PacketRequest): Promise<number> {
+  const { index, into, since } = packet;
+  const attempts = attemptsOf(core);
+  const failed = new Set<number>();
+  let last: CairnError | undefined;
+  for (;;) {
+    const place = await locations.find(index, since);
+    if (place.kind === 'end') return 0;
+    if (place.kind === 'hole') return zerosFrom(into, 0);
+    const replica = chooseReplica(core, place.location, failed);
+    if (replica === undefined) {
+      attempts.failed(`reading chunk ${place.location.handle}`, last ?? noReplica(place.location), false);
+      await attempts.pause();
+      locations.forget(index);
+      failed.clear();
+      continue;
+    }
+    try {
+      const have = await readReplica(core, place.location, replica, packet, attempts.leftMs);
+      const all = amount(place, have, packet);
+      if (all !== undefined) return all;
+      locations.forget(index); // the file may have grown: looked up again before this is called its end
+    } catch (thrown) {
+      last = toCairnError(thrown);
+      if (last.retry === 'never') throw last;
+      failed.add(replica.server);
+      noteFailure(core, place.location, replica, last);
+    }
+  }
+}
+
+/** How much of the packet there is when the chunk had `have` bytes of it; undefined if that cannot be said yet. */
+function amount(place: Place & { kind: 'chunk' }, have: number, { into, since }: PacketRequest): number | undefined {
+  if (have === into.length) return have;
+  if (!place.isLast) return zerosFrom(into, have);
+  return place.asOf >= since ? have : undefined;
+}
+
+function zerosFrom(into: Uint8Array, from: number): number {
+  into.fill(0, from);
+  return into.length;
+}
+
+// ---------------------------------------------------------------- which replica
+
+/** The one with the highest score among the healthy, else among the others; undefined when all have failed. */
+function chooseReplica(core: ClientCore, location: Location, failed: ReadonlySet<number>): Replica | undefined {
+  let best: Replica | undefined;
+  let bestScore = -1;
+  for (const replica of location.replicas) {
+    if (failed.has(replica.server)) continue;
+    const score = scoreOf(core, location, replica);
+    if (score > bestScore) {
+      best = replica;
+      bestScore = score;
+    }
+  }
+  return best;
+}
+
+/** Rendezvous of client, chunk and server: readers spread, each stays with its choice. Unhealthy ones rank below all healthy ones. */
+function scoreOf(core: ClientCore, { handle }: Location, { server, address }: Replica): number {
+  const isDoubtful = core.pool.isSuspect(address) || core.pool.isBadReplica(handle, server);
+  const spread = mix(mix(core.seed ^ handle) ^ server) >>> 1;
+  return isDoubtful ? spread : spread + 0x8000_0000;
+}
+
+/** A 32-bit mixer (the finalizer of MurmurHash3). */
+function mix(n: number): number {
+  let h = n | 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
+  return h ^ (h >>> 16);
+}
+
+const badReplica: ReadonlySet<ErrorCode> = new Set([
+  'CHECKSUM_MISMATCH',
+  'CHUNK_MISSING',
+  'DISK_CORRUPT',
+  'DISK_FAILED',
+  'STALE_VERSION',
+]);
+
+function noteFailure(core: ClientCore, { handle }: Location, { server, address }: Replica, error: CairnError): void {
+  if (badReplica.has(error.code)) core.pool.reportBadReplica(handle, server);
+  const level = isLost(error) ? 'info' : 'warn';
+  core.env.events.emit(level, 'client.replicaNotRead', { handle, server, address, code: error.code });
+}
+
+function noReplica({ handle }: Location): CairnError {
+  return new CairnError('UNAVAILABLE', `chunk ${handle} has no replica on a server that is up`);
+}
+
+// ---------------------------------------------------------------- one attempt
+
+async function readReplica(
+  core: ClientCore,
+  { handle }: Location,
+  { server, address }: Replica,
+  { offset, into }: PacketRequest,
+  leftMs: number,
+): Promise<number> {
+  const sink = new MemorySink(into, core.env.crc32);
+  const request = { handle, offset, length: into.length };
+  const options = {
+    sink: (bodyBytes: number) => sink.begin(bodyBytes),
+    timeoutMs: Math.min(leftMs, readAttemptMs),
+  };
+  const { response } = await core.pool.call(address, 'read', request, options);
+  if (sink.crc !== response.crc) {
+    throw new CairnError(
+      'CHECKSUM_MISMATCH',
+      `the bytes of chunk ${handle} changed on their way from server ${server}`,
+    );
+  }
+  return sink.bytes;
+}
+
+/** Has the network write straight into the caller's memory, and sums up what comes while it is in the processor's cache. */
+class MemorySink implements BodySink {
+  bytes = 0;
+  crc = 0;
+  readonly #into: Uint8Array;
+  readonly #crc32: Crc32;
+
+  constructor(into: Uint8Array, crc32: Crc32) {
+    this.#into = into;
+    this.#crc32 = crc32;
+  }
+
+  /** @throws CairnError PROTOCOL: more bytes than were asked for */
+  begin(bodyBytes: number): BodySink {
+    if (bodyBytes > this.#into.length) {
+      throw new CairnError('PROTOCOL', `${bodyBytes} bytes came, ${this.#into.length} were asked for`);
+    }
+    return this;
+  }
+  space(): Uint8Array {
+    return this.#into.subarray(this.bytes);
+  }
+  piece(bytes: Uint8Array): void {
+    this.crc = this.#crc32(bytes, this.crc);
+    this.bytes += bytes.length;
+  }
+  end(): void {}
+  aborted(): void {}
+}

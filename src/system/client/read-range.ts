@@ -1,0 +1,81 @@
+/** Reading more than a packet: several packets under way at a time, across the borders of chunks. */
+import { packetMaxBytes } from '../../core/protocol/types.ts';
+import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
+import { packetsIn } from './limits.ts';
+import type { OpenFile } from './open-file.ts';
+
+export interface ReadStreamOptions {
+  /** First byte; 0 if not given. */
+  readonly start?: number | undefined;
+  /** At most so many bytes; all there are if not given. */
+  readonly length?: number | undefined;
+  /** Bytes under way; also what the reader holds in memory. */
+  readonly windowBytes?: number | undefined;
+  /** Each piece is valid only until the next is asked for: its memory is used again. */
+  readonly reuseMemory?: boolean | undefined;
+  readonly signal?: AbortSignalLike | undefined;
+}
+
+interface Ahead {
+  readonly memory: Uint8Array;
+  readonly bytes: number;
+  readonly have: Promise<number>;
+}
+
+/** The bytes that the file has now, from `start` on, in pieces of up to packetMaxBytes. */
+export async function* readStream(file: OpenFile, options: ReadStreamOptions): AsyncGenerator<Uint8Array, void, void> {
+  const { signal, start = 0, length = Number.MAX_SAFE_INTEGER, reuseMemory = false } = options;
+  throwIfAborted(signal);
+  const since = file.core.env.clock.now();
+  const end = Math.min(await abortable(signal, file.size(since)), start + length);
+  const window = packetsIn(options.windowBytes ?? file.core.settings.readWindowBytes);
+  const ahead: Ahead[] = [];
+  const free: Uint8Array[] = [];
+  let next = start;
+  while (next < end || ahead.length > 0) {
+    for (; next < end && ahead.length < window; next += ahead.at(-1)!.bytes) {
+      ahead.push(begin(file, next, end, since, free.pop()));
+    }
+    const { memory, bytes, have } = ahead.shift()!;
+    const got = await abortable(signal, have);
+    if (got > 0) yield memory.subarray(0, got);
+    if (got < bytes) return; // cut shorter meanwhile
+    if (reuseMemory) free.push(memory);
+    throwIfAborted(signal);
+  }
+}
+
+function begin(file: OpenFile, position: number, end: number, since: number, memory: Uint8Array | undefined): Ahead {
+  const bytes = Math.min(end, file.packetEnd(position)) - position;
+  const into = memory ?? new Uint8Array(bytes === end - position ? bytes : Math.min(packetMaxBytes, file.chunkBytes));
+  const have = file.readPacket(position, into.length === bytes ? into : into.subarray(0, bytes), since);
+  have.catch(() => undefined); // told when it is its turn; it may never be
+  return { memory: into, bytes, have };
+}
+
+/**
+ * Fills `into` from `position` on.
+ * @returns how many bytes there were; fewer than `into` holds only at the end of the file.
+ */
+export async function readInto(file: OpenFile, position: number, into: Uint8Array): Promise<number> {
+  const since = file.core.env.clock.now();
+  const end = position + into.length;
+  if (into.length > 0 && end <= file.packetEnd(position)) return file.readPacket(position, into, since);
+  const window = packetsIn(file.core.settings.readWindowBytes);
+  let next = position;
+  let reached = end;
+  const reader = async (): Promise<void> => {
+    while (next < reached) {
+      const at = next;
+      next = Math.min(end, file.packetEnd(at));
+      const bytes = next - at;
+      const have = await file.readPacket(at, into.subarray(at - position, at - position + bytes), since);
+      if (have < bytes) reached = Math.min(reached, at + have);
+    }
+  };
+  // All of them come to their end before this does: nothing is written to the caller's memory afterwards.
+  for (const reading of await Promise.allSettled(Array.from({ length: window }, reader))) {
+    if (reading.status === 'rejected') throw reading.reason;
+  }
+  return Math.max(0, reached - position);
+}

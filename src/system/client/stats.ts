@@ -1,0 +1,75 @@
+/** What `stat` tells of a file or directory. */
+import type { InodeId } from '../../core/base/brand.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import type { Attributes, Durability, FileKind } from '../../core/protocol/types.ts';
+import { attemptsOf, type ClientCore } from './core.ts';
+import { lengthsOf, sizeWith } from './lengths.ts';
+
+export class Stats {
+  readonly kind: FileKind;
+  readonly inode: InodeId;
+  /** Bytes of a file; 0 for a directory. */
+  readonly size: number;
+  /** False in listings for a file whose last chunk nobody could be asked about: it has at least `size` bytes. */
+  readonly isSizeExact: boolean;
+  /** Entries of a directory. */
+  readonly entries: number;
+  /** Wall time, ms since 1970. */
+  readonly modifiedAtMs: number;
+  readonly createdAtMs: number;
+  readonly chunkBytes: number;
+  readonly chunkCount: number;
+  readonly replication: number;
+  readonly durability: Durability;
+
+  constructor(attributes: Attributes, size: number, isSizeExact: boolean) {
+    const isDirectory = attributes.kind === 'directory';
+    this.kind = attributes.kind;
+    this.inode = attributes.inode;
+    this.size = isDirectory ? 0 : size;
+    this.isSizeExact = isSizeExact;
+    this.entries = isDirectory ? attributes.links : 0;
+    this.modifiedAtMs = attributes.modifiedAt;
+    this.createdAtMs = attributes.createdAt;
+    this.chunkBytes = attributes.chunkBytes;
+    this.chunkCount = attributes.chunkCount;
+    this.replication = attributes.replication;
+    this.durability = attributes.durability;
+  }
+
+  isFile(): boolean {
+    return this.kind === 'file';
+  }
+  isDirectory(): boolean {
+    return this.kind === 'directory';
+  }
+}
+
+/** Attributes with the size they lead to. `ask` gets the attributes anew. @throws CairnError UNAVAILABLE if no replica of an open chunk answers */
+export async function settledSize(
+  core: ClientCore,
+  ask: () => Promise<Attributes>,
+): Promise<{ readonly attributes: Attributes; readonly size: number }> {
+  const attempts = attemptsOf(core);
+  for (;;) {
+    const attributes = await ask();
+    if (attributes.tail === undefined) return { attributes, size: attributes.size };
+    const [length] = await lengthsOf(core, [attributes.tail]);
+    if (length !== undefined) return { attributes, size: sizeWith(attributes, length) };
+    const lost = `no replica of chunk ${attributes.tail.handle} tells how long it is`;
+    attempts.failed('asking for the size', new CairnError('UNAVAILABLE', lost), false);
+    await attempts.pause();
+  }
+}
+
+/** The same for a page of a listing, each server asked once; what cannot be known now is told as such. */
+export async function settledSizes(core: ClientCore, all: readonly Attributes[]): Promise<readonly Stats[]> {
+  const tails = all.flatMap(({ tail }) => (tail === undefined ? [] : [tail]));
+  const lengths = tails.length === 0 ? [] : await lengthsOf(core, tails);
+  let at = 0;
+  return all.map((attributes) => {
+    if (attributes.tail === undefined) return new Stats(attributes, attributes.size, true);
+    const length = lengths[at++];
+    return new Stats(attributes, sizeWith(attributes, length ?? 0), length !== undefined);
+  });
+}
