@@ -1,5 +1,5 @@
 /** `cairn up`: a whole cluster on this machine, one process a node. */
-import { readFileSync, realpathSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { CairnError } from '../../../core/base/errors.ts';
 import { lockDirectory } from '../../../platform/node/directory-lock.ts';
@@ -28,12 +28,21 @@ export async function run({ options, json }: Invocation): Promise<void> {
   if (flags.engine !== 'raft')
     throw new CairnError('NOT_SUPPORTED', 'this version has the engine raft only; start it with --engine raft');
   const dir = resolve(flags.dir);
+  makeDirectory(dir);
   const lock = await lockDirectory(dir);
   try {
     const layout = prepareLayout({ ...flags, dir, settings });
     await superviseUntilStopped(layout, flags, json);
   } finally {
     await lock.release();
+  }
+}
+
+function makeDirectory(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true });
+  } catch (cause) {
+    throw new CairnError('LOCAL_IO', `cannot make ${dir}: ${(cause as Error).message}`, { cause });
   }
 }
 

@@ -1,0 +1,20 @@
+/** `cairn cat`: files to stdout. */
+import type { Invocation } from '../program.ts';
+import { withCluster } from './connect.ts';
+import { writeOut } from './stdout.ts';
+
+export async function run(invocation: Invocation): Promise<void> {
+  const start = Number(invocation.options.offset ?? 0);
+  const length = invocation.options.length === undefined ? undefined : Number(invocation.options.length);
+  await withCluster(invocation, async (cairn) => {
+    for (const path of invocation.args) {
+      const file = await cairn.open(path, 'r');
+      try {
+        const part = length === undefined ? { start } : { start, length };
+        for await (const piece of file.readStream({ ...part, reuseMemory: false })) await writeOut(piece);
+      } finally {
+        await file.close();
+      }
+    }
+  });
+}

@@ -1,0 +1,114 @@
+/** `cairn get`: files and trees out of the cluster. */
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CairnError } from '../../../core/base/errors.ts';
+import type { Cairn } from '../../library/client.ts';
+import type { Invocation } from '../program.ts';
+import { withCluster } from './connect.ts';
+import { type CopyItem, copyAll, localError } from './copying.ts';
+import { baseName, joinPath } from './entries.ts';
+import type { Progress } from './progress.ts';
+import { writeOut } from './stdout.ts';
+
+interface Flags {
+  readonly recursive?: boolean;
+  readonly replace: boolean;
+  readonly parallel: number;
+}
+
+export async function run(invocation: Invocation): Promise<void> {
+  const flags = invocation.options as unknown as Flags;
+  const sources = invocation.args.slice(0, -1);
+  const target = invocation.args.at(-1)!;
+  if (sources.length === 0) throw new CairnError('USAGE', 'say what to copy and where to: `cairn get PATH… LOCAL`');
+  await withCluster(invocation, async (cairn) => {
+    if (target === '-') return getToStdout(cairn, sources);
+    const files = await planAll(cairn, sources, target, flags);
+    await copyAll(files, [], { parallel: flags.parallel, json: invocation.json }, (item, progress) =>
+      getFile(cairn, item, flags, progress),
+    );
+  });
+}
+
+async function getToStdout(cairn: Cairn, sources: readonly string[]): Promise<void> {
+  for (const path of sources) {
+    const file = await cairn.open(path, 'r');
+    try {
+      for await (const piece of file.readStream()) await writeOut(piece);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+async function planAll(cairn: Cairn, sources: readonly string[], target: string, flags: Flags): Promise<CopyItem[]> {
+  const files: CopyItem[] = [];
+  const into = await isLocalDirectory(target);
+  if (sources.length > 1 && !into)
+    throw new CairnError('LOCAL_IO', `${target} is not a directory; several sources need one to go to`);
+  for (const source of sources) {
+    const to = into ? join(target, baseName(source)) : target;
+    const stats = await cairn.stat(source);
+    if (stats.isFile()) files.push({ from: source, to, size: stats.size });
+    else if (flags.recursive === true) await planTree(cairn, source, to, files);
+    else throw new CairnError('USAGE', `${source} is a directory; copy it with -r`);
+  }
+  return files;
+}
+
+async function planTree(cairn: Cairn, source: string, to: string, files: CopyItem[]): Promise<void> {
+  await mkdir(to, { recursive: true }).catch((cause: unknown) => Promise.reject(localError(to, 'make', cause)));
+  for await (const entry of cairn.entries(source, { withAttributes: true })) {
+    const from = joinPath(source, entry.name);
+    if (entry.isDirectory()) await planTree(cairn, from, join(to, entry.name), files);
+    else files.push({ from, to: join(to, entry.name), size: entry.stats!.size });
+  }
+}
+
+async function isLocalDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw localError(path, 'read', cause);
+  }
+}
+
+/** Into a file beside the target that takes its name when it is whole: what is under that name is never half a file. */
+async function getFile(cairn: Cairn, item: CopyItem, flags: Flags, progress: Progress): Promise<number> {
+  if (!flags.replace && (await exists(item.to))) throw localError(item.to, 'write', { code: 'EEXIST' });
+  const unfinished = `${item.to}.part-${process.pid}`;
+  try {
+    const bytes = await fetchInto(cairn, item.from, unfinished, progress);
+    await rename(unfinished, item.to);
+    return bytes;
+  } catch (cause) {
+    await rm(unfinished, { force: true });
+    throw localError(item.to, 'write', cause);
+  }
+}
+
+async function fetchInto(cairn: Cairn, from: string, to: string, progress: Progress): Promise<number> {
+  const remote = await cairn.open(from, 'r');
+  const local = await open(to, 'w').catch((cause: unknown) => Promise.reject(localError(to, 'write', cause)));
+  let total = 0;
+  try {
+    for await (const piece of remote.readStream()) {
+      for (let at = 0; at < piece.length; )
+        at += (await local.write(piece, at, piece.length - at, total + at)).bytesWritten;
+      total += piece.length;
+      progress.advance(piece.length);
+    }
+  } finally {
+    await local.close();
+    await remote.close();
+  }
+  return total;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

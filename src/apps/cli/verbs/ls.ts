@@ -1,0 +1,49 @@
+/** `cairn ls`. */
+import type { Cairn, Stats } from '../../library/client.ts';
+import { formatBytes, printJson, printLine } from '../output.ts';
+import type { Invocation } from '../program.ts';
+import { withCluster } from './connect.ts';
+import { baseName, formatTime, joinPath, showEntry } from './entries.ts';
+
+interface Flags {
+  readonly long?: boolean;
+  readonly recursive?: boolean;
+}
+
+export async function run(invocation: Invocation): Promise<void> {
+  const flags = invocation.options as unknown as Flags;
+  const paths = invocation.args.length === 0 ? ['/'] : invocation.args;
+  await withCluster(invocation, async (cairn) => {
+    for (const path of paths) {
+      const stats = await cairn.stat(path);
+      if (stats.isFile()) show(path, path, stats, flags, invocation.json);
+      else await list(cairn, path, flags, invocation.json, paths.length > 1 || flags.recursive === true);
+    }
+  });
+}
+
+async function list(cairn: Cairn, path: string, flags: Flags, json: boolean, titled: boolean): Promise<void> {
+  if (titled && !json) printLine(`${path}:`);
+  const below: string[] = [];
+  for await (const entry of cairn.entries(path, { withAttributes: true })) {
+    const child = joinPath(path, entry.name);
+    show(child, baseName(child), entry.stats!, flags, json);
+    if (entry.isDirectory()) below.push(child);
+  }
+  if (flags.recursive !== true) return;
+  for (const child of below) {
+    if (!json) printLine('');
+    await list(cairn, child, flags, json, true);
+  }
+}
+
+function show(path: string, name: string, stats: Stats, flags: Flags, json: boolean): void {
+  if (json) printJson(showEntry(path, stats));
+  else if (flags.long === true) {
+    const size = stats.isDirectory() ? '-' : formatBytes(stats.size);
+    const copies = stats.isDirectory() ? '-' : `×${stats.replication}`;
+    printLine(
+      `${size.padStart(9)}  ${copies.padStart(3)}  ${formatTime(stats.modifiedAtMs)}  ${name}${stats.isDirectory() ? '/' : ''}`,
+    );
+  } else printLine(stats.isDirectory() ? `${name}/` : name);
+}

@@ -1,0 +1,14 @@
+/** `cairn mv`. */
+import { printJson } from '../output.ts';
+import type { Invocation } from '../program.ts';
+import { withCluster } from './connect.ts';
+import { intoDirectory } from './targets.ts';
+
+export async function run(invocation: Invocation): Promise<void> {
+  const [from, to] = invocation.args as [string, string];
+  await withCluster(invocation, async (cairn) => {
+    const target = await intoDirectory(cairn, from, to);
+    await cairn.rename(from, target, { replace: invocation.options.replace !== false });
+    if (invocation.json) printJson({ from, to: target });
+  });
+}

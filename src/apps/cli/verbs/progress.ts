@@ -1,0 +1,44 @@
+/** A bar on the terminal while much is copied; nothing where nobody watches. */
+import { formatBytes } from '../output.ts';
+
+export interface Progress {
+  advance(bytes: number): void;
+  fileDone(): void;
+  stop(): void;
+}
+
+const silent: Progress = { advance: () => {}, fileDone: () => {}, stop: () => {} };
+
+export async function openProgress(totalBytes: number, totalFiles: number, json: boolean): Promise<Progress> {
+  if (json || !process.stderr.isTTY || totalFiles === 0) return silent;
+  const { SingleBar } = await import('cli-progress');
+  let bytes = 0;
+  let files = 0;
+  const startedAt = Date.now();
+  const bar = new SingleBar({
+    stream: process.stderr,
+    format: '{bar} {percentage}%  {done} of {all}  {files}/{allFiles} files  {rate}/s',
+    hideCursor: true,
+    clearOnComplete: true,
+    etaBuffer: 100,
+  });
+  const payload = () => ({
+    done: formatBytes(bytes),
+    all: formatBytes(totalBytes),
+    files,
+    allFiles: totalFiles,
+    rate: formatBytes((bytes * 1000) / Math.max(1, Date.now() - startedAt)),
+  });
+  bar.start(Math.max(1, totalBytes), 0, payload());
+  return {
+    advance(more) {
+      bytes += more;
+      bar.update(Math.min(bytes, Math.max(1, totalBytes)), payload());
+    },
+    fileDone() {
+      files += 1;
+      bar.update(payload());
+    },
+    stop: () => bar.stop(),
+  };
+}

@@ -1,0 +1,43 @@
+/** `cairn status`: who leads, who is well, what lacks copies. */
+import { formatBytes, formatTable, printJson, printLine } from '../output.ts';
+import type { Invocation } from '../program.ts';
+import { withCluster } from './connect.ts';
+import { showServer } from './servers.ts';
+
+export async function run(invocation: Invocation): Promise<void> {
+  const status = await withCluster(invocation, (cairn) => cairn.status());
+  const { servers, masters, ...rest } = status;
+  if (invocation.json) {
+    printJson({ ...rest, masters, chunkservers: servers.map(showServer) });
+    return;
+  }
+  printLine(`cluster ${status.clusterId}, led by master ${status.leader ?? '(none)'}\n`);
+  const masterRows = masters.map((m) => [
+    m.id,
+    m.address,
+    m.role,
+    m.engine,
+    m.term,
+    m.commitIndex,
+    m.appliedIndex,
+    m.pid,
+  ]);
+  printLine(formatTable(['master', 'address', 'role', 'engine', 'term', 'commit', 'applied', 'pid'], masterRows));
+  const serverRows = servers.map((s) => [
+    s.id,
+    s.address,
+    s.rack,
+    s.state,
+    s.chunks,
+    formatBytes(s.usedBytes),
+    formatBytes(s.freeBytes),
+    s.pid,
+  ]);
+  printLine(
+    `\n${formatTable(['chunkserver', 'address', 'rack', 'state', 'chunks', 'used', 'free', 'pid'], serverRows)}`,
+  );
+  printLine(`\n${status.files} files, ${status.directories} directories, ${status.chunks} chunks`);
+  if (status.underReplicatedChunks > 0)
+    printLine(`${status.underReplicatedChunks} chunks have fewer copies than they should`);
+  if (status.lostChunks > 0) printLine(`${status.lostChunks} chunks have no copy left that can be reached`);
+}
