@@ -54,6 +54,17 @@ export interface ChunkserverOptions {
 /** What the protocol does not decide. */
 export type StoreOptions = Omit<ChunkStoreOptions, 'badBlocks' | 'windowEntriesPerWriter' | 'windowWriters'>;
 
+export interface ServerLoad {
+  /** Of clients' mutations that are not answered yet. */
+  readonly mutationBytes: number;
+  /** Pushed here, and not ordered yet. */
+  readonly stagedBytes: number;
+  /** Being read, or waiting to leave. */
+  readonly readBytes: number;
+  readonly leases: number;
+  readonly connections: number;
+}
+
 const masterDeadlineMs = 5000;
 
 export class Chunkserver {
@@ -101,7 +112,9 @@ export class Chunkserver {
       fences,
       limits,
       links,
-      exclude: async (request) => (await this.#channel.call('exclude', request, limits.excludeTimeoutMs)).grant,
+      // The master answers once the session of the failed one has lapsed: that may take as long as a session.
+      exclude: async (request) =>
+        (await this.#channel.call('exclude', request, limits.excludeTimeoutMs, limits.excludeAttemptMs)).grant,
     });
     const orders = new Orders({ env, limits, store, writer, fences, inventory, leases, links });
     this.#session = session;
@@ -161,6 +174,17 @@ export class Chunkserver {
 
   get isServing(): boolean {
     return this.#session.isValid;
+  }
+
+  /** What is under way here, for operators and tests. */
+  get load(): ServerLoad {
+    return {
+      mutationBytes: this.#mutations.bytes,
+      stagedBytes: this.#staging.bytes,
+      readBytes: this.#reads.bytes,
+      leases: this.#leases.size,
+      connections: this.#connections.size,
+    };
   }
 
   /** What is under way is given up; what was acknowledged is on disk as it was promised. */

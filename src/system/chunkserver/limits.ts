@@ -15,6 +15,8 @@ export interface Limits {
   readonly replicaTimeoutMs: number;
   /** For as long the primary tries to have a failed secondary excluded. */
   readonly excludeTimeoutMs: number;
+  /** Of that, so long at one master, who waits until the session of the failed one has lapsed. */
+  readonly excludeAttemptMs: number;
   /** Pushed bytes that wait for their order. What comes beyond is forwarded, but not kept. */
   readonly stagedBytesMax: number;
   /** Buffers of one packet each for bulk bytes: arriving, staged, being written or passed on. Without one: BUSY. */
@@ -51,6 +53,7 @@ export const limitsDefault: Limits = {
   leaseIdleMs: 2000,
   replicaTimeoutMs: 2000,
   excludeTimeoutMs: 5000,
+  excludeAttemptMs: 2500,
   stagedBytesMax: 192 * mebi,
   bulkBuffersMax: 320,
   readBuffersMax: 64,

@@ -4,7 +4,7 @@
  */
 import type { Address } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
-import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import type { CallTable, RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import type { Handlers } from './handlers.ts';
 import { RpcConnection } from './rpc-connection.ts';
@@ -13,8 +13,12 @@ const backOffMinMs = 10;
 const backOffMaxMs = 250;
 /** Hints followed in a row without a pause: masters that do not know better may point at each other. */
 const hintsInARowMax = 3;
+/** The caller knows what to do about these; another master would say the same. */
+const aboutChunks: ReadonlySet<ErrorCode> = new Set(['NOT_PRIMARY', 'STALE_VERSION', 'CHUNK_MISSING']);
+/** Said by who leads: to be asked there again. */
+const fromTheLeader: ReadonlySet<ErrorCode> = new Set(['BUSY', 'NO_SERVERS', 'UNAVAILABLE']);
 /** One attempt at one master; a master that is stopped, or cut off, costs this much. */
-const attemptMs = 700;
+const attemptDefaultMs = 700;
 
 export interface LeaderChannelOptions<Out extends CallTable, In extends CallTable> {
   readonly env: Env;
@@ -45,10 +49,12 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
     return this.#target;
   }
 
+  /** @param attemptMs longer than the default for a call that the leader answers only after waiting for something. */
   async call<K extends keyof Out & string>(
     kind: K,
     request: RequestOf<Out[K]>,
     deadlineMs = this.#options.deadlineMs,
+    attemptMs = attemptDefaultMs,
   ): Promise<ResponseOf<Out[K]>> {
     const { clock } = this.#options.env;
     const until = clock.now() + deadlineMs;
@@ -63,7 +69,7 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
         return (await rpc.call(kind, request, { timeoutMs: Math.max(1, Math.min(left, attemptMs)) })).response;
       } catch (thrown) {
         const error = toCairnError(thrown);
-        if (error.retry === 'never') throw error;
+        if (error.retry === 'never' || aboutChunks.has(error.code)) throw error;
         if (clock.now() >= until) throw this.#giveUp(kind, deadlineMs, error);
         const hinted = this.#follow(tried, error);
         hintsInARow = hinted ? hintsInARow + 1 : 0;
@@ -113,7 +119,7 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
   /** Chooses where to try next; true if a hint says so and no pause is needed. */
   #follow(tried: Address, error: CairnError): boolean {
     if (this.#target !== tried) return true; // another call has moved on already
-    if (error.code === 'BUSY') return false;
+    if (fromTheLeader.has(error.code)) return false;
     const { masters } = this.#options;
     const hint = masters.find((address) => address === error.hint);
     if (error.code === 'NOT_LEADER' && hint !== undefined && hint !== tried) {

@@ -1,0 +1,277 @@
+import { describe, expect, test } from 'vitest';
+import { toServerId } from '../../core/base/brand.ts';
+import type { Grant } from '../../core/protocol/types.ts';
+import { codeOf, difference, joined, pattern, serverAddress, TestCluster } from './cluster.test-support.ts';
+
+const kibi = 1024;
+
+async function sameOn(cluster: TestCluster, servers: readonly number[], handle: number): Promise<Uint8Array> {
+  const [first, ...others] = servers;
+  const content = await cluster.content(first!, handle);
+  for (const other of others) expect(difference(await cluster.content(other, handle), content)).toBe('none');
+  return content;
+}
+
+/** How often `record` stands in `content`. */
+function count(content: Uint8Array, record: Uint8Array): number {
+  let found = 0;
+  for (let at = 0; at + record.length <= content.length; at++) {
+    let same = 0;
+    while (same < record.length && content[at + same] === record[same]) same += 1;
+    if (same === record.length) found += 1;
+  }
+  return found;
+}
+
+describe('exactly-once appends', () => {
+  test('a retry returns the first offset and writes nothing, also while the first try is under way', async () => {
+    const cluster = await TestCluster.start(1);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const records = [pattern(100, 1), pattern(200, 2)];
+    const twice = [cluster.client.append(grant, 1, 1, records), cluster.client.append(grant, 1, 1, records)];
+    const [first, second] = await cluster.settle(Promise.all(twice));
+    expect(second).toEqual(first);
+    // Records that were batched differently: one known, one new.
+    const third = await cluster.settle(cluster.client.append(grant, 1, 2, [records[1]!, pattern(50, 3)]));
+    expect(third).toEqual({ offsets: [100, 300], lengthBytes: 350 });
+    const content = await sameOn(cluster, [1, 2, 3], 5);
+    expect(difference(content, joined([...records, pattern(50, 3)]))).toBe('none');
+  });
+
+  test('a retry of a large frame of which some is known writes the rest once', async () => {
+    const cluster = await TestCluster.start(2);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const records = [0, 1, 2].map((n) => pattern(60 * kibi, n));
+    await cluster.settle(cluster.client.append(grant, 1, 2, [records[1]!]));
+    const answer = await cluster.settle(cluster.client.append(grant, 1, 1, records));
+    expect(answer.offsets).toEqual([60 * kibi, 0, 120 * kibi]);
+    const content = await sameOn(cluster, [1, 2, 3], 5);
+    expect(difference(content, joined([records[1]!, records[0]!, records[2]!]))).toBe('none');
+  });
+
+  test('a sequence that lies too far back is refused, never appended twice', async () => {
+    const cluster = await TestCluster.start(3, 1);
+    const grant = cluster.master.grant(5, [1]);
+    const ones = (n: number) => Array.from({ length: n }, () => Uint8Array.of(1));
+    for (let n = 0; n < 3; n++) await cluster.settle(cluster.client.append(grant, 1, n * 1000, ones(1000)));
+    expect(await cluster.settle(codeOf(cluster.client.append(grant, 1, 10, ones(1))))).toBe('UNKNOWN_OUTCOME');
+    expect((await cluster.settle(cluster.client.append(grant, 1, 2999, ones(1)))).offsets).toEqual([2999]);
+  });
+
+  test.each([...Array(12).keys()])('holds through a kill of the primary in mid-flight (seed %i)', async (seed) => {
+    const cluster = await TestCluster.start(`kill ${seed}`);
+    let grant = cluster.master.grant(5, [1, 2, 3], seed % 2 === 0 ? 'memory' : 'disk');
+    const records = [...Array(24).keys()].map((n) => pattern(n % 5 === 0 ? 70 * kibi : 300, 100 + n));
+    const known = new Map<number, number>();
+    const send = (sequence: number) =>
+      cluster.client.append(grant, 1, sequence, [records[sequence]!]).then(
+        ({ offsets }) => void known.set(sequence, offsets[0]!),
+        () => undefined,
+      );
+    for (let n = 0; n < records.length; n += 6) {
+      for (let k = n; k < n + 6; k++) void send(k);
+      await cluster.world.run(1);
+    }
+    await cluster.world.run(seed / 2);
+    cluster.kill(1);
+    const acknowledged = new Map(known);
+    grant = cluster.master.grant(5, [2, 3]);
+    await cluster.settle(Promise.all(records.map((_, sequence) => send(sequence))));
+    expect(known.size).toBe(records.length);
+    for (const [sequence, offset] of acknowledged) expect(known.get(sequence)).toBe(offset);
+    const content = await sameOn(cluster, [2, 3], 5);
+    records.forEach((record, sequence) => {
+      const offset = known.get(sequence)!;
+      expect(difference(content.subarray(offset, offset + record.length), record)).toBe('none');
+      expect(count(content, record.subarray(0, 100))).toBe(1);
+    });
+  });
+});
+
+describe('a secondary that fails', () => {
+  test('is excluded, and what was under way is acknowledged under the new version', async () => {
+    const cluster = await TestCluster.start(10);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.append(grant, 1, 0, [pattern(100, 0)]));
+    const pending = [1, 2, 3, 4].map((n) => cluster.client.append(grant, 1, n, [pattern(n * 40 * kibi, n)]));
+    await cluster.world.run(0.3);
+    cluster.kill(2);
+    const answers = await cluster.settle(Promise.all(pending));
+    expect(cluster.master.exclusions.map(({ failed, version }) => ({ failed, version }))).toEqual([
+      { failed: [toServerId(2)], version: grant.version },
+    ]);
+    const content = await sameOn(cluster, [1, 3], 5);
+    answers.forEach(({ offsets: [offset] }, i) => {
+      const record = pattern((i + 1) * 40 * kibi, i + 1);
+      expect(difference(content.subarray(offset!, offset! + record.length), record)).toBe('none');
+    });
+    // The old grant names the failed one: its holder must ask anew.
+    expect(await cluster.settle(codeOf(cluster.client.append(grant, 1, 9, [pattern(10, 9)])))).toBe('STALE_VERSION');
+    const next = cluster.master.grants.get(5)!;
+    expect((await cluster.settle(cluster.client.append(next, 1, 9, [pattern(10, 9)]))).offsets).toHaveLength(1);
+  });
+
+  test('by not answering at all is noticed and excluded', async () => {
+    const cluster = await TestCluster.start(11);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(1000, 0)));
+    cluster.world.node('s3').pause();
+    const before = cluster.world.now;
+    await cluster.settle(cluster.client.write(grant, 1000, pattern(200 * kibi, 1)));
+    expect(cluster.world.now - before).toBeLessThan(3500);
+    expect(cluster.master.exclusions.map(({ failed }) => failed)).toEqual([[3]]);
+    await sameOn(cluster, [1, 2], 5);
+  });
+
+  test('fails the mutation when the master does not exclude it, and the chunk waits for a new grant', async () => {
+    const cluster = await TestCluster.start(12, 3, { excludeTimeoutMs: 1500 });
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(1000, 0)));
+    cluster.kill(2);
+    cluster.world.network.isolate('m');
+    const failed = cluster.client.write(grant, 1000, pattern(1000, 1));
+    await expect(cluster.settle(failed)).rejects.toMatchObject({ code: 'REPLICA_FAILED', hint: '2' });
+    cluster.world.network.heal();
+    await cluster.serving();
+    expect(await cluster.settle(codeOf(cluster.client.write(grant, 1000, pattern(1000, 1))))).toBe('STALE_VERSION');
+    const next = cluster.master.grant(5, [1, 3]);
+    await cluster.settle(cluster.client.write(next, 1000, pattern(1000, 1)));
+    expect(difference(await sameOn(cluster, [1, 3], 5), joined([pattern(1000, 0), pattern(1000, 1)]))).toBe('none');
+  });
+
+  test('with a full disk is excluded; a full primary says so and names itself', async () => {
+    const cluster = await TestCluster.start(13);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(1000, 0)));
+    const disk = cluster.world.node('s2').disk;
+    disk.capacityBytes = disk.usedBytes;
+    // The failed one lives: the script waits for its session, which the real master ends by asking it.
+    cluster.world.after(200, () => cluster.world.network.isolate('s2'));
+    await cluster.settle(cluster.client.write(grant, 1000, pattern(500 * kibi, 1)));
+    expect(cluster.master.exclusions[0]?.failed).toEqual([2]);
+    await sameOn(cluster, [1, 3], 5);
+    const primary = cluster.world.node('s1').disk;
+    primary.capacityBytes = primary.usedBytes;
+    const refused = cluster.client.write(cluster.master.grants.get(5)!, 513_000, pattern(400 * kibi, 2));
+    await expect(cluster.settle(refused)).rejects.toMatchObject({ code: 'DISK_FULL', hint: '1' });
+  });
+});
+
+describe('versions', () => {
+  test('a newer primary makes the others equal to itself and deposes the old one', async () => {
+    const cluster = await TestCluster.start(20);
+    const old = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(old, 0, pattern(900 * kibi, 0)));
+    const next = cluster.master.grant(5, [2, 1, 3]);
+    const [late, answer] = await cluster.settle(
+      Promise.all([
+        codeOf(cluster.client.write(old, 0, pattern(800 * kibi, 1))),
+        cluster.client.write(next, 900 * kibi, pattern(100, 2)),
+      ]),
+    );
+    expect(answer.lengthBytes).toBe(900 * kibi + 100);
+    expect(['OK', 'STALE_VERSION']).toContain(late);
+    const content = await sameOn(cluster, [1, 2, 3], 5);
+    expect(difference(content.subarray(900 * kibi), pattern(100, 2))).toBe('none');
+    expect(await cluster.settle(codeOf(cluster.client.write(old, 0, pattern(10, 3))))).toBe('STALE_VERSION');
+    expect(
+      await cluster.settle(codeOf(cluster.client.write({ ...old, version: next.version }, 0, pattern(10, 3)))),
+    ).toBe('STALE_VERSION');
+  });
+
+  test('recovery copies what differs, cuts what is too long and brings what is missing', async () => {
+    const cluster = await TestCluster.start(21);
+    const alone = cluster.master.grant(5, [2]);
+    await cluster.settle(cluster.client.append(alone, 7, 0, [pattern(250 * kibi, 0), pattern(200 * kibi, 9)]));
+    const longer = cluster.master.grant(5, [3]);
+    // Server 3 has never seen the chunk: to the master's script that does not matter.
+    cluster.master.grants.set(5, { ...alone });
+    const other = { ...longer, version: alone.version };
+    await cluster.settle(cluster.client.write(other, 0, pattern(700 * kibi, 1)));
+    const all = cluster.master.grant(5, [2, 3, 1]);
+    const answer = await cluster.settle(cluster.client.append(all, 7, 1, [pattern(200 * kibi, 9), pattern(5, 2)]));
+    expect(answer.offsets).toEqual([250 * kibi, 450 * kibi]);
+    const content = await sameOn(cluster, [1, 2, 3], 5);
+    expect(difference(content, joined([pattern(250 * kibi, 0), pattern(200 * kibi, 9), pattern(5, 2)]))).toBe('none');
+  });
+
+  test('a chunk that is not here but on a member is missing; one that nobody holds begins empty', async () => {
+    const cluster = await TestCluster.start(22);
+    const grant = cluster.master.grant(5, [2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+    const wrong = cluster.master.grant(5, [1, 2, 3]);
+    expect(await cluster.settle(codeOf(cluster.client.write(wrong, 0, pattern(100, 1))))).toBe('CHUNK_MISSING');
+    cluster.master.grant(6, [1, 2, 3]);
+    const second = cluster.master.grant(6, [2, 3]);
+    await cluster.settle(cluster.client.write(second, 0, pattern(100, 2)));
+    expect(difference(await sameOn(cluster, [2, 3], 6), pattern(100, 2))).toBe('none');
+  });
+
+  test('a grant does not outlast the process: after a restart it must be a new one', async () => {
+    const cluster = await TestCluster.start(23);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+    cluster.kill(1);
+    await cluster.restart(1);
+    expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(100, 1))))).toBe('STALE_VERSION');
+    const next = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(next, 100, pattern(100, 1)));
+    await sameOn(cluster, [1, 2, 3], 5);
+  });
+
+  test('a server that is not first in the grant refuses', async () => {
+    const cluster = await TestCluster.start(24);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const misdirected: Grant = { ...grant, replicas: [{ ...grant.replicas[1]!, address: serverAddress(1) }] };
+    expect(await cluster.settle(codeOf(cluster.client.write(misdirected, 0, pattern(10, 0))))).toBe('NOT_PRIMARY');
+  });
+});
+
+describe('the session', () => {
+  test('lapses without the master: reads and mutations are refused, and it comes back by itself', async () => {
+    const cluster = await TestCluster.start(30);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+    const heal = cluster.world.network.partition(['m'], ['s1', 's2', 's3']);
+    await cluster.world.run(1100);
+    expect(await cluster.settle(codeOf(cluster.client.read(2, 5, 0, 100)))).toBe('LEASE_EXPIRED');
+    expect(await cluster.settle(codeOf(cluster.client.length(1, 5)))).toBe('LEASE_EXPIRED');
+    expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(100, 1))))).toBe('LEASE_EXPIRED');
+    heal();
+    await cluster.serving();
+    await cluster.world.run(500);
+    expect(difference(await cluster.content(2, 5), pattern(100, 0))).toBe('none');
+  });
+
+  test('is counted from when the heartbeat was sent', async () => {
+    const cluster = await TestCluster.start(31, 1);
+    cluster.world.network.shape('m', 's1', { extraLatencyMs: 600 });
+    await cluster.world.run(3000);
+    // Each answer takes 600 ms: of 1000 ms no more than 400 are left when it comes.
+    const server = cluster.servers.get(1)!;
+    let served = 0;
+    for (let n = 0; n < 400; n++) {
+      await cluster.world.run(10);
+      if (server.isServing) served += 1;
+    }
+    expect(served).toBeGreaterThan(0);
+    const { response } = await cluster.settle(cluster.client.to(serverAddress(1)).call('describe', {}));
+    expect(response.sessionLeftMs).toBeLessThanOrEqual(400);
+  });
+
+  test('after it lapsed a chunk is served again only when the master has confirmed it', async () => {
+    const cluster = await TestCluster.start(32, 1);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1]), 0, pattern(100, 0)));
+    const heal = cluster.world.network.partition(['m'], ['s1']);
+    await cluster.world.run(1500);
+    heal();
+    const before = cluster.master.heartbeats.length;
+    await cluster.serving();
+    const code = await cluster.settle(codeOf(cluster.client.read(1, 5, 0, 100)));
+    const pages = () => cluster.master.heartbeats.slice(before).filter(({ inventory }) => inventory.length > 0);
+    await cluster.world.runUntil(() => pages().length >= 2, 5000);
+    await cluster.world.run(50);
+    expect(code).toBe('LEASE_EXPIRED');
+    expect(difference(await cluster.content(1, 5), pattern(100, 0))).toBe('none');
+  });
+});
