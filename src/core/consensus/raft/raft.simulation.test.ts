@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { weather } from '../testing/storm.test-support.ts';
+import { rivalry, weather } from '../testing/storm.test-support.ts';
 import { TestNetwork } from '../testing/test-network.test-support.ts';
 import { Raft } from './raft.ts';
 
@@ -27,6 +27,10 @@ describe('a Raft group', () => {
     }
     expect(committed).toBeGreaterThan(seeds * 20);
     expect(snapshots).toBeGreaterThan(seeds / 20);
+  });
+
+  it('elects at most one leader a term, however candidates and crashes coincide (§5.2)', { timeout: 600_000 }, () => {
+    for (let seed = seedFrom; seed < seedFrom + seeds; seed++) rivalry(Raft, seed);
   });
 
   it('does the same again from the same seed', () => {

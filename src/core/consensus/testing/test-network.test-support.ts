@@ -7,6 +7,7 @@ import {
   defaultTiming,
   type EngineKind,
   type EngineLimits,
+  type EngineTiming,
   type Members,
   type SnapshotPoint,
   toEpoch,
@@ -22,15 +23,18 @@ export interface Weather {
   duplication: number;
   delayMs: readonly [number, number];
   writeMs: readonly [number, number];
+  /** Probability, per write, that the node goes down in the middle of it. */
+  crash: number;
 }
 
-export const calm: Weather = { loss: 0, duplication: 0, delayMs: [1, 2], writeMs: [0.2, 1] };
+export const calm: Weather = { loss: 0, duplication: 0, delayMs: [1, 2], writeMs: [0.2, 1], crash: 0 };
 
 export interface GroupOptions {
   readonly seed: number;
   readonly voters: number;
   readonly nonVoters?: number;
   readonly limits?: Partial<EngineLimits>;
+  readonly timing?: EngineTiming;
   readonly weather?: Weather;
 }
 
@@ -56,7 +60,7 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
     this.weather = options.weather ?? calm;
     const ids = Array.from({ length: options.voters + (options.nonVoters ?? 0) }, (_, i) => toNodeId(i + 1));
     const bootstrap: Members = { voters: ids.slice(0, options.voters), nonVoters: ids.slice(options.voters) };
-    const common = { bootstrap, epoch: toEpoch(1), seed: options.seed, crc32, timing: defaultTiming };
+    const common = { bootstrap, epoch: toEpoch(1), seed: options.seed, crc32, timing: options.timing ?? defaultTiming };
     const limits = { ...defaultLimits, ...options.limits };
     this.nodes = ids.map((id) => new TestNode(kind, { ...common, id, limits }, this, () => this.checker));
     this.checker = new SafetyChecker(bootstrap.voters, new Map(this.nodes.map((node) => [node.id, node.disk])));
@@ -82,6 +86,10 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   }
   between([low, high]: readonly [number, number]): number {
     return low + this.uniform() * (high - low);
+  }
+
+  crashesWhileWriting(): boolean {
+    return this.weather.crash > 0 && this.chance(this.weather.crash);
   }
 
   writeDelay(node: NodeId): number {

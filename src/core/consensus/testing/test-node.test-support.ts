@@ -30,6 +30,8 @@ export interface World {
   deliver(from: NodeId, to: NodeId, message: Uint8Array): void;
   deliverSnapshot(from: NodeId, to: NodeId, point: SnapshotPoint): void;
   below(bound: number): number;
+  /** Whether a node that is in the middle of a write goes down right now, for a moment. */
+  crashesWhileWriting(): boolean;
 }
 
 interface Write {
@@ -183,6 +185,15 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     engine.invariants();
     this.#carryOut(effects);
     this.#afterStep();
+    if (effects.persist !== undefined && this.up && this.#world.crashesWhileWriting()) this.bounce();
+  }
+
+  /** What was said is said; what was being written is lost. */
+  bounce(): void {
+    this.crash();
+    this.#world.after(this.#world.below(5), () => {
+      if (!this.up) this.start();
+    });
   }
 
   #afterStep(): void {
