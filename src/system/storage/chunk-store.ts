@@ -7,6 +7,12 @@ import { CairnError } from '../../core/base/errors.ts';
 
 export const blockBytes = 64 * 1024;
 
+/** The bytes of the whole blocks that a range touches. */
+export function blockSpanBytes(offset: number, lengthBytes: number): number {
+  const from = Math.floor(offset / blockBytes);
+  return (Math.ceil((offset + lengthBytes) / blockBytes) - from) * blockBytes;
+}
+
 export interface ChunkInfo {
   readonly handle: ChunkHandle;
   readonly version: ChunkVersion;
@@ -74,9 +80,12 @@ export interface ChunkStore {
   apply(mutations: readonly ChunkMutation[]): Promise<void>;
   /**
    * Reads and verifies whole blocks, returns exactly [offset, offset + length) cut at the end of the chunk, in parts.
+   * The parts are views of `into`, or without it of fresh memory that nobody uses again.
+   * @param into memory for the whole blocks that the range touches (`blockSpanBytes`); bulk reads into memory of
+   * `Disk.allocate` go past the page cache.
    * @throws CairnError CHUNK_MISSING, DISK_CORRUPT naming chunk and block
    */
-  read(handle: ChunkHandle, offset: number, lengthBytes: number): Promise<readonly Uint8Array[]>;
+  read(handle: ChunkHandle, offset: number, lengthBytes: number, into?: Uint8Array): Promise<readonly Uint8Array[]>;
   /** What recovery compares. The checksums are those stored, not recomputed. */
   image(handle: ChunkHandle): ChunkImage | undefined;
   windowOf(handle: ChunkHandle): readonly WindowEntry[];

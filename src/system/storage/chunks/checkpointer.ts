@@ -75,7 +75,7 @@ export class Checkpointer {
     try {
       const captured = await this.#capture(cache.capture());
       const there = captured.filter(({ state }) => !state.isRemoved).map(({ chunk }) => chunk);
-      const dropOld = await metadata.commit(there, gone, place);
+      const dropOld = await metadata.commit(there, gone, place, journal.change);
       succeeded = true;
       cache.captureEnded(true);
       await journal.release(place);
@@ -131,7 +131,7 @@ interface Captured {
 }
 
 function capture(state: ChunkState): CapturedChunk {
-  return { ...state.info, checksums: state.committedChecksums(), window: state.window.entries() };
+  return { ...state.info, change: state.change, checksums: state.committedChecksums(), window: state.window.entries() };
 }
 
 /** All workers end before a failure is thrown: none goes on behind the caller's back. */

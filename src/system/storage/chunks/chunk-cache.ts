@@ -65,6 +65,7 @@ export class ChunkCache {
     const window = new AppendWindow(this.#windowBounds, record.window);
     const state = new ChunkState(handle, record.version, record.serial, window);
     state.settle(record.lengthBytes, record.checksums);
+    state.change = record.change;
     state.hasFile = record.lengthBytes > 0;
     state.isPlaced = state.hasFile;
     this.#keepClean(state);

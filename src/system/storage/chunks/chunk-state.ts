@@ -26,6 +26,8 @@ export class ChunkState {
   readonly window: AppendWindow;
   version: ChunkVersion;
   serial: MutationSerial;
+  /** The last batch of the journal that is committed here. */
+  change = 0;
   lengthBytes = 0;
   /** Of the block that the committed end lies in, up to that end; meaningless when the end is a block's end. */
   tailChecksum = 0;
@@ -51,7 +53,7 @@ export class ChunkState {
   isPlaced = false;
   /** Bytes in the file that no sync has covered. */
   isUnsynced = false;
-  /** Writes to the file so far: tells whether one fell between a sync's begin and end. */
+  /** Raised when a write to the file begins and when it ends: a sync covers what ended before it began. */
   writes = 0;
   /** … and that the journal does not hold either. */
   hasUnjournalledData = false;

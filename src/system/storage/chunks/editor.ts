@@ -82,13 +82,15 @@ export class Editor {
     const beyond = blocks.filter(({ block }) => block * blockBytes >= lengthBefore);
     let over = blocks.filter(({ block }) => block * blockBytes < lengthBefore);
     await this.#writeBeyond(state, image.lengthBytes, beyond);
+    await this.#syncFile(state);
     if (over.length > blocksPerBatch) over = await this.#replaceWholeBlocks(state, over);
     const { handle, version, serial, lengthBytes, blockChecksums: checksums, window } = image;
     const record = { kind: 'replaced', handle, version, serial, lengthBytes, checksums, window, redo: over } as const;
-    const { written, done } = journal.append([record], true);
+    const { change, written, done } = journal.append([record], true);
     try {
       await written;
       const failure = await this.#writeOver(state, over);
+      state.change = change;
       this.#become(state, image, blocks);
       if (failure === undefined) return;
       // The journal has them, so this is what the chunk is; the file will have them after a restart or a repair.
@@ -110,26 +112,34 @@ export class Editor {
   }
 
   async #writeBeyond(state: ChunkState, lengthBytes: number, blocks: readonly BlockData[]): Promise<void> {
-    const { files, journal } = this.#parts;
+    const { files } = this.#parts;
     if (lengthBytes <= state.lengthBytes) return;
     await files.obtainRecycled(state);
     files.obtain(state);
+    noteWrite(state);
+    state.hasUnjournalledData = true;
     await files.hold(state, async (file) => {
-      noteWrite(state);
-      state.hasUnjournalledData = true;
       for (const { from, to } of zeroRanges(state.lengthBytes, lengthBytes, blocks)) {
         await file.write(from, zeroParts(to - from));
       }
       for (const { block, bytes } of blocks) await file.write(block * blockBytes, [bytes]);
-      try {
-        await file.sync();
-        await files.place(state);
-      } catch (thrown) {
-        journal.fail(toCairnError(thrown));
-        throw thrown;
-      }
-      state.hasUnjournalledData = false;
     });
+    noteWrite(state);
+    state.hasUnjournalledData = true;
+  }
+
+  /** What stays must be as durable as what comes. */
+  async #syncFile(state: ChunkState): Promise<void> {
+    if (!state.hasUnjournalledData) return;
+    const { files, journal } = this.#parts;
+    try {
+      await files.hold(state, (file) => file.sync());
+      await files.place(state);
+    } catch (thrown) {
+      journal.fail(toCairnError(thrown));
+      throw thrown;
+    }
+    state.hasUnjournalledData = false;
   }
 
   /** Replaces those of the blocks that are whole before and after; returns the others. */
@@ -150,6 +160,7 @@ export class Editor {
       await this.#parts.files.hold(state, async (file) => {
         for (const { block, bytes } of blocks) await file.write(block * blockBytes, [bytes]);
       });
+      noteWrite(state);
       return undefined;
     } catch (thrown) {
       return toCairnError(thrown);

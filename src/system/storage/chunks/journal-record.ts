@@ -36,6 +36,11 @@ export interface MutatedRecord {
   readonly redoBytes: number;
 }
 
+export interface ReadRecord {
+  readonly change: number;
+  readonly record: JournalRecord;
+}
+
 export interface BlockData {
   readonly block: number;
   readonly bytes: Uint8Array;
@@ -68,8 +73,12 @@ export interface SegmentStartedRecord {
 
 export type JournalRecord = MutatedRecord | ReplacedRecord | RemovedRecord | SegmentStartedRecord;
 
-export function writeJournalRecord(w: ByteWriter, record: JournalRecord): void {
+/**
+ * @param change the number of the batch, ascending: what a chunk's metadata already has of the journal is told by it.
+ */
+export function writeJournalRecord(w: ByteWriter, record: JournalRecord, change: number): void {
   w.u8(recordTags[record.kind]);
+  w.varint(change);
   if (record.kind === 'segmentStarted') {
     w.varint(record.ordinal);
     return;
@@ -132,8 +141,13 @@ function writeWindow(w: ByteWriter, window: readonly WindowEntry[]): void {
 }
 
 /** @throws CairnError PROTOCOL when it is none of ours; redo data are views of what `r` reads. */
-export function readJournalRecord(r: ByteReader): JournalRecord {
+export function readJournalRecord(r: ByteReader): ReadRecord {
   const tag = r.u8();
+  const change = r.varint();
+  return { change, record: readRecord(r, tag) };
+}
+
+function readRecord(r: ByteReader, tag: number): JournalRecord {
   if (tag === recordTags.segmentStarted) return { kind: 'segmentStarted', ordinal: r.varint() };
   const handle = toChunkHandle(r.varint());
   if (tag === recordTags.removed) return { kind: 'removed', handle };

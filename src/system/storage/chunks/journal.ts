@@ -25,10 +25,21 @@ export class Journal {
   /** Written to chunk files since then, and not journalled: to be verified after a crash. */
   bulkBytesSinceCheckpoint = 0;
   #epoch: Epoch = newEpoch();
+  #change = 0;
 
   constructor(env: Env, log: WriteAheadLog) {
     this.#env = env;
     this.#log = log;
+  }
+
+  /** The number of the last batch. */
+  get change(): number {
+    return this.#change;
+  }
+
+  /** Numbers go on behind all that were given before. */
+  continueAfter(change: number): void {
+    this.#change = Math.max(this.#change, change);
   }
 
   get bytes(): number {
@@ -59,18 +70,16 @@ export class Journal {
   /**
    * One batch. Whoever appends calls the returned `done` when what follows from it is done, so that a checkpoint can wait.
    */
-  append(
-    records: readonly JournalRecord[],
-    sync: boolean,
-  ): { readonly written: Promise<void>; readonly done: () => void } {
+  append(records: readonly JournalRecord[], sync: boolean): Appended {
     this.mustTake();
-    const written = this.#write(this.#encode(records), sync);
+    const change = ++this.#change;
+    const written = this.#write(this.#encode(records, change), sync);
     const epoch = this.#epoch;
     epoch.underWay++;
     const done = (): void => {
       if (--epoch.underWay === 0) epoch.whenIdle?.();
     };
-    return { written, done };
+    return { change, written, done };
   }
 
   /**
@@ -104,7 +113,7 @@ export class Journal {
     return this.#log.close();
   }
 
-  #encode(records: readonly JournalRecord[]): ByteWriter[] {
+  #encode(records: readonly JournalRecord[], change: number): ByteWriter[] {
     const writers: ByteWriter[] = [];
     let writer: ByteWriter | undefined;
     for (const record of records) {
@@ -113,7 +122,7 @@ export class Journal {
         writer.reset();
         writers.push(writer);
       }
-      writeJournalRecord(writer, record);
+      writeJournalRecord(writer, record, change);
     }
     return writers;
   }
@@ -140,6 +149,13 @@ export class Journal {
   }
 }
 
+export interface Appended {
+  /** The number of the batch. */
+  readonly change: number;
+  readonly written: Promise<void>;
+  readonly done: () => void;
+}
+
 interface Epoch {
   underWay: number;
   whenIdle: (() => void) | undefined;
@@ -151,7 +167,7 @@ function newEpoch(): Epoch {
 
 function encodeRecord(record: JournalRecord): Uint8Array {
   const writer = new ByteWriter(16);
-  writeJournalRecord(writer, record);
+  writeJournalRecord(writer, record, 0);
   return writer.finish();
 }
 
@@ -173,8 +189,8 @@ export async function openJournal(env: Env, directory: string, segmentBytes: num
     segmentBytes,
     preamble: () => [encodeRecord({ kind: 'segmentStarted', ordinal: ++ordinal })],
     replay: (payload, place) => {
-      const first = readJournalRecord(new ByteReader(payload));
-      if (first.kind === 'segmentStarted') ordinal = Math.max(ordinal, first.ordinal);
+      const { record } = readJournalRecord(new ByteReader(payload));
+      if (record.kind === 'segmentStarted') ordinal = Math.max(ordinal, record.ordinal);
       replayed.push({ place, payload });
     },
   });

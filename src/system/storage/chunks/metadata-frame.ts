@@ -25,6 +25,7 @@ export interface FrameHeader {
 }
 
 export interface ChunkRecord extends RecordBody {
+  readonly change: number;
   readonly handle: ChunkHandle;
   readonly version: ChunkVersion;
   readonly serial: MutationSerial;
@@ -35,6 +36,8 @@ export interface Committed {
   readonly journal: LogPlace;
   /** The oldest segment of the metadata log that still counts. */
   readonly oldestSegment: number;
+  /** The last batch of the journal when the checkpoint began to be written. */
+  readonly change: number;
 }
 
 export function writeSegmentHeader(w: ByteWriter, segment: number, crc32: Crc32): void {
@@ -92,45 +95,47 @@ export function readFrameHeader(bytes: Uint8Array, at: number, crc32: Crc32): Fr
 
 export function writeChunkPayload(
   w: ByteWriter,
-  chunk: { readonly version: ChunkVersion; readonly serial: MutationSerial; readonly lengthBytes: number },
+  chunk: Omit<ChunkRecord, 'handle' | keyof RecordBody> & { readonly lengthBytes: number },
   checksums: Uint32Array,
   window: readonly WindowEntry[],
 ): void {
   w.varint(chunk.version);
   w.varint(chunk.serial);
+  w.varint(chunk.change);
   writeBody(w, chunk.lengthBytes, checksums, window);
 }
 
 /** Only what the table keeps: cheap, for the scan at start. */
 export function readChunkSummary(handle: number, payload: Uint8Array) {
   const r = new ByteReader(payload);
-  return {
-    handle: toChunkHandle(handle),
-    version: toChunkVersion(r.varint()),
-    serial: toMutationSerial(r.varint()),
-    lengthBytes: r.varint(),
-  };
+  const version = toChunkVersion(r.varint());
+  const serial = toMutationSerial(r.varint());
+  r.varint();
+  return { handle: toChunkHandle(handle), version, serial, lengthBytes: r.varint() };
 }
 
 export function readChunkPayload(handle: ChunkHandle, payload: Uint8Array): ChunkRecord {
   const r = new ByteReader(payload);
   const version = toChunkVersion(r.varint());
   const serial = toMutationSerial(r.varint());
+  const change = r.varint();
   const body = readBody(r);
   r.end();
-  return { handle, version, serial, ...body };
+  return { handle, version, serial, change, ...body };
 }
 
 export function writeCommitted(w: ByteWriter, committed: Committed): void {
   w.u53(committed.journal.segment);
   w.u53(committed.journal.offset);
   w.u53(committed.oldestSegment);
+  w.u53(committed.change);
 }
 
 export function readCommitted(payload: Uint8Array): Committed {
   const r = new ByteReader(payload);
   const journal = { segment: r.u53(), offset: r.u53() };
   const oldestSegment = r.u53();
+  const change = r.u53();
   r.end();
-  return { journal, oldestSegment };
+  return { journal, oldestSegment, change };
 }

@@ -12,6 +12,8 @@ export interface LoadedMetadata {
   readonly store: MetadataStore;
   /** The journal counts from here; undefined when there has been no checkpoint. */
   readonly journal: LogPlace | undefined;
+  /** Batches of the journal up to this number had been given when the checkpoint was written. */
+  readonly change: number;
   /** Chunks whose metadata is damaged: they are not in the table. */
   readonly damaged: readonly ChunkHandle[];
 }
@@ -42,7 +44,8 @@ export async function loadMetadata(
   }
   const kept = await loader.finish(segments);
   const store = new MetadataStore(env, directory, segmentBytes, loader.table, kept);
-  return { store, journal: loader.committed?.journal, damaged: [...loader.damaged] };
+  const { committed } = loader;
+  return { store, journal: committed?.journal, change: committed?.change ?? 0, damaged: [...loader.damaged] };
 }
 
 async function listSegments(env: Env, directory: string): Promise<number[]> {

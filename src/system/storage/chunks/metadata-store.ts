@@ -29,6 +29,7 @@ import {
 import { readSegment } from './metadata-segment.ts';
 
 export interface CapturedChunk extends ChunkInfo {
+  readonly change: number;
   readonly checksums: Uint32Array;
   readonly window: readonly WindowEntry[];
 }
@@ -92,6 +93,7 @@ export class MetadataStore {
     chunks: readonly CapturedChunk[],
     removed: readonly ChunkHandle[],
     journal: LogPlace,
+    change: number,
   ): Promise<() => Promise<void>> {
     const cleaned = this.#segmentsToClean();
     const isNew = this.#needsNewSegment(cleaned.length);
@@ -103,7 +105,7 @@ export class MetadataStore {
     const moved = await this.#copyLive(w, cleaned, base, number);
     for (const handle of removed) writeFrame(w, frameKinds.removed, handle, this.#env.crc32, () => {});
     const placed = this.#writeChunks(w, chunks, base, number);
-    this.#writeCommitted(w, { journal, oldestSegment });
+    this.#writeCommitted(w, { journal, oldestSegment, change });
     const segment = await this.#write(w, number, base, isNew);
     segment.bytes = base + w.length;
     for (const [handle, place] of moved) this.#move(handle, place);

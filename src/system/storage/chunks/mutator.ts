@@ -66,11 +66,11 @@ export class Mutator {
       const run = runOfBlock(state, block, bytes);
       group.plans.push(planOverwrite(state, run, file, this.#parts.env.crc32));
     }
-    const { written, done } = this.#parts.journal.append(group.plans.map(toRecord), true);
+    const { change, written, done } = this.#parts.journal.append(group.plans.map(toRecord), true);
     try {
       await written;
       await this.#writeOverwrites(group);
-      for (const plan of group.plans) this.#commit(plan);
+      for (const plan of group.plans) this.#commit(plan, change);
     } finally {
       done();
     }
@@ -233,6 +233,8 @@ export class Mutator {
     await files.hold(plan.state, async (file) => {
       for (const { offset, parts } of writesOf(plan)) await file.write(offset, parts);
     });
+    // A sync that began while the write was under way did not cover it.
+    noteWrite(plan);
   }
 
   /** What must last and is not in the journal: in the file, before the journal speaks of it. */
@@ -261,16 +263,16 @@ export class Mutator {
     if (plans.length === 0) return;
     const overwrites = plans.some((plan) => plan.isOverwrite);
     const sync = overwrites || plans.some((plan) => plan.run.sync);
-    const { written, done } = this.#parts.journal.append(plans.map(toRecord), sync);
+    const { change, written, done } = this.#parts.journal.append(plans.map(toRecord), sync);
     try {
       if (overwrites) {
         await written;
         await this.#writeOverwrites(group);
-        for (const plan of plans) this.#commit(plan);
+        for (const plan of plans) this.#commit(plan, change);
         return;
       }
       const committed = written.then(() => {
-        for (const plan of plans) this.#commit(plan);
+        for (const plan of plans) this.#commit(plan, change);
       });
       for (const { state } of plans) state.lastCommit = committed;
       turn.pass();
@@ -299,10 +301,11 @@ export class Mutator {
     }
   }
 
-  #commit(plan: Plan): void {
+  #commit(plan: Plan, change: number): void {
     const { state } = plan;
     const before = state.lengthBytes;
     commitPlan(plan);
+    state.change = change;
     if (plan.isOverwrite) state.overwrites++;
     this.#parts.journal.bulkBytesSinceCheckpoint += plan.run.dataBytes - plan.redoBytes;
     this.#parts.cache.changed(state, state.lengthBytes - before);

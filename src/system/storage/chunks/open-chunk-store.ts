@@ -69,6 +69,7 @@ export async function openChunkStore(env: Env, options: ChunkStoreOptions): Prom
   const removed = new Set<ChunkHandle>();
   const parts = { env, options: resolved, layout, metadata: loaded.store, cache, files, journal, space, removed };
   const replay = new Replayer(cache).run(replayed, loaded.journal);
+  journal.continueAfter(Math.max(loaded.change, replay.lastChange));
   for (const handle of replay.removed) removed.add(handle);
   await restoreFiles(parts, replay, loaded.damaged);
   for (const { payload } of replayed) journal.bytesSinceCheckpoint += payload.length;
@@ -93,7 +94,7 @@ function parentOf(path: string): string {
 function reachOf(replayed: readonly { readonly place: { readonly segment: number }; readonly payload: Uint8Array }[]) {
   const [first] = replayed;
   if (first === undefined) return { oldestSegment: undefined, isWhole: true };
-  const record = readJournalRecord(new ByteReader(first.payload));
+  const { record } = readJournalRecord(new ByteReader(first.payload));
   return { oldestSegment: first.place.segment, isWhole: record.kind === 'segmentStarted' && record.ordinal === 1 };
 }
 
@@ -140,8 +141,8 @@ class OpenChunkStore implements ChunkStore {
     }
   }
 
-  read(handle: ChunkHandle, offset: number, lengthBytes: number): Promise<readonly Uint8Array[]> {
-    return this.#reader.read(handle, offset, lengthBytes);
+  read(handle: ChunkHandle, offset: number, lengthBytes: number, into?: Uint8Array): Promise<readonly Uint8Array[]> {
+    return this.#reader.read(handle, offset, lengthBytes, into);
   }
 
   image(handle: ChunkHandle): ChunkImage | undefined {

@@ -4,8 +4,9 @@
  */
 import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle } from '../../../core/base/brand.ts';
+import { diskBlockBytes } from '../../../core/base/env.ts';
 import { CairnError } from '../../../core/base/errors.ts';
-import { blockBytes } from '../chunk-store.ts';
+import { blockBytes, blockSpanBytes } from '../chunk-store.ts';
 import { blockCount, blockOf, type ChunkState } from './chunk-state.ts';
 import { reportBadBlocks, type StoreParts } from './parts.ts';
 import { corruptBlock } from './plan.ts';
@@ -14,6 +15,7 @@ import { corruptBlock } from './plan.ts';
 const readNowMaxBytes = 128 * 1024;
 /** The unit of verification. */
 const verifyBytes = 1024 * 1024;
+const spareBuffersMax = 4;
 /** A block that fails is read once more before it is called bad: the memory it was read into may have been at fault. */
 const looks = 2;
 
@@ -27,15 +29,19 @@ interface Span {
 
 export class Reader {
   readonly #parts: StoreParts;
+  /** For verification: its reads go past the page cache, which is for readers. */
+  readonly #buffers: Uint8Array[] = [];
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
   }
 
-  /**
-   * The bytes are in a buffer of their own that nobody reuses: it may be sent without a copy and lives as long as it is needed.
-   */
-  async read(handle: ChunkHandle, offset: number, lengthBytes: number): Promise<readonly Uint8Array[]> {
+  async read(
+    handle: ChunkHandle,
+    offset: number,
+    lengthBytes: number,
+    memory: Uint8Array | undefined,
+  ): Promise<readonly Uint8Array[]> {
     assert(offset >= 0 && lengthBytes >= 0, 'a read has a place and a length', { offset, lengthBytes });
     const state = this.#find(handle);
     state.pins++;
@@ -43,7 +49,8 @@ export class Reader {
       const end = Math.min(offset + lengthBytes, state.lengthBytes);
       if (offset >= end) return [];
       const from = blockOf(offset) * blockBytes;
-      const into = new Uint8Array(blockCount(end) * blockBytes - from);
+      const into = memory ?? new Uint8Array(blockSpanBytes(offset, end - offset));
+      assert(into.length >= blockSpanBytes(offset, end - offset), 'there is memory for whole blocks', { offset, end });
       const bad = await this.#readBlocks(state, from, end, into);
       if (bad.length > 0) {
         reportBadBlocks(this.#parts, state, bad);
@@ -58,10 +65,10 @@ export class Reader {
   /** All blocks of the chunk that fail. */
   async verify(handle: ChunkHandle): Promise<readonly number[]> {
     const state = this.#find(handle);
+    const into = this.#buffers.pop() ?? this.#parts.env.disk.allocate(verifyBytes);
     state.pins++;
     try {
       const bad: number[] = [];
-      const into = new Uint8Array(Math.min(verifyBytes, blockCount(state.lengthBytes) * blockBytes));
       for (let from = 0; from < state.lengthBytes; from += verifyBytes) {
         const end = Math.min(from + verifyBytes, state.lengthBytes);
         bad.push(...(await this.#readBlocks(state, from, end, into)));
@@ -70,6 +77,7 @@ export class Reader {
       return bad;
     } finally {
       state.pins--;
+      if (this.#buffers.length < spareBuffersMax) this.#buffers.push(into);
     }
   }
 
@@ -100,9 +108,10 @@ export class Reader {
   }
 
   async #lookAt(state: ChunkState, span: Span, into: Uint8Array): Promise<readonly number[]> {
-    const target = into.subarray(0, span.to - span.from);
-    const got = await this.#fill(state, span.from, target);
-    return failing(state, span, target.subarray(0, got), this.#parts.env.crc32);
+    // Whole disk blocks, also behind the chunk's end: a read of less could not go past the page cache.
+    const wanted = Math.ceil((span.to - span.from) / diskBlockBytes) * diskBlockBytes;
+    const got = await this.#fill(state, span.from, into.subarray(0, wanted));
+    return failing(state, span, into.subarray(0, got), this.#parts.env.crc32);
   }
 
   async #fill(state: ChunkState, from: number, target: Uint8Array): Promise<number> {
@@ -132,7 +141,8 @@ function failing(state: ChunkState, span: Span, bytes: Uint8Array, crc32: (bytes
     const stop = Math.min(at + blockBytes, span.to);
     const block = blockOf(at);
     const expected = stop - at < blockBytes ? span.tailChecksum : state.checksums[block];
-    if (crc32(bytes.subarray(at - span.from, stop - span.from)) !== expected) bad.push(block);
+    const content = bytes.subarray(at - span.from, stop - span.from);
+    if (content.length < stop - at || crc32(content) !== expected) bad.push(block);
   }
   return bad;
 }

@@ -23,6 +23,7 @@ export interface Replay {
   readonly removed: ReadonlySet<ChunkHandle>;
   /** Changed by the journal, but what they were before is not known. */
   readonly incomplete: ReadonlySet<ChunkHandle>;
+  readonly lastChange: number;
 }
 
 export class Replayer {
@@ -30,6 +31,7 @@ export class Replayer {
   readonly #chunks = new Map<ChunkHandle, Recovered>();
   readonly #removed = new Set<ChunkHandle>();
   readonly #incomplete = new Set<ChunkHandle>();
+  #lastChange = 0;
 
   constructor(cache: ChunkCache) {
     this.#cache = cache;
@@ -41,14 +43,32 @@ export class Replayer {
       const reader = new ByteReader(payload);
       while (reader.remaining > 0) this.#apply(reader);
     }
-    return { chunks: this.#chunks, removed: this.#removed, incomplete: this.#incomplete };
+    return {
+      chunks: this.#chunks,
+      removed: this.#removed,
+      incomplete: this.#incomplete,
+      lastChange: this.#lastChange,
+    };
   }
 
   #apply(reader: ByteReader): void {
-    const record = readJournalRecord(reader);
+    const { change, record } = readJournalRecord(reader);
+    this.#lastChange = Math.max(this.#lastChange, change);
+    if (record.kind === 'segmentStarted' || this.#has(record.handle, change)) return;
     if (record.kind === 'mutated') this.#mutated(record);
     else if (record.kind === 'replaced') this.#replaced(record);
-    else if (record.kind === 'removed') this.#remove(record.handle);
+    else this.#remove(record.handle);
+    const recovered = this.#chunks.get(record.handle);
+    if (recovered !== undefined) recovered.state.change = change;
+  }
+
+  /**
+   * The checkpoint already has it: changes went on while it was written. A chunk has at most one record in a batch, or else its records
+   * overwrite whole blocks and are committed together.
+   */
+  #has(handle: ChunkHandle, change: number): boolean {
+    const known = this.#chunks.get(handle)?.state ?? this.#cache.get(handle);
+    return known !== undefined && !this.#chunks.has(handle) && change <= known.change;
   }
 
   #mutated(record: MutatedRecord): void {
