@@ -50,7 +50,8 @@ export class ScriptedMaster {
   readonly exclusions: RequestOf<(typeof masterCalls)['exclude']>[] = [];
   readonly servers = new Map<ServerId, Known>();
   readonly grants = new Map<number, Grant>();
-  garbage: ResponseOf<(typeof masterCalls)['heartbeat']>['garbage'] = [];
+  /** Told to a server with its next heartbeat. */
+  readonly garbage = new Map<number, ResponseOf<(typeof masterCalls)['heartbeat']>['garbage']>();
   /** What a call does before its answer. */
   onRegister: () => void = () => {};
   onHeartbeat: (heartbeat: Heartbeat) => void = () => {};
@@ -75,8 +76,8 @@ export class ScriptedMaster {
         this.heartbeats.push(request);
         const known = this.servers.get(request.server);
         if (known !== undefined) known.lastHeardAt = env.clock.now();
-        const { garbage } = this;
-        this.garbage = [];
+        const garbage = this.garbage.get(request.server) ?? [];
+        this.garbage.delete(request.server);
         return { response: { sessionMs, garbage } };
       },
       exclude: async (request) => {

@@ -71,15 +71,16 @@ export class Heartbeats {
   async #beat(): Promise<void> {
     const { env, inventory } = this.#world;
     const sentAt = env.clock.now();
+    let isAnswered = true;
     try {
       await this.#sendOne(sentAt);
     } catch (thrown) {
+      isAnswered = false;
       this.#failed(toCairnError(thrown));
     }
     if (this.#isStopped) return;
-    const now = env.clock.now();
-    const waitMs =
-      inventory.isUrgent && this.#world.session.isValid ? 0 : Math.max(0, sentAt + this.#heartbeatMs - now);
+    const isPressed = isAnswered && inventory.isUrgent;
+    const waitMs = isPressed ? 0 : Math.max(0, sentAt + this.#heartbeatMs - env.clock.now());
     this.#timer = env.clock.after(waitMs, () => void this.#beat());
   }
 

@@ -1,0 +1,184 @@
+import { describe, expect, test } from 'vitest';
+import { encode } from '../../core/base/codec.ts';
+import type { Connection, ConnectionHandler } from '../../core/base/env.ts';
+import { chunkCalls } from '../../core/protocol/chunk-calls.ts';
+import type { Grant } from '../../core/protocol/types.ts';
+import { requestHead } from '../rpc/frames.ts';
+import {
+  chunkBytes,
+  codeOf,
+  difference,
+  pattern,
+  serverAddress,
+  TestClient,
+  TestCluster,
+} from './cluster.test-support.ts';
+
+const kibi = 1024;
+const mebi = 1024 * kibi;
+
+/** A connection that speaks frames, but no calls. */
+function rawConnection(cluster: TestCluster, server: number, name = 'stranger') {
+  const state = { frames: 0, closed: '' };
+  const handler: ConnectionHandler = {
+    frame: () => {
+      state.frames += 1;
+      return undefined;
+    },
+    closed: (reason) => {
+      state.closed = reason;
+    },
+  };
+  const connection: Connection = cluster.world.node(name).env.network.connect(serverAddress(server), handler);
+  return { connection, state };
+}
+
+function mutateHead(grant: Grant, crc: number): Uint8Array {
+  const request = { grant, kind: { kind: 'write', offset: 0 } as const, crc, chunkBytes };
+  return requestHead(0, 1, chunkCalls.mutate.tag, chunkCalls.mutate.request, request);
+}
+
+describe('what comes damaged', () => {
+  test.each([1000, 300 * kibi])('a body of %i bytes with a wrong checksum changes nothing', async (length) => {
+    const cluster = await TestCluster.start(`crc ${length}`);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(length, 0)));
+    expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(length, 1), 12345)))).toBe(
+      'CHECKSUM_MISMATCH',
+    );
+    for (const id of [1, 2, 3]) expect(difference(await cluster.content(id, 5), pattern(length, 0))).toBe('none');
+    // The same connections go on.
+    await cluster.settle(cluster.client.write(grant, 0, pattern(length, 2)));
+    for (const id of [1, 2, 3]) expect(difference(await cluster.content(id, 5), pattern(length, 2))).toBe('none');
+    expect(cluster.servers.get(2)!.load.stagedBytes).toBe(0);
+    expect(cluster.servers.get(1)!.load.mutationBytes).toBe(0);
+  });
+
+  test('frames of garbage close their connection and nothing else', async () => {
+    const cluster = await TestCluster.start(2);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    for (let seed = 0; seed < 30; seed++) {
+      const { connection } = rawConnection(cluster, 1 + (seed % 3), `stranger${seed}`);
+      const head = pattern(seed * 7, seed);
+      if (seed % 3 === 0) head.set(encode(chunkCalls.lengths.request, { handles: [] }).subarray(0, head.length));
+      if (head.length > 6) head.set([seed % 4, 0, 0, 0, 0, [1, 2, 3, 16, 17, 18, 19][seed % 7]!]);
+      connection.send(head, [pattern(seed * 100, seed)]);
+    }
+    await cluster.world.run(100);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(1000, 0)));
+    for (const id of [1, 2, 3]) expect(difference(await cluster.content(id, 5), pattern(1000, 0))).toBe('none');
+  });
+
+  test('what is too large, empty, or not what it says is refused', async () => {
+    const cluster = await TestCluster.start(3);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const { client } = cluster;
+    expect(await cluster.settle(codeOf(client.write(grant, 0, pattern(mebi + 1, 0))))).toBe('TOO_LARGE');
+    expect(await cluster.settle(codeOf(client.write(grant, 0, new Uint8Array(0))))).toBe('INVALID_ARGUMENT');
+    expect(await cluster.settle(codeOf(client.write(grant, chunkBytes, pattern(1, 0))))).toBe('INVALID_ARGUMENT');
+    expect(await cluster.settle(codeOf(client.append(grant, 1, 0, [new Uint8Array(0)])))).toBe('INVALID_ARGUMENT');
+    const rpc = client.to(serverAddress(1));
+    const kind = { kind: 'append', writer: 1, firstSequence: 0, lengths: [5] } as const;
+    const lying = rpc.call('mutate', { grant, kind, crc: 0, chunkBytes }, { body: [pattern(6, 0)] });
+    expect(await cluster.settle(codeOf(lying))).toBe('INVALID_ARGUMENT');
+    expect(await cluster.settle(codeOf(client.read(1, 5, 0, mebi + 1)))).toBe('INVALID_ARGUMENT');
+    expect(await cluster.settle(codeOf(client.read(1, 99, 0, 10)))).toBe('CHUNK_MISSING');
+  });
+});
+
+describe('a client that breaks off', () => {
+  test('in the middle of a body leaves the chain in order for others', async () => {
+    const cluster = await TestCluster.start(10);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const { connection } = rawConnection(cluster, 1);
+    const whole = pattern(600 * kibi, 7);
+    const crc = cluster.client.node.env.crc32(whole);
+    const frame = connection.startFrame(mutateHead(grant, crc), whole.length);
+    frame.piece(whole.subarray(0, 400 * kibi));
+    await cluster.world.run(20);
+    connection.close('enough');
+    await cluster.world.run(20);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(500 * kibi, 1)));
+    for (const id of [1, 2, 3]) expect(difference(await cluster.content(id, 5), pattern(500 * kibi, 1))).toBe('none');
+    expect(cluster.master.exclusions).toEqual([]);
+    expect(cluster.servers.get(1)!.load.mutationBytes).toBe(0);
+    expect(cluster.servers.get(2)!.load.stagedBytes).toBe(0);
+  });
+
+  test('or just stops holds up nobody, and is disconnected in the end', async () => {
+    const cluster = await TestCluster.start(11, 3, { bodyStallMs: 3000 });
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const { connection, state } = rawConnection(cluster, 1);
+    const frame = connection.startFrame(mutateHead(grant, 0), 600 * kibi);
+    frame.piece(pattern(300 * kibi, 7));
+    await cluster.world.run(20);
+    const before = cluster.world.now;
+    await cluster.settle(cluster.client.write(grant, 0, pattern(500 * kibi, 1)));
+    expect(cluster.world.now - before).toBeLessThan(100);
+    expect(await cluster.world.runUntil(() => state.closed !== '', 10_000)).toBe(true);
+  });
+});
+
+describe('bounds', () => {
+  test('a reader that stops taking does not make memory grow, others read on, and it is disconnected in the end', async () => {
+    const readBytesPerPeerMax = 512 * kibi;
+    const limits = { readBytesMax: 2 * mebi, readBytesPerPeerMax, readStallMs: 5000 };
+    const cluster = await TestCluster.start(20, 1, limits);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1]), 0, pattern(mebi, 0)));
+    const slow = new TestClient(cluster.world, 'slow');
+    const rpc = slow.to(serverAddress(1));
+    await cluster.settle(rpc.call('describe', {}));
+    rpc.hold();
+    const codes = [...Array(200).keys()].map(() => codeOf(slow.read(1, 5, 0, 256 * kibi)));
+    let most = 0;
+    for (let n = 0; n < 100; n++) {
+      await cluster.world.run(20);
+      most = Math.max(most, cluster.servers.get(1)!.load.readBytes);
+    }
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(readBytesPerPeerMax);
+    expect(difference(await cluster.content(1, 5), pattern(mebi, 0))).toBe('none');
+    const all = await cluster.settle(Promise.all(codes));
+    expect(new Set(all)).toEqual(new Set(['TIMED_OUT']));
+    expect(await cluster.world.runUntil(() => cluster.servers.get(1)!.load.readBytes === 0, 20_000)).toBe(true);
+  });
+
+  test('mutations over the bound are refused as BUSY, and taken again when there is room', async () => {
+    const cluster = await TestCluster.start(21, 3, { mutationBytesMax: 300 * kibi });
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const codes = await cluster.settle(
+      Promise.all(
+        [...Array(10).keys()].map((n) => codeOf(cluster.client.write(grant, n * 60 * kibi, pattern(60 * kibi, n)))),
+      ),
+    );
+    expect(new Set(codes)).toEqual(new Set(['OK', 'BUSY']));
+    expect(cluster.servers.get(1)!.load.mutationBytes).toBe(0);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(60 * kibi, 1)));
+  });
+
+  test('a client with much under way is read from more slowly, and all of it succeeds', async () => {
+    const cluster = await TestCluster.start(22, 3, { mutationBytesPerPeerMax: 400 * kibi });
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const writes = [...Array(12).keys()].map((n) => cluster.client.write(grant, n * 80 * kibi, pattern(80 * kibi, n)));
+    let most = 0;
+    const watch = () => {
+      most = Math.max(most, cluster.servers.get(1)!.load.mutationBytes);
+      cluster.world.after(0.2, watch);
+    };
+    watch();
+    await cluster.settle(Promise.all(writes));
+    expect(most).toBeLessThanOrEqual(560 * kibi);
+    for (let n = 0; n < 12; n++) {
+      const part = await cluster.settle(cluster.client.read(3, 5, n * 80 * kibi, 80 * kibi));
+      expect(difference(part, pattern(80 * kibi, n))).toBe('none');
+    }
+  });
+
+  test('a secondary without room for pushed bytes is left behind, no mutation is lost', async () => {
+    const cluster = await TestCluster.start(23, 3, { stagedBytesMax: 0, stagedMaxMs: 500 });
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    for (const id of [2, 3]) cluster.world.after(2600, () => cluster.world.network.isolate(`s${id}`));
+    await cluster.settle(cluster.client.write(grant, 0, pattern(200 * kibi, 1)));
+    expect(difference(await cluster.content(1, 5), pattern(200 * kibi, 1))).toBe('none');
+  });
+});

@@ -1,0 +1,230 @@
+import { describe, expect, test } from 'vitest';
+import { toChunkHandle, toChunkVersion } from '../../core/base/brand.ts';
+import { chunkBytes, codeOf, difference, joined, pattern, TestCluster } from './cluster.test-support.ts';
+
+const kibi = 1024;
+const h = toChunkHandle;
+const v = toChunkVersion;
+
+describe('leases', () => {
+  test('an idle one is given up with a heartbeat, and its grant is refused from then on', async () => {
+    const cluster = await TestCluster.start(1);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(300, 0)));
+    const reports = () => cluster.master.heartbeats.flatMap(({ lengths }) => lengths);
+    await cluster.world.run(1500);
+    expect(reports()).toEqual([{ handle: 5, version: 1, length: 300, release: false }]);
+    expect((await cluster.settle(cluster.client.write(grant, 300, pattern(10, 1)))).lengthBytes).toBe(310);
+    await cluster.world.runUntil(() => reports().some(({ release }) => release), 5000);
+    expect(reports().at(-1)).toEqual({ handle: 5, version: 1, length: 310, release: true });
+    expect(await cluster.settle(codeOf(cluster.client.write(grant, 310, pattern(10, 2))))).toBe('STALE_VERSION');
+    const next = cluster.master.grant(5, [1, 2, 3]);
+    expect((await cluster.settle(cluster.client.write(next, 310, pattern(10, 2)))).lengthBytes).toBe(320);
+  });
+
+  test('a release that the master did not acknowledge is told again', async () => {
+    const cluster = await TestCluster.start(2, 1);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1]), 0, pattern(300, 0)));
+    const heal = cluster.world.network.blackhole(['m'], ['s1']);
+    await cluster.world.run(3000);
+    heal();
+    const before = cluster.master.heartbeats.length;
+    const told = () =>
+      cluster.master.heartbeats.slice(before).some(({ lengths }) => lengths.some((one) => one.release));
+    expect(await cluster.world.runUntil(told, 5000)).toBe(true);
+  });
+
+  test('when the master takes it back nothing under it succeeds, and what was under way is in the length', async () => {
+    const cluster = await TestCluster.start(3);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+    const writes = [1, 2, 3].map((n) => codeOf(cluster.client.write(grant, n * 100, pattern(100, n))));
+    await cluster.world.run(0.5);
+    const { length } = await cluster.settle(cluster.master.order(1, 'release', { handle: h(5), version: v(1) }));
+    const codes = await cluster.settle(Promise.all(writes));
+    expect(length).toBe(100 + 100 * codes.filter((code) => code === 'OK').length);
+    expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(9, 9))))).toBe('STALE_VERSION');
+  });
+
+  test('a grant that was never used is refused after its release, also after a restart', async () => {
+    const cluster = await TestCluster.start(4);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    expect(await cluster.settle(cluster.master.order(1, 'release', { handle: h(5), version: v(1) }))).toEqual({
+      length: 0,
+    });
+    expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(9, 9))))).toBe('STALE_VERSION');
+    cluster.kill(1);
+    await cluster.restart(1);
+    expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(9, 9))))).toBe('STALE_VERSION');
+    const next = cluster.master.grant(5, [1, 2, 3]);
+    expect((await cluster.settle(cluster.client.write(next, 0, pattern(9, 9)))).lengthBytes).toBe(9);
+  });
+
+  test('recover makes the members equal and seals', async () => {
+    const cluster = await TestCluster.start(5);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const bytes = pattern(500 * kibi, 0);
+    await cluster.settle(cluster.client.write(grant, 0, bytes));
+    cluster.kill(1);
+    const next = cluster.master.grant(5, [2, 3]);
+    expect(await cluster.settle(cluster.master.order(2, 'recover', { grant: next, seal: true }))).toEqual({
+      length: bytes.length,
+    });
+    expect(await cluster.settle(codeOf(cluster.client.write(next, 0, pattern(9, 9))))).toBe('STALE_VERSION');
+    for (const server of [2, 3]) expect(difference(await cluster.content(server, 5), bytes)).toBe('none');
+  });
+});
+
+describe('copies', () => {
+  test('a clone is equal to its source, and a second one fetches only what differs', async () => {
+    const cluster = await TestCluster.start(10, 4);
+    const grant = cluster.master.grant(5, [1, 2]);
+    await cluster.settle(cluster.client.append(grant, 3, 0, [pattern(200 * kibi, 0)]));
+    await cluster.settle(cluster.client.write(grant, 200 * kibi, pattern(800 * kibi, 1)));
+    const from = cluster.master.replica(2);
+    const clone = () => cluster.settle(cluster.master.order(4, 'clone', { handle: h(5), version: v(1), from }));
+    expect(await clone()).toEqual({ length: 1000 * kibi });
+    const whole = joined([pattern(200 * kibi, 0), pattern(800 * kibi, 1)]);
+    expect(difference(await cluster.content(4, 5), whole)).toBe('none');
+    await cluster.settle(cluster.client.write(grant, 70 * kibi, pattern(10, 2)));
+    expect(await clone()).toEqual({ length: 1000 * kibi });
+    whole.set(pattern(10, 2), 70 * kibi);
+    expect(difference(await cluster.content(4, 5), whole)).toBe('none');
+    // The copy knows the writers of its source: as primary it recognises their retries.
+    cluster.kill(1);
+    const next = cluster.master.grant(5, [4, 2]);
+    expect((await cluster.settle(cluster.client.append(next, 3, 0, [pattern(200 * kibi, 0)]))).offsets).toEqual([0]);
+  });
+
+  test('a chunk that is written to while it is cloned is copied as far as it was; its next clone has the rest', async () => {
+    const cluster = await TestCluster.start(11, 3);
+    const grant = cluster.master.grant(5, [1, 2]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(900 * kibi, 0)));
+    const from = cluster.master.replica(1);
+    const order = () => cluster.master.order(3, 'clone', { handle: h(5), version: v(1), from });
+    const writes = [...Array(40).keys()].map(async (n) => {
+      await new Promise<void>((resolve) => cluster.world.after(n, resolve));
+      return cluster.client.write(grant, n * 20 * kibi, pattern(500, n));
+    });
+    await cluster.settle(Promise.all([order(), ...writes]));
+    await cluster.settle(order());
+    expect(difference(await cluster.content(3, 5), await cluster.content(1, 5))).toBe('none');
+  });
+
+  test('what is dropped is gone, unless it has a newer version by then', async () => {
+    const cluster = await TestCluster.start(12);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+    for (const id of [1, 2, 3]) cluster.master.garbage.set(id, [{ handle: h(5), version: v(0), length: 0 }]);
+    await cluster.world.run(600);
+    expect(await cluster.settle(Promise.all([1, 2, 3].map((id) => cluster.client.length(id, 5))))).toEqual([
+      100, 100, 100,
+    ]);
+    await cluster.settle(cluster.master.order(1, 'drop', { handles: [{ handle: h(5), version: v(1), length: 0 }] }));
+    expect(await cluster.settle(cluster.client.length(1, 5))).toBeUndefined();
+    cluster.master.garbage.set(2, [{ handle: h(5), version: v(1), length: 0 }]);
+    await cluster.world.run(600);
+    const left = await cluster.settle(Promise.all([2, 3].map((id) => cluster.client.length(id, 5))));
+    expect(left).toEqual([undefined, 100]);
+  });
+});
+
+describe('damage', () => {
+  test('a flipped bit is told to the reader and to the master; a clone mends it', async () => {
+    const cluster = await TestCluster.start(20);
+    const bytes = pattern(300 * kibi, 0);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2, 3], 'disk'), 0, bytes));
+    await cluster.world.run(3000);
+    const { disk } = cluster.world.node('s2');
+    const path = disk.paths().find((name) => disk.file(name).sizeBytes >= bytes.length && name.includes('chunk'))!;
+    disk.flipBit(path, 100_000, 3);
+    expect(await cluster.settle(codeOf(cluster.client.read(2, 5, 64 * kibi, 64 * kibi)))).toBe('DISK_CORRUPT');
+    expect(difference(await cluster.content(1, 5), bytes)).toBe('none');
+    const told = () => cluster.master.heartbeats.some(({ server, damaged }) => server === 2 && damaged.includes(h(5)));
+    expect(await cluster.world.runUntil(told, 2000)).toBe(true);
+    const from = cluster.master.replica(3);
+    await cluster.settle(cluster.master.order(2, 'clone', { handle: h(5), version: v(1), from }));
+    expect(difference(await cluster.content(2, 5), bytes)).toBe('none');
+  });
+
+  test('a damaged primary refuses to change the chunk, a damaged secondary is left behind', async () => {
+    const cluster = await TestCluster.start(21);
+    const bytes = pattern(300 * kibi, 0);
+    const grant = cluster.master.grant(5, [1, 2, 3], 'disk');
+    await cluster.settle(cluster.client.write(grant, 0, bytes));
+    for (const id of [1, 2]) {
+      const { disk } = cluster.world.node(`s${id}`);
+      const path = disk.paths().find((name) => disk.file(name).sizeBytes >= bytes.length && name.includes('chunk'))!;
+      disk.flipBit(path, 100_000, 3);
+    }
+    expect(await cluster.settle(codeOf(cluster.client.read(2, 5, 64 * kibi, 64 * kibi)))).toBe('DISK_CORRUPT');
+    cluster.world.after(100, () => cluster.world.network.isolate('s2'));
+    await cluster.settle(cluster.client.write(grant, 300 * kibi, pattern(10, 1)));
+    expect(cluster.master.exclusions[0]?.failed).toEqual([2]);
+    expect(await cluster.settle(codeOf(cluster.client.read(1, 5, 64 * kibi, 64 * kibi)))).toBe('DISK_CORRUPT');
+    const next = cluster.master.grants.get(5)!;
+    expect(await cluster.settle(codeOf(cluster.client.write(next, 0, pattern(10, 1))))).toBe('DISK_CORRUPT');
+  });
+});
+
+describe('heartbeats', () => {
+  test('bring a page of everything after a registration, and again over time', async () => {
+    const cluster = await TestCluster.start(30, 2, { inventoryEveryMs: 400 });
+    for (let n = 1; n <= 5; n++) {
+      await cluster.settle(cluster.client.write(cluster.master.grant(n, [1, 2]), 0, pattern(n, n)));
+    }
+    const pages = () =>
+      cluster.master.heartbeats.filter(({ server, inventory }) => server === 1 && inventory.length === 5);
+    expect(await cluster.world.runUntil(() => pages().length >= 2, 5000)).toBe(true);
+    expect(pages()[0]).toMatchObject({ inventoryFrom: 1, inventoryTo: Number.MAX_SAFE_INTEGER, chunks: 5 });
+    expect(pages()[0]!.inventory.map(({ handle, length }) => [handle, length])).toEqual(
+      [1, 2, 3, 4, 5].map((n) => [n, n]),
+    );
+    cluster.kill(1);
+    await cluster.restart(1);
+    const restarted = cluster.master.heartbeats.filter(({ server }) => server === 1);
+    const first = restarted.findIndex(({ incarnation }) => incarnation === restarted.at(-1)!.incarnation);
+    expect(restarted[first]!.inventory).toHaveLength(5);
+  });
+
+  test('a master that refuses for good ends the server', async () => {
+    const cluster = await TestCluster.start(31, 1);
+    const { CairnError } = await import('../../core/base/errors.ts');
+    cluster.master.onRegister = () => {
+      throw new CairnError('WRONG_CLUSTER', 'this is another cluster');
+    };
+    cluster.world.network.reset('m', 's1');
+    expect(await cluster.world.runUntil(() => cluster.refusals.length > 0, 5000)).toBe(true);
+    expect(cluster.refusals[0]!.code).toBe('WRONG_CLUSTER');
+  });
+
+  test('a session that the master has forgotten is begun again', async () => {
+    const cluster = await TestCluster.start(32, 1);
+    const { CairnError } = await import('../../core/base/errors.ts');
+    let registrations = 0;
+    cluster.master.onRegister = () => {
+      registrations += 1;
+    };
+    let isForgetting = true;
+    cluster.master.onHeartbeat = () => {
+      if (isForgetting) throw new CairnError('SESSION_EXPIRED', 'register first');
+    };
+    await cluster.world.run(3000);
+    expect(registrations).toBeGreaterThan(0);
+    isForgetting = false;
+    await cluster.serving();
+  });
+});
+
+test('a chunk may be filled to its last byte', async () => {
+  const cluster = await TestCluster.start(40, 2);
+  const grant = cluster.master.grant(5, [1, 2]);
+  const answer = await cluster.settle(cluster.client.write(grant, chunkBytes - 10, pattern(10, 1)));
+  expect(answer.lengthBytes).toBe(chunkBytes);
+  expect(await cluster.settle(codeOf(cluster.client.write(grant, chunkBytes - 9, pattern(10, 1))))).toBe(
+    'INVALID_ARGUMENT',
+  );
+  const content = await cluster.content(2, 5);
+  expect(content.subarray(0, 1000).every((byte) => byte === 0)).toBe(true);
+  expect(difference(content.subarray(chunkBytes - 10), pattern(10, 1))).toBe('none');
+});
