@@ -10,7 +10,7 @@
  * when it is durable, then drops the old one: after a crash the highest generation counts.
  */
 import * as fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { open, type RootDatabase, type Transaction } from 'lmdb';
 import { assert } from '../../core/base/assert.ts';
 import { CairnError } from '../../core/base/errors.ts';
@@ -33,7 +33,7 @@ type Database = RootDatabase<Uint8Array, Key>;
 /** @param directory is made if it is missing. @throws CairnError DISK_FULL, DISK_FAILED, DISK_CORRUPT */
 export async function openLmdbMap(directory: string): Promise<DurableMap> {
   try {
-    await fs.promises.mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     let generation = await cleanUp(directory);
     if (generation === 0) {
       await make(directory, 1, nothing());
@@ -74,6 +74,13 @@ async function make(directory: string, generation: number, batches: AsyncIterabl
   await fs.promises.rename(loading, join(directory, nameOf(generation)));
   await fs.promises.rm(`${loading}-lock`, { force: true });
   await sync(directory);
+}
+
+/** With the parents that are missing; all names are durable when it resolves. */
+async function makeDirectory(directory: string): Promise<void> {
+  const first = await fs.promises.mkdir(directory, { recursive: true });
+  if (first === undefined) return;
+  for (let made = resolve(directory); made.length >= first.length; made = dirname(made)) await sync(dirname(made));
 }
 
 /** Of a file or a directory. */

@@ -5,6 +5,7 @@
 import { ByteReader, ByteWriter } from '../../core/base/bytes.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
+import { makeDurableDirectory } from './durable-directory.ts';
 import { applyChanges, collect, frozenReader } from './memory-map.ts';
 import { OrderedMap } from './ordered-map.ts';
 import type { Change, DurableMap, Key, Pair, Reader } from './ordered-store.ts';
@@ -16,7 +17,7 @@ const checksumBytes = 4;
 
 /** @throws CairnError DISK_CORRUPT, WRONG_FORMAT, DISK_FULL, DISK_FAILED */
 export async function openFileMap(env: Env, directory: string): Promise<DurableMap> {
-  await env.disk.makeDirectory(directory);
+  await makeDurableDirectory(env.disk, directory);
   const path = `${directory}/map`;
   const pairs = (await env.disk.exists(path)) ? decodeMap(await readWhole(env, path), env.crc32, path) : undefined;
   return new FileMap(env, directory, pairs ?? new OrderedMap());

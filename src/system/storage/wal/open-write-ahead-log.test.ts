@@ -51,6 +51,20 @@ function numbered(from: number, to: number, bytes = 40): string[] {
   return Array.from({ length: to - from }, (_, i) => `record ${from + i} `.padEnd(bytes, '.'));
 }
 
+/** Not the header and the zeros of a segment that is prepared meanwhile. */
+function isFlush(operation: DiskOperation): boolean {
+  return operation.kind === 'write' && operation.offset > 0 && !operation.bytes.every((byte) => byte === 0);
+}
+
+/** The first flush at or behind a place in the journal. */
+function flushAfter(
+  disk: MemoryDisk,
+  before: number,
+): { readonly at: number; readonly write: DiskOperation & { kind: 'write' } } {
+  const at = disk.journal.findIndex((operation, i) => i >= before && isFlush(operation));
+  return { at, write: disk.journal[at] as DiskOperation & { kind: 'write' } };
+}
+
 function path(segment: number): string {
   return `log/${segmentName(segment)}`;
 }
@@ -201,9 +215,6 @@ describe('damage', () => {
     for (let i = 0; i < count; i += 2) {
       const before = env.disk.journal.length;
       await log.append(numbered(i, i + 2, 30 + i).map(payload), true);
-      // Not the header and the zeros of the segment that is prepared meanwhile.
-      const isFlush = (op: DiskOperation): boolean =>
-        op.kind === 'write' && op.offset > 0 && !op.bytes.every((b) => b === 0);
       const writes = env.disk.journal.slice(before).filter(isFlush);
       const write = writes.at(-1)!;
       if (write.kind !== 'write') throw new Error('a flush is a write');
@@ -334,15 +345,14 @@ describe('a torn tail', () => {
     await log.append(numbered(0, 3).map(payload), true);
     const before = env.disk.journal.length;
     await log.append(numbered(3, 8).map(payload), true);
-    const write = env.disk.journal[before]!;
-    if (write.kind !== 'write') throw new Error('an append is a write');
+    const { at, write } = flushAfter(env.disk, before);
     const whole = write.bytes.length / 5;
     for (let kept = 0; kept <= write.bytes.length; kept++) {
       const loss: Loss = {
         write: (bytes) => (bytes === write.bytes ? kept : bytes.length),
         names: (pending) => pending,
       };
-      const disk = afterPowerLoss(env.disk.journal.slice(0, before + 1), loss);
+      const disk = afterPowerLoss(env.disk.journal.slice(0, at + 1), loss);
       const found = await open(disk);
       // The padding of the last record is zeros on the disk already.
       const least = 3 + Math.floor(kept / whole);
@@ -358,9 +368,8 @@ describe('a torn tail', () => {
     await log.append([payload('durable')], true);
     const before = env.disk.journal.length;
     await log.append([payload('lost'), payload('left'), payload('more')], true);
-    const write = env.disk.journal[before]!;
-    if (write.kind !== 'write') throw new Error('an append is a write');
-    const disk = afterPowerLoss(env.disk.journal.slice(0, before), losses['everything is kept']!);
+    const { at, write } = flushAfter(env.disk, before);
+    const disk = afterPowerLoss(env.disk.journal.slice(0, at), losses['everything is kept']!);
     // Only the second and third record reached the disk.
     disk.bytesOf(path(1)).set(write.bytes.subarray(recordBytes(4)), write.offset + recordBytes(4));
     const found = await open(disk);
@@ -376,7 +385,7 @@ describe('a torn tail', () => {
     await log.append([payload('written')], false);
     const again = await open(env.disk);
     await again.log.append([payload('after')], false);
-    const last = env.disk.journal.findLast((op) => op.kind === 'write')!;
+    const last = env.disk.journal.findLast(isFlush)!;
     const kept: Loss = {
       write: (bytes) => ('bytes' in last && bytes === last.bytes ? bytes.length : 0),
       names: (n) => n,
@@ -391,10 +400,9 @@ describe('a torn tail', () => {
     const { offset } = await log.append([payload('two')], true);
     const before = env.disk.journal.length;
     await log.rotate();
-    const write = env.disk.journal.slice(before).find((op) => op.kind === 'write');
-    if (write?.kind !== 'write') throw new Error('a rotation is a write');
+    const { at, write } = flushAfter(env.disk, before);
     const loss: Loss = { write: (bytes) => (bytes === write.bytes ? 30 : bytes.length), names: (n) => n };
-    const disk = afterPowerLoss(env.disk.journal.slice(0, env.disk.journal.indexOf(write) + 1), loss);
+    const disk = afterPowerLoss(env.disk.journal.slice(0, at + 1), loss);
     expect((await open(disk.copy(), () => ['vote', 'term'])).replayed.at(-1)).toBe('two');
     disk.bytesOf(path(1))[offset + recordHeadBytes]! ^= 1;
     expect(await code(open(disk))).toBe('LOG_CORRUPT');
@@ -406,15 +414,13 @@ describe('a torn tail', () => {
     await log.append([payload('one')], true);
     const before = env.disk.journal.length;
     await log.rotate();
-    const write = env.disk.journal.slice(before).find((op) => op.kind === 'write');
-    if (write?.kind !== 'write') throw new Error('a rotation is a write');
-    const end = env.disk.journal.indexOf(write) + 1;
+    const { at, write } = flushAfter(env.disk, before);
     for (let kept = 0; kept < write.bytes.length; kept++) {
       const loss: Loss = {
         write: (bytes) => (bytes === write.bytes ? kept : bytes.length),
         names: (pending) => pending,
       };
-      const found = await open(afterPowerLoss(env.disk.journal.slice(0, end), loss), () => preamble);
+      const found = await open(afterPowerLoss(env.disk.journal.slice(0, at + 1), loss), () => preamble);
       const isWhole = found.replayed.length > 4;
       expect(found.replayed).toEqual(isWhole ? [...preamble, 'one', ...preamble] : [...preamble, 'one']);
       const place = await found.log.rotate();

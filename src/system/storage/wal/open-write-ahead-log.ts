@@ -9,6 +9,7 @@
 import { assert } from '../../../core/base/assert.ts';
 import type { DiskFile, Env } from '../../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
+import { makeDurableDirectory } from '../durable-directory.ts';
 import { type LogOptions, type LogPlace, queuedMaxBytes, type WriteAheadLog } from '../write-ahead-log.ts';
 import {
   firstRecordOffset,
@@ -34,21 +35,13 @@ export async function openWriteAheadLog(env: Env, options: LogOptions): Promise<
   assert(options.segmentBytes > firstRecordOffset && options.segmentBytes <= segmentMaxBytes, 'segmentBytes is sane', {
     segmentBytes: options.segmentBytes,
   });
-  await env.disk.makeDirectory(options.directory);
-  await syncParents(env, options.directory);
+  await makeDurableDirectory(env.disk, options.directory);
   const recovered = (await recover(env, options)) ?? (await createLog(env, options));
   const { logId, tail, prepared } = recovered;
   const files = new SegmentFiles(env, options.directory, options.segmentBytes, logId);
   if (prepared !== undefined) files.adopt(prepared.segment, prepared.file);
   else files.prepare(tail.segment + 1);
   return new Log(env, options, files, recovered);
-}
-
-async function syncParents(env: Env, directory: string): Promise<void> {
-  const names = directory.split('/');
-  for (let depth = names.length - 1; depth >= 0; depth--) {
-    await env.disk.syncDirectory(names.slice(0, depth).join('/'));
-  }
 }
 
 async function createLog(env: Env, options: LogOptions): Promise<RecoveredLog> {

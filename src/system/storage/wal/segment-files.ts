@@ -97,18 +97,19 @@ export class SegmentFiles {
     const unfinished = this.#path(this.#hasSpare ? spareName : nextName);
     // From here on it is no spare any more: after a failure it is simply made anew from whatever is there.
     this.#hasSpare = false;
+    const path = this.#path(segmentName(segment));
     const file = await this.#env.disk.open(unfinished, 'create');
     try {
       await fill(file, this.#segmentBytes);
       await file.write(0, [encodeSegmentHeader(segment, this.#logId, this.#env.crc32)]);
       await file.sync();
-      await this.#env.disk.rename(unfinished, this.#path(segmentName(segment)));
-      await this.#env.disk.syncDirectory(this.#directory);
-      return file;
-    } catch (cause) {
+    } finally {
       await file.close();
-      throw cause;
     }
+    await this.#env.disk.rename(unfinished, path);
+    await this.#env.disk.syncDirectory(this.#directory);
+    // Opened anew under its name, which is what its failures will be told of.
+    return this.#env.disk.open(path, 'write');
   }
 }
 
