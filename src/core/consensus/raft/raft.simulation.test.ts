@@ -4,7 +4,7 @@ import { TestNetwork } from '../testing/test-network.test-support.ts';
 import { Raft } from './raft.ts';
 
 /** More of them, elsewhere: CAIRN_SEEDS=2000 CAIRN_SEED_FROM=1000. */
-const seeds = Number(process.env.CAIRN_SEEDS ?? 120);
+const seeds = Number(process.env.CAIRN_SEEDS ?? 50);
 const seedFrom = Number(process.env.CAIRN_SEED_FROM ?? 1);
 
 describe('a Raft group', () => {
