@@ -18,40 +18,35 @@ export const bodyMaxBytes = 64 * 1024 * 1024;
 
 const poison = 0xdb;
 
-/** The bytes that were delivered in this turn: whoever keeps them must copy them before it ends. */
-export class DeliveredBytes {
+/** Received bytes during the call that hands them over: afterwards they are gone, so whoever keeps them must copy them. */
+export class LentBytes {
   readonly #isPoisoned: boolean;
-  readonly #memory = new Set<ArrayBufferLike>();
-  #views: Uint8Array[] = [];
+  #memory: ArrayBufferLike | undefined;
 
+  /** @param isPoisoned overwrite them after the call, so that who kept them without a copy notices. */
   constructor(isPoisoned: boolean) {
     this.#isPoisoned = isPoisoned;
   }
 
-  /** Called just before these bytes are handed over. */
-  add(bytes: Uint8Array): void {
-    if (!this.#isPoisoned) return;
-    this.#memory.add(bytes.buffer);
-    this.#views.push(bytes);
+  lend(bytes: Uint8Array): void {
+    this.#memory = bytes.buffer;
   }
 
-  /** `bytes`, or a copy if they are about to go bad: to pass them on within the turn is allowed. */
+  takeBack(bytes: Uint8Array): void {
+    this.#memory = undefined;
+    if (this.#isPoisoned) bytes.fill(poison);
+  }
+
+  /** `bytes`, or a copy if they are lent: to pass them on within the call is allowed. */
   keep(bytes: Uint8Array): Uint8Array {
-    return this.#memory.has(bytes.buffer) ? bytes.slice() : bytes;
-  }
-
-  turnEnded(): void {
-    if (this.#views.length === 0) return;
-    for (const bytes of this.#views) bytes.fill(poison);
-    this.#views = [];
-    this.#memory.clear();
+    return bytes.buffer === this.#memory ? bytes.slice() : bytes;
   }
 }
 
 export interface EndpointContext {
   readonly kernel: SimKernel;
   readonly settings: NetworkSettings;
-  readonly delivered: DeliveredBytes;
+  readonly lent: LentBytes;
 }
 
 export class Endpoint implements Connection {
@@ -117,7 +112,7 @@ export class Endpoint implements Connection {
     for (const part of body) bodyBytes += part.length;
     checkLengths(head.length, bodyBytes);
     if (!this.#maySend()) return true;
-    const kept = body.map((part) => this.#context.delivered.keep(part));
+    const kept = body.map((part) => this.#context.lent.keep(part));
     this.#outbox.frame(head, kept, bodyBytes);
     return this.#queued();
   }
@@ -139,7 +134,7 @@ export class Endpoint implements Connection {
 
   #piece(frame: OpenFrame, bytes: Uint8Array): boolean {
     if (!this.#maySend()) return true;
-    this.#outbox.piece(frame, this.#context.delivered.keep(bytes));
+    this.#outbox.piece(frame, this.#context.lent.keep(bytes));
     if (frame.waiting !== undefined) return this.#queued();
     // The frame whose turn it is must not wait for those behind it, which wait for it.
     this.#queued();
@@ -237,7 +232,7 @@ export class Endpoint implements Connection {
       const length = runs[this.#run]!;
       const body = runs[this.#run + 1]!;
       const view = bytes.subarray(this.#byte, this.#byte + length);
-      this.#context.delivered.add(view);
+      this.#context.lent.lend(view);
       this.#run += 2;
       this.#byte += length;
       if (body === bodyRun) {
@@ -247,6 +242,7 @@ export class Endpoint implements Connection {
         this.#bodyLeft = body;
         this.#sink = this.#handler!.frame(view, body);
       }
+      this.#context.lent.takeBack(view);
       if (this.#bodyLeft === 0 && !this.#isClosed) {
         const sink = this.#sink;
         this.#sink = undefined;

@@ -74,7 +74,6 @@ export class SimKernel {
   readonly hash = new EventHash();
   readonly #host: SimHost;
   readonly #queue = new EventQueue<SimEvent>();
-  readonly #turnEnds: (() => void)[] = [];
   #nowUs = 0;
   #sequence = 0;
   #fired = 0;
@@ -116,11 +115,6 @@ export class SimKernel {
     event.atUs = this.#nowUs;
     event.sequence = this.#sequence++;
     this.#queue.push(event);
-  }
-
-  /** Has `run` called after each event, when everything that it set off is done. */
-  onTurnEnd(run: () => void): void {
-    this.#turnEnds.push(run);
   }
 
   /** Handles one event and everything that it sets off. False when there was none. */
@@ -178,7 +172,6 @@ export class SimKernel {
   async #stepOnce(untilUs: number): Promise<boolean> {
     if (!this.#fireNext(untilUs)) return false;
     await this.#host.drain();
-    for (const end of this.#turnEnds) end();
     return true;
   }
 

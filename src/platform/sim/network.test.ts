@@ -144,7 +144,7 @@ describe('frames', () => {
     expect([far.aborted, far.closings.length, near.closings.length, far.bodies.length]).toEqual([1, 1, 1, 0]);
   });
 
-  test('who keeps a piece past its turn without a copy finds it overwritten', async () => {
+  test('who keeps a head or a piece past its call without a copy finds it overwritten', async () => {
     const world = testWorld(1);
     const kept: Uint8Array[] = [];
     await listen(world.node('b').env, () => ({
@@ -162,7 +162,7 @@ describe('frames', () => {
     expect(kept.map((one) => one[0])).toEqual([0xdb, 0xdb]);
   });
 
-  test('a piece may be passed on within its turn', async () => {
+  test('a piece may be passed on within its call', async () => {
     const world = testWorld(1);
     const onward = toAddress('c:1');
     const end = new Recorder();
@@ -181,6 +181,48 @@ describe('frames', () => {
       .send(bytes(1), [pattern(500_000, 5)]);
     expect(await world.runUntil(() => end.bodies.length === 1)).toBe(true);
     expect(differsAt(end.bodies[0]!, pattern(500_000, 5))).toBe(-1);
+  });
+
+  test('a sink with space of its own finds the body there, whole', async () => {
+    const world = testWorld(1);
+    const into = new Uint8Array(300_001);
+    const pieces: Uint8Array[] = [];
+    let at = 0;
+    let isWhole = false;
+    await listen(world.node('b').env, () => ({
+      frame: () => ({
+        space: () => into.subarray(at, at + 10_000),
+        piece: (piece) => {
+          pieces.push(piece);
+          at += piece.length;
+        },
+        end: () => {
+          isWhole = true;
+        },
+        aborted: () => undefined,
+      }),
+      closed: () => undefined,
+    }));
+    world
+      .node('a')
+      .env.network.connect(address, new Recorder())
+      .send(bytes(1), [pattern(300_001, 3)]);
+    expect(await world.runUntil(() => isWhole)).toBe(true);
+    expect(differsAt(into, pattern(300_001, 3))).toBe(-1);
+    expect(pieces.every((piece) => piece.buffer === into.buffer && piece.length <= 10_000)).toBe(true);
+  });
+
+  test('a frame in pieces does not wait for the frames behind it, which wait for it', async () => {
+    const { world, client, near, far } = await pair(1, { network: { sendQueueMaxBytes: 100_000 } });
+    const writer = client.startFrame(bytes(1), 2);
+    expect(client.send(bytes(2), [new Uint8Array(200_000)])).toBe(false);
+    expect(writer.piece(bytes(1))).toBe(true);
+    await world.run(100);
+    expect(near.drains).toBe(0);
+    expect(writer.piece(bytes(1))).toBe(true);
+    writer.end();
+    expect(await world.runUntil(() => far.bodies.length === 2)).toBe(true);
+    expect(near.drains).toBe(1);
   });
 
   test('a sender that changes a body before it has left sends what it changed', async () => {

@@ -5,7 +5,7 @@
 import type { Address } from '../../core/base/brand.ts';
 import type { Connection, ConnectionHandler, Listener, Network } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
-import { DeliveredBytes, type Endpoint, type EndpointContext } from './endpoint.ts';
+import { type Endpoint, type EndpointContext, LentBytes } from './endpoint.ts';
 import type { Incarnation } from './incarnation.ts';
 import type { SimKernel } from './kernel.ts';
 import { type NetworkSettings, Path } from './path.ts';
@@ -47,10 +47,8 @@ export class SimNetwork {
   #nextPort = firstEphemeralPort;
 
   constructor(kernel: SimKernel, random: SimRandom, settings: NetworkSettings) {
-    const delivered = new DeliveredBytes(settings.poisonDelivered);
-    this.#context = { kernel, settings, delivered };
+    this.#context = { kernel, settings, lent: new LentBytes(settings.poisonDelivered) };
     this.#random = random;
-    kernel.onTurnEnd(() => delivered.turnEnded());
   }
 
   /** Open connections, those being established included. */

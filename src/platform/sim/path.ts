@@ -25,7 +25,7 @@ export interface NetworkSettings {
   readonly connectRetryMs: number;
   /** The most that lost bytes wait for their retransmission after the way is free again. */
   readonly retransmitMaxMs: number;
-  /** Overwrite received bytes when their turn is over, so that who kept them without a copy notices. */
+  /** Overwrite received bytes after the call that hands them over, so that who kept them without a copy notices. */
   readonly poisonDelivered: boolean;
 }
 
