@@ -33,6 +33,11 @@ interface PendingRecord {
   readonly reject: (error: CairnError) => void;
 }
 
+interface Queued {
+  readonly record: PendingRecord;
+  readonly landed: Promise<number>;
+}
+
 type Outcome =
   | { readonly kind: 'answered'; readonly offsets: readonly number[] }
   | { readonly kind: 'failed'; readonly error: CairnError; readonly grant: Grant };
@@ -58,22 +63,25 @@ export class AppendQueue {
   #queue: PendingRecord[] = [];
   #queuedBytes = 0;
   #frames: Frame[] = [];
-  /** The first of them is told that there may be room; when it is in, it tells the next. */
-  #waitingForRoom: (() => void)[] = [];
-  #waiting = 0;
+  /** Callers that wait for room, in a line: how many, when the last of them is through, and how the first is told to look again. */
+  #inLine = 0;
+  #lastInLine: Promise<void> = Promise.resolve();
+  #tellFirst: () => void = () => {};
   #isRunning = false;
   #isRecovering = false;
   #isPlanned = false;
   /** The chunk that frames go to, and under which grant; undefined until the file's end was looked up. */
   #at: { readonly index: number; readonly grant: Grant } | undefined;
 
-  constructor(file: OpenFile) {
+  /** @param grant of the first chunk, if the file was made just now. */
+  constructor(file: OpenFile, grant?: Grant) {
     this.#file = file;
     this.#writer = file.core.env.random.id53();
+    if (grant !== undefined) this.#at = { index: 0, grant };
   }
 
   get isIdle(): boolean {
-    return !this.#isRunning && this.#queue.length === 0 && this.#waiting === 0;
+    return !this.#isRunning && this.#queue.length === 0 && this.#inLine === 0;
   }
 
   /** The file was looked up: if it has become shorter, the next frame goes to its new end. */
@@ -90,32 +98,46 @@ export class AppendQueue {
     checkRecord(bytes, this.#file.chunkBytes);
     throwIfAborted(signal);
     const queuedAt = this.#file.core.env.clock.now();
-    if (this.#waiting > 0 || this.#isFull(bytes.length)) await this.#room(bytes.length, signal);
-    let record: PendingRecord | undefined;
-    const landed = new Promise<number>((resolve, reject) => {
-      record = { bytes, queuedAt, resolve, reject };
-      this.#queue.push(record);
-      this.#queuedBytes += bytes.length;
-      this.#plan();
-    });
-    if (signal === undefined) return landed;
+    const queued =
+      this.#inLine > 0 || this.#isFull(bytes.length)
+        ? await this.#lineUp(bytes, queuedAt, signal)
+        : this.#enqueue(bytes, queuedAt);
+    if (signal === undefined) return queued.landed;
     try {
-      return await abortable(signal, landed);
+      return await abortable(signal, queued.landed);
     } finally {
-      this.#withdraw(record!);
+      this.#withdraw(queued.record);
     }
   }
 
-  /** Waits for room, behind those that wait already. */
-  async #room(bytes: number, signal: AbortSignalLike | undefined): Promise<void> {
-    this.#waiting += 1;
+  #enqueue(bytes: Uint8Array, queuedAt: number): Queued {
+    let settle: Pick<PendingRecord, 'resolve' | 'reject'> | undefined;
+    const landed = new Promise<number>((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    const record = { bytes, queuedAt, ...settle! };
+    this.#queue.push(record);
+    this.#queuedBytes += bytes.length;
+    this.#plan();
+    return { record, landed };
+  }
+
+  /** Waits for room, behind those that wait already; only the first in line looks for it. */
+  async #lineUp(bytes: Uint8Array, queuedAt: number, signal: AbortSignalLike | undefined): Promise<Queued> {
+    const before = this.#lastInLine;
+    let leave = () => {};
+    this.#lastInLine = new Promise((go) => {
+      leave = go;
+    });
+    this.#inLine += 1;
     try {
-      await new Promise<void>((go) => this.#waitingForRoom.push(go));
-      while (this.#isFull(bytes)) await new Promise<void>((go) => this.#waitingForRoom.unshift(go));
+      await before;
+      while (this.#isFull(bytes.length)) await new Promise<void>((go) => (this.#tellFirst = go));
       throwIfAborted(signal);
+      return this.#enqueue(bytes, queuedAt);
     } finally {
-      this.#waiting -= 1;
-      this.#waitingForRoom.shift()?.();
+      this.#inLine -= 1;
+      leave();
     }
   }
 
@@ -135,7 +157,7 @@ export class AppendQueue {
   /** Records have left the queue. */
   #left(records: readonly PendingRecord[]): void {
     for (const { bytes } of records) this.#queuedBytes -= bytes.length;
-    this.#waitingForRoom.shift()?.();
+    this.#tellFirst();
   }
 
   // ---------------------------------------------------------------- frames
@@ -314,6 +336,7 @@ export class AppendQueue {
 
   async #findEnd(): Promise<void> {
     this.#at = undefined;
+    this.#file.grants.forgetAll(); // the file may have been emptied, and its chunks be others
     const request = { inode: this.#file.inode, first: toChunkIndex(0), count: 1 };
     try {
       const { attributes } = await this.#file.core.masters.read('locate', request);

@@ -33,7 +33,7 @@ export class AppendQueues {
 
   #make(attributes: Attributes, asOf: number, grant: Grant | undefined): Appended {
     const file = new OpenFile(this.#core, attributes, asOf, grant);
-    return { queue: new AppendQueue(file), chunkBytes: attributes.chunkBytes };
+    return { queue: new AppendQueue(file, grant), chunkBytes: attributes.chunkBytes };
   }
 
   /** One at least, if any is idle; busy ones are bounded by their callers. */

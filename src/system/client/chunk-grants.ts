@@ -50,8 +50,8 @@ export class ChunkGrants {
     if (held?.grant === grant) held.usedAt = this.#core.env.clock.now();
   }
 
-  forget(index: number): void {
-    this.#held.delete(index);
+  forgetAll(): void {
+    this.#held.clear();
   }
 
   /** Makes the chunk if the file ends before it. */

@@ -100,6 +100,7 @@ export class FakeServer {
 
   async #mutate(request: MutateRequest, peer: Peer, body: Uint8Array) {
     this.mutations.push(request);
+    this.#cluster.mutations.push(request);
     const count = this.mutations.length;
     this.inMutate += 1;
     this.inMutateMax = Math.max(this.inMutateMax, this.inMutate);
@@ -124,6 +125,8 @@ export class FakeServer {
       throw new CairnError('CHECKSUM_MISMATCH', 'the bytes are not those announced');
     if (grant.replicas[0]!.server !== this.id) throw new CairnError('NOT_PRIMARY', 'another server is the primary');
     const members = grant.replicas.map(({ server }) => this.#cluster.server(server));
+    if (members.some((member) => (member.chunks.get(grant.handle)?.version ?? 0) > grant.version))
+      throw new CairnError('STALE_VERSION', 'a member knows a later version');
     const own = this.#own(grant);
     const down = members.filter((member) => !member.node.isUp);
     if (down.length > 0)
@@ -519,6 +522,8 @@ export class FakeCluster {
   readonly master: FakeMaster;
   readonly servers: readonly FakeServer[];
   readonly events: string[] = [];
+  /** Of all servers, in the order of their arrival. */
+  readonly mutations: MutateRequest[] = [];
 
   private constructor(seed: number | string, servers: number, options: Partial<SimWorldOptions>) {
     this.world = testWorld(seed, { onEvent: ({ name }) => this.events.push(name), ...options });

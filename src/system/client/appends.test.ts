@@ -1,0 +1,317 @@
+import { describe, expect, test } from 'vitest';
+import { bytesEqual } from '../../core/base/bytes.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import type { MutationKind } from '../../core/protocol/chunk-calls.ts';
+import type { CairnClient } from './client.ts';
+import { FakeCluster, sample } from './fake-cluster.test-support.ts';
+
+const kibi = 1024;
+const chunkBytes = 64 * kibi;
+
+/** A record that says who it is, of any length ≥ 8. */
+function record(n: number, length = 64): Uint8Array {
+  const bytes = sample(length, n + 1);
+  new DataView(bytes.buffer).setUint32(0, 0xcafe);
+  new DataView(bytes.buffer).setUint32(4, n);
+  return bytes;
+}
+
+async function outcomes(work: readonly Promise<number>[]): Promise<(number | string)[]> {
+  const settled = await Promise.allSettled(work);
+  return settled.map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as CairnError).code));
+}
+
+/** Appends records from…to−1 without waiting in between. */
+function appendAll(client: CairnClient, path: string, from: number, to: number, length?: number): Promise<number>[] {
+  return Array.from({ length: to - from }, (_, n) => client.recordAppend(path, record(from + n, length)));
+}
+
+/** Each record is where its append said, and nowhere else. */
+function expectOnceEach(content: Uint8Array, positions: readonly (number | string)[], length = 64): void {
+  positions.forEach((position, n) => {
+    if (typeof position === 'string') return;
+    expect(bytesEqual(content.subarray(position, position + length), record(n, length)), `record ${n}`).toBe(true);
+  });
+  const view = new DataView(content.buffer, content.byteOffset, content.length);
+  const seen = new Map<number, number>();
+  for (let at = 0; at + 8 <= content.length; at++) {
+    if (view.getUint32(at) === 0xcafe) seen.set(view.getUint32(at + 4), (seen.get(view.getUint32(at + 4)) ?? 0) + 1);
+  }
+  for (const [n, position] of positions.entries()) {
+    if (typeof position === 'number') expect(seen.get(n), `record ${n} is there once`).toBe(1);
+  }
+}
+
+function appendOf(kind: MutationKind) {
+  if (kind.kind !== 'append') throw new Error('not an append');
+  return kind;
+}
+
+describe('record append', () => {
+  test('records of one turn leave in one frame, in order', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const handle = await cluster.run(client.open('/log', 'a'));
+    const positions = await cluster.run(
+      Promise.all(Array.from({ length: 300 }, (_, n) => handle.recordAppend(record(n)))),
+    );
+    expect(positions).toEqual(Array.from({ length: 300 }, (_, n) => n * 64));
+    expect(cluster.mutations.length).toBe(1);
+    expectOnceEach(cluster.content('/log'), positions);
+  });
+
+  test('while two frames are under way the next one gathers', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const handle = await cluster.run(client.open('/log', 'a'));
+    for (const server of cluster.servers) server.mutateMs = 10;
+    const all: Promise<number>[] = [];
+    for (let n = 0; n < 100; n++) {
+      cluster.world.after(n * 0.1, () => all.push(handle.recordAppend(record(n))));
+    }
+    await cluster.world.run(200);
+    const positions = await cluster.run(Promise.all(all));
+    expect(positions).toEqual(Array.from({ length: 100 }, (_, n) => n * 64));
+    const primary = cluster.primaryOf('/log');
+    expect(primary.inMutateMax).toBe(2);
+    expect(primary.mutations.length).toBeLessThan(6);
+  });
+
+  test('a frame holds at most 512 records, so that two fit into what a chunk remembers of a writer', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const handle = await cluster.run(client.open('/log', 'a', { chunkBytes: 1024 * kibi }));
+    await cluster.run(Promise.all(Array.from({ length: 1500 }, (_, n) => handle.recordAppend(record(n, 8)))));
+    const lengths = cluster.primaryOf('/log').mutations.map(({ kind }) => appendOf(kind).lengths.length);
+    expect(lengths).toEqual([512, 512, 476]);
+  });
+
+  test('a chunk that is full sends the rest on to the next; positions count the chunks before', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const positions = await cluster.run(Promise.all(appendAll(client, '/log', 0, 40, 10_000)));
+    const perChunk = Math.floor(chunkBytes / 10_000);
+    expect(positions).toEqual(
+      Array.from({ length: 40 }, (_, n) => Math.floor(n / perChunk) * chunkBytes + (n % perChunk) * 10_000),
+    );
+    expectOnceEach(cluster.content('/log'), positions, 10_000);
+  });
+
+  test('a lost answer is asked for again and lands once', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.writeFile('/log', ''));
+    for (const server of cluster.servers) server.afterMutate = (_, count) => (count % 2 === 1 ? 'lose' : undefined);
+    const positions = await cluster.run(Promise.all(appendAll(client, '/log', 0, 200, 1000)));
+    expectOnceEach(cluster.content('/log'), positions, 1000);
+    expect(new Set(positions).size).toBe(200);
+  });
+
+  test('a record whose first try landed in the old chunk does not land again in the next', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    // Six records fit. The answer to the frame that fills the chunk is lost: five of its records are in, the sixth and later are not.
+    const first = await cluster.run(client.recordAppend('/log', record(0, 10_000)));
+    const primary = cluster.primaryOf('/log');
+    primary.afterMutate = (_, count) => (count === 2 ? 'lose' : undefined);
+    const rest = await cluster.run(Promise.all(appendAll(client, '/log', 1, 12, 10_000)));
+    expectOnceEach(cluster.content('/log'), [first, ...rest], 10_000);
+    const sent = cluster.mutations.filter(({ grant }) => grant.handle === cluster.mutations[0]!.grant.handle);
+    const [, lost, again] = sent.map(({ kind }) => appendOf(kind));
+    expect([again!.firstSequence, again!.lengths]).toEqual([lost!.firstSequence, lost!.lengths]);
+  });
+
+  test('while an outcome is unknown nothing goes to the next chunk, however long that takes', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(Promise.all(appendAll(client, '/log', 0, 6, 10_000)));
+    let refusals = 0;
+    for (const server of cluster.servers) {
+      server.beforeMutate = () => {
+        refusals += 1;
+        if (refusals > 12) return undefined;
+        expect(cluster.master.file('/log').chunks.size).toBe(1);
+        throw new CairnError('LEASE_EXPIRED', 'not now');
+      };
+    }
+    const positions = await cluster.run(Promise.all(appendAll(client, '/log', 6, 9, 10_000)));
+    expect(positions).toEqual([chunkBytes, chunkBytes + 10_000, chunkBytes + 20_000]);
+    expect(cluster.master.file('/log').chunks.get(0)!.version).toBeGreaterThan(12);
+  });
+
+  test('a primary that dies under way costs a new version, no record and no duplicate', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.recordAppend('/log', record(0)));
+    const primary = cluster.primaryOf('/log');
+    for (const server of cluster.servers) server.mutateMs = 20;
+    const all = appendAll(client, '/log', 1, 100);
+    cluster.world.after(6, () => primary.node.crash());
+    const before = cluster.world.now;
+    const positions = await cluster.run(Promise.all(all));
+    expect(cluster.world.now - before).toBeLessThan(1000);
+    expect(cluster.primaryOf('/log')).not.toBe(primary);
+    expectOnceEach(cluster.content('/log'), [0, ...positions]);
+  });
+
+  test('a primary that is stopped is left behind within two and a half seconds', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.recordAppend('/log', record(0)));
+    cluster.primaryOf('/log').node.pause();
+    const before = cluster.world.now;
+    const position = await cluster.run(client.recordAppend('/log', record(1)));
+    expect(cluster.world.now - before).toBeLessThan(2500);
+    expectOnceEach(cluster.content('/log'), [0, position]);
+    expect(cluster.events).toContain('client.serverSilent');
+  });
+
+  test('two clients that append to one file lose and repeat nothing', async () => {
+    const cluster = await FakeCluster.start(1);
+    const [one, two] = [await cluster.client(), await cluster.client({}, 'other')];
+    for (const server of cluster.servers) server.afterMutate = (_, count) => (count % 5 === 0 ? 'lose' : undefined);
+    const all: Promise<number>[] = [];
+    for (let n = 0; n < 60; n++) all.push((n % 2 === 0 ? one : two).recordAppend('/log', record(n, 5000)));
+    const positions = await cluster.run(Promise.all(all));
+    expectOnceEach(cluster.content('/log'), positions, 5000);
+  });
+
+  test('exactly once over many chunks, whatever is lost, refused or delayed (50 seeds)', async () => {
+    for (let seed = 1; seed <= 50; seed++) {
+      const cluster = await FakeCluster.start(`appends ${seed}`);
+      const client = await cluster.client({ deadlineMs: 20_000 });
+      const { random } = cluster.world.node('chance').env;
+      for (const server of cluster.servers) {
+        server.mutateMs = random.below(5);
+        server.beforeMutate = () => {
+          if (random.below(10) === 0)
+            throw new CairnError(random.below(2) === 0 ? 'BUSY' : 'LEASE_EXPIRED', 'by chance');
+          return undefined;
+        };
+        server.afterMutate = () => (random.below(6) === 0 ? 'lose' : undefined);
+      }
+      const all: Promise<number>[] = [];
+      for (let n = 0; n < 60; n++)
+        cluster.world.after(random.below(40), () => all.push(client.recordAppend('/log', record(all.length, 4000))));
+      await cluster.world.run(50);
+      const positions = await cluster.run(Promise.all(all));
+      expectOnceEach(cluster.content('/log'), positions, 4000);
+    }
+  });
+
+  test('too large and empty records are refused at once', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    expect(await cluster.run(outcomes([client.recordAppend('/log', sample(chunkBytes / 4))]))).toEqual([0]);
+    const refused = [client.recordAppend('/log', sample(chunkBytes / 4 + 1)), client.recordAppend('/log', sample(0))];
+    expect(await cluster.run(outcomes(refused))).toEqual(['RECORD_TOO_LARGE', 'INVALID_ARGUMENT']);
+    const large = await cluster.run(client.open('/large', 'a', { chunkBytes: 64 * 1024 * kibi }));
+    const over = cluster.run(outcomes([large.recordAppend(sample(1024 * kibi + 1))]));
+    expect(await over).toEqual(['RECORD_TOO_LARGE']);
+  });
+
+  test('appendFile splits what is larger than a record, in order', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const bytes = sample(60 * kibi);
+    await cluster.run(client.appendFile('/log', bytes));
+    await cluster.run(client.appendFile('/log', 'end'));
+    const content = cluster.content('/log');
+    expect(bytesEqual(content.subarray(0, 60 * kibi), bytes)).toBe(true);
+    expect(new TextDecoder().decode(content.subarray(60 * kibi))).toBe('end');
+  });
+
+  test('a file that was emptied by somebody else is appended to from its beginning', async () => {
+    const cluster = await FakeCluster.start(1);
+    const [client, other] = [await cluster.client(), await cluster.client({}, 'other')];
+    await cluster.run(Promise.all(appendAll(client, '/log', 0, 10, 10_000)));
+    await cluster.run(other.writeFile('/log', ''));
+    expect(await cluster.run(client.recordAppend('/log', record(0)))).toBe(0);
+    const handle = await cluster.run(client.open('/log', 'a'));
+    await cluster.world.run(3000); // its grant is cold: the end is looked up
+    await cluster.run(other.writeFile('/log', ''));
+    expect(await cluster.run(handle.recordAppend(record(0)))).toBe(0);
+    expect(cluster.master.file('/log').chunks.size).toBe(1);
+  });
+
+  test('a file that is renamed or replaced: the path says which is meant, the handle stays with its file', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const handle = await cluster.run(client.open('/log', 'a'));
+    await cluster.run(handle.append(record(0)));
+    await cluster.run(client.rename('/log', '/log.1'));
+    expect(await cluster.run(client.recordAppend('/log', record(1)))).toBe(0);
+    expect(await cluster.run(handle.recordAppend(record(2)))).toBe(64);
+    expect([cluster.content('/log').length, cluster.content('/log.1').length]).toEqual([64, 128]);
+  });
+});
+
+describe('appends that cannot succeed', () => {
+  test('end within the deadline, and those behind them too', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 2000 });
+    await cluster.run(client.recordAppend('/log', record(0)));
+    for (const server of cluster.servers) server.afterMutate = () => 'lose';
+    const before = cluster.world.now;
+    const all = appendAll(client, '/log', 1, 2000, 60);
+    const codes = new Set(await cluster.run(outcomes(all)));
+    expect(cluster.world.now - before).toBeLessThan(4500);
+    for (const code of codes) expect(['TIMED_OUT', 'UNAVAILABLE']).toContain(code);
+    for (const server of cluster.servers) server.afterMutate = () => undefined;
+    const position = await cluster.run(client.recordAppend('/log', record(5000)));
+    expect(bytesEqual(cluster.content('/log').subarray(position, position + 64), record(5000))).toBe(true);
+  });
+
+  test('a file that is gone says so', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 2000 });
+    const handle = await cluster.run(client.open('/log', 'a'));
+    await cluster.run(client.rm('/log'));
+    expect(await cluster.run(outcomes([handle.recordAppend(record(0))]))).toEqual(['STALE_HANDLE']);
+  });
+
+  test('no master: the error comes within the deadline', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 2000 });
+    const handle = await cluster.run(client.open('/log', 'a'));
+    cluster.world.node('master').crash();
+    const before = cluster.world.now;
+    expect(await cluster.run(outcomes([handle.recordAppend(record(0))]))).toEqual(['NO_QUORUM']);
+    expect(cluster.world.now - before).toBeLessThan(3500);
+  });
+});
+
+describe('back-pressure and giving up', () => {
+  test('queued records are bounded; callers beyond wait, in order', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 60_000 });
+    const handle = await cluster.run(client.open('/log', 'a', { chunkBytes: 4 * 1024 * kibi }));
+    const bytes = sample(1024 * kibi);
+    for (const server of cluster.servers) server.mutateMs = 50;
+    const all = Array.from({ length: 20 }, () => handle.recordAppend(bytes));
+    const positions = await cluster.run(Promise.all(all));
+    expect(positions).toEqual(Array.from({ length: 20 }, (_, n) => n * 1024 * kibi));
+    expect(Math.max(...cluster.servers.map(({ inMutateMax }) => inMutateMax))).toBeLessThanOrEqual(2);
+  });
+
+  test('an abort ends the wait at once; a record that was not sent is not there', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const handle = await cluster.run(client.open('/log', 'a'));
+    await cluster.run(handle.recordAppend(record(0)));
+    cluster.primaryOf('/log').mutateMs = 300;
+    const underWay = handle.recordAppend(record(1));
+    await cluster.world.run(20);
+    const alsoUnderWay = handle.recordAppend(record(2));
+    await cluster.world.run(20);
+    const controller = new AbortController();
+    const queued = handle.recordAppend(record(3), { signal: controller.signal });
+    await cluster.world.run(20);
+    controller.abort();
+    const before = cluster.world.now;
+    expect(await cluster.run(outcomes([queued]))).toEqual(['ABORTED']);
+    expect(cluster.world.now - before).toBeLessThan(1);
+    expect(await cluster.run(Promise.all([underWay, alsoUnderWay]))).toEqual([64, 128]);
+    expect(cluster.content('/log').length).toBe(192);
+  });
+});

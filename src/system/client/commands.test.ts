@@ -1,0 +1,143 @@
+import { describe, expect, test } from 'vitest';
+import { toAddress } from '../../core/base/brand.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import { CairnClient } from './client.ts';
+import { parseClusterUrl } from './cluster-url.ts';
+import { FakeCluster, sample } from './fake-cluster.test-support.ts';
+import { commandsInFlightMax } from './limits.ts';
+
+describe('commands', () => {
+  test('a command whose answer was lost is repeated under the same id and takes effect once', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    cluster.master.loses = (kind, count) => kind === 'mkdir' && count === 1;
+    await cluster.run(client.mkdir('/d'));
+    const ids = cluster.master.commands.map(({ id }) => [id.client, id.sequence]);
+    expect(ids.length).toBe(2);
+    expect(ids[0]).toEqual(ids[1]);
+  });
+
+  test('an exclusive create whose answer was lost does not meet itself', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    cluster.master.loses = (_, count) => count === 1;
+    const handle = await cluster.run(client.open('/x', 'wx'));
+    await cluster.run(handle.write(sample(3)));
+    await expect(cluster.run(client.open('/x', 'wx'))).rejects.toMatchObject({ code: 'EXISTS' });
+  });
+
+  test('sequences begin at 1, and each command says below which all answers are known', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    let release = () => {};
+    const held = new Promise<void>((go) => {
+      release = go;
+    });
+    cluster.master.before = async (_, request) => {
+      if ((request as { path: string }).path === '/slow') await held;
+    };
+    const slow = client.mkdir('/slow');
+    await cluster.world.run(50);
+    for (let n = 0; n < 3; n++) await cluster.run(client.mkdir(`/d${n}`));
+    release();
+    await cluster.run(slow);
+    await cluster.run(client.mkdir('/last'));
+    const ids = cluster.master.commands.map(({ id }) => [id.sequence, id.ackBelow]);
+    expect(ids).toEqual([
+      [1, 1],
+      [2, 1],
+      [3, 1],
+      [4, 1],
+      [5, 5],
+    ]);
+  });
+
+  test('no more than a window of commands is without an answer; the others wait and go in order', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    let release = () => {};
+    const held = new Promise<void>((go) => {
+      release = go;
+    });
+    cluster.master.before = () => held;
+    const all = Array.from({ length: commandsInFlightMax + 500 }, (_, n) => client.mkdir(`/d${n}`));
+    await cluster.world.run(300);
+    expect(cluster.master.commands.length).toBe(commandsInFlightMax);
+    release();
+    await cluster.run(Promise.all(all));
+    const sequences = cluster.master.commands.map(({ id }) => id.sequence);
+    expect(sequences).toEqual(Array.from({ length: commandsInFlightMax + 500 }, (_, n) => n + 1));
+    for (const { id } of cluster.master.commands) expect(id.sequence - id.ackBelow).toBeLessThan(commandsInFlightMax);
+  });
+
+  test('after a long silence, or when its session has ended, the client goes on under a new id', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.mkdir('/a'));
+    await cluster.world.run(11 * 60 * 1000);
+    await cluster.run(client.mkdir('/b'));
+    const [a, b] = cluster.master.commands.map(({ id }) => id);
+    expect([b!.sequence, b!.ackBelow]).toEqual([1, 1]);
+    expect(b!.client).not.toBe(a!.client);
+    cluster.master.before = () => {
+      throw new CairnError('SESSION_EXPIRED', 'unknown client');
+    };
+    await expect(cluster.run(client.mkdir('/c'))).rejects.toMatchObject({ code: 'SESSION_EXPIRED' });
+    cluster.master.before = () => undefined;
+    await cluster.run(client.mkdir('/c'));
+    expect(cluster.master.commands.at(-1)!.id.client).not.toBe(b!.client);
+  });
+
+  test('no master: connecting ends with a clear error within the deadline', async () => {
+    const cluster = await FakeCluster.start(1);
+    const { env } = cluster.world.node('client');
+    const before = cluster.world.now;
+    const nowhere = CairnClient.start(env, [toAddress('nowhere:1')], { deadlineMs: 1000 });
+    await expect(cluster.run(nowhere)).rejects.toThrow(/no master could answer within 1000 ms/);
+    expect(cluster.world.now - before).toBeLessThan(2000);
+  });
+
+  test('a closed client refuses, and ends what is under way', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    cluster.master.before = () => new Promise(() => undefined);
+    const underWay = client.stat('/');
+    await cluster.world.run(10);
+    await client.close();
+    await expect(cluster.run(underWay)).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(cluster.run(client.stat('/'))).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+
+  test('connections to chunkservers that nobody uses are closed', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const before = cluster.world.network.connectionCount;
+    await cluster.run(client.writeFile('/f', sample(10)));
+    expect(cluster.world.network.connectionCount).toBe(before + 1);
+    await cluster.world.run(40_000);
+    expect(cluster.world.network.connectionCount).toBe(before);
+    expect((await cluster.run(client.readFile('/f'))).length).toBe(10);
+  });
+});
+
+describe('names of clusters', () => {
+  test('hosts with and without ports, several, each once', () => {
+    expect(parseClusterUrl('cairn://a:1,b,[::1]:3/')).toEqual(['a:1', 'b:7070', '[::1]:3']);
+    expect(parseClusterUrl('cairn://a,a:7070')).toEqual(['a:7070']);
+  });
+
+  test('anything else is refused with how to write it', () => {
+    for (const wrong of [
+      '',
+      'http://a',
+      'cairn://',
+      'cairn://a:0',
+      'cairn://a:99999',
+      'cairn://a,,b',
+      'cairn://a/b',
+      'cairn://u@a',
+    ]) {
+      expect(() => parseClusterUrl(wrong), wrong).toThrow(/cairn:\/\/host:port/);
+    }
+  });
+});

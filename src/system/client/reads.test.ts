@@ -1,0 +1,196 @@
+import { describe, expect, test } from 'vitest';
+import { bytesEqual } from '../../core/base/bytes.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import type { CairnClient } from './client.ts';
+import { FakeCluster, sample } from './fake-cluster.test-support.ts';
+
+const kibi = 1024;
+const mebi = 1024 * kibi;
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+    return 'ok';
+  } catch (thrown) {
+    return thrown instanceof CairnError ? thrown.code : String(thrown);
+  }
+}
+
+/** A cluster with one file, written by another client than the one that reads. */
+async function withFile(
+  bytes: Uint8Array,
+  settings: { chunkBytes?: number; deadlineMs?: number } = {},
+): Promise<[FakeCluster, CairnClient]> {
+  const cluster = await FakeCluster.start(1);
+  const writer = await cluster.client({}, 'writer');
+  await cluster.run(writer.writeFile('/f', bytes, { chunkBytes: settings.chunkBytes }));
+  return [cluster, await cluster.client({ deadlineMs: settings.deadlineMs })];
+}
+
+async function collect(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: number[] = [];
+  for await (const piece of pieces) for (const byte of piece) all.push(byte);
+  return Uint8Array.from(all);
+}
+
+describe('reading', () => {
+  test('a stream reads ahead over the borders of chunks, no more than its window', async () => {
+    const bytes = sample(6 * mebi + 5);
+    const [cluster, client] = await withFile(bytes, { chunkBytes: 2 * mebi });
+    let inRead = 0;
+    let inReadMax = 0;
+    for (const server of cluster.servers) {
+      server.beforeRead = async () => {
+        inReadMax = Math.max(inReadMax, ++inRead);
+        await new Promise<void>((go) => server.node.env.clock.after(10, go));
+        inRead -= 1;
+        return undefined;
+      };
+    }
+    const read = await cluster.run(collect(client.readStream('/f', { windowBytes: 4 * mebi })));
+    expect(bytesEqual(read, bytes)).toBe(true);
+    expect(inReadMax).toBe(4);
+    expect(cluster.master.counts.get('locate')).toBe(1);
+  });
+
+  test('a reader that stops early asks for no more', async () => {
+    const [cluster, client] = await withFile(sample(8 * mebi), { chunkBytes: 8 * mebi });
+    const first = async () => {
+      for await (const piece of client.readStream('/f', { windowBytes: 2 * mebi })) return piece.length;
+      return 0;
+    };
+    expect(await cluster.run(first())).toBe(mebi);
+    await cluster.world.run(100);
+    expect(cluster.servers.flatMap(({ reads }) => reads).length).toBeLessThanOrEqual(3);
+  });
+
+  test('memory is used again only if that was asked for', async () => {
+    const [cluster, client] = await withFile(sample(4 * mebi), { chunkBytes: 4 * mebi });
+    const memories = async (reuseMemory: boolean) => {
+      const seen = new Set<ArrayBufferLike>();
+      for await (const piece of client.readStream('/f', { windowBytes: mebi, reuseMemory })) seen.add(piece.buffer);
+      return seen.size;
+    };
+    expect([await cluster.run(memories(false)), await cluster.run(memories(true))]).toEqual([4, 1]);
+  });
+
+  test('a part of a stream begins and ends where it should', async () => {
+    const bytes = sample(300 * kibi);
+    const [cluster, client] = await withFile(bytes);
+    const part = await cluster.run(collect(client.readStream('/f', { start: 65_000, length: 100_000 })));
+    expect(bytesEqual(part, bytes.subarray(65_000, 165_000))).toBe(true);
+    expect((await cluster.run(collect(client.readStream('/f', { start: 400 * kibi })))).length).toBe(0);
+  });
+
+  test('several readers spread over the replicas', async () => {
+    const bytes = sample(10);
+    const [cluster] = await withFile(bytes);
+    for (let n = 0; n < 24; n++) {
+      const reader = await cluster.client({}, `reader ${n}`);
+      await cluster.run(reader.readFile('/f'));
+    }
+    for (const server of cluster.servers) expect(server.reads.length).toBeGreaterThan(2);
+  });
+});
+
+describe('replicas that fail', () => {
+  test('flipped bits on the way are noticed; another replica is read, and preferred for a while', async () => {
+    const bytes = sample(200 * kibi);
+    const [cluster, client] = await withFile(bytes);
+    for (const server of cluster.servers.slice(0, 2)) {
+      server.spoil = (_, body) => {
+        body[body.length >> 1]! ^= 0x10;
+      };
+    }
+    expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
+    expect(cluster.events).toContain('client.replicaNotRead');
+    const before = cluster.server(1).reads.length + cluster.server(2).reads.length;
+    expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
+    expect(cluster.server(1).reads.length + cluster.server(2).reads.length).toBe(before);
+  });
+
+  test('a replica that has lost the chunk, or refuses, is passed over', async () => {
+    const bytes = sample(100);
+    const [cluster, client] = await withFile(bytes);
+    cluster.server(1).chunks.clear();
+    cluster.server(2).beforeRead = () => {
+      throw new CairnError('DISK_CORRUPT', 'a block is damaged');
+    };
+    for (let n = 0; n < 3; n++) expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
+  });
+
+  test('a dead server costs a moment, a stopped one less than two and a half seconds, once', async () => {
+    const bytes = sample(100);
+    for (const end of ['crash', 'pause'] as const) {
+      const [cluster, client] = await withFile(bytes);
+      await cluster.run(client.readFile('/f'));
+      const preferred = cluster.servers.find(({ reads }) => reads.length > 0)!;
+      cluster.master.seal('/f', 0);
+      preferred.node[end]();
+      const before = cluster.world.now;
+      expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
+      expect(cluster.world.now - before).toBeLessThan(end === 'crash' ? 200 : 2500);
+      const again = cluster.world.now;
+      expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
+      expect(cluster.world.now - again).toBeLessThan(200);
+    }
+  });
+
+  test('a chunk that has moved is looked up again', async () => {
+    const bytes = sample(100);
+    const [cluster, client] = await withFile(bytes);
+    const handle = await cluster.run(client.open('/f', 'r'));
+    const memory = new Uint8Array(100);
+    await cluster.run(handle.read(memory, { position: 0 }));
+    const chunk = cluster.master.file('/f').chunks.get(0)!;
+    const kept = cluster.server(1).chunks.get(chunk.handle)!;
+    for (const server of cluster.servers) server.chunks.clear();
+    cluster.server(3).chunks.set(chunk.handle, kept);
+    chunk.servers = [3];
+    memory.fill(0);
+    await cluster.run(handle.read(memory, { position: 0 }));
+    expect(bytesEqual(memory, bytes)).toBe(true);
+  });
+
+  test('when no replica can be read the error comes within the deadline', async () => {
+    const [cluster, client] = await withFile(sample(100), { deadlineMs: 2000 });
+    cluster.master.seal('/f', 0);
+    for (const server of cluster.servers) server.chunks.clear();
+    const before = cluster.world.now;
+    expect(await codeOf(cluster.run(client.readFile('/f')))).toBe('UNAVAILABLE');
+    expect(cluster.world.now - before).toBeLessThan(3000);
+  });
+
+  test('an answer that stops half-way is given up, and its late bytes go nowhere', async () => {
+    const bytes = sample(900 * kibi);
+    const [cluster, client] = await withFile(bytes, { chunkBytes: mebi });
+    await cluster.run(client.readFile('/f'));
+    const preferred = cluster.servers.find(({ reads }) => reads.length > 0)!;
+    const sever = cluster.world.network;
+    const reading = client.readFile('/f');
+    let heal: (() => void) | undefined;
+    preferred.beforeRead = () => {
+      cluster.world.after(0.4, () => {
+        heal = sever.blackhole([preferred.node.name], ['client']);
+      });
+      return undefined;
+    };
+    const read = await cluster.run(reading);
+    expect(bytesEqual(read, bytes)).toBe(true);
+    expect(heal).toBeDefined();
+    heal?.();
+    await cluster.world.run(5000);
+    expect(bytesEqual(read, bytes)).toBe(true);
+  });
+
+  test('an abort ends a read at once', async () => {
+    const [cluster, client] = await withFile(sample(100));
+    for (const server of cluster.servers) server.beforeRead = () => new Promise(() => undefined);
+    const controller = new AbortController();
+    cluster.world.after(50, () => controller.abort());
+    expect(await codeOf(cluster.run(client.readFile('/f', { signal: controller.signal })))).toBe('ABORTED');
+    expect(await codeOf(cluster.run(client.readFile('/f', { signal: AbortSignal.abort() })))).toBe('ABORTED');
+    const stream = collect(client.readStream('/f', { signal: controller.signal }));
+    expect(await codeOf(cluster.run(stream))).toBe('ABORTED');
+  });
+});
