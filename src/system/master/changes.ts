@@ -15,13 +15,27 @@ import { decodeInode } from './state/records.ts';
 import { directory, placeOf } from './state/resolve.ts';
 import { rootInode } from './state/tables.ts';
 
-export type Executor = Pick<Replica, 'execute'>;
+export type Executor = Pick<Replica, 'execute' | 'touch'>;
 
 type OpenRequest = RequestOf<typeof masterCalls.openForWrite>;
 
-/** @throws CairnError what the state machine refused; of the path before anything is logged */
+/** @throws CairnError what the state machine refused */
 async function commit<T>(replica: Executor, id: CommandId, command: Command, result: Codec<T>): Promise<T> {
   return valueOrThrow(decodeResult(result, await replica.execute(id, encodeCommand(command))));
+}
+
+/** What is wrong with a command is found before anything is logged, where it can be. */
+async function prepared<T>(replica: Executor, id: CommandId, prepare: () => T): Promise<T> {
+  try {
+    return prepare();
+  } catch (thrown) {
+    await replica.touch(id);
+    throw thrown;
+  }
+}
+
+function checkPaths(...paths: readonly string[]): void {
+  for (const path of paths) valueOrThrow(parsePath(path));
 }
 
 export async function openForWrite(
@@ -29,7 +43,10 @@ export async function openForWrite(
   leader: Leader,
   { id, allocate, ...request }: OpenRequest,
 ): Promise<ResponseOf<typeof masterCalls.openForWrite>> {
-  const placement = allocate ? leader.placement.chooseForNew(replicationFor(leader, request)) : [];
+  const placement = await prepared(replica, id, () => {
+    checkPaths(request.path);
+    return allocate ? leader.placement.chooseForNew(replicationFor(leader, request)) : [];
+  });
   const done = await commit(replica, id, { kind: 'openForWrite', ...request, placement }, openResult);
   const record = decodeInode(done.record);
   const { tables } = leader;
@@ -46,8 +63,8 @@ export async function openForWrite(
 function replicationFor(leader: Leader, { path, replication }: Pick<OpenRequest, 'path' | 'replication'>): number {
   if (replication !== undefined) return replication;
   const { tables } = leader;
-  const place = valueOrThrow(parsePath(path)).length === 0 ? undefined : placeOf(tables, path);
-  if (place?.ok !== true || place.value === undefined) return directory(tables, rootInode).replication;
+  const place = placeOf(tables, path);
+  if (!place.ok || place.value === undefined) return directory(tables, rootInode).replication;
   const { found, parent } = place.value;
   return (
     (found === undefined ? undefined : tables.inode(found.inode))?.replication ?? directory(tables, parent).replication
@@ -59,7 +76,7 @@ export async function mkdir(
   leader: Leader,
   { id, ...request }: RequestOf<typeof masterCalls.mkdir>,
 ): Promise<Attributes> {
-  valueOrThrow(parsePath(request.path));
+  await prepared(replica, id, () => checkPaths(request.path));
   const made = await commit(replica, id, { kind: 'mkdir', ...request }, madeResult);
   return attributesOf(leader, made.inode, decodeInode(made.record));
 }
@@ -69,7 +86,7 @@ export async function remove(
   leader: Leader,
   { id, ...request }: RequestOf<typeof masterCalls.remove>,
 ): Promise<Record<never, never>> {
-  valueOrThrow(parsePath(request.path));
+  await prepared(replica, id, () => checkPaths(request.path));
   await commit(replica, id, { kind: 'remove', ...request }, doneResult);
   leader.garbage.reap();
   return {};
@@ -80,8 +97,7 @@ export async function rename(
   leader: Leader,
   { id, ...request }: RequestOf<typeof masterCalls.rename>,
 ): Promise<Record<never, never>> {
-  valueOrThrow(parsePath(request.from));
-  valueOrThrow(parsePath(request.to));
+  await prepared(replica, id, () => checkPaths(request.from, request.to));
   await commit(replica, id, { kind: 'rename', ...request }, doneResult);
   leader.garbage.reap();
   return {};

@@ -6,7 +6,6 @@ import type { Address, ServerId } from '../../core/base/brand.ts';
 import type { Env, Timer } from '../../core/base/env.ts';
 import type { ServerStatus, serverOrders } from '../../core/protocol/master-calls.ts';
 import type { RpcConnection } from '../rpc/rpc-connection.ts';
-import { InventoryPass } from './inventory-pass.ts';
 import { clockDriftMax, type MasterTiming } from './options.ts';
 import type { ServerRecord } from './state/records.ts';
 
@@ -26,11 +25,8 @@ export class ChunkServer {
   /** It serves until then at the latest, by our clock. */
   aliveUntil: number;
   state: 'healthy' | 'suspect' | 'dead' = 'healthy';
-  /** It gets no session until its whole inventory has been compared: it was left out of sets while it was silent. */
-  mustCompare: boolean;
-  /** Exclusions of it that are on their way into the log. */
+  /** Changes that leave it out of sets, on their way into the log: meanwhile it gets no session. */
   exclusions = 0;
-  readonly pass = new InventoryPass();
   chunks = 0;
   usedBytes = 0;
   totalBytes = 0;
@@ -45,7 +41,6 @@ export class ChunkServer {
     this.id = id;
     this.address = record.address;
     this.rack = record.rack;
-    this.mustCompare = record.mustCompare;
     this.aliveUntil = aliveUntil;
   }
 }
@@ -117,21 +112,25 @@ export class ChunkServers {
     return server.heardAt !== undefined && server.state === 'healthy' && this.#env.clock.now() < server.aliveUntil;
   }
 
-  /** It has not been heard of when it should have been: it may be gone. */
+  /** Nothing says that it is up: its connection is gone, or it has not been heard of when it should have been. */
   isOverdue(id: ServerId): boolean {
     const server = this.#servers.get(id);
-    const since = server?.heardAt ?? this.#electedAt;
-    return this.#env.clock.now() - since > 1.6 * this.#timing.heartbeatMs;
+    if (server?.heardAt === undefined || server.rpc === undefined || server.rpc.isClosed) return true;
+    return this.#env.clock.now() - server.heardAt > 1.6 * this.#timing.heartbeatMs;
   }
 
-  /** A heartbeat that arrived at `receivedAt` is about to be answered with a session. */
-  renew(server: ChunkServer, receivedAt: number): void {
+  /**
+   * A heartbeat that arrived at `receivedAt` is about to be answered. Returns whether it may be answered with a session.
+   */
+  renew(server: ChunkServer, receivedAt: number): boolean {
     server.heardAt = Math.max(server.heardAt ?? 0, receivedAt);
-    if (!server.mustCompare) {
+    const isGiven = server.exclusions === 0;
+    if (isGiven) {
       server.aliveUntil = Math.max(server.aliveUntil, receivedAt + this.#sessionMs);
       if (server.state !== 'healthy' || !this.#timers.has(server.id)) this.#revive(server);
     }
     this.#wake(server.id);
+    return isGiven;
   }
 
   #revive(server: ChunkServer): void {
@@ -142,22 +141,16 @@ export class ChunkServers {
   }
 
   /**
-   * Carries out an exclusion of servers whose sessions have lapsed: from now on they get none before everything they hold was
-   * compared with what is in the log by then.
+   * Carries out a change that leaves out servers whose sessions have lapsed. They get none before it is in the log: a server whose session
+   * begins anew has its inventory compared before it serves, and must be compared with what is true by then.
    */
   async excluding<T>(lapsed: readonly ServerId[], exclude: () => Promise<T>): Promise<T> {
     const servers = lapsed.map((id) => this.#servers.get(id)).filter((server) => server !== undefined);
-    for (const server of servers) {
-      server.mustCompare = true;
-      server.exclusions += 1;
-    }
+    for (const server of servers) server.exclusions += 1;
     try {
       return await exclude();
     } finally {
-      for (const server of servers) {
-        server.exclusions -= 1;
-        server.pass.restart();
-      }
+      for (const server of servers) server.exclusions -= 1;
     }
   }
 

@@ -1,6 +1,6 @@
 /** What chunkservers ask of the leader: to be known, and to be let serve for another session. */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
-import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { inventoryPageMax, type masterCalls } from '../../core/protocol/master-calls.ts';
 import { protocolVersion } from '../../core/protocol/types.ts';
@@ -62,7 +62,6 @@ function adopt(leader: Leader, request: RegisterRequest, rpc: ServerConnection):
   const server = leader.servers.get(id) ?? leader.servers.add(id, leader.tables.server(id)!);
   if (server.rpc !== rpc) server.rpc?.close('the chunkserver has registered anew');
   Object.assign(server, { address, rack, incarnation, pid, rpc });
-  server.pass.restart();
 }
 
 export class Heartbeats {
@@ -81,11 +80,13 @@ export class Heartbeats {
     const leader = this.#leader;
     const receivedAt = leader.env.clock.now();
     const server = leader.servers.get(request.server);
-    if (server === undefined || server.rpc !== rpc || server.incarnation !== request.incarnation)
+    if (server === undefined || server.rpc !== rpc || server.incarnation !== request.incarnation) {
+      rpc.close('the chunkserver must register first'); // it does so on each new connection
       throw new CairnError(
         'UNAVAILABLE',
         `chunkserver ${request.server} has not registered on this connection; do so first`,
       );
+    }
     const logged = leader.lengths.add(server.id, request.lengths);
     await Promise.all([leader.barrier(), logged]);
     leader.checkLeading();
@@ -93,8 +94,7 @@ export class Heartbeats {
     Object.assign(server, { usedBytes, totalBytes, freeBytes, chunks });
     const garbage = this.#compare(server, request);
     for (const handle of request.damaged) void leader.replication.replicaGone(handle, server.id, 'damaged');
-    const sessionMs = server.mustCompare ? 0 : leader.timing.sessionMs;
-    leader.servers.renew(server, receivedAt);
+    const sessionMs = leader.servers.renew(server, receivedAt) ? leader.timing.sessionMs : 0;
     const drops = leader.garbage.take(server.id, inventoryPageMax - garbage.length);
     return { sessionMs, garbage: [...garbage, ...drops] };
   }
@@ -105,7 +105,6 @@ export class Heartbeats {
     const page = { from: inventoryFrom, to: inventoryTo, held: inventory };
     const { garbage, missing } = compareInventory(tables, server, page, (...copy) => replication.isCloning(...copy));
     for (const handle of missing) this.#noteMissing(server.id, handle);
-    if (server.pass.compared(inventoryFrom, inventoryTo) && server.mustCompare) void this.#passCompleted(server);
     return garbage;
   }
 
@@ -114,19 +113,5 @@ export class Heartbeats {
     const key = `${server}/${handle}`;
     if (this.#missingOnce.delete(key)) void this.#leader.replication.replicaGone(handle, server, 'missing');
     else if (this.#missingOnce.size < missingOnceMax) this.#missingOnce.add(key);
-  }
-
-  /** The garbage of its last page is on its way: from the next heartbeat on it may serve. */
-  async #passCompleted(server: ChunkServer): Promise<void> {
-    const { leader, begun } = { leader: this.#leader, begun: server.pass.restarts };
-    if (server.exclusions > 0) return;
-    try {
-      if (leader.tables.server(server.id)?.mustCompare === true)
-        valueOrThrow(await leader.execute({ kind: 'serverCompared', server: server.id }, doneResult));
-      if (server.pass.restarts === begun && server.exclusions === 0) server.mustCompare = false;
-    } catch (thrown) {
-      const why = toCairnError(thrown).message;
-      leader.env.events.emit('warn', 'inventory_not_settled', { server: server.id, why });
-    }
   }
 }

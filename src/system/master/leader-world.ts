@@ -5,6 +5,7 @@ import type { Env } from '../../core/base/env.ts';
 import type { Result } from '../../core/base/result.ts';
 import type { Durability, Grant, Replica as ReplicaAddress } from '../../core/protocol/types.ts';
 import type { ChunkServers } from './chunk-servers.ts';
+import type { Departures } from './departures.ts';
 import type { MasterTiming } from './options.ts';
 import type { Placement } from './placement.ts';
 import type { Command, Granted } from './state/commands.ts';
@@ -15,6 +16,7 @@ export interface LeaderWorld {
   readonly timing: MasterTiming;
   readonly servers: ChunkServers;
   readonly placement: Placement;
+  readonly departures: Departures;
   /** The applied state, at this moment: read it again after each await. */
   readonly tables: Tables;
   /** Commits a command of the leader itself. @throws CairnError NOT_LEADER, BUSY, UNKNOWN_OUTCOME */

@@ -8,6 +8,7 @@ import type { Env } from '../../core/base/env.ts';
 import type { Result } from '../../core/base/result.ts';
 import type { Replica } from '../rsm/replica.ts';
 import { type ChunkServer, ChunkServers } from './chunk-servers.ts';
+import { Departures } from './departures.ts';
 import { Garbage } from './garbage.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import { Leases } from './leases.ts';
@@ -28,6 +29,7 @@ export class Leader implements LeaderWorld {
   readonly timing: MasterTiming;
   readonly servers: ChunkServers;
   readonly placement: Placement;
+  readonly departures: Departures;
   readonly leases: Leases;
   readonly lengths: LengthReports;
   readonly garbage: Garbage;
@@ -48,6 +50,7 @@ export class Leader implements LeaderWorld {
       came: (server) => this.#came(server),
     });
     this.placement = new Placement(env, this.servers);
+    this.departures = new Departures(env, timing.rejoinAfterMs);
     this.leases = new Leases(this, (handle) => this.replication.note(handle));
     this.lengths = new LengthReports(this);
     this.garbage = new Garbage(this);

@@ -173,10 +173,12 @@ export class Leases {
   ): Promise<Granted | undefined> {
     const { servers } = this.#world;
     this.#world.checkLeading();
-    const command = { kind: 'grant', handle, version: chunk.version, servers: members, lapsed } as const;
+    if (lapsed.some((id) => servers.hasSession(id))) return undefined;
+    const command = { kind: 'grant', handle, version: chunk.version, servers: members } as const;
     const result = await servers.excluding(lapsed, () => this.#world.execute(command, grantResult));
     if (!result.ok && result.code === 'STALE_VERSION') return undefined;
     const granted = valueOrThrow(result);
+    this.#world.departures.note(handle, chunk.servers, members);
     const goal = this.#world.tables.inode(chunk.inode)?.replication ?? 0;
     if (members.length < goal) this.#onShort(handle);
     return granted;

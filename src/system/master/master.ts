@@ -270,7 +270,10 @@ export class Master<Message = unknown, LogRecord = unknown> {
       mkdir: this.#led<'mkdir'>((leader, request) => changes.mkdir(this.#replica, leader, request)),
       remove: this.#led<'remove'>((leader, request) => changes.remove(this.#replica, leader, request)),
       rename: this.#led<'rename'>((leader, request) => changes.rename(this.#replica, leader, request)),
-      acquire: this.#led<'acquire'>((leader, request) => leader.leases.acquire(request)),
+      acquire: this.#led<'acquire'>(async (leader, request) => {
+        await this.#replica.touch(request.id); // repeating it is harmless: it needs no session of its own
+        return leader.leases.acquire(request);
+      }),
       register: this.#led<'register'>((leader, request, { peer }) =>
         register(leader, clusterId, request, peer as ServerConnection),
       ),

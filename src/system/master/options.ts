@@ -36,10 +36,12 @@ export interface MasterTiming {
   readonly sessionMs: number;
   /** A chunkserver that was silent for so long is dead: its chunks are copied. */
   readonly deadAfterMs: number;
-  /** How long an `acquire` or `exclude` waits for sessions to lapse before it fails. */
+  /** How long an `acquire` or `exclude` waits for sessions to lapse before it asks the caller to come again: less than callers wait. */
   readonly acquireMs: number;
   /** Copies of one chunk may take so long. */
   readonly cloneMs: number;
+  /** A server that left a chunk's set gets no copy of it before readers have forgotten that it was there. */
+  readonly rejoinAfterMs: number;
   /** Pause between slices of the background scan while there is no haste. */
   readonly scanPauseMs: number;
 }
@@ -48,8 +50,9 @@ export const defaultMasterTiming: MasterTiming = {
   heartbeatMs: 250,
   sessionMs: 1000,
   deadAfterMs: 10_000,
-  acquireMs: 4000,
+  acquireMs: 500,
   cloneMs: 60_000,
+  rejoinAfterMs: 7000, // clients believe a location for 5 s
   scanPauseMs: 1000,
 };
 

@@ -84,7 +84,7 @@ export class Replication {
   }
 
   #consider(handle: ChunkHandle): void {
-    const { tables, servers, placement } = this.#world;
+    const { tables, servers, placement, departures } = this.#world;
     const need = needOf(tables, servers, handle);
     this.needs.set(handle, need);
     const chunk = tables.chunk(handle);
@@ -92,7 +92,8 @@ export class Replication {
     if (this.#sourceOf(chunk) === undefined) return;
     const racks = chunk.servers.filter((id) => isLive(servers, id)).map((id) => servers.get(id)!.rack);
     const busy = [...servers.all()].filter((server) => server.clones >= clonesPerServerMax).map(({ id }) => id);
-    const without = [...chunk.servers, ...busy];
+    const left = [...servers.all()].filter(({ id }) => departures.mayBeBelieved(handle, id, !chunk.sealed));
+    const without = [...chunk.servers, ...busy, ...left.map(({ id }) => id)];
     const [target] = placement.choose({ count: 1, without, racks, bytes: Math.max(1, chunk.length) });
     if (target !== undefined) void this.#replicate(handle, servers.get(target)!);
   }
@@ -165,12 +166,13 @@ export class Replication {
       throw new CairnError('BUSY', `chunk ${handle} is in use again; its copy waits`);
     await this.#clone(handle, chunk, source, target, timeoutMs);
     const without = chunk.servers.filter((id) => !isLive(servers, id));
-    const change = { version: chunk.version, server: target.id, without, lapsed: without };
+    const change = { version: chunk.version, server: target.id, without };
     valueOrThrow(
       await servers.excluding(without, () =>
         this.#world.execute({ kind: 'addReplica', handle, ...change }, doneResult),
       ),
     );
+    this.#world.departures.note(handle, without, []);
   }
 
   async #clone(
@@ -254,8 +256,9 @@ export class Replication {
     try {
       if (!chunk.sealed) await this.#sealByRecovery(handle, [server]);
       else {
-        const command = { kind: 'exclude', handle, version: chunk.version, servers: [server], lapsed: [] } as const;
+        const command = { kind: 'exclude', handle, version: chunk.version, servers: [server] } as const;
         valueOrThrow(await this.#world.execute(command, doneResult));
+        this.#world.departures.note(handle, [server], []);
       }
     } catch (thrown) {
       const error = toCairnError(thrown);

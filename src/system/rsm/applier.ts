@@ -58,6 +58,9 @@ export class Applier {
   get time(): number {
     return this.#time;
   }
+  knows(client: number): boolean {
+    return this.#sessions.has(client);
+  }
   get idle(): boolean {
     return this.#waitingAt === this.#waiting.length;
   }
@@ -125,6 +128,11 @@ export class Applier {
     for (const command of batch.commands) {
       if (command.client === 0) {
         outcomes.push(this.#machine.apply(command.command, context));
+        continue;
+      }
+      if (command.command.length === 0) {
+        this.#sessions.touch(command, this.#time, order++);
+        outcomes.push(command.command);
         continue;
       }
       const verdict = this.#sessions.admit(command, this.#time, order++);

@@ -6,7 +6,7 @@ export const batchMaxBytes = 1024 * 1024;
 
 /**
  * `client` 0 is the leader itself: no session. Else (client, sequence) is carried out once; `ackBelow`: the client has the
- * results of all sequences below it.
+ * results of all sequences below it. An empty command only makes the client known.
  */
 const batchCommand = struct({ client: u53, sequence: varint, ackBelow: varint, command: blob });
 export type BatchCommand = TypeOf<typeof batchCommand>;

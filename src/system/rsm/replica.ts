@@ -221,6 +221,14 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     return this.execute({ client: 0, sequence: 0, ackBelow: 0 }, command);
   }
 
+  /**
+   * A call with an id was answered without the log. Makes its client known, so that its later commands, which acknowledge this
+   * one, are not taken for those of a session that has expired.
+   */
+  async touch(id: CommandId): Promise<void> {
+    if (!this.#applier.knows(id.client)) await this.execute(id, noCommand);
+  }
+
   #scheduleProposals(): void {
     if (this.#gatheringScheduled) return;
     this.#gatheringScheduled = true;
@@ -608,6 +616,8 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     if (!failed) await this.#options.store.close();
   }
 }
+
+const noCommand = new Uint8Array(0);
 
 function notLeader(): CairnError {
   return new CairnError('NOT_LEADER', 'this master does not lead; ask the leader');

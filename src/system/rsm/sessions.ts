@@ -73,6 +73,23 @@ export class Sessions {
     return session.results.size >= sessionWindowMax ? { kind: 'tooFarAhead' } : fresh;
   }
 
+  has(client: number): boolean {
+    return this.#sessions.has(client);
+  }
+
+  /** Makes the client known if it is not: its commands so far were answered without the log. */
+  touch(command: BatchCommand, time: number, order: number): void {
+    if (this.#sessions.has(command.client)) return;
+    const session = {
+      ackBelow: command.ackBelow,
+      usedAt: time,
+      usedOrder: order,
+      results: new Map<number, Uint8Array>(),
+    };
+    this.#sessions.set(command.client, session);
+    this.#dirty.add(command.client);
+  }
+
   /** The first result of an admitted command; the bytes are kept. */
   record(command: BatchCommand, result: Uint8Array): void {
     this.#sessions.get(command.client)?.results.set(command.sequence, result);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { toInodeId } from '../../../core/base/brand.ts';
+import { toAddress, toInodeId } from '../../../core/base/brand.ts';
 import { codeOf, handleOf, must, servers, sid, TestMachine } from './machine.test-support.ts';
 
 function withFile() {
@@ -69,17 +69,6 @@ describe('grants', () => {
     expect(codeOf(m.grant(handle, 1, []))).toBe('INVALID_ARGUMENT');
     expect(m.chunk(handle).version).toBe(1);
   });
-
-  it('mark those that were left out while silent, until they are compared', () => {
-    const { m, handle } = withFile();
-    m.grant(handle, 1, servers(1, 2), servers(3));
-    expect(m.tables.server(sid(3))?.mustCompare).toBe(true);
-    expect(m.tables.server(sid(1))?.mustCompare).toBe(false);
-    m.machine.reset(m.store);
-    expect(m.tables.server(sid(3))?.mustCompare).toBe(true);
-    m.done({ kind: 'serverCompared', server: sid(3) });
-    expect(m.tables.server(sid(3))?.mustCompare).toBe(false);
-  });
 });
 
 describe('lengths', () => {
@@ -114,9 +103,8 @@ describe('changes of the in-sync set', () => {
     m.report(handle, 1, 10, true);
     expect(codeOf(m.addReplica(handle, 2, 4))).toBe('STALE_VERSION');
     expect(codeOf(m.addReplica(99, 1, 4))).toBe('STALE_HANDLE');
-    must(m.addReplica(handle, 1, 4, servers(3), servers(3)));
+    must(m.addReplica(handle, 1, 4, servers(3)));
     expect(m.chunk(handle)).toMatchObject({ version: 1, sealed: true, servers: [1, 2, 4] });
-    expect(m.tables.server(sid(3))?.mustCompare).toBe(true);
     must(m.addReplica(handle, 1, 4));
     expect(m.chunk(handle).servers).toEqual([1, 2, 4]);
   });
@@ -125,19 +113,18 @@ describe('changes of the in-sync set', () => {
     const { m, handle } = withFile();
     m.report(handle, 1, 10, true);
     expect(codeOf(m.exclude(handle, 1, servers(1, 2, 3)))).toBe('UNAVAILABLE');
-    must(m.exclude(handle, 1, servers(1, 3), servers(3)));
+    must(m.exclude(handle, 1, servers(1, 3)));
     expect(m.chunk(handle).servers).toEqual([2]);
-    expect(m.tables.server(sid(1))?.mustCompare).toBe(false);
-    expect(m.tables.server(sid(3))?.mustCompare).toBe(true);
     expect(codeOf(m.exclude(handle, 1, servers(4)))).toBe('ok');
   });
 });
 
 describe('servers', () => {
-  it('keep their mark when they register under another address', () => {
-    const { m, handle } = withFile();
-    m.grant(handle, 1, servers(1, 2), servers(3));
-    m.done({ kind: 'registerServer', server: sid(3), address: 'new:1' as never, rack: 'r2' });
-    expect(m.tables.server(sid(3))).toEqual({ address: 'new:1', rack: 'r2', mustCompare: true });
+  it('may register again under another address', () => {
+    const m = new TestMachine();
+    m.done({ kind: 'registerServer', server: sid(3), address: toAddress('new:1'), rack: 'r2' });
+    expect(m.tables.server(sid(3))).toEqual({ address: 'new:1', rack: 'r2' });
+    m.machine.reset(m.store);
+    expect(m.tables.server(sid(3))).toEqual({ address: 'new:1', rack: 'r2' });
   });
 });

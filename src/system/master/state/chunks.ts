@@ -45,7 +45,6 @@ export function grant(t: Transition, command: CommandOf<'grant'>): Result<Grante
   if (!isSet(servers) || servers.some((server) => !chunk.servers.includes(server))) return badSet(servers);
   const version = toChunkVersion(chunk.version + 1);
   t.tables.putChunk(handle, { ...chunk, version, sealed: false, servers });
-  mustCompare(t, command.lapsed, chunk.servers, servers);
   return ok({ handle, version, servers });
 }
 
@@ -71,7 +70,6 @@ export function addReplica(t: Transition, command: CommandOf<'addReplica'>): Res
   const servers = [...others, server];
   if (!isSet(servers)) return badSet(servers);
   t.tables.putChunk(handle, { ...chunk, servers });
-  mustCompare(t, command.lapsed, chunk.servers, servers);
   return done;
 }
 
@@ -89,7 +87,6 @@ export function exclude(t: Transition, command: CommandOf<'exclude'>): Result<Re
     );
   if (servers.length === chunk.servers.length) return done;
   t.tables.putChunk(handle, { ...chunk, servers });
-  mustCompare(t, command.lapsed, chunk.servers, servers);
   return done;
 }
 
@@ -97,29 +94,8 @@ export function exclude(t: Transition, command: CommandOf<'exclude'>): Result<Re
 
 export function registerServer(t: Transition, command: CommandOf<'registerServer'>): Result<Record<never, never>> {
   const { server, address, rack } = command;
-  const mustCompareStill = t.tables.server(server)?.mustCompare ?? false;
-  t.tables.putServer(server, { address, rack, mustCompare: mustCompareStill });
+  t.tables.putServer(server, { address, rack });
   return done;
-}
-
-export function serverCompared(t: Transition, command: CommandOf<'serverCompared'>): Result<Record<never, never>> {
-  const server = t.tables.server(command.server);
-  if (server?.mustCompare === true) t.tables.putServer(command.server, { ...server, mustCompare: false });
-  return done;
-}
-
-/** Those of `lapsed` that really left the set. */
-function mustCompare(
-  t: Transition,
-  lapsed: readonly ServerId[],
-  before: readonly ServerId[],
-  after: readonly ServerId[],
-) {
-  for (const id of lapsed) {
-    const server = t.tables.server(id);
-    if (server === undefined || server.mustCompare || !before.includes(id) || after.includes(id)) continue;
-    t.tables.putServer(id, { ...server, mustCompare: true });
-  }
 }
 
 // ---------------------------------------------------------------- checks

@@ -61,11 +61,8 @@ export const command = union({
   rename: [5, struct({ from: text, to: text, replace: bool })],
   /** Makes chunk `index` of a file, with its first grant. */
   addChunk: [16, struct({ inode: inodeId, index: chunkIndex, servers })],
-  /**
-   * A lease: version + 1 for `servers`, the primary first, out of the present set. `lapsed`: those left out because they were silent, which
-   * must be compared before they serve again.
-   */
-  grant: [17, struct({ handle: chunkHandle, version: chunkVersion, servers, lapsed: servers })],
+  /** A lease: version + 1 for `servers`, the primary first, out of the present set. */
+  grant: [17, struct({ handle: chunkHandle, version: chunkVersion, servers })],
   /** What primaries report: how far chunks have grown, and which leases are given up. */
   recordLengths: [
     18,
@@ -77,15 +74,10 @@ export const command = union({
     }),
   ],
   /** A copy was made: `server` joins the set of a sealed chunk, `without` leave it. */
-  addReplica: [
-    19,
-    struct({ handle: chunkHandle, version: chunkVersion, server: serverId, without: servers, lapsed: servers }),
-  ],
+  addReplica: [19, struct({ handle: chunkHandle, version: chunkVersion, server: serverId, without: servers })],
   /** Servers leave the set of a sealed chunk. */
-  exclude: [20, struct({ handle: chunkHandle, version: chunkVersion, servers, lapsed: servers })],
+  exclude: [20, struct({ handle: chunkHandle, version: chunkVersion, servers })],
   registerServer: [32, struct({ server: serverId, address: addressCodec, rack: text })],
-  /** The whole inventory of a server was compared since it was left out of a set. */
-  serverCompared: [33, struct({ server: serverId })],
   /** Collects up to `limit` names and chunks of what is detached. */
   reap: [34, struct({ limit: u16 })],
 });

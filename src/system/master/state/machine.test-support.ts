@@ -93,21 +93,21 @@ export class TestMachine {
   addChunk(inode: InodeId, index: number, on = servers(1, 2, 3)) {
     return this.#run(grantResult, { kind: 'addChunk', inode, index: toChunkIndex(index), servers: on });
   }
-  grant(handle: number, version: number, on: ServerId[], lapsed: ServerId[] = []) {
+  grant(handle: number, version: number, on: ServerId[]) {
     const guard = { handle: toChunkHandle(handle), version: toChunkVersion(version) };
-    return this.#run(grantResult, { kind: 'grant', ...guard, servers: on, lapsed });
+    return this.#run(grantResult, { kind: 'grant', ...guard, servers: on });
   }
   report(handle: number, version: number, length: number, release: boolean) {
     const report = { handle: toChunkHandle(handle), version: toChunkVersion(version), length, release };
     return this.done({ kind: 'recordLengths', reports: [report] });
   }
-  addReplica(handle: number, version: number, server: number, without: ServerId[] = [], lapsed: ServerId[] = []) {
+  addReplica(handle: number, version: number, server: number, without: ServerId[] = []) {
     const guard = { handle: toChunkHandle(handle), version: toChunkVersion(version) };
-    return this.done({ kind: 'addReplica', ...guard, server: sid(server), without, lapsed });
+    return this.done({ kind: 'addReplica', ...guard, server: sid(server), without });
   }
-  exclude(handle: number, version: number, out: ServerId[], lapsed: ServerId[] = []) {
+  exclude(handle: number, version: number, out: ServerId[]) {
     const guard = { handle: toChunkHandle(handle), version: toChunkVersion(version) };
-    return this.done({ kind: 'exclude', ...guard, servers: out, lapsed });
+    return this.done({ kind: 'exclude', ...guard, servers: out });
   }
   reap(limit: number) {
     return this.#run(reapResult, { kind: 'reap', limit });

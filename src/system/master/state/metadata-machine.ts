@@ -99,8 +99,6 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(doneResult, chunks.exclude(t, command));
     case 'registerServer':
       return encodeResult(doneResult, chunks.registerServer(t, command));
-    case 'serverCompared':
-      return encodeResult(doneResult, chunks.serverCompared(t, command));
     case 'reap':
       return encodeResult(reapResult, reap(t, command));
     default:

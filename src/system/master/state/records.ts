@@ -86,8 +86,6 @@ export interface ChunkRecord {
 export interface ServerRecord {
   readonly address: Address;
   readonly rack: string;
-  /** It was left out of a chunk's set while it was silent: it serves again once its whole inventory was compared. */
-  readonly mustCompare: boolean;
 }
 
 /** What is to be collected: a directory with all below it, or the chunks of a long file. */
@@ -97,7 +95,6 @@ const directoryFlag = 1;
 const diskFlag = 2;
 const listFlag = 4;
 const sealedFlag = 1;
-const compareFlag = 1;
 
 /** One writer for all records of a process: each is copied out as it is finished. */
 const scratch = new ByteWriter(512);
@@ -225,15 +222,16 @@ export function decodeHandle(bytes: Uint8Array): ChunkHandle {
 
 export function encodeServer(server: ServerRecord): Uint8Array {
   scratch.reset();
-  scratch.u8(server.mustCompare ? compareFlag : 0);
+  scratch.u8(0);
   scratch.text(server.address);
   scratch.text(server.rack);
   return scratch.finish();
 }
 export function decodeServer(bytes: Uint8Array): ServerRecord {
   const reader = new ByteReader(bytes);
-  const mustCompare = (reader.u8() & compareFlag) !== 0;
-  return { mustCompare, address: toAddress(reader.text()), rack: reader.text() };
+  const flags = reader.u8();
+  assert(flags === 0, 'a server has no flags in this format', { flags });
+  return { address: toAddress(reader.text()), rack: reader.text() };
 }
 
 export function encodeDetached(kind: DetachedKind): Uint8Array {

@@ -1,0 +1,353 @@
+/** Masters in the simulated world, with chunkservers that keep no bytes: only which chunks they hold, of what version and length. */
+import { assert } from '../../core/base/assert.ts';
+import {
+  type Address,
+  type ChunkHandle,
+  type NodeId,
+  type ServerId,
+  toAddress,
+  toChunkIndex,
+  toNodeId,
+  toServerId,
+} from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import {
+  defaultLimits,
+  defaultTiming,
+  Raft,
+  type RaftMessage,
+  type RaftRecord,
+  toEpoch,
+} from '../../core/consensus/index.ts';
+import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import { type LengthReport, masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
+import { type Attributes, type Grant, protocolVersion } from '../../core/protocol/types.ts';
+import type { SimNode } from '../../platform/sim/node.ts';
+import { testWorld } from '../../platform/sim/node-host.test-support.ts';
+import type { SimWorld } from '../../platform/sim/world.ts';
+import type { Handlers } from '../rpc/handlers.ts';
+import { LeaderChannel } from '../rpc/leader-channel.ts';
+import { openFileMap } from '../storage/file-map.ts';
+import { OverlayStore } from '../storage/overlay-store.ts';
+import { openWriteAheadLog } from '../storage/wal/open-write-ahead-log.ts';
+import { Master } from './master.ts';
+import type { MasterTiming } from './options.ts';
+import type { ChunkRecord } from './state/records.ts';
+
+export const testChunkBytes = 1024 * 1024;
+
+export interface TestMaster {
+  readonly id: NodeId;
+  readonly address: Address;
+  readonly node: SimNode;
+  master: Master<RaftMessage, RaftRecord> | undefined;
+  failure: CairnError | undefined;
+}
+
+interface HeldChunk {
+  version: number;
+  length: number;
+}
+
+/** A chunkserver's view of itself, without the bytes. */
+export class NamesServer {
+  readonly id: ServerId;
+  readonly address: Address;
+  readonly rack: string;
+  readonly node: SimNode;
+  /** Its disk: survives restarts. */
+  readonly chunks = new Map<ChunkHandle, HeldChunk>();
+  readonly damaged: ChunkHandle[] = [];
+  readonly reports: LengthReport[] = [];
+  readonly dropped: ChunkHandle[] = [];
+  readonly orders: string[] = [];
+  readonly #cluster: TestMasters;
+  sessionUntil = 0;
+  isConfirmed = false;
+  /** Heartbeats are held back: it looks silent although it lives. */
+  isMute = false;
+  #life = 0;
+
+  constructor(cluster: TestMasters, id: number, rack: string) {
+    this.#cluster = cluster;
+    this.id = toServerId(id);
+    this.rack = rack;
+    this.address = toAddress(`s${id}:7000`);
+    this.node = cluster.world.node(`s${id}`);
+  }
+
+  /** Reads are served: by its own clock its session holds, and everything it holds was compared since the session began. */
+  get serves(): boolean {
+    return this.node.isUp && this.isConfirmed && this.node.env.clock.now() < this.sessionUntil;
+  }
+
+  boot(): void {
+    const life = ++this.#life;
+    this.sessionUntil = 0;
+    this.isConfirmed = false;
+    const { env } = this.node;
+    const channel = new LeaderChannel<typeof masterCalls, typeof serverOrders>({
+      env,
+      masters: this.#cluster.masters.map(({ address }) => address),
+      calls: masterCalls,
+      incoming: { calls: serverOrders, handlers: this.#orders() },
+      deadlineMs: 2000,
+      greet: async (rpc) => {
+        await rpc.call('register', {
+          ...{ clusterId: 'test', server: this.id, incarnation: life, address: this.address, rack: this.rack },
+          ...{ pid: 100 + life, protocolVersion },
+        });
+      },
+    });
+    const beat = async () => {
+      if (life !== this.#life || !this.node.isUp) return;
+      if (!this.isMute) await this.#heartbeat(env, channel, life);
+      env.clock.after(250, () => void beat());
+    };
+    void beat();
+  }
+
+  async #heartbeat(env: Env, channel: LeaderChannel<typeof masterCalls, typeof serverOrders>, life: number) {
+    const sentAt = env.clock.now();
+    const lengths = this.reports.splice(0);
+    const damaged = this.damaged.splice(0);
+    const inventory = [...this.chunks]
+      .sort(([a], [b]) => a - b)
+      .map(([handle, { version, length }]) => ({ handle, version: version as ChunkRecord['version'], length }));
+    try {
+      const { sessionMs, garbage } = await channel.call('heartbeat', {
+        ...{ server: this.id, incarnation: life, usedBytes: 1000, totalBytes: 1e9, freeBytes: 9e8 },
+        ...{ chunks: inventory.length, lengths, inventory, damaged },
+        ...{ inventoryFrom: 0, inventoryTo: Number.MAX_SAFE_INTEGER },
+      });
+      for (const { handle } of garbage) this.#drop(handle);
+      this.isConfirmed = env.clock.now() < this.sessionUntil; // else this page was sent before the session began
+      if (sessionMs > 0) this.sessionUntil = Math.max(this.sessionUntil, sentAt + sessionMs);
+    } catch (thrown) {
+      assert(thrown instanceof CairnError, 'a heartbeat fails with a code', { thrown: String(thrown) });
+      this.reports.unshift(...lengths);
+      this.damaged.unshift(...damaged);
+    }
+  }
+
+  #drop(handle: ChunkHandle): void {
+    if (this.chunks.delete(handle)) this.dropped.push(handle);
+  }
+
+  #orders(): Handlers<typeof serverOrders> {
+    return {
+      clone: ({ handle, from }) => {
+        this.orders.push(`clone ${handle} from ${from.server}`);
+        const source = this.#cluster.server(from.server);
+        const chunk = source.node.isUp ? source.chunks.get(handle) : undefined;
+        if (chunk === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not there`);
+        this.chunks.set(handle, { ...chunk });
+        return { response: { length: chunk.length } };
+      },
+      release: ({ handle, version }) => {
+        this.orders.push(`release ${handle} v${version}`);
+        const chunk = this.chunks.get(handle);
+        if (chunk === undefined || chunk.version !== version) throw new CairnError('CHUNK_MISSING', 'no such lease');
+        return { response: { length: chunk.length } };
+      },
+      recover: ({ grant }) => {
+        this.orders.push(`recover ${grant.handle} v${grant.version}`);
+        const length = this.chunks.get(grant.handle)?.length ?? 0;
+        for (const { server } of grant.replicas)
+          this.#cluster.server(server).chunks.set(grant.handle, { version: grant.version, length });
+        return { response: { length } };
+      },
+      drop: ({ handles }) => {
+        for (const { handle } of handles) this.#drop(handle);
+        return { response: {} };
+      },
+    };
+  }
+}
+
+export class TestMasters {
+  readonly world: SimWorld;
+  readonly masters: TestMaster[];
+  readonly servers: NamesServer[];
+  readonly events: { readonly atMs: number; readonly node: string; readonly name: string }[] = [];
+  readonly #timing: Partial<MasterTiming>;
+  #client: LeaderChannel<typeof masterCalls, never> | undefined;
+  #sequence = 0;
+
+  constructor(
+    seed: number,
+    options: { servers?: number; racks?: readonly string[]; timing?: Partial<MasterTiming> } = {},
+  ) {
+    this.world = testWorld(seed, { onEvent: (event) => this.events.push(event) });
+    this.#timing = options.timing ?? {};
+    this.masters = [1, 2, 3].map((id) => ({
+      id: toNodeId(id),
+      address: toAddress(`m${id}:7000`),
+      node: this.world.node(`m${id}`),
+      master: undefined,
+      failure: undefined,
+    }));
+    this.servers = Array.from(
+      { length: options.servers ?? 3 },
+      (_, i) => new NamesServer(this, i + 1, options.racks?.[i] ?? 'default'),
+    );
+  }
+
+  /** Up when a leader has a heartbeat of every server. */
+  static async start(seed: number, options: ConstructorParameters<typeof TestMasters>[1] = {}): Promise<TestMasters> {
+    const cluster = new TestMasters(seed, options);
+    for (const master of cluster.masters) cluster.boot(master);
+    for (const server of cluster.servers) server.boot();
+    await cluster.until('all servers are healthy', () => cluster.servers.every((server) => server.serves));
+    return cluster;
+  }
+
+  boot(member: TestMaster): void {
+    void this.#open(member, member.node.env);
+  }
+
+  async #open(member: TestMaster, env: Env): Promise<void> {
+    const masters = this.masters.map(({ id, address }) => ({ id, address }));
+    const master = await Master.start({
+      env,
+      id: member.id,
+      clusterId: 'test',
+      pid: member.id,
+      masters,
+      replica: {
+        kind: Raft,
+        config: {
+          id: member.id,
+          bootstrap: { voters: masters.map(({ id }) => id), nonVoters: [] },
+          epoch: toEpoch(1),
+          seed: env.random.id53(),
+          crc32: env.crc32,
+          timing: defaultTiming,
+          limits: defaultLimits,
+        },
+        directory: 'log',
+        openLog: openWriteAheadLog,
+        store: new OverlayStore(await openFileMap(env, 'state')),
+      },
+      defaults: { replication: 3, durability: 'memory', chunkBytes: testChunkBytes },
+      timing: this.#timing,
+      onFailure: (error) => {
+        member.failure = error;
+      },
+    });
+    if (member.node.isUp && member.node.env === env) member.master = master;
+  }
+
+  crash(member: TestMaster): void {
+    member.master = undefined;
+    member.node.crash();
+  }
+  restart(member: TestMaster): void {
+    member.node.restart();
+    this.boot(member);
+  }
+  crashServer(server: NamesServer): void {
+    server.node.crash();
+  }
+  restartServer(server: NamesServer): void {
+    server.node.restart();
+    server.boot();
+  }
+
+  get leader(): TestMaster | undefined {
+    return this.masters.find(({ master, node }) => node.isUp && master?.isLeading === true);
+  }
+  server(id: number): NamesServer {
+    return this.servers.find((server) => server.id === id)!;
+  }
+
+  async until(what: string, holds: () => boolean, limitMs = 20_000): Promise<void> {
+    if (!(await this.world.runUntil(holds, limitMs))) throw new Error(`it did not come to this: ${what}`);
+  }
+  run(ms: number): Promise<void> {
+    return this.world.run(ms);
+  }
+
+  /** A client's call, through whoever leads. */
+  call<K extends keyof typeof masterCalls & string>(
+    kind: K,
+    request: RequestOf<(typeof masterCalls)[K]>,
+  ): Promise<ResponseOf<(typeof masterCalls)[K]>> {
+    return this.world.settle(this.ask(kind, request));
+  }
+  /** The same, under way. */
+  ask<K extends keyof typeof masterCalls & string>(
+    kind: K,
+    request: RequestOf<(typeof masterCalls)[K]>,
+  ): Promise<ResponseOf<(typeof masterCalls)[K]>> {
+    const { env } = this.world.node('client');
+    const masters = this.masters.map(({ address }) => address);
+    this.#client ??= new LeaderChannel<typeof masterCalls, never>({
+      env,
+      masters,
+      calls: masterCalls,
+      deadlineMs: 10_000,
+    });
+    return this.#client.call(kind, request);
+  }
+
+  id() {
+    this.#sequence += 1;
+    return { client: 77, sequence: this.#sequence, ackBelow: this.#sequence };
+  }
+  create(path: string, options: Partial<RequestOf<typeof masterCalls.openForWrite>> = {}) {
+    return this.call('openForWrite', {
+      ...{ id: this.id(), path, create: 'ifMissing', truncate: false, allocate: true, parents: true },
+      ...{ replication: undefined, durability: undefined, chunkBytes: undefined },
+      ...options,
+    });
+  }
+  acquire(inode: Attributes['inode'], index: number, after?: RequestOf<typeof masterCalls.acquire>['after']) {
+    return this.call('acquire', this.acquireRequest(inode, index, after));
+  }
+  acquireRequest(inode: Attributes['inode'], index: number, after?: RequestOf<typeof masterCalls.acquire>['after']) {
+    return { id: this.id(), inode, index: toChunkIndex(index), after };
+  }
+
+  /** A client's mutation: true if every member of the grant took it. */
+  write(grant: Grant, length: number): boolean {
+    const members = grant.replicas.map(({ server }) => this.server(server));
+    const takes = (server: NamesServer) =>
+      server.serves && (server.chunks.get(grant.handle)?.version ?? 0) <= grant.version;
+    if (!members.every(takes)) return false;
+    for (const server of members) server.chunks.set(grant.handle, { version: grant.version, length });
+    return true;
+  }
+  /** The primary gives the lease up. */
+  release(grant: Grant, length: number): void {
+    const primary = this.server(grant.replicas[0]!.server);
+    primary.reports.push({ handle: grant.handle, version: grant.version, length, release: true });
+  }
+  /** A file with one sealed chunk of `length` bytes on every replica. */
+  async sealedFile(path: string, length: number) {
+    const { attributes, grant } = await this.create(path);
+    assert(grant !== undefined, 'the first chunk came with the file');
+    assert(this.write(grant, length), 'all replicas took the bytes');
+    this.release(grant, length);
+    await this.until(`${path} is sealed`, () => this.chunk(grant.handle)?.sealed === true);
+    return { inode: attributes.inode, grant };
+  }
+
+  /** The record at the leader. */
+  chunk(handle: ChunkHandle): ChunkRecord | undefined {
+    return this.leader?.master?.machine.tables.chunk(handle);
+  }
+  eventsNamed(name: string) {
+    return this.events.filter((event) => event.name === name);
+  }
+}
+
+export async function codeOf(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+    return 'ok';
+  } catch (thrown) {
+    return thrown instanceof CairnError ? thrown.code : `thrown: ${String(thrown)}`;
+  }
+}

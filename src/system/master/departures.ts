@@ -1,0 +1,51 @@
+/**
+ * Servers that left a chunk's set lately. Readers may still believe that the chunk is there: a copy that is being made there, and is not in the
+ * set yet, must not be read. So it gets none for a while.
+ */
+import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
+
+/** Beyond it the oldest are forgotten, and nothing is copied until they would have been anyway. */
+export const departuresMax = 100_000;
+
+export class Departures {
+  readonly #env: Env;
+  readonly #keepMs: number;
+  /** In the order of time. */
+  readonly #leftAt = new Map<string, number>();
+  /** Before this nothing is known: another leader led, or too many left. */
+  #unknownUntil: number;
+
+  constructor(env: Env, keepMs: number) {
+    this.#env = env;
+    this.#keepMs = keepMs;
+    this.#unknownUntil = env.clock.now() + keepMs;
+  }
+
+  note(handle: ChunkHandle, before: readonly ServerId[], after: readonly ServerId[]): void {
+    const now = this.#env.clock.now();
+    this.#forget(now);
+    for (const id of before) {
+      if (after.includes(id)) continue;
+      if (this.#leftAt.size >= departuresMax) this.#unknownUntil = now + this.#keepMs;
+      else {
+        this.#leftAt.delete(`${handle}/${id}`);
+        this.#leftAt.set(`${handle}/${id}`, now);
+      }
+    }
+  }
+
+  /** Whether somebody may still look for the chunk there. Of an open chunk `false` is certain; a sealed one does not change while it is copied. */
+  mayBeBelieved(handle: ChunkHandle, server: ServerId, isOpen: boolean): boolean {
+    const now = this.#env.clock.now();
+    if (isOpen && now < this.#unknownUntil) return true;
+    return now - (this.#leftAt.get(`${handle}/${server}`) ?? Number.NEGATIVE_INFINITY) < this.#keepMs;
+  }
+
+  #forget(now: number): void {
+    for (const [key, at] of this.#leftAt) {
+      if (now - at < this.#keepMs) return;
+      this.#leftAt.delete(key);
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import { toChunkHandle, toServerId } from '../../core/base/brand.ts';
+import type { Grant } from '../../core/protocol/types.ts';
+import { codeOf, TestMasters } from './cluster.test-support.ts';
+
+function ids(grant: Grant): number[] {
+  return grant.replicas.map(({ server }) => server);
+}
+
+async function openFile(seed: number) {
+  const c = await TestMasters.start(seed);
+  const { attributes, grant } = await c.create('/log');
+  if (grant === undefined) throw new Error('the first chunk came with the file');
+  return { c, inode: attributes.inode, grant };
+}
+
+describe('leases', () => {
+  it('are repeated while they are open, to whoever asks', async () => {
+    const { c, inode, grant } = await openFile(1);
+    const again = await c.acquire(inode, 0);
+    expect(again).toEqual({ grant, created: false });
+    const many = await c.world.settle(
+      Promise.all([1, 2, 3, 4].map(() => c.ask('acquire', c.acquireRequest(inode, 1)))),
+    );
+    expect(new Set(many.map((answer) => answer.grant.handle)).size).toBe(1);
+    expect(many.filter((answer) => answer.created).length).toBe(1);
+  });
+
+  it('are granted anew, one version higher, after the primary gave them up', async () => {
+    const { c, inode, grant } = await openFile(2);
+    c.write(grant, 10);
+    c.release(grant, 10);
+    await c.until('sealed', () => c.chunk(grant.handle)?.sealed === true);
+    expect(await c.call('stat', { path: '/log' })).toMatchObject({ size: 10, tail: undefined });
+    const next = await c.acquire(inode, 0);
+    expect(next.grant).toMatchObject({ handle: grant.handle, version: 2 });
+    expect(ids(next.grant)).toEqual(ids(grant));
+    expect((await c.call('stat', { path: '/log' })).tail).toMatchObject({ version: 2 });
+  });
+
+  it('move to another member at once when the primary is up but failed the client', async () => {
+    const { c, inode, grant } = await openFile(3);
+    const [primary, ...others] = ids(grant);
+    const from = c.world.now;
+    const next = await c.acquire(inode, 0, { version: grant.version, failed: [toServerId(primary!)] });
+    expect(next.grant.version).toBe(2);
+    expect(ids(next.grant)).toEqual([...others, primary]);
+    expect(c.world.now - from).toBeLessThan(500);
+  });
+
+  it('leave a killed server out only after its session has lapsed, and within two seconds', async () => {
+    const { c, inode, grant } = await openFile(4);
+    expect(c.write(grant, 5)).toBe(true);
+    const [primary] = ids(grant);
+    const dead = c.server(primary!);
+    const lapsesAt = c.world.now + 1000;
+    c.crashServer(dead);
+    const from = c.world.now;
+    const next = await c.acquire(inode, 0, { version: grant.version, failed: [dead.id] });
+    expect(ids(next.grant)).not.toContain(primary);
+    expect(c.world.now).toBeGreaterThanOrEqual(Math.min(lapsesAt, from + 700));
+    expect(c.world.now - from).toBeLessThan(2000);
+    expect(c.write(next.grant, 6)).toBe(true);
+  });
+
+  it('never leave out a server that may still serve the chunk', async () => {
+    for (let seed = 100; seed < 106; seed++) {
+      const { c, inode, grant } = await openFile(seed);
+      c.write(grant, 5);
+      const mute = c.server(ids(grant)[seed % 3]!);
+      mute.isMute = true;
+      const asked = c.ask('acquire', c.acquireRequest(inode, 0, { version: grant.version, failed: [mute.id] }));
+      let next: Grant | undefined;
+      void asked.then((answer) => (next = answer.grant));
+      await c.until('the grant came', () => {
+        if (!c.chunk(grant.handle)!.servers.includes(mute.id))
+          expect(mute.serves && mute.chunks.has(grant.handle)).toBe(false);
+        return next !== undefined;
+      });
+      expect(ids(next!)[0]).not.toBe(mute.id);
+    }
+  });
+
+  it('leave a failed secondary out once it has dropped its replica', async () => {
+    const { c, grant } = await openFile(5);
+    c.write(grant, 5);
+    const [primary, second, third] = ids(grant);
+    const answer = await c.call('exclude', {
+      server: toServerId(primary!),
+      handle: grant.handle,
+      version: grant.version,
+      failed: [toServerId(second!)],
+    });
+    expect(ids(answer.grant)).toEqual([primary, third]);
+    expect(c.server(second!).dropped).toEqual([grant.handle]);
+    expect(c.server(primary!).chunks.has(grant.handle)).toBe(true);
+  });
+
+  it('are excluded from by the primary only, and of the present version', async () => {
+    const { c, grant } = await openFile(6);
+    const [primary, second, third] = ids(grant).map(toServerId);
+    const request = { handle: grant.handle, version: grant.version, failed: [third!] };
+    expect(await codeOf(c.call('exclude', { ...request, server: second! }))).toBe('NOT_PRIMARY');
+    expect(await codeOf(c.call('exclude', { ...request, handle: toChunkHandle(99), server: primary! }))).toBe(
+      'STALE_HANDLE',
+    );
+    expect(c.chunk(grant.handle)!.servers.length).toBe(3);
+  });
+
+  it('are known to the next leader, which gives every server one session before it leaves one out', async () => {
+    const { c, inode, grant } = await openFile(7);
+    c.write(grant, 5);
+    c.crash(c.leader!);
+    const same = await c.acquire(inode, 0);
+    expect(same.grant).toEqual(grant);
+    const electedAt = c.eventsNamed('master_leads').at(-1)!.atMs;
+    const dead = c.server(ids(grant)[0]!);
+    c.crashServer(dead);
+    const next = await c.acquire(inode, 0, { version: grant.version, failed: [dead.id] });
+    expect(ids(next.grant)).not.toContain(dead.id);
+    expect(c.world.now - electedAt).toBeGreaterThanOrEqual(990);
+  });
+
+  it('are refused with the names of the servers while no member is up', async () => {
+    const { c, inode, grant } = await openFile(8);
+    for (const server of c.servers) c.crashServer(server);
+    await c.run(1500);
+    const failed = c.servers.map(({ id }) => id);
+    expect(await codeOf(c.acquire(inode, 0, { version: grant.version, failed }))).toBe('UNAVAILABLE');
+    expect(c.chunk(grant.handle)!.servers.length).toBe(3);
+    for (const server of c.servers) c.restartServer(server);
+    await c.until('they are back', () => c.servers.every((server) => server.serves));
+    const next = await c.acquire(inode, 0, { version: grant.version, failed: [] });
+    expect(next.grant.version).toBeGreaterThan(grant.version);
+  });
+
+  it('a server that was left out while silent never serves what it held, whoever leads by then', async () => {
+    const { c, inode, grant } = await openFile(9);
+    c.write(grant, 5);
+    const away = c.server(ids(grant)[1]!);
+    c.crashServer(away);
+    const { grant: next } = await c.acquire(inode, 0, { version: grant.version, failed: [away.id] });
+    expect(c.write(next, 9)).toBe(true);
+    c.crash(c.leader!); // what the old leader knew is gone
+    c.restartServer(away);
+    await c.until('it serves again', () => {
+      if (away.serves) expect(away.chunks.get(grant.handle)?.length).not.toBe(5);
+      return away.serves;
+    });
+    expect(away.dropped).toContain(grant.handle);
+  });
+});

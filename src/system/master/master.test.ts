@@ -1,0 +1,162 @@
+import { describe, expect, it } from 'vitest';
+import { toInodeId, toServerId } from '../../core/base/brand.ts';
+import type { RequestOf } from '../../core/protocol/call.ts';
+import type { masterCalls } from '../../core/protocol/master-calls.ts';
+import { protocolVersion } from '../../core/protocol/types.ts';
+import { codeOf, TestMasters } from './cluster.test-support.ts';
+
+describe('a cluster of masters', () => {
+  it('is initialised by its first leader, creates files and reads them back', async () => {
+    const c = await TestMasters.start(1);
+    const made = await c.create('/logs/a');
+    expect(made.created).toBe(true);
+    expect(made.grant).toMatchObject({ version: 1, durability: 'memory' });
+    expect(new Set(made.grant?.replicas.map(({ address }) => address))).toEqual(
+      new Set(['s1:7000', 's2:7000', 's3:7000']),
+    );
+    const attributes = await c.call('stat', { path: '/logs/a' });
+    expect(attributes).toMatchObject({ inode: made.attributes.inode, kind: 'file', chunkCount: 1, size: 0 });
+    expect(attributes.tail).toMatchObject({ handle: made.grant?.handle, version: 1, sealedLength: undefined });
+    const listed = await c.call('readdir', { path: '/', after: '', limit: 10, withAttributes: true });
+    expect(listed).toMatchObject({
+      entries: [{ name: 'logs', kind: 'directory', attributes: { links: 1 } }],
+      more: false,
+    });
+  });
+
+  it('answers at any master by naming the leader', async () => {
+    const c = await TestMasters.start(2);
+    const leader = c.leader!;
+    for (let i = 0; i < 6; i++) {
+      const who = await c.call('whoLeads', {});
+      expect(who).toMatchObject({ clusterId: 'test', leader: leader.address, protocolVersion });
+    }
+    for (const { id } of c.masters) expect((await c.call('status', {})).masters.map((m) => m.id)).toContain(id);
+  });
+
+  it('tells the status of every master and server, and who is down', async () => {
+    const c = await TestMasters.start(3);
+    await c.create('/a');
+    const down = c.masters.find((member) => member !== c.leader)!;
+    c.crash(down);
+    const status = await c.call('status', {});
+    expect(status).toMatchObject({
+      clusterId: 'test',
+      leader: c.leader!.id,
+      files: 1,
+      directories: 1,
+      chunks: 1,
+      replication: 3,
+    });
+    expect(status.masters.find(({ id }) => id === down.id)?.role).toBe('down');
+    expect(status.masters.find(({ id }) => id === c.leader!.id)).toMatchObject({ role: 'leader', engine: 'raft' });
+    expect(status.servers.map(({ id, state }) => [id, state])).toEqual([
+      [1, 'healthy'],
+      [2, 'healthy'],
+      [3, 'healthy'],
+    ]);
+  });
+
+  it('goes on after the leader is killed: nothing acknowledged is lost, retries take effect once', async () => {
+    const c = await TestMasters.start(4);
+    const first = await c.create('/a');
+    const retried: RequestOf<typeof masterCalls.openForWrite> = {
+      ...{ id: c.id(), path: '/b', create: 'exclusive' as const, truncate: false, allocate: true, parents: false },
+      ...{ replication: undefined, durability: undefined, chunkBytes: undefined },
+    };
+    const before = await c.call('openForWrite', retried);
+    c.crash(c.leader!);
+    const after = await c.call('openForWrite', retried);
+    expect(after.created).toBe(true);
+    expect(after.attributes.inode).toBe(before.attributes.inode);
+    expect(after.grant).toEqual(before.grant);
+    expect((await c.call('stat', { path: '/a' })).inode).toBe(first.attributes.inode);
+  });
+
+  it('comes back with everything after all masters were killed at once', async () => {
+    const c = await TestMasters.start(5);
+    const { inode } = await c.sealedFile('/kept', 1234);
+    for (const member of c.masters) c.crash(member);
+    for (const member of c.masters) c.restart(member);
+    expect(await c.call('stat', { path: '/kept' })).toMatchObject({ inode, size: 1234, tail: undefined });
+    const made = await c.create('/new');
+    expect(made.attributes.inode).toBeGreaterThan(inode);
+  });
+
+  it('refuses what clients ask wrongly, with the code that says why', async () => {
+    const c = await TestMasters.start(6);
+    await c.create('/f');
+    expect(await codeOf(c.call('stat', { path: '/missing' }))).toBe('NOT_FOUND');
+    expect(await codeOf(c.call('stat', { path: 'relative' }))).toBe('INVALID_ARGUMENT');
+    expect(await codeOf(c.call('readdir', { path: '/f', after: '', limit: 1, withAttributes: false }))).toBe(
+      'NOT_A_DIRECTORY',
+    );
+    expect(await codeOf(c.call('readdir', { path: '/', after: '', limit: 0, withAttributes: false }))).toBe(
+      'INVALID_ARGUMENT',
+    );
+    expect(await codeOf(c.acquire(toInodeId(1), 0))).toBe('IS_A_DIRECTORY');
+    expect(await codeOf(c.acquire(toInodeId(999), 0))).toBe('STALE_HANDLE');
+    expect(await codeOf(c.create('/f', { create: 'exclusive' }))).toBe('EXISTS');
+    expect(await codeOf(c.call('rename', { id: c.id(), from: '/f', to: '/../x', replace: false }))).toBe(
+      'INVALID_NAME',
+    );
+    expect(await codeOf(c.call('remove', { id: c.id(), path: '/', recursive: true }))).toBe('INVALID_ARGUMENT');
+  });
+
+  it('gives a clear error within the deadline when there is no quorum', async () => {
+    const c = await TestMasters.start(7);
+    const [a, b] = c.masters.filter((member) => member !== c.leader);
+    c.crash(a!);
+    c.crash(b!);
+    const from = c.world.now;
+    expect(await codeOf(c.create('/x'))).toMatch(/^(NO_QUORUM|TIMED_OUT|UNKNOWN_OUTCOME)$/);
+    expect(c.world.now - from).toBeLessThan(12_000);
+  });
+
+  it('refuses chunkservers of another cluster or protocol', async () => {
+    const c = await TestMasters.start(8);
+    const request = {
+      clusterId: 'test',
+      server: toServerId(9),
+      incarnation: 1,
+      address: 's9:1' as never,
+      rack: '',
+      pid: 1,
+      protocolVersion,
+    };
+    expect(await codeOf(c.call('register', { ...request, clusterId: 'other' }))).toBe('WRONG_CLUSTER');
+    expect(await codeOf(c.call('register', { ...request, protocolVersion: 99 }))).toBe('PROTOCOL');
+  });
+
+  it('has no place for new chunks without chunkservers, and says so; names can still be made', async () => {
+    const c = await TestMasters.start(9, { servers: 0 });
+    expect(await codeOf(c.create('/a'))).toBe('NO_SERVERS');
+    expect((await c.create('/a', { allocate: false })).created).toBe(true);
+  });
+
+  it('knows a client whose first calls did not reach the log', async () => {
+    const c = await TestMasters.start(12);
+    const early = await codeOf(c.create('/../x')); // sequence 1
+    expect(early).toBe('INVALID_NAME');
+    const { attributes } = await c.create('/f', { allocate: false });
+    const other = 78;
+    const id = (sequence: number) => ({ client: other, sequence, ackBelow: sequence });
+    await c.call('acquire', { ...c.acquireRequest(attributes.inode, 0), id: id(1) });
+    await c.call('mkdir', { id: id(2), path: '/d', parents: false });
+    expect(
+      await codeOf(c.call('mkdir', { id: { client: 79, sequence: 5, ackBelow: 5 }, path: '/e', parents: false })),
+    ).toBe('SESSION_EXPIRED');
+  });
+
+  it('runs the same way twice from one seed', async () => {
+    const run = async () => {
+      const c = await TestMasters.start(10);
+      await c.sealedFile('/a', 10);
+      c.crash(c.leader!);
+      await c.create('/b');
+      await c.run(500);
+      return c.world.hash;
+    };
+    expect(await run()).toBe(await run());
+  });
+});

@@ -1,0 +1,192 @@
+import { describe, expect, it } from 'vitest';
+import type { ChunkHandle } from '../../core/base/brand.ts';
+import { codeOf, TestMasters } from './cluster.test-support.ts';
+
+const timing = { deadAfterMs: 3000 };
+
+function members(c: TestMasters, handle: ChunkHandle): number[] {
+  return [...(c.chunk(handle)?.servers ?? [])].sort();
+}
+
+describe('placement', () => {
+  it('takes distinct servers, and distinct racks where it can', async () => {
+    const c = await TestMasters.start(1, { servers: 4, racks: ['a', 'a', 'a', 'b'] });
+    for (let i = 0; i < 10; i++) {
+      const { grant } = await c.create(`/f${i}`, { replication: 2 });
+      const ids = grant!.replicas.map(({ server }) => server as number);
+      expect(new Set(ids).size).toBe(2);
+      expect(ids).toContain(4);
+    }
+  });
+
+  it('spreads over all servers that are equally full', async () => {
+    const c = await TestMasters.start(2, { servers: 6 });
+    const counts = new Map<number, number>();
+    for (let i = 0; i < 40; i++) {
+      const { grant } = await c.create(`/f${i}`, { replication: 3 });
+      for (const { server } of grant!.replicas) counts.set(server, (counts.get(server) ?? 0) + 1);
+    }
+    for (const { id } of c.servers) expect(counts.get(id)).toBeGreaterThan(10);
+  });
+
+  it('makes files with fewer replicas than asked for while servers lack, and completes them when one comes', async () => {
+    const c = new TestMasters(3, { servers: 3, timing });
+    for (const master of c.masters) c.boot(master);
+    c.server(1).boot();
+    await c.until('one serves', () => c.server(1).serves);
+    const { grant } = await c.create('/a');
+    expect(grant!.replicas.length).toBe(1);
+    c.write(grant!, 10);
+    expect((await c.call('status', {})).underReplicatedChunks).toBe(1);
+    c.server(2).boot();
+    c.server(3).boot();
+    await c.until('three members', () => members(c, grant!.handle).length === 3);
+    expect(c.server(3).chunks.get(grant!.handle)?.length).toBe(10);
+    await c.until('counted', () => c.leader?.master !== undefined);
+    expect((await c.call('status', {})).underReplicatedChunks).toBe(0);
+  });
+});
+
+describe('re-replication', () => {
+  it('restores every chunk after a chunkserver has died, and takes the dead out of the sets', async () => {
+    const c = await TestMasters.start(4, { servers: 4, timing });
+    const handles: ChunkHandle[] = [];
+    for (let i = 0; i < 12; i++) handles.push((await c.sealedFile(`/f${i}`, 100 + i)).grant.handle);
+    const dead = c.server(1);
+    const had = handles.filter((handle) => members(c, handle).includes(1));
+    expect(had.length).toBeGreaterThan(0);
+    c.crashServer(dead);
+    await c.until('all have three again', () => handles.every((handle) => !members(c, handle).includes(1)));
+    for (const handle of handles) {
+      expect(members(c, handle)).toEqual([2, 3, 4]);
+      for (const id of [2, 3, 4]) expect(c.server(id).chunks.has(handle)).toBe(true);
+    }
+    const status = await c.call('status', {});
+    expect(status).toMatchObject({ underReplicatedChunks: 0, lostChunks: 0 });
+    expect(status.servers[0]).toMatchObject({ id: 1, state: 'dead' });
+  });
+
+  it('does not copy while a server is only suspect', async () => {
+    const c = await TestMasters.start(5, { servers: 4, timing });
+    const { grant } = await c.sealedFile('/a', 10);
+    const away = c.server(grant.replicas[0]!.server);
+    c.crashServer(away);
+    await c.run(2500);
+    c.restartServer(away);
+    await c.run(4000);
+    expect(c.servers.flatMap(({ orders }) => orders)).toEqual([]);
+    expect(members(c, grant.handle)).toContain(away.id);
+  });
+
+  it('reports chunks whose replicas are all gone as lost, and as found when one is back', async () => {
+    const c = await TestMasters.start(6, { servers: 4, timing });
+    const { grant } = await c.sealedFile('/a', 10);
+    const holders = grant.replicas.map(({ server }) => c.server(server));
+    for (const server of holders) c.crashServer(server);
+    await c.until('the chunk counts as lost', () => c.eventsNamed('chunk_lost').length > 0);
+    expect((await c.call('status', {})).lostChunks).toBe(1);
+    expect(c.chunk(grant.handle)!.servers.length).toBe(3);
+    c.restartServer(holders[1]!);
+    await c.until('copied to the server that never had it', () => members(c, grant.handle).length === 2);
+    expect((await c.call('status', {})).lostChunks).toBe(0);
+  });
+
+  it('seals an open chunk whose primary died through another member, and copies it', async () => {
+    const c = await TestMasters.start(7, { servers: 4, timing });
+    const { grant } = await c.create('/log');
+    c.write(grant!, 77);
+    const primary = c.server(grant!.replicas[0]!.server);
+    c.crashServer(primary);
+    const spare = c.servers.find((server) => !grant!.replicas.some((replica) => replica.server === server.id))!;
+    await c.until('copied', () => members(c, grant!.handle).includes(spare.id));
+    expect(members(c, grant!.handle)).not.toContain(primary.id);
+    expect(c.chunk(grant!.handle)).toMatchObject({ sealed: true, length: 77 });
+    expect(spare.chunks.get(grant!.handle)?.length).toBe(77);
+  });
+
+  it('makes another copy of a replica that its server found damaged', async () => {
+    const c = await TestMasters.start(8, { servers: 4, timing });
+    const { grant } = await c.sealedFile('/a', 10);
+    const bad = c.server(grant.replicas[1]!.server);
+    bad.chunks.delete(grant.handle);
+    bad.damaged.push(grant.handle);
+    const spare = c.servers.find((server) => !grant.replicas.some((replica) => replica.server === server.id))!;
+    await c.until('three again', () => spare.chunks.has(grant.handle) && members(c, grant.handle).length === 3);
+    expect(c.eventsNamed('replica_gone').length).toBe(1);
+  });
+
+  it('notices a replica that is missing where it should be, by the inventory', async () => {
+    const c = await TestMasters.start(9, { servers: 4, timing });
+    const { grant } = await c.sealedFile('/a', 10);
+    const poor = c.server(grant.replicas[2]!.server);
+    poor.chunks.delete(grant.handle);
+    const whole = () => members(c, grant.handle).every((id) => c.server(id).chunks.has(grant.handle));
+    await c.until('whole again', () => members(c, grant.handle).length === 3 && whole());
+  });
+});
+
+describe('garbage', () => {
+  it('is dropped by the servers after a file was removed', async () => {
+    const c = await TestMasters.start(10);
+    const { grant } = await c.sealedFile('/d/a', 10);
+    const kept = await c.sealedFile('/b', 20);
+    await c.call('remove', { id: c.id(), path: '/d', recursive: true });
+    await c.until('dropped everywhere', () => c.servers.every((server) => !server.chunks.has(grant.handle)));
+    expect(c.servers.every((server) => server.chunks.has(kept.grant.handle))).toBe(true);
+    expect((await c.call('status', {})).chunks).toBe(1);
+  });
+
+  it('is found by the inventory when the leader that removed it is gone', async () => {
+    const c = await TestMasters.start(11);
+    const { grant } = await c.sealedFile('/a', 10);
+    const away = c.server(grant.replicas[0]!.server);
+    c.crashServer(away);
+    await c.call('remove', { id: c.id(), path: '/a', recursive: false });
+    await c.run(500);
+    c.crash(c.leader!);
+    c.restartServer(away);
+    await c.until('dropped', () => !away.chunks.has(grant.handle));
+  });
+
+  it('never takes what a file leads to, through kills of servers and leaders', async () => {
+    for (let seed = 20; seed < 24; seed++) {
+      const c = await TestMasters.start(seed, { servers: 4, timing: { deadAfterMs: 1500 } });
+      const random = c.world.random.fork('scenario');
+      const files: { path: string; handle: ChunkHandle }[] = [];
+      for (let i = 0; i < 8; i++) {
+        const { grant } = await c.sealedFile(`/f${i}`, 10);
+        files.push({ path: `/f${i}`, handle: grant.handle });
+      }
+      for (let round = 0; round < 4; round++) {
+        const victim = c.servers[random.below(4)]!;
+        c.crashServer(victim);
+        await c.run(random.below(3000));
+        const leader = c.leader;
+        if (leader !== undefined && round % 2 === 0) {
+          c.crash(leader);
+          await c.run(random.below(1000));
+          c.restart(leader);
+        }
+        const gone = files.pop()!;
+        expect(await codeOf(c.call('remove', { id: c.id(), path: gone.path, recursive: false }))).toBe('ok');
+        c.restartServer(victim);
+        await c.run(random.below(2000));
+        for (const { handle } of files) {
+          const holders = c.servers.filter((server) => server.chunks.has(handle));
+          expect(holders.length).toBeGreaterThanOrEqual(2);
+        }
+      }
+      await c.until('every file has its three replicas', () =>
+        files.every(({ handle }) => {
+          const set = members(c, handle);
+          return set.length === 3 && set.every((id) => c.server(id).chunks.has(handle));
+        }),
+      );
+      await c.until('nothing else is held', () =>
+        c.servers.every((server) =>
+          [...server.chunks.keys()].every((handle) => members(c, handle).includes(server.id)),
+        ),
+      );
+    }
+  });
+});
