@@ -9,7 +9,7 @@ export const v = toChunkVersion;
 /** Small bounds, so that a test meets segments, checkpoints and evictions. */
 export const smallOptions: ChunkStoreOptions = {
   directory: 'store',
-  chunkBytes: 1024 * 1024,
+  chunkBytes: 8 * 64 * 1024,
   reserveBytes: 256 * 1024,
   openFilesMax: 4,
   cachedChunksMax: 4,

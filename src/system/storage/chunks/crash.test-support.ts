@@ -2,8 +2,8 @@
  * A model of chunks under crashes: random changes run against a store in a simulated world, the machine dies somewhere in the
  * middle, and what is found after the restart must be what some moment since the last acknowledgement would have left.
  */
+import { crc32 } from 'node:zlib';
 import type { ChunkHandle } from '../../../core/base/brand.ts';
-import { crc32 } from '../../../core/base/crc32.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { SimRandom } from '../../../platform/sim/random.ts';
 import {
@@ -12,11 +12,14 @@ import {
   type ChunkImage,
   type ChunkMutation,
   type ChunkStore,
+  GroupError,
   type WindowEntry,
 } from '../chunk-store.ts';
 import { h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
 
 const chunkBytes = smallOptions.chunkBytes!;
+/** What a store may answer when its disk fails; the last one to a repair of what an earlier failure has left otherwise. */
+const failures: ReadonlySet<string> = new Set(['DISK_FULL', 'DISK_FAILED', 'DISK_CORRUPT', 'CHECKSUM_MISMATCH']);
 const smallBytes = 64 * 1024;
 
 /** What a chunk was, or would be, after one of its changes. */
@@ -56,11 +59,11 @@ class History {
   }
 }
 
-export interface Findings {
-  readonly changes: number;
-  readonly crashes: number;
-  readonly badBlocks: number;
-  readonly rolledBack: number;
+/** How a life ended, and what the disk was like in it. */
+export interface Ending {
+  readonly lostPower: boolean;
+  /** Writes were torn, lost or misdirected: any block may be bad, none wrong. */
+  readonly mayRot: boolean;
 }
 
 export class Model {
@@ -71,6 +74,7 @@ export class Model {
   changes = 0;
   badBlocks = 0;
   rolledBack = 0;
+  refused = 0;
 
   constructor(random: SimRandom, chunks: number) {
     this.#random = random;
@@ -78,7 +82,7 @@ export class Model {
     for (const handle of this.#handles) this.#histories.set(handle, new History());
   }
 
-  /** One change, of one chunk or a group; resolves when it is acknowledged. Never rejects unless the store fails. */
+  /** One change, of one chunk or a group; resolves when it is acknowledged, or refused for what the disk did. */
   change(store: ChunkStore): Promise<void> {
     const free = this.#handles.filter((handle) => !this.#history(handle).isBusy);
     if (free.length === 0) return Promise.resolve();
@@ -87,15 +91,15 @@ export class Model {
     const { chunk } = this.#history(handle).last;
     if (chunk === undefined)
       return this.#random.chance(0.2) ? this.#clone(store, handle) : this.#group(store, [handle]);
-    if (this.#random.chance(0.04)) return this.#remove(store, handle);
+    if (this.#random.chance(chunk.content.length === chunkBytes ? 0.3 : 0.03)) return this.#remove(store, handle);
     if (this.#random.chance(0.06)) return this.#repair(store, handle, chunk);
     const others = free.filter(() => this.#random.chance(0.3));
     return this.#group(store, [...new Set([handle, ...others])]);
   }
 
   /** Compares a store that was opened after a crash. */
-  async check(store: ChunkStore, lostPower: boolean, reports: readonly BadBlocksReport[]): Promise<void> {
-    for (const [handle, history] of this.#histories) await this.#checkChunk(store, handle, history, lostPower, reports);
+  async check(store: ChunkStore, life: Ending, reports: readonly BadBlocksReport[]): Promise<void> {
+    for (const [handle, history] of this.#histories) await this.#checkChunk(store, handle, history, life, reports);
     const listed = store.list(undefined, 1000).map((info) => info.handle);
     const there = this.#handles.filter((handle) => this.#history(handle).last.chunk !== undefined);
     if (listed.join() !== there.join()) throw new Error(`the inventory is ${listed.join()}, not ${there.join()}`);
@@ -108,8 +112,13 @@ export class Model {
   // ---------------------------------------------------------------- changes
 
   async #group(store: ChunkStore, handles: readonly number[]): Promise<void> {
+    const marks = new Map<number, (() => void)[]>();
+    const failed = await this.#failedOf(this.#applyGroup(store, handles, marks), handles);
+    for (const [handle, own] of marks) if (!failed.has(handle)) for (const mark of own) mark();
+  }
+
+  async #applyGroup(store: ChunkStore, handles: readonly number[], marks: Map<number, (() => void)[]>): Promise<void> {
     const mutations: ChunkMutation[] = [];
-    const marks: (() => void)[] = [];
     for (const handle of handles) {
       const history = this.#history(handle);
       if (history.last.chunk === undefined) {
@@ -117,10 +126,25 @@ export class Model {
         history.moments.push(momentOf({ version: 1, serial: 0, content: new Uint8Array(0), window: [] }));
       }
       const count = 1 + this.#random.below(3);
-      for (let i = 0; i < count; i++) mutations.push(this.#mutate(handle, history, marks, count > 1));
+      const own: (() => void)[] = [];
+      marks.set(handle, own);
+      for (let i = 0; i < count; i++) mutations.push(this.#mutate(handle, history, own, count > 1));
     }
     await store.apply(mutations);
-    for (const mark of marks) mark();
+  }
+
+  /** The chunks that a change has failed for: no more of them until the next life says what they are. */
+  async #failedOf(change: Promise<void>, handles: readonly number[]): Promise<ReadonlySet<number>> {
+    try {
+      await change;
+      return new Set();
+    } catch (thrown) {
+      if (!(thrown instanceof CairnError) || !failures.has(thrown.code)) throw thrown;
+      this.refused++;
+      const failed = new Set<number>(thrown instanceof GroupError ? thrown.failures.keys() : handles);
+      for (const handle of failed) this.#history(handle).isBusy = true;
+      return failed;
+    }
   }
 
   #mutate(handle: number, history: History, marks: (() => void)[], mayJoin: boolean): ChunkMutation {
@@ -172,7 +196,7 @@ export class Model {
     history.moments.push(absent);
     const index = history.moments.length - 1;
     history.isBusy = true;
-    await store.remove(h(handle));
+    if ((await this.#failedOf(store.remove(h(handle)), [handle])).size > 0) return;
     history.isBusy = false;
     acknowledged(history, index, true);
   }
@@ -209,7 +233,7 @@ export class Model {
     history.moments.push(momentOf(chunk));
     const index = history.moments.length - 1;
     history.isBusy = true;
-    await store.adopt(image, blocks);
+    if ((await this.#failedOf(store.adopt(image, blocks), [handle])).size > 0) return;
     history.isBusy = false;
     acknowledged(history, index, true);
   }
@@ -220,7 +244,7 @@ export class Model {
     store: ChunkStore,
     handle: number,
     history: History,
-    lostPower: boolean,
+    { lostPower, mayRot }: Ending,
     reports: readonly BadBlocksReport[],
   ): Promise<void> {
     const floor = lostPower ? history.floorAfterPowerLoss : history.floorAfterKill;
@@ -239,7 +263,8 @@ export class Model {
     expectSame(`the window of ${handle}`, sortedWindow(store.windowOf(h(handle))), sortedWindow(chunk.window));
     const bad = await this.#checkContent(store, handle, chunk.content);
     for (const block of bad) {
-      if (!lostPower || !fragile.has(block)) throw new Error(`block ${block} of chunk ${handle} is bad`);
+      const mayBeBad = mayRot || (lostPower && fragile.has(block));
+      if (!mayBeBad) throw new Error(`block ${block} of chunk ${handle} is bad`);
       if (!reports.some((report) => report.handle === handle)) throw new Error(`block ${block} was not reported`);
     }
     this.badBlocks += bad.length;
@@ -262,8 +287,9 @@ export class Model {
     for (const block of blocksOf(0, content.length)) {
       const expected = content.subarray(block * blockBytes, (block + 1) * blockBytes);
       try {
-        const parts = await store.read(h(handle), block * blockBytes, expected.length);
-        if (crc32(parts[0]!) !== crc32(expected)) throw new Error(`block ${block} of chunk ${handle} is served wrong`);
+        const [bytes] = await store.read(h(handle), block * blockBytes, expected.length);
+        if (Buffer.compare(bytes!, expected) !== 0)
+          throw new Error(`block ${block} of chunk ${handle} is served wrong`);
       } catch (thrown) {
         if (!(thrown instanceof CairnError) || thrown.code !== 'DISK_CORRUPT') throw thrown;
         bad.push(block);
@@ -311,7 +337,7 @@ function blockOf(block: number, content: Uint8Array): { block: number; bytes: Ui
 function differs(block: number, before: Uint8Array, after: Uint8Array): boolean {
   const a = before.subarray(block * blockBytes, (block + 1) * blockBytes);
   const b = after.subarray(block * blockBytes, (block + 1) * blockBytes);
-  return a.length !== b.length || crc32(a) !== crc32(b);
+  return Buffer.compare(a, b) !== 0;
 }
 
 function imageOf(handle: number, chunk: ModelChunk): ChunkImage {

@@ -42,13 +42,13 @@ async function scan(parts: StoreParts): Promise<string[]> {
   return orphans;
 }
 
-async function restoreChunks(parts: StoreParts, replay: Replay, lost: Map<ChunkHandle, string>): Promise<void> {
+async function restoreChunks(parts: StoreParts, replay: Replay, lost: ReadonlyMap<ChunkHandle, string>): Promise<void> {
   // Bulk data is only looked at, and every read looks again: a bound keeps the start short.
   const budget = { bytes: parts.options.verifyAtStartBytes };
   let redone = 0;
   for (const [handle, recovered] of replay.chunks) {
     if (lost.has(handle) || recovered.state.lengthBytes === 0) continue;
-    redone += await restoreChunk(parts, recovered, budget, lost);
+    redone += await restoreChunk(parts, recovered, budget);
   }
   if (replay.chunks.size > 0) {
     parts.env.events.emit('info', 'chunk-journal-replayed', { chunks: replay.chunks.size, blocksRedone: redone });
@@ -56,21 +56,14 @@ async function restoreChunks(parts: StoreParts, replay: Replay, lost: Map<ChunkH
 }
 
 /** @returns the number of blocks that were written again. */
-async function restoreChunk(
-  parts: StoreParts,
-  { state, redo }: Recovered,
-  budget: { bytes: number },
-  lost: Map<ChunkHandle, string>,
-): Promise<number> {
+async function restoreChunk(parts: StoreParts, { state, redo }: Recovered, budget: { bytes: number }): Promise<number> {
   const { files, metadata } = parts;
   const isThere = metadata.table.isMarked(state.handle);
   const count = blockCount(state.lengthBytes);
   const blocks = isThere ? redo.touched(state.lengthBytes) : Array.from({ length: count }, (_, block) => block);
-  if (isThere) files.found(state);
-  else {
-    files.obtain(state);
-    files.found(state);
-  }
+  // A name that was not synced may be lost though the journal is not: what redo does not bring back is bad.
+  if (!isThere) files.obtain(state);
+  files.found(state);
   const bad: number[] = [];
   let redone = 0;
   await files.hold(state, async (file) => {
@@ -85,10 +78,7 @@ async function restoreChunk(
       if (outcome === 'redone') redone++;
     }
   });
-  if (!isThere && bad.length === count) {
-    lost.set(state.handle, 'its file is missing');
-    await files.retire(state);
-  } else reportBadBlocks(parts, state, bad);
+  reportBadBlocks(parts, state, bad);
   return redone;
 }
 
