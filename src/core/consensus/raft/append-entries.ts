@@ -53,9 +53,13 @@ function agreesAtPrev(s: RaftState, m: AppendEntries): boolean {
 
 /** How many of the entries we have already: a repeated or reordered message must not cut off what came after it. */
 function findFresh(s: RaftState, m: AppendEntries): number {
-  let known = Math.min(Math.max(0, s.commitIndex - m.prevLogIndex), m.entries.length);
-  while (known < m.entries.length && s.log.matches(m.entries[known]!.index, m.entries[known]!.term)) known += 1;
-  return known;
+  for (let i = 0; i < m.entries.length; i++) {
+    const { index, term } = m.entries[i]!;
+    if (index <= s.log.base.index || s.log.matches(index, term)) continue;
+    assert(index > s.commitIndex, 'a committed entry never changes (§5.4.3)', { index, commitIndex: s.commitIndex });
+    return i;
+  }
+  return m.entries.length;
 }
 
 /** The new entries continue our log's hash chain, and came in order: what was damaged on its way is not taken. */
@@ -87,10 +91,6 @@ function appendFresh(s: RaftState, out: Outbox, m: AppendEntries, fresh: number)
 
 /** The conflicting entry and all that follow it go (Figure 2, AppendEntries 3). */
 function truncate(s: RaftState, out: Outbox, conflict: Entry): void {
-  assert(conflict.index > s.commitIndex, 'a committed entry never changes (§5.4.3)', {
-    index: conflict.index,
-    commitIndex: s.commitIndex,
-  });
   out.trace('log_truncated', { from: conflict.index, lastIndex: s.log.lastIndex });
   s.log.truncateFrom(conflict.index);
   noteTruncation(s.durability, conflict.index);
