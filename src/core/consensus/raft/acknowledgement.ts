@@ -6,7 +6,7 @@ import type { AppendEntriesAccepted, AppendEntriesRejected } from './messages.ts
 import type { Outbox } from './outbox.ts';
 import { noteMatch, type Progress, toProbe, toReplicate } from './progress.ts';
 import { confirmReads } from './read-index.ts';
-import { announceCommit, replicateTo } from './replication.ts';
+import { replicateTo } from './replication.ts';
 import { becomeFollower } from './role.ts';
 import type { Leading, RaftState } from './state.ts';
 
@@ -23,7 +23,6 @@ export function onAppendEntriesAccepted(s: RaftState, out: Outbox, from: NodeId,
   settle(s, p, m.acceptedIndex);
   if (rose && m.matchIndex > s.commitIndex) advanceCommit(s, leading, out);
   replicateTo(s, leading, out, from, p);
-  announceCommit(s, leading, out);
   confirmReads(s, leading, out);
 }
 

@@ -5,6 +5,7 @@ import { quorumReached } from '../quorums.ts';
 import { entryBytes } from './entry-format.ts';
 import type { Outbox } from './outbox.ts';
 import { startReadRound } from './read-index.ts';
+import { scheduleAnnouncement } from './replication.ts';
 import { type Leading, membersOf, type RaftState } from './state.ts';
 
 /**
@@ -32,7 +33,9 @@ export function raiseCommitIndex(s: RaftState, out: Outbox, index: LogIndex): vo
   if (leading !== undefined)
     for (let i = s.commitIndex + 1; i <= index; i++) leading.uncommittedBytes -= entryBytes(s.log.at(i)!);
   s.commitIndex = index;
-  if (leading !== undefined) establish(s, leading, out);
+  if (leading === undefined) return;
+  scheduleAnnouncement(s, leading);
+  establish(s, leading, out);
 }
 
 /** With an entry of its own term committed, a leader knows everything that is committed: reads may begin (§6.4). */

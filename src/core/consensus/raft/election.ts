@@ -10,20 +10,21 @@ import type { PreVote, PreVoteResponse, RequestVote, RequestVoteResponse } from 
 import type { Outbox } from './outbox.ts';
 import { newProgress } from './progress.ts';
 import { appendOwn } from './proposals.ts';
-import { heartbeatAll, peersOfSelf, replicateToAll } from './replication.ts';
+import { announceCommit, heartbeatAll, peersOfSelf, replicateToAll } from './replication.ts';
 import { becomeFollower } from './role.ts';
-import { membersOf, type RaftState, resetElectionTimer } from './state.ts';
+import { membersOf, never, type RaftState, resetElectionTimer } from './state.ts';
 import { toTerm } from './term.ts';
 
 // ---------------------------------------------------------------- time
 
 export function tick(s: RaftState, out: Outbox): void {
-  if (s.leading === undefined) {
+  const { leading } = s;
+  if (leading === undefined) {
     if (s.now >= s.electionDeadline) electionTimeout(s, out);
-  } else if (s.now >= s.leading.nextHeartbeatAt) {
-    if (hearsQuorum(s)) heartbeatAll(s, s.leading, out);
+  } else if (s.now >= leading.nextHeartbeatAt) {
+    if (hearsQuorum(s)) heartbeatAll(s, leading, out);
     else becomeFollower(s, out, s.currentTerm, undefined, 'it has not heard from a quorum');
-  }
+  } else if (s.now >= leading.announceAt) announceCommit(s, leading, out);
 }
 
 /** CheckQuorum: a leader that is cut off stops leading, so that its clients look elsewhere. */
@@ -111,6 +112,7 @@ function becomeLeader(s: RaftState, out: Outbox): void {
     established: false,
     progress: new Map(peersOfSelf(s).map((id) => [id, newProgress(lastIndex, s.now)] as const)),
     nextHeartbeatAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis,
+    announceAt: never,
     uncommittedBytes: uncommittedBytes(s),
     round: 0,
     roundIndex: 0 as LogIndex,

@@ -16,7 +16,6 @@ import { Outbox, type RaftEffects } from './outbox.ts';
 import { propose } from './proposals.ts';
 import { read } from './read-index.ts';
 import { decodeRecord, encodeRecord, indexOfRecord, type RaftRecord } from './records.ts';
-import { announceCommit } from './replication.ts';
 import { restore } from './restore.ts';
 import { compact, snapshotInstalled, snapshotSent } from './snapshot.ts';
 import { cloneState, type RaftState } from './state.ts';
@@ -45,7 +44,9 @@ class RaftEngine implements Engine<RaftMessage, RaftRecord> {
   }
 
   get nextTickAt(): Millis {
-    return this.#state.leading?.nextHeartbeatAt ?? this.#state.electionDeadline;
+    const { leading, electionDeadline } = this.#state;
+    if (leading === undefined) return electionDeadline;
+    return leading.announceAt < leading.nextHeartbeatAt ? leading.announceAt : leading.nextHeartbeatAt;
   }
 
   baseline(): readonly RaftRecord[] {
@@ -142,9 +143,7 @@ function applied(s: RaftState, index: LogIndex): void {
 /** Our own copy of an entry, or our own vote, counts from now on. */
 function onPersisted(s: RaftState, out: Outbox): void {
   countOwnVote(s, out);
-  if (s.leading === undefined) return;
-  advanceCommit(s, s.leading, out);
-  announceCommit(s, s.leading, out);
+  if (s.leading !== undefined) advanceCommit(s, s.leading, out);
 }
 
 export const Raft: EngineKind<RaftMessage, RaftRecord> = {

@@ -26,15 +26,22 @@ const stateRecord = union({
 /** An entry record is `u8 3 | u53 index | entry`. */
 const entryTag = 3;
 
+/** Small records are laid out here and copied: that is quicker than a view for each. */
+const scratchBytes = 16 * 1024;
+const scratch = cursor(scratchBytes);
+
 export function encodeRecord(record: RaftRecord): Uint8Array {
   switch (record.kind) {
     case 'entry': {
       const { entry } = record;
-      const to = cursor(1 + 8 + entryBytes(entry));
+      const length = 1 + 8 + entryBytes(entry);
+      const small = length <= scratchBytes;
+      const to = small ? scratch : cursor(length);
+      to.at = 0;
       to.bytes[to.at++] = entryTag;
       putU53(to, entry.index);
       putEntry(to, entry);
-      return to.bytes;
+      return small ? to.bytes.slice(0, length) : to.bytes;
     }
     case 'hardState':
       return encode(stateRecord, record, 16);

@@ -231,17 +231,20 @@ describe('commitment', () => {
     expect(leader.status.commitIndex).toBe(1);
   });
 
-  it('is told at once to followers for whom nothing else is coming, once', () => {
+  it('is told within milliseconds to followers for whom nothing else is coming, once', () => {
     const leader = new OneNode();
     leader.lead();
     leader.propose();
     leader.persist();
-    const effects = leader.ack(2);
-    expect(sent(effects, 'appendEntries')).toMatchObject([
+    expect(appends(leader.ack(2))).toEqual([]);
+    const wait = leader.engine.nextTickAt - leader.now;
+    expect(wait).toBeLessThanOrEqual(5);
+    expect(sent(leader.tick(wait), 'appendEntries')).toMatchObject([
       { to: 2, message: { prevLogIndex: 2, entries: [], leaderCommit: 2 } },
+      { to: 3, message: { prevLogIndex: 2, entries: [], leaderCommit: 2 } },
     ]);
-    expect(appends(leader.ack(3))).toEqual([[3, 2, 0]]);
     expect(appends(leader.ack(3))).toEqual([]);
+    expect(appends(leader.tick(wait))).toEqual([]);
   });
 
   it('travels with the entries where more are coming', () => {
@@ -250,9 +253,10 @@ describe('commitment', () => {
     leader.propose();
     leader.propose();
     leader.persist();
-    expect(appends(leader.ack(2, 2))).toEqual([]);
+    leader.ack(2, 2);
     const { message } = sent(leader.propose(), 'appendEntries')[0] as { message: AppendEntries };
     expect(message.leaderCommit).toBe(2);
+    expect(appends(leader.tick(5))).toEqual([]);
   });
 });
 

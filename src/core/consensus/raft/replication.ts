@@ -6,7 +6,7 @@ import { entryBytes } from './entry-format.ts';
 import type { AppendEntries } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { noteSent, type Progress, toSnapshot, windowIsOpen } from './progress.ts';
-import { type Leading, membersOf, type RaftState } from './state.ts';
+import { type Leading, membersOf, never, type RaftState } from './state.ts';
 import type { Term } from './term.ts';
 
 const noEntries: readonly Entry[] = Object.freeze([]);
@@ -79,6 +79,7 @@ function appendEntries(s: RaftState, leading: Leading, prev: number, entries: re
 export function heartbeatAll(s: RaftState, leading: Leading, out: Outbox): void {
   for (const [id, progress] of leading.progress) heartbeat(s, leading, out, id, progress);
   leading.nextHeartbeatAt = (s.now + s.config.timing.heartbeatIntervalMs) as Millis;
+  leading.announceAt = never;
 }
 
 /**
@@ -100,11 +101,19 @@ function isHeard(s: RaftState, p: Progress): boolean {
   return s.now - p.heardAt < s.config.timing.electionTimeoutMaxMs;
 }
 
-/** Followers that have nothing more to come learn of a commit at once; for the others it travels with what comes. */
+/** How long a commit may wait for entries to travel with: under load it does, and costs no message of its own. */
+const announceDelayMs = 5;
+
+export function scheduleAnnouncement(s: RaftState, leading: Leading): void {
+  if (leading.announceAt === never) leading.announceAt = (s.now + announceDelayMs) as Millis;
+}
+
+/** Tells the commit index to the followers who have not been told with anything else. */
 export function announceCommit(s: RaftState, leading: Leading, out: Outbox): void {
+  leading.announceAt = never;
   for (const [id, p] of leading.progress) {
-    const idle = p.state === 'replicate' && p.window.messages.length === 0;
-    if (idle && p.sentCommit < Math.min(s.commitIndex, p.nextIndex - 1)) heartbeat(s, leading, out, id, p);
+    const knowable = Math.min(s.commitIndex, p.nextIndex - 1);
+    if (p.state === 'replicate' && p.sentCommit < knowable) heartbeat(s, leading, out, id, p);
   }
 }
 

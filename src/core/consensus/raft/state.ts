@@ -42,6 +42,8 @@ export interface RaftState {
   unrecorded: readonly RaftRecord[];
 }
 
+export const never = Number.POSITIVE_INFINITY as Millis;
+
 /** A leader's volatile state; begins anew with each election. */
 export interface Leading {
   /** Index of the no-op that opened the term. */
@@ -50,6 +52,8 @@ export interface Leading {
   established: boolean;
   readonly progress: Map<NodeId, Progress>;
   nextHeartbeatAt: Millis;
+  /** When followers are to be told of a commit that nothing else has told them of; `never` if there is none. */
+  announceAt: Millis;
   uncommittedBytes: number;
   /** The read round under way or last done; heartbeats of it confirm the reads that it holds. */
   round: number;
