@@ -51,3 +51,51 @@ export function crc32(bytes: Uint8Array, seed = 0): number {
   for (; i < bytes.length; i++) c = t0[(c ^ bytes[i]!) & 0xff]! ^ (c >>> 8);
   return ~c >>> 0;
 }
+
+// ---------------------------------------------------------------- joining
+
+const polynomial = 0xedb88320;
+/** The polynomial x^0, bits reflected. */
+const one = 0x8000_0000;
+/** x^(2^i) modulo the polynomial. */
+const powers: readonly number[] = makePowers();
+
+function makePowers(): number[] {
+  const all = [one >>> 1];
+  while (all.length < 32) all.push(multiply(all[all.length - 1]!, all[all.length - 1]!));
+  return all;
+}
+
+/** a · b modulo the polynomial. */
+function multiply(a: number, b: number): number {
+  let product = 0;
+  let shifted = b;
+  for (let bit = 31; bit >= 0; bit--) {
+    if ((a >>> bit) & 1) product ^= shifted;
+    shifted = shifted & 1 ? (shifted >>> 1) ^ polynomial : shifted >>> 1;
+  }
+  return product >>> 0;
+}
+
+/** x^(8 · bytes): what a checksum is multiplied by when so many bytes follow. */
+function shiftBy(bytes: number): number {
+  let shift = one;
+  let rest = bytes;
+  for (let i = 3; rest > 0; i++) {
+    if (rest % 2 === 1) shift = multiply(powers[i % 32]!, shift);
+    rest = Math.floor(rest / 2);
+  }
+  return shift;
+}
+
+let lastBytes = 0;
+let lastShift = one;
+
+/** The checksum of two stretches one after another, from theirs: nothing is read again. */
+export function joinCrc32(first: number, second: number, secondBytes: number): number {
+  if (secondBytes !== lastBytes) {
+    lastShift = shiftBy(secondBytes);
+    lastBytes = secondBytes;
+  }
+  return (multiply(lastShift, first) ^ second) >>> 0;
+}

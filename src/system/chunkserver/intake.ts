@@ -4,6 +4,7 @@
  */
 import type { BodySink, Crc32, Env, Timer } from '../../core/base/env.ts';
 import type { Peer } from '../rpc/handlers.ts';
+import { type ArrivedSums, BlockSums } from './block-sums.ts';
 import type { PooledBytes } from './byte-pool.ts';
 import type { Limits } from './limits.ts';
 import type { Forward } from './pipeline.ts';
@@ -13,8 +14,7 @@ export interface Arrival {
   readonly data: PooledBytes | undefined;
   readonly forward: Forward | undefined;
   readonly source: Peer;
-  /** Whole: `crc` is that of the bytes. */
-  whole(crc: number): void;
+  whole(sums: ArrivedSums): void;
   aborted(): void;
 }
 
@@ -58,10 +58,9 @@ export class Intake {
 class ArrivingBody implements BodySink {
   readonly source: Peer;
   readonly #arrival: Arrival;
-  readonly #crc32: Crc32;
+  readonly #sums: BlockSums;
   readonly #done: () => void;
   #at = 0;
-  #crc = 0;
   #seenAt = 0;
   /** Bytes that are to be kept arrive where they are kept. */
   readonly space?: () => Uint8Array;
@@ -69,7 +68,7 @@ class ArrivingBody implements BodySink {
   constructor(arrival: Arrival, crc32: Crc32, done: () => void) {
     this.#arrival = arrival;
     this.source = arrival.source;
-    this.#crc32 = crc32;
+    this.#sums = new BlockSums(crc32);
     this.#done = done;
     const { data } = arrival;
     if (data !== undefined) this.space = () => data.bytes.subarray(this.#at);
@@ -83,14 +82,14 @@ class ArrivingBody implements BodySink {
 
   piece(bytes: Uint8Array): void {
     this.#arrival.forward?.piece(bytes);
-    this.#crc = this.#crc32(bytes, this.#crc);
+    this.#sums.add(bytes);
     this.#at += bytes.length;
   }
 
   end(): void {
     this.#done();
     this.#arrival.forward?.end();
-    this.#arrival.whole(this.#crc);
+    this.#arrival.whole(this.#sums.finish());
   }
 
   aborted(): void {

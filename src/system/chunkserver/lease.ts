@@ -186,12 +186,14 @@ export class Lease {
   }
 
   #localOrder(mutation: Mutation, placement: Placement): ChunkMutation {
+    const { body, blockChecksums } = mutation.request;
     return {
       handle: this.handle,
       version: this.#grant.version,
       serial: toMutationSerial(mutation.serial),
       offset: placement.offset,
       parts: placement.parts,
+      blockChecksums: placement.parts[0] === body ? blockChecksums : undefined,
       lengthBytes: placement.lengthBytes,
       window: entriesOf(placement.window),
       sync: this.#grant.durability === 'disk',

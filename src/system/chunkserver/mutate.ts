@@ -42,9 +42,12 @@ export interface MutateWorld {
 interface Taken {
   readonly body: Uint8Array;
   readonly sum: number;
+  readonly blockChecksums: readonly number[] | undefined;
   readonly pushed: Pushed | undefined;
   readonly pooled: PooledBytes | undefined;
 }
+
+const smallBody = { blockChecksums: undefined, pushed: undefined, pooled: undefined };
 
 interface PeerUse {
   bytes: number;
@@ -93,7 +96,7 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     const { crc32 } = this.#world.env;
     return collectBody(
       bodyBytes,
-      (body) => this.#whole(request, { body, sum: crc32(body), pushed: undefined, pooled: undefined }, context, lease),
+      (body) => this.#whole(request, { ...smallBody, body, sum: crc32(body) }, context, lease),
       () => this.#brokeOff(bodyBytes, context, lease),
     );
   }
@@ -117,7 +120,8 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
         data: pooled,
       }),
       source: context.peer,
-      whole: (sum) => this.#whole(request, { body: pooled.bytes, sum, pushed, pooled }, context, lease),
+      whole: ({ whole: sum, blocks: blockChecksums }) =>
+        this.#whole(request, { body: pooled.bytes, sum, blockChecksums, pushed, pooled }, context, lease),
       aborted: () => {
         this.#brokeOff(bodyBytes, context, lease);
         pooled.release();
@@ -125,12 +129,17 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     });
   }
 
-  #whole(request: MutateRequest, { body, sum, pushed, pooled }: Taken, context: CallContext, lease: Lease): void {
+  #whole(
+    request: MutateRequest,
+    { body, sum, blockChecksums, pushed, pooled }: Taken,
+    context: CallContext,
+    lease: Lease,
+  ): void {
     lease.arriving -= 1;
     this.#charge(context.peer, body.length);
     const { kind, chunkBytes, crc, grant } = request;
     const settled = () => this.#discharge(context.peer, body.length);
-    const mutation = new Mutation({ kind, chunkBytes, body, crc, pushed, context, pooled, settled });
+    const mutation = new Mutation({ kind, chunkBytes, body, crc, blockChecksums, pushed, context, pooled, settled });
     if (sum !== crc) {
       mutation.fail(
         new CairnError('CHECKSUM_MISMATCH', `a mutation of chunk ${grant.handle} arrived damaged; send it again`),

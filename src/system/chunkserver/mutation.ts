@@ -33,6 +33,8 @@ export interface MutationRequest {
   readonly crc: number;
   readonly pushed: Pushed | undefined;
   readonly context: CallContext;
+  /** Of the body's blocks, from its first byte on, where they are known. */
+  readonly blockChecksums: readonly number[] | undefined;
   /** The memory of `body`, when it is pooled; the mutation is one of its holders until it is settled. */
   readonly pooled: PooledBytes | undefined;
   /** Called once, with the answer. */

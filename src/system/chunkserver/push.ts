@@ -35,8 +35,8 @@ export class PushHandler implements StreamHandler<PushSpec> {
       data,
       forward: pipeline.forward(context.peer, chain, { dataId, crc, bodyBytes, data }),
       source: context.peer,
-      whole: (sum) => {
-        if (data !== undefined && sum === crc) staging.put(dataId, data);
+      whole: ({ whole, blocks }) => {
+        if (data !== undefined && whole === crc) staging.put(dataId, { data, blockChecksums: blocks });
         else data?.release();
       },
       aborted: () => data?.release(),

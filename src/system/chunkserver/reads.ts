@@ -158,13 +158,11 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
     this.#readingBytes += length;
     let pooled: PooledBytes | undefined;
     try {
-      const { store, env, inventory, pool } = this.#world;
+      const { store, inventory, pool } = this.#world;
       inventory.mustBeConfirmed(handle);
       const span = blockSpanBytes(offset, length);
       pooled = length >= bulkReadMinBytes && span <= readBufferBytes ? pool.take(span) : undefined;
-      const parts = await store.read(handle, offset, length, pooled?.bytes);
-      let crc = 0;
-      for (const part of parts) crc = env.crc32(part, crc);
+      const { parts, crc } = await store.readSummed(handle, offset, length, pooled?.bytes);
       const info = store.info(handle);
       if (info === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} was removed`);
       const chunkLength = this.#lengthOf(handle) ?? info.lengthBytes;

@@ -14,7 +14,7 @@ import type { ChunkWriter } from './chunk-writer.ts';
 import type { Fences } from './fences.ts';
 import type { Inventory } from './inventory.ts';
 import type { Limits } from './limits.ts';
-import type { Staging } from './staging.ts';
+import type { Pushed, Staging } from './staging.ts';
 import { entriesOf } from './window-runs.ts';
 
 type ApplySpec = (typeof chunkCalls)['apply'];
@@ -38,6 +38,7 @@ interface Ordered {
   readonly done: Done;
   bytes: Uint8Array | undefined;
   pooled: PooledBytes | undefined;
+  blockChecksums: readonly number[] | undefined;
 }
 
 /** A chunk with mutations under way: its last serial is ahead of what the store has. */
@@ -121,7 +122,14 @@ export class Secondary {
   /** @throws CairnError CHECKSUM_MISMATCH */
   #withBytes(order: OrderedMutation, body: Uint8Array, done: Done): Ordered {
     const { env, staging } = this.#world;
-    const ordered: Ordered = { order, since: env.clock.now(), done, bytes: undefined, pooled: undefined };
+    const ordered: Ordered = {
+      order,
+      since: env.clock.now(),
+      done,
+      bytes: undefined,
+      pooled: undefined,
+      blockChecksums: undefined,
+    };
     if (order.from.kind === 'body') {
       ordered.bytes = order.bytes === 0 ? noBytes : body.subarray(order.from.at, order.from.at + order.bytes);
       this.#check(ordered, ordered.bytes);
@@ -132,13 +140,14 @@ export class Secondary {
     return ordered;
   }
 
-  #arrived(ordered: Ordered, data: PooledBytes): void {
+  #arrived(ordered: Ordered, { data, blockChecksums }: Pushed): void {
     const { order } = ordered;
     const at = order.from.at;
     ordered.pooled = data;
     ordered.bytes = data.bytes.subarray(at, at + order.bytes);
     // The whole was checked when it came.
     if (order.bytes !== data.bytes.length) this.#check(ordered, ordered.bytes);
+    else ordered.blockChecksums = blockChecksums;
   }
 
   #check({ order }: Ordered, bytes: Uint8Array): void {
@@ -153,14 +162,14 @@ export class Secondary {
     following.waiting.push(ordered);
     const { order } = ordered;
     if (ordered.bytes === undefined && order.from.kind === 'pushed') {
-      this.#world.staging.expect(order.from.dataId, (data) => this.#arrivedLate(following, ordered, data));
+      this.#world.staging.expect(order.from.dataId, (pushed) => this.#arrivedLate(following, ordered, pushed));
     }
     this.#sweep ??= this.#world.env.clock.after(sweepMs, () => this.#giveUpOld());
   }
 
-  #arrivedLate(following: Following, ordered: Ordered, data: PooledBytes): void {
+  #arrivedLate(following: Following, ordered: Ordered, pushed: Pushed): void {
     try {
-      this.#arrived(ordered, data);
+      this.#arrived(ordered, pushed);
     } catch (thrown) {
       this.#failFrom(following, following.waiting.indexOf(ordered), toCairnError(thrown));
       return;
@@ -210,7 +219,7 @@ export class Secondary {
 
   // ---------------------------------------------------------------- writing
 
-  #write(following: Following, { order, bytes, pooled, done }: Ordered): void {
+  #write(following: Following, { order, bytes, pooled, blockChecksums, done }: Ordered): void {
     const { handle, version, serial, offset, lengthBytes, window, sync } = order;
     const parts = order.bytes === 0 ? [] : [bytes!];
     this.#world.writer.write({
@@ -220,6 +229,7 @@ export class Secondary {
         serial: toMutationSerial(serial),
         offset,
         parts,
+        blockChecksums,
         lengthBytes,
         window: entriesOf(window),
         sync,

@@ -6,8 +6,15 @@ import type { Env, Timer } from '../../core/base/env.ts';
 import type { PooledBytes } from './byte-pool.ts';
 import type { Limits } from './limits.ts';
 
-interface Staged {
+/** Bytes that came whole and right. */
+export interface Pushed {
   readonly data: PooledBytes;
+  /** From the first byte on. */
+  readonly blockChecksums: readonly number[];
+}
+
+interface Staged {
+  readonly pushed: Pushed;
   readonly since: number;
 }
 
@@ -18,7 +25,7 @@ export class Staging {
   readonly #limits: Limits;
   /** Oldest first. */
   readonly #staged = new Map<number, Staged>();
-  readonly #awaited = new Map<number, (data: PooledBytes) => void>();
+  readonly #awaited = new Map<number, (pushed: Pushed) => void>();
   #bytes = 0;
   #sweep: Timer | undefined;
 
@@ -36,32 +43,33 @@ export class Staging {
   }
 
   /** Whole and checked. */
-  put(dataId: number, data: PooledBytes): void {
+  put(dataId: number, pushed: Pushed): void {
+    const { data } = pushed;
     const awaited = this.#awaited.get(dataId);
     if (awaited !== undefined) {
       this.#awaited.delete(dataId);
-      awaited(data);
+      awaited(pushed);
       return;
     }
     if (this.#staged.has(dataId) || !this.hasRoomFor(data.bytes.length)) {
       data.release();
       return;
     }
-    this.#staged.set(dataId, { data, since: this.#env.clock.now() });
+    this.#staged.set(dataId, { pushed, since: this.#env.clock.now() });
     this.#bytes += data.bytes.length;
     this.#sweep ??= this.#env.clock.after(sweepMs, () => this.#expire());
   }
 
-  take(dataId: number): PooledBytes | undefined {
+  take(dataId: number): Pushed | undefined {
     const staged = this.#staged.get(dataId);
     if (staged === undefined) return undefined;
     this.#staged.delete(dataId);
-    this.#bytes -= staged.data.bytes.length;
-    return staged.data;
+    this.#bytes -= staged.pushed.data.bytes.length;
+    return staged.pushed;
   }
 
   /** Calls `arrived` when the bytes come; until `forget`. */
-  expect(dataId: number, arrived: (data: PooledBytes) => void): void {
+  expect(dataId: number, arrived: (pushed: Pushed) => void): void {
     this.#awaited.set(dataId, arrived);
   }
 
@@ -78,10 +86,10 @@ export class Staging {
   #expire(): void {
     this.#sweep = undefined;
     const now = this.#env.clock.now();
-    for (const [dataId, { since, data }] of this.#staged) {
+    for (const [dataId, { since, pushed }] of this.#staged) {
       if (now - since < this.#limits.stagedMaxMs) break;
       this.take(dataId);
-      data.release();
+      pushed.data.release();
     }
     if (this.#staged.size > 0) this.#sweep = this.#env.clock.after(sweepMs, () => this.#expire());
   }

@@ -36,10 +36,20 @@ export interface ChunkMutation {
   readonly offset: number;
   /** The bytes, in parts; they must not change until the promise of `apply` resolves. Zero bytes in all: padding only. */
   readonly parts: readonly Uint8Array[];
+  /**
+   * CRC-32 of the bytes of the only part, block by block from its first byte, where whoever took them in has summed them already. Used
+   * when the mutation begins with a block; it must be right.
+   */
+  readonly blockChecksums?: ArrayLike<number> | undefined;
   /** The chunk ends here afterwards (padding is zeros) if that is beyond its present end. */
   readonly lengthBytes: number;
   readonly window: readonly WindowEntry[];
   readonly sync: boolean;
+}
+
+export interface SummedBytes {
+  readonly parts: readonly Uint8Array[];
+  readonly crc: number;
 }
 
 /** Some chunks of a group have failed; the mutations of the others are held as their `sync` asked. */
@@ -86,6 +96,8 @@ export interface ChunkStore {
    * @throws CairnError CHUNK_MISSING, DISK_CORRUPT naming chunk and block
    */
   read(handle: ChunkHandle, offset: number, lengthBytes: number, into?: Uint8Array): Promise<readonly Uint8Array[]>;
+  /** As `read`, with the CRC-32 of what it returns: of whole blocks that is known from their own, and nothing is summed twice. */
+  readSummed(handle: ChunkHandle, offset: number, lengthBytes: number, into?: Uint8Array): Promise<SummedBytes>;
   /** What recovery compares. The checksums are those stored, not recomputed. */
   image(handle: ChunkHandle): ChunkImage | undefined;
   windowOf(handle: ChunkHandle): readonly WindowEntry[];

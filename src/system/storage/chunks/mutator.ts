@@ -330,6 +330,7 @@ function runOfBlock(state: ChunkState, block: number, bytes: Uint8Array): Run {
     dataBytes: bytes.length,
     lengthBytes: 0,
     parts: [bytes],
+    partChecksums: [],
     window: [],
     sync: true,
   };

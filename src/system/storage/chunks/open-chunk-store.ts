@@ -8,6 +8,7 @@ import type {
   ChunkMutation,
   ChunkStore,
   ChunkStoreOptions,
+  SummedBytes,
   WindowEntry,
 } from '../chunk-store.ts';
 import { Checkpointer } from './checkpointer.ts';
@@ -79,10 +80,11 @@ export async function openChunkStore(env: Env, options: ChunkStoreOptions): Prom
 async function makeDirectories(env: Env, layout: Layout): Promise<void> {
   const wanted = [layout.chunks, layout.pool, layout.metadata, layout.journal, ...layout.fanOutDirectories()];
   const last = wanted.at(-1)!;
-  // The last one is made last and synced with its parent: where it is, all are.
-  if (await env.disk.exists(last)) return;
-  await Promise.all(wanted.slice(0, -1).map((directory) => env.disk.makeDirectory(directory)));
-  await env.disk.makeDirectory(last);
+  // The last one is made when all others are: where it is, they are.
+  if (!(await env.disk.exists(last))) {
+    await Promise.all(wanted.slice(0, -1).map((directory) => env.disk.makeDirectory(directory)));
+    await env.disk.makeDirectory(last);
+  }
   await env.disk.syncDirectory(layout.chunks);
   await env.disk.syncDirectory(parentOf(layout.chunks));
 }
@@ -141,8 +143,17 @@ class OpenChunkStore implements ChunkStore {
     }
   }
 
-  read(handle: ChunkHandle, offset: number, lengthBytes: number, into?: Uint8Array): Promise<readonly Uint8Array[]> {
-    return this.#reader.read(handle, offset, lengthBytes, into);
+  async read(
+    handle: ChunkHandle,
+    offset: number,
+    lengthBytes: number,
+    into?: Uint8Array,
+  ): Promise<readonly Uint8Array[]> {
+    return (await this.#reader.read(handle, offset, lengthBytes, into, false)).parts;
+  }
+
+  readSummed(handle: ChunkHandle, offset: number, lengthBytes: number, into?: Uint8Array): Promise<SummedBytes> {
+    return this.#reader.read(handle, offset, lengthBytes, into, true);
   }
 
   image(handle: ChunkHandle): ChunkImage | undefined {

@@ -42,7 +42,7 @@ export function planAppend(state: ChunkState, run: Run, crc32: Crc32): Plan {
   state.reserve(blockCount(lengthAfter));
   const checksumBefore = state.checksums[firstBlock] ?? 0;
   extendByZeros(state, offset, crc32);
-  for (const part of run.parts) extend(state, part, crc32);
+  for (const [i, part] of run.parts.entries()) extend(state, part, crc32, run.partChecksums[i]);
   extendByZeros(state, lengthAfter, crc32);
   const checksums = state.checksums.slice(firstBlock, blockCount(state.plannedLength));
   const redoBytes = redoOfAppend(lengthBefore, offset, run.dataBytes);
@@ -64,7 +64,15 @@ export function undoAppend(plan: Plan): void {
   if (firstBlock < state.checksums.length) state.checksums[firstBlock] = plan.checksumBefore;
 }
 
-function extend(state: ChunkState, bytes: Uint8Array, crc32: Crc32): void {
+/** @param known the checksums of the blocks of `bytes`, from its first byte. */
+function extend(state: ChunkState, bytes: Uint8Array, crc32: Crc32, known?: ArrayLike<number>): void {
+  if (known !== undefined && state.plannedLength % blockBytes === 0) {
+    assert(known.length === blockCount(bytes.length), 'each block has a checksum', { blocks: known.length });
+    const first = blockOf(state.plannedLength);
+    for (let i = 0; i < known.length; i++) state.checksums[first + i] = known[i]!;
+    state.plannedLength += bytes.length;
+    return;
+  }
   let done = 0;
   while (done < bytes.length) {
     const at = state.plannedLength;

@@ -4,9 +4,10 @@
  */
 import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle } from '../../../core/base/brand.ts';
-import { diskBlockBytes } from '../../../core/base/env.ts';
+import { joinCrc32 } from '../../../core/base/crc32.ts';
+import { type Crc32, diskBlockBytes } from '../../../core/base/env.ts';
 import { CairnError } from '../../../core/base/errors.ts';
-import { blockBytes, blockSpanBytes } from '../chunk-store.ts';
+import { blockBytes, blockSpanBytes, type SummedBytes } from '../chunk-store.ts';
 import { blockCount, blockOf, type ChunkState } from './chunk-state.ts';
 import { reportBadBlocks, type StoreParts } from './parts.ts';
 import { corruptBlock } from './plan.ts';
@@ -27,6 +28,16 @@ interface Span {
   readonly overwrites: number;
 }
 
+/** What a look at some blocks has shown. */
+interface Verdict {
+  /** Those that fail. */
+  readonly bad: readonly number[];
+  /** Of all that was looked at, when none fails. */
+  readonly crc: { readonly value: number; readonly bytes: number };
+}
+
+const nothingRead: Verdict = { bad: [], crc: { value: 0, bytes: 0 } };
+
 export class Reader {
   readonly #parts: StoreParts;
   /** For verification: its reads go past the page cache, which is for readers. */
@@ -41,22 +52,25 @@ export class Reader {
     offset: number,
     lengthBytes: number,
     memory: Uint8Array | undefined,
-  ): Promise<readonly Uint8Array[]> {
+    isSummed: boolean,
+  ): Promise<SummedBytes> {
     assert(offset >= 0 && lengthBytes >= 0, 'a read has a place and a length', { offset, lengthBytes });
     const state = this.#find(handle);
     state.pins++;
     try {
       const end = Math.min(offset + lengthBytes, state.lengthBytes);
-      if (offset >= end) return [];
+      if (offset >= end) return { parts: [], crc: 0 };
       const from = blockOf(offset) * blockBytes;
       const into = memory ?? new Uint8Array(blockSpanBytes(offset, end - offset));
       assert(into.length >= blockSpanBytes(offset, end - offset), 'there is memory for whole blocks', { offset, end });
-      const bad = await this.#readBlocks(state, from, end, into);
+      const { bad, crc } = await this.#readBlocks(state, from, end, into);
       if (bad.length > 0) {
         reportBadBlocks(this.#parts, state, bad);
         throw corruptBlock(handle, bad[0]!);
       }
-      return [into.subarray(offset - from, end - from)];
+      const bytes = into.subarray(offset - from, end - from);
+      const isWhole = offset === from && crc.bytes === bytes.length;
+      return { parts: [bytes], crc: isWhole ? crc.value : isSummed ? this.#parts.env.crc32(bytes) : 0 };
     } finally {
       state.pins--;
     }
@@ -71,7 +85,7 @@ export class Reader {
       const bad: number[] = [];
       for (let from = 0; from < state.lengthBytes; from += verifyBytes) {
         const end = Math.min(from + verifyBytes, state.lengthBytes);
-        bad.push(...(await this.#readBlocks(state, from, end, into)));
+        bad.push(...(await this.#readBlocks(state, from, end, into)).bad);
       }
       reportBadBlocks(this.#parts, state, bad);
       return bad;
@@ -87,31 +101,31 @@ export class Reader {
     return state;
   }
 
-  /** Reads the blocks from `from` up to the one that `end` lies in; returns those that fail. */
-  async #readBlocks(state: ChunkState, from: number, end: number, into: Uint8Array): Promise<readonly number[]> {
-    let bad: readonly number[] = [];
+  /** Reads the blocks from `from` up to the one that `end` lies in. */
+  async #readBlocks(state: ChunkState, from: number, end: number, into: Uint8Array): Promise<Verdict> {
+    let verdict = nothingRead;
     for (let look = 0; look < looks; look++) {
       // An overwrite or a removal under way ends first; then the checksums and the file agree.
       if (look > 0) await state.tail;
       if (state.isRemoved) throw missing(state.handle);
       const span = spanOf(state, from, end);
-      if (span.to <= from) return [];
-      bad = blocksOf(span).filter((block) => state.badBlocks.has(block));
-      if (bad.length > 0) return bad;
-      bad = await this.#lookAt(state, span, into);
-      if (bad.length === 0) return bad;
+      if (span.to <= from) return nothingRead;
+      const known = blocksOf(span).filter((block) => state.badBlocks.has(block));
+      if (known.length > 0) return { ...nothingRead, bad: known };
+      verdict = await this.#lookAt(state, span, into);
+      if (verdict.bad.length === 0) return verdict;
       // What failed because it was being changed does not count as a look.
       if (state.overwrites !== span.overwrites) look = 0;
     }
     if (state.isRemoved) throw missing(state.handle);
-    return bad;
+    return verdict;
   }
 
-  async #lookAt(state: ChunkState, span: Span, into: Uint8Array): Promise<readonly number[]> {
+  async #lookAt(state: ChunkState, span: Span, into: Uint8Array): Promise<Verdict> {
     // Whole disk blocks, also behind the chunk's end: a read of less could not go past the page cache.
     const wanted = Math.ceil((span.to - span.from) / diskBlockBytes) * diskBlockBytes;
     const got = await this.#fill(state, span.from, into.subarray(0, wanted));
-    return failing(state, span, into.subarray(0, got), this.#parts.env.crc32);
+    return verify(state, span, into.subarray(0, got), this.#parts.env.crc32);
   }
 
   async #fill(state: ChunkState, from: number, target: Uint8Array): Promise<number> {
@@ -135,16 +149,18 @@ function blocksOf(span: Span): number[] {
   return Array.from({ length: blockCount(span.to) - first }, (_, i) => first + i);
 }
 
-function failing(state: ChunkState, span: Span, bytes: Uint8Array, crc32: (bytes: Uint8Array) => number): number[] {
+function verify(state: ChunkState, span: Span, bytes: Uint8Array, crc32: Crc32): Verdict {
   const bad: number[] = [];
+  let whole = 0;
   for (let at = span.from; at < span.to; at += blockBytes) {
     const stop = Math.min(at + blockBytes, span.to);
     const block = blockOf(at);
-    const expected = stop - at < blockBytes ? span.tailChecksum : state.checksums[block];
+    const expected = stop - at < blockBytes ? span.tailChecksum : state.checksums[block]!;
     const content = bytes.subarray(at - span.from, stop - span.from);
     if (content.length < stop - at || crc32(content) !== expected) bad.push(block);
+    whole = joinCrc32(whole, expected, stop - at);
   }
-  return bad;
+  return { bad, crc: { value: whole, bytes: span.to - span.from } };
 }
 
 function missing(handle: ChunkHandle): CairnError {

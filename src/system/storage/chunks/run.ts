@@ -2,6 +2,7 @@
  * Mutations become runs: neighbours of one chunk that continue each other are one write, one journal record, one commit. A stage
  * has at most one run per chunk; what cannot join its chunk's run begins the next stage.
  */
+import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../../core/base/brand.ts';
 import type { ChunkMutation, WindowEntry } from '../chunk-store.ts';
 
@@ -14,6 +15,8 @@ export interface Run {
   /** The chunk is at least so long afterwards; beyond the data it is padding. */
   lengthBytes: number;
   parts: readonly Uint8Array[];
+  /** For each part, the checksums of its blocks where they are known. */
+  partChecksums: readonly (ArrayLike<number> | undefined)[];
   window: readonly WindowEntry[];
   sync: boolean;
 }
@@ -63,6 +66,7 @@ function join(run: Run, next: ChunkMutation, dataBytes: number): void {
   run.dataBytes += dataBytes;
   run.lengthBytes = next.lengthBytes;
   (run.parts as Uint8Array[]).push(...next.parts);
+  (run.partChecksums as (ArrayLike<number> | undefined)[]).push(...partChecksumsOf(next));
   (run.window as WindowEntry[]).push(...next.window);
   run.sync ||= next.sync;
 }
@@ -77,7 +81,13 @@ function toRun(mutation: ChunkMutation, dataBytes: number): Run {
     dataBytes,
     lengthBytes,
     parts: [...mutation.parts],
+    partChecksums: partChecksumsOf(mutation),
     window: [...mutation.window],
     sync,
   };
+}
+
+function partChecksumsOf({ parts, blockChecksums }: ChunkMutation): (ArrayLike<number> | undefined)[] {
+  assert(blockChecksums === undefined || parts.length === 1, 'known checksums are those of one part');
+  return parts.map(() => blockChecksums);
 }
