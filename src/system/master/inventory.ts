@@ -2,6 +2,7 @@
 import type { ChunkHandle } from '../../core/base/brand.ts';
 import type { ChunkServer } from './chunk-servers.ts';
 import type { Held } from './garbage.ts';
+import type { ChunkRecord } from './state/records.ts';
 import type { Tables } from './state/tables.ts';
 
 /** Records of the table looked at for one page; what lies beyond is looked at in the next pass. */
@@ -19,29 +20,41 @@ export interface Compared {
   readonly missing: readonly ChunkHandle[];
 }
 
-/** @param isCloning whether a copy to that server is under way, or was finished just now. */
+type IsCloning = (handle: ChunkHandle, server: ChunkServer) => boolean;
+
+/**
+ * Both lists are ascending, so each is gone through once.
+ * @param isCloning whether a copy to that server is under way, or was finished just now.
+ */
 export function compareInventory(
   tables: Tables,
   server: ChunkServer,
   page: InventoryPage,
-  isCloning: (handle: ChunkHandle, server: ChunkServer) => boolean,
+  isCloning: IsCloning,
 ): Compared {
-  const listed = new Set<number>();
   const garbage: Held[] = [];
-  for (const held of page.held) {
-    listed.add(held.handle);
-    if (held.handle >= tables.counters.nextHandle) continue; // not of this table: hands off
-    const chunk = tables.chunk(held.handle);
-    if (chunk?.servers.includes(server.id) === true || isCloning(held.handle, server)) continue;
-    garbage.push(held);
-  }
   const missing: ChunkHandle[] = [];
+  let next = 0;
   let looked = 0;
+  const garbageBelow = (handle: number) => {
+    for (; next < page.held.length && page.held[next]!.handle < handle; next++) judge(page.held[next]!, undefined);
+  };
+  const judge = (held: Held, chunk: ChunkRecord | undefined) => {
+    if (held.handle >= tables.counters.nextHandle) return; // not of this table: hands off
+    if (chunk?.servers.includes(server.id) !== true && !isCloning(held.handle, server)) garbage.push(held);
+  };
   for (const [handle, chunk] of tables.chunks(Math.max(0, page.from - 1), page.to)) {
     if (++looked > recordsPerPageMax) break;
-    // A chunk that nothing was written to yet, as far as is known, need not be there.
-    if (chunk.length === 0 || listed.has(handle) || !chunk.servers.includes(server.id)) continue;
-    if (!isCloning(handle, server)) missing.push(handle);
+    garbageBelow(handle);
+    if (page.held[next]?.handle === handle) judge(page.held[next++]!, chunk);
+    else if (isMissing(chunk, server) && !isCloning(handle, server)) missing.push(handle);
   }
+  if (looked <= recordsPerPageMax) garbageBelow(Number.POSITIVE_INFINITY);
+  else for (const held of page.held.slice(next)) judge(held, tables.chunk(held.handle));
   return { garbage, missing };
+}
+
+/** A chunk that nothing was written to yet, as far as is known, need not be there. */
+function isMissing(chunk: ChunkRecord, server: ChunkServer): boolean {
+  return chunk.length > 0 && chunk.servers.includes(server.id);
 }
