@@ -5,9 +5,9 @@
  * absolutely and in order, so a state that already has some of them ends the same.
  */
 import { toCairnError } from '../../../core/base/errors.ts';
-import type { ChunkState } from './chunk-state.ts';
+import { blockCount, type ChunkState } from './chunk-state.ts';
 import type { CapturedChunk } from './metadata-store.ts';
-import type { StoreParts } from './parts.ts';
+import { reportBadBlocks, type StoreParts } from './parts.ts';
 
 /** Files synced at the same time. */
 const syncsAtOnce = 8;
@@ -98,7 +98,8 @@ export class Checkpointer {
         const state = states[next++]!;
         if (state.isRemoved) continue;
         captured.push({ state, chunk: capture(state), hasFile: state.hasFile });
-        if (state.isUnsynced) await this.#syncFile(state);
+        // Without a file yet, what is unsynced is not captured either: its write is still to come.
+        if (state.isUnsynced && state.hasFile) await this.#syncFile(state);
       }
     };
     await settleWorkers(Array.from({ length: syncsAtOnce }, worker));
@@ -114,6 +115,11 @@ export class Checkpointer {
     } catch (thrown) {
       if (state.isRemoved) return;
       const error = toCairnError(thrown);
+      if (error.code === 'CHUNK_MISSING') {
+        // Somebody took the file away: the metadata says what was there, and no block of it is.
+        reportBadBlocks(this.#parts, state, [...Array(blockCount(state.lengthBytes)).keys()]);
+        return;
+      }
       // Nobody knows what of the file is on the disk now; the journal must not be released, nor anything be built on it.
       this.#parts.journal.fail(error);
       throw error;

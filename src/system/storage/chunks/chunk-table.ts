@@ -148,8 +148,9 @@ export class ChunkTable {
     const rows = this.#rows;
     this.#rows = rows * 2;
     this.#columns = makeColumns(this.#rows);
+    const { handles } = before;
     for (let row = 0; row < rows; row++) {
-      const handle = before.handles[row]!;
+      const handle = handles[row]!;
       if (handle !== 0) copyRow(before, row, this.#columns, this.#freeRow(handle));
     }
   }

@@ -4,8 +4,8 @@ import type { DiskFile, Env } from '../../../core/base/env.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { LogPlace } from '../write-ahead-log.ts';
 import { ChunkTable } from './chunk-table.ts';
-import { type Committed, frameHeaderBytes, frameKinds, readChunkSummary } from './metadata-frame.ts';
-import { type Batch, readSegment, type SegmentContent } from './metadata-segment.ts';
+import { type Committed, frameKinds, readChunkSummary } from './metadata-frame.ts';
+import { type Batch, SegmentContent } from './metadata-segment.ts';
 import { MetadataStore, type Segment, segmentPath } from './metadata-store.ts';
 
 export interface LoadedMetadata {
@@ -78,17 +78,20 @@ class Loader {
     const file = await this.#env.disk.open(path, 'write');
     const bytes = new Uint8Array(file.size());
     await file.read(0, bytes);
-    const content = readSegment(bytes, number, path, this.#env.crc32);
+    const content = new SegmentContent(bytes, number, path, this.#env.crc32);
     if (!isLast && content.broken !== undefined) throw this.#corrupt(path, content.broken);
     const { batches } = content;
     for (let i = 0; i < batches.length; i++) {
       const mayBeTorn = isLast && i === batches.length - 1 && !batches[i]!.isSound;
       if (mayBeTorn && this.#journalReaches(this.committed)) {
-        return this.#cut(file, number, { batches: batches.slice(0, i), broken: 'its last batch is torn' });
+        return this.#cut(file, number, batches[i - 1], 'its last batch is torn');
       }
-      this.#apply(batches[i]!, number);
+      this.#apply(content, batches[i]!, number);
     }
-    return content.broken === undefined ? { number, file, bytes: bytes.length } : this.#cut(file, number, content);
+    const { broken } = content;
+    return broken === undefined
+      ? { number, file, bytes: bytes.length }
+      : this.#cut(file, number, batches.at(-1), broken);
   }
 
   /** Removes segments that no longer count and looks whether all that count are there. */
@@ -97,6 +100,9 @@ class Loader {
     if (!this.#journalReaches(committed)) {
       throw this.#corrupt(this.#directory, 'its last checkpoint and the journal do not meet');
     }
+    // A process may have been killed between a write and its sync: what is believed from here on must last.
+    await segments.at(-1)?.file.sync();
+    await this.#env.disk.syncDirectory(this.#directory);
     const oldest = committed?.oldestSegment ?? Number.POSITIVE_INFINITY;
     for (const segment of segments.filter((one) => one.number < oldest)) {
       await segment.file.close();
@@ -120,9 +126,8 @@ class Loader {
     return oldestSegment !== undefined && oldestSegment <= committed.journal.segment;
   }
 
-  async #cut(file: DiskFile, number: number, content: SegmentContent): Promise<Segment | undefined> {
-    const last = content.batches.at(-1);
-    this.#env.events.emit('info', 'chunk-metadata-tail-cut', { path: file.path, why: content.broken });
+  async #cut(file: DiskFile, number: number, last: Batch | undefined, why: string): Promise<Segment | undefined> {
+    this.#env.events.emit('info', 'chunk-metadata-tail-cut', { path: file.path, why });
     if (last === undefined) {
       await file.close();
       await this.#env.disk.remove(file.path);
@@ -133,14 +138,17 @@ class Loader {
     return { number, file, bytes: last.end };
   }
 
-  #apply(batch: Batch, segment: number): void {
-    for (const { header, offset, payload, isSound } of batch.frames) {
-      const handle = header.handle as ChunkHandle;
-      this.damaged.delete(handle);
-      if (header.kind === frameKinds.removed) this.table.delete(handle);
-      else if (isSound) {
-        const bytes = frameHeaderBytes + payload.length;
-        this.table.put(readChunkSummary(handle, payload), { segment, offset, bytes });
+  #apply(content: SegmentContent, batch: Batch, segment: number): void {
+    for (const frame of content.frames(batch)) {
+      const handle = frame.handle as ChunkHandle;
+      if (this.damaged.size > 0) this.damaged.delete(handle);
+      if (frame.kind === frameKinds.removed) this.table.delete(handle);
+      else if (frame.isSound) {
+        this.table.put(readChunkSummary(handle, frame.payload()), {
+          segment,
+          offset: frame.offset,
+          bytes: frame.bytes,
+        });
       } else {
         this.table.delete(handle);
         this.damaged.add(handle);

@@ -26,7 +26,7 @@ import {
   writeFrame,
   writeSegmentHeader,
 } from './metadata-frame.ts';
-import { readSegment } from './metadata-segment.ts';
+import { SegmentContent } from './metadata-segment.ts';
 
 export interface CapturedChunk extends ChunkInfo {
   readonly change: number;
@@ -146,14 +146,14 @@ export class MetadataStore {
     for (const segment of segments) {
       const bytes = new Uint8Array(segment.bytes);
       await segment.file.read(0, bytes);
-      const { batches } = readSegment(bytes, segment.number, segment.file.path, this.#env.crc32);
-      for (const { header, offset } of batches.flatMap((batch) => batch.frames)) {
-        if (header.kind !== frameKinds.chunk) continue;
-        const handle = header.handle as ChunkHandle;
-        const place = this.table.place(handle);
-        if (place?.segment !== segment.number || place.offset !== offset) continue;
-        moved.push([handle, { segment: number, offset: base + w.length, bytes: place.bytes }]);
-        w.raw(bytes.subarray(offset, offset + place.bytes));
+      const content = new SegmentContent(bytes, segment.number, segment.file.path, this.#env.crc32);
+      for (const batch of content.batches) {
+        for (const { kind, handle, offset } of content.frames(batch)) {
+          const place = kind === frameKinds.chunk ? this.table.place(handle as ChunkHandle) : undefined;
+          if (place?.segment !== segment.number || place.offset !== offset) continue;
+          moved.push([handle as ChunkHandle, { segment: number, offset: base + w.length, bytes: place.bytes }]);
+          w.raw(bytes.subarray(offset, offset + place.bytes));
+        }
       }
     }
     return moved;
@@ -176,6 +176,8 @@ export class MetadataStore {
   async #write(w: ByteWriter, number: number, base: number, isNew: boolean): Promise<Segment> {
     if (!isNew) {
       const segment = this.#segments.at(-1)!;
+      // What a checkpoint that failed has left must not stay behind the next batch.
+      if (segment.file.size() > base) await segment.file.truncate(base);
       await segment.file.write(base, [w.view()]);
       await segment.file.sync();
       return segment;
