@@ -1,28 +1,68 @@
 /** The program: parses the command line, loads the one verb that is meant, reports errors. */
-import { CommanderError } from 'commander';
-import { CairnError } from '../../core/base/errors.ts';
+import { type Command, CommanderError } from 'commander';
+import { CairnError, errorTable } from '../../core/base/errors.ts';
 import { reportError } from './output.ts';
 import { makeProgram } from './program.ts';
 
+const rolesThatLogStacks: ReadonlySet<string> = new Set(['master', 'chunkserver']);
+const optionsWithValue: ReadonlySet<string> = new Set(['--cluster', '--timeout']);
+
 async function main(argv: readonly string[]): Promise<void> {
-  // A reader that goes away (`cairn ls | head`) ends us quietly, as it does every program.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
-  });
-  const json = argv.includes('--json');
+  const words = argv.slice(2);
+  const options = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
+  const json = options.includes('--json');
+  endWithItsReader(json);
+  process.on('uncaughtException', (thrown) => endAtOnce(thrown, json, words[0]));
   try {
-    await makeProgram().parseAsync(argv);
+    const program = makeProgram();
+    await program.parseAsync(helpAsOption(program, words), { from: 'user' });
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) reportError(thrown, json);
-    else if (thrown.exitCode !== 0) reportError(usage(thrown), json);
   }
 }
 
-function usage(error: CommanderError): CairnError {
-  const what = error.message.replace(/^error: /, '').replace(/\.?\s*$/, '');
-  const explained = error.code === 'commander.help' ? 'a verb is missing' : what;
-  return new CairnError('USAGE', `${explained}; see \`cairn --help\``);
+/**
+ * `help VERB` becomes `VERB --help`, and a verb that is missing or unknown is an error whatever else is said: commander would show the
+ * general help for `statsu --help`, as if all were well.
+ */
+function helpAsOption(program: Command, words: readonly string[]): readonly string[] {
+  const at = verbAt(words);
+  const verb = words[at];
+  if (verb === undefined) {
+    if (words.some((word) => ['--help', '-h', '--version', '-V'].includes(word))) return words;
+    process.stderr.write(`${program.helpInformation()}\n`);
+    throw new CairnError('USAGE', 'a verb is missing; choose one of those above');
+  }
+  if (verb === 'help')
+    return words[at + 1] === undefined ? ['--help'] : helpAsOption(program, [words[at + 1]!, '--help']);
+  return program.commands.some((command) => command.name() === verb) ? words : [verb];
+}
+
+/** Where the verb stands: the first word that is no option, nor an option's value. */
+function verbAt(words: readonly string[]): number {
+  for (let at = 0; at < words.length; at++) {
+    if (!words[at]!.startsWith('-')) return at;
+    if (optionsWithValue.has(words[at]!)) at += 1;
+  }
+  return words.length;
+}
+
+/** A reader that goes away (`cairn cat | head`) ends us quietly, as it does every program; a full disk does not. */
+function endWithItsReader(json: boolean): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    const failed = new CairnError('LOCAL_IO', `cannot write to stdout: ${error.message}`, { cause: error });
+    reportError(failed, json);
+    process.exit(errorTable.LOCAL_IO.exit);
+  });
+  process.stderr.on('error', () => process.exit(errorTable.LOCAL_IO.exit)); // nobody is left to be told
+}
+
+/** A mistake of ours, thrown where nobody waits: the state of this process cannot be trusted. */
+function endAtOnce(thrown: unknown, json: boolean, verb: string | undefined): never {
+  reportError(thrown, json);
+  if (rolesThatLogStacks.has(verb ?? '')) process.stderr.write(`${thrown instanceof Error ? thrown.stack : thrown}\n`);
+  process.exit(typeof process.exitCode === 'number' ? process.exitCode : errorTable.INTERNAL.exit);
 }
 
 await main(process.argv);

@@ -15,13 +15,15 @@ export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Prints the one line and sets the exit code of the error table. With `json` the line is an object on stderr. */
+/**
+ * Prints the one line and sets the exit code of the error table, that of the first error if there are several. With `json` the line is an
+ * object on stderr.
+ */
 export function reportError(thrown: unknown, json: boolean): void {
   const error = toCairnError(thrown);
-  process.exitCode = errorTable[error.code].exit;
-  const message = oneLine(error.message);
-  if (json) process.stderr.write(`${JSON.stringify({ error: { code: error.code, message } })}\n`);
-  else process.stderr.write(`cairn: [${error.code}] ${message}\n`);
+  if (process.exitCode === undefined || process.exitCode === 0) process.exitCode = errorTable[error.code].exit;
+  if (json) process.stderr.write(`${JSON.stringify(errorDocument(error))}\n`);
+  else process.stderr.write(`cairn: [${error.code}] ${oneLine(error.message)}\n`);
   if (error.code === 'INTERNAL' && process.env.CAIRN_DEBUG !== undefined) process.stderr.write(`${stackOf(error)}\n`);
 }
 
@@ -29,8 +31,26 @@ function stackOf(error: CairnError): string {
   return error.cause instanceof Error ? (error.cause.stack ?? '') : (error.stack ?? '');
 }
 
-function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, ' ');
+/** An error for programs; `path` where it is one of many. */
+export function errorDocument(error: CairnError, path?: string): object {
+  return { ...(path === undefined ? {} : { path }), error: { code: error.code, message: oneLine(error.message) } };
+}
+
+/** Nothing that comes from outside, a file name above all, may break the line or speak to the terminal. */
+export function oneLine(text: string): string {
+  return text
+    .replace(/\s*\n\s*/g, ' ')
+    .replace(/\p{Cc}/gu, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
+/** A name as it is for programs; on a terminal without what would move its cursor. */
+export function formatName(name: string): string {
+  return process.stdout.isTTY ? oneLine(name) : name;
+}
+
+/** 1 → "1 file", 2 → "2 files". */
+export function formatCount(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 const steps = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;

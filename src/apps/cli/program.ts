@@ -1,13 +1,16 @@
 /**
  * The verbs of `cairn`, with their help. Each verb's code is loaded only when it is called, so that `--help` answers at once.
  */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
+import { CairnError } from '../../core/base/errors.ts';
 
 /** What a verb gets: its arguments in order, its own and the global options. */
 export interface Invocation {
   readonly args: readonly string[];
   readonly options: Readonly<Record<string, unknown>>;
   readonly cluster: string | undefined;
+  /** Within this a call to the cluster makes progress or fails; undefined: the client's default. */
+  readonly deadlineMs: number | undefined;
   readonly json: boolean;
 }
 
@@ -18,10 +21,14 @@ export function makeProgram(): Command {
   const program = new Command('cairn')
     .description('A distributed file system: files on several machines, appended by many, none lost.')
     .version(programVersion, '-V, --version')
+    .option('--json', jsonHelp)
+    .option('--cluster <url>', clusterHelp)
+    .option('--timeout <seconds>', timeoutHelp, seconds)
+    .enablePositionalOptions()
     .configureOutput({ writeErr: () => {}, outputError: () => {} })
     .showSuggestionAfterError(true)
-    .exitOverride()
-    .addHelpText('after', `\n${clusterHelp}`);
+    .exitOverride(asUsage('cairn --help'))
+    .addHelpText('after', `\n${environmentHelp}`);
   addRunning(program);
   addFiles(program);
   addTree(program);
@@ -32,16 +39,43 @@ export function makeProgram(): Command {
 declare const CAIRN_VERSION: string | undefined;
 const programVersion = typeof CAIRN_VERSION === 'string' ? CAIRN_VERSION : 'development';
 
-const clusterHelp = `The cluster is found by --cluster cairn://host:port,…, else by CAIRN_CLUSTER, else at cairn://127.0.0.1:7070.
+const jsonHelp = 'print JSON: one document, or one object a line';
+const clusterHelp = 'cairn://host:port,…: some or all of its masters';
+const timeoutHelp = 'give up when nothing has moved for so long (default: 15)';
+const timeoutMaxSeconds = 86_400;
+
+const environmentHelp = `The cluster is found by --cluster, else by CAIRN_CLUSTER, else on this machine where \`cairn up\` puts it: cairn://127.0.0.1:7070.
+\`cairn help VERB\`, or \`cairn VERB --help\`, tells more, with an example.
 Exit codes: 0 ok, 1 unexpected, 2 usage, 3 bad argument, 4 not found, 5 exists, 6 wrong kind, 7 unavailable,
 8 unknown outcome, 9 aborted, 10 damaged data, 11 disk full, 12 cannot start, 13 protocol, 14 local file.`;
 
 function natural(min: number, max: number): (text: string) => number {
   return (text) => {
     const n = Number(text);
-    if (!Number.isInteger(n) || n < min || n > max)
-      throw new InvalidArgumentError(`give a number from ${min} to ${max}.`);
+    if (!/^\d+$/.test(text) || n < min || n > max)
+      throw new InvalidArgumentError(`give a whole number from ${min} to ${max}`);
     return n;
+  };
+}
+
+function seconds(text: string): number {
+  const n = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || n <= 0 || n > timeoutMaxSeconds)
+    throw new InvalidArgumentError(`give seconds, more than 0 and at most ${timeoutMaxSeconds}`);
+  return n;
+}
+
+/** Commander's complaints as ours; that help or the version was printed passes through. */
+function asUsage(help: string): (error: CommanderError) => never {
+  return (error) => {
+    if (error.exitCode === 0) throw error;
+    const what = error.message
+      .replace(/^error: /, '')
+      .replace(/ is invalid\. /, ' is invalid: ')
+      .replace('unknown command', 'there is no verb')
+      .replace(/\s*\(Did you mean ([^)]*)\)/, '; did you mean $1')
+      .replace(/\.?\s*$/, '');
+    throw new CairnError('USAGE', what.endsWith('?') ? what : `${what}; see \`${help}\``);
   };
 }
 
@@ -50,17 +84,17 @@ function verb(program: Command, usage: string, description: string, example: str
   const command = program
     .command(usage)
     .description(description)
-    .option('--json', 'print JSON: one document, or one object a line')
+    .option('--json', jsonHelp)
     .addHelpText('after', `\nExample:\n  $ ${example}`)
-    .configureOutput({ writeErr: () => {}, outputError: () => {} })
-    .exitOverride();
+    .exitOverride(asUsage(`cairn ${usage.split(' ')[0]} --help`));
   command.action(async () => {
-    const { json, cluster, ...options } = command.opts<Record<string, unknown>>();
+    const { json, cluster, timeout, ...options } = { ...program.opts(), ...command.opts() } as Record<string, unknown>;
     const { run } = await load();
     await run({
       args: command.args,
       options,
-      cluster: typeof cluster === 'string' ? cluster : undefined,
+      cluster: cluster as string | undefined,
+      deadlineMs: timeout === undefined ? undefined : Number(timeout) * 1000,
       json: json === true,
     });
   });
@@ -69,7 +103,9 @@ function verb(program: Command, usage: string, description: string, example: str
 
 /** A verb that talks to a cluster. */
 function clusterVerb(program: Command, usage: string, description: string, example: string, load: LoadVerb): Command {
-  return verb(program, usage, description, example, load).option('--cluster <url>', 'cairn://host:port,…');
+  return verb(program, usage, description, example, load)
+    .option('--cluster <url>', clusterHelp)
+    .option('--timeout <seconds>', timeoutHelp, seconds);
 }
 
 function addRunning(program: Command): void {

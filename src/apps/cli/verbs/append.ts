@@ -1,13 +1,16 @@
 /** `cairn append`: stdin or a local file to the end of a file. */
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { Cairn } from '../../library/client.ts';
 import { printJson } from '../output.ts';
 import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
+import { localError } from './copying.ts';
 
 /** Bytes read at a time; a piece is one record where lines are not asked for. */
 const pieceBytes = 256 * 1024;
+/** A record is at most a quarter of a chunk. */
+const recordsPerChunkMin = 4;
 const newline = 0x0a;
 const lineMaxBytes = 1024 * 1024;
 /** Records that wait for their acknowledgement. */
@@ -19,8 +22,7 @@ export async function run(invocation: Invocation): Promise<void> {
   await withCluster(invocation, async (cairn) => {
     const settings = durability === undefined ? {} : { durability: durability as 'memory' | 'disk' };
     if (create === false) await cairn.stat(path);
-    const records = lines === true ? linesOf(local) : piecesOf(local);
-    const done = await appendAll(cairn, path, records, settings);
+    const done = await appendAll(cairn, path, local, lines === true, settings);
     if (invocation.json) printJson({ path, ...done });
   });
 }
@@ -28,10 +30,13 @@ export async function run(invocation: Invocation): Promise<void> {
 async function appendAll(
   cairn: Cairn,
   path: string,
-  records: AsyncIterable<Uint8Array>,
+  local: string,
+  lines: boolean,
   settings: { durability?: 'memory' | 'disk' },
 ): Promise<{ records: number; bytes: number; firstOffset: number | null }> {
+  const input = await openInput(local); // before the file is made: a mistyped name leaves nothing behind
   const file = await cairn.open(path, 'a', settings);
+  const records = lines ? linesOf(input, local) : piecesOf(input, local, await recordBytes(cairn, path));
   const underWay = new Set<Promise<unknown>>();
   let failure: unknown;
   let count = 0;
@@ -54,35 +59,46 @@ async function appendAll(
       if (underWay.size >= underWayMax) await Promise.race(underWay);
       if (failure !== undefined) break;
     }
-    await Promise.all(underWay);
   } finally {
+    await Promise.all(underWay); // also when the input fails: what was sent is appended
     await file.close();
   }
   if (failure !== undefined) throw failure;
   return { records: count, bytes, firstOffset };
 }
 
-function source(local: string): NodeJS.ReadableStream {
-  return local === '-' ? process.stdin : createReadStream(local, { highWaterMark: pieceBytes });
+async function openInput(local: string): Promise<AsyncIterable<Buffer>> {
+  if (local === '-') return process.stdin;
+  try {
+    const file = await open(local, 'r');
+    if ((await file.stat()).isDirectory()) {
+      await file.close();
+      throw Object.assign(new Error(local), { code: 'EISDIR' });
+    }
+    return file.createReadStream({ highWaterMark: pieceBytes });
+  } catch (cause) {
+    throw localError(local, 'read', cause);
+  }
 }
 
-async function* piecesOf(local: string): AsyncGenerator<Uint8Array> {
+/** The largest piece that is one record in this file. */
+async function recordBytes(cairn: Cairn, path: string): Promise<number> {
+  return Math.min(pieceBytes, (await cairn.stat(path)).chunkBytes / recordsPerChunkMin);
+}
+
+async function* piecesOf(input: AsyncIterable<Buffer>, local: string, maxBytes: number): AsyncGenerator<Uint8Array> {
   try {
-    for await (const piece of source(local)) {
-      const bytes = piece as Buffer;
-      for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
-    }
+    for await (const bytes of input)
+      for (let at = 0; at < bytes.length; at += maxBytes) yield bytes.subarray(at, at + maxBytes);
   } catch (cause) {
-    throw cause instanceof CairnError
-      ? cause
-      : new CairnError('LOCAL_IO', `cannot read ${local}: ${(cause as Error).message}`, { cause });
+    throw localError(local === '-' ? 'stdin' : local, 'read', cause);
   }
 }
 
 /** Lines as they are, with their newline; the last one may lack it. */
-async function* linesOf(local: string): AsyncGenerator<Uint8Array> {
+async function* linesOf(input: AsyncIterable<Buffer>, local: string): AsyncGenerator<Uint8Array> {
   let rest: Uint8Array = new Uint8Array(0);
-  for await (const piece of piecesOf(local)) {
+  for await (const piece of piecesOf(input, local, pieceBytes)) {
     const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
     let start = 0;
     for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, start)) {

@@ -1,13 +1,14 @@
 /** `cairn cat`: files to stdout. */
 import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
+import { forEachPath } from './each.ts';
 import { writeOut } from './stdout.ts';
 
 export async function run(invocation: Invocation): Promise<void> {
   const start = Number(invocation.options.offset ?? 0);
   const length = invocation.options.length === undefined ? undefined : Number(invocation.options.length);
   await withCluster(invocation, async (cairn) => {
-    for (const path of invocation.args) {
+    await forEachPath(invocation, invocation.args, async (path) => {
       const file = await cairn.open(path, 'r');
       try {
         const part = length === undefined ? { start } : { start, length };
@@ -15,6 +16,6 @@ export async function run(invocation: Invocation): Promise<void> {
       } finally {
         await file.close();
       }
-    }
+    });
   });
 }

@@ -1,6 +1,7 @@
 /** Copying many files at once: a bound on how many, failures gathered, one summary. */
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
-import { formatBytes, printJson, printLine } from '../output.ts';
+import { errorDocument, formatBytes, formatCount, oneLine, printJson, printLine } from '../output.ts';
+import { isInterrupted } from './interrupt.ts';
 import { openProgress, type Progress } from './progress.ts';
 
 export interface CopyItem {
@@ -29,7 +30,7 @@ export async function copyAll(
   let files = 0;
   let bytes = 0;
   const worker = async (): Promise<void> => {
-    for (let item = items[next++]; item !== undefined; item = items[next++]) {
+    for (let item = items[next++]; item !== undefined && !isInterrupted(); item = items[next++]) {
       try {
         const size = await copyOne(item, progress);
         bytes += size;
@@ -45,21 +46,23 @@ export async function copyAll(
   progress.stop();
   const seconds = (Date.now() - startedAt) / 1000;
   if (settings.json) printJson({ event: 'summary', files, bytes, failed: failures.length, seconds });
-  else if (items.length !== 1 || failures.length > 0)
-    printLine(`${files} files, ${formatBytes(bytes)} in ${seconds.toFixed(1)} s`);
-  throwFailures(failures);
+  else if (items.length + skipped.length !== 1)
+    printLine(`${formatCount(files, 'file')}, ${formatBytes(bytes)} in ${seconds.toFixed(1)} s`);
+  throwFailures(failures, settings.json);
 }
 
+/** Failures that are told one by one; the error at the end counts the others. */
+const toldMax = 20;
+
 /** One failure as it is; several as one error that tells how many, and the first. */
-function throwFailures(failures: readonly Skipped[]): void {
+function throwFailures(failures: readonly Skipped[], json: boolean): void {
   const [first] = failures;
   if (first === undefined) return;
   if (failures.length === 1) throw first.why;
-  for (const { path, why } of failures.slice(0, 20)) process.stderr.write(`  ${path}: [${why.code}] ${why.message}\n`);
-  throw new CairnError(
-    first.why.code,
-    `${failures.length} files were not copied; the first, ${first.path}: ${first.why.message}`,
-  );
+  if (json) for (const { path, why } of failures) process.stderr.write(`${JSON.stringify(errorDocument(why, path))}\n`);
+  else
+    for (const { why } of failures.slice(0, toldMax)) process.stderr.write(`  [${why.code}] ${oneLine(why.message)}\n`);
+  throw new CairnError(first.why.code, `${failures.length} files were not copied; the first: ${first.why.message}`);
 }
 
 /** An error of the local file system, in the words of the table. */
@@ -73,6 +76,10 @@ export function localError(path: string, doing: string, cause: unknown): CairnEr
     ENOTDIR: 'a part of the path is not a directory',
     EEXIST: 'it exists already',
     ENOSPC: 'the local disk is full',
+    ELOOP: 'its symbolic links go round in a circle',
+    ENAMETOOLONG: 'a name is too long for the local file system',
+    EROFS: 'the local file system is read-only',
+    ...(doing === 'write' ? { ENOENT: 'its directory does not exist; make it first' } : {}),
   };
   return new CairnError('LOCAL_IO', `cannot ${doing} ${path}: ${why[code ?? ''] ?? message}`, { cause });
 }

@@ -5,8 +5,9 @@ import { withCluster } from './connect.ts';
 
 export async function run(invocation: Invocation): Promise<void> {
   const { servers, replication, files, chunks } = await withCluster(invocation, (cairn) => cairn.status());
+  const healthy = servers.filter(({ state }) => state === 'healthy'); // of others nobody knows
   const sum = (key: 'totalBytes' | 'usedBytes' | 'freeBytes') =>
-    servers.reduce((total, server) => total + server[key], 0);
+    healthy.reduce((total, server) => total + server[key], 0);
   const whole = {
     totalBytes: sum('totalBytes'),
     usedBytes: sum('usedBytes'),

@@ -32,7 +32,8 @@ export function showEntry(path: string, stats: Stats): ShownEntry {
 }
 
 export function baseName(path: string): string {
-  return path === '/' ? '/' : path.slice(path.lastIndexOf('/') + 1);
+  const trimmed = path.replace(/\/+$/, '');
+  return trimmed === '' ? '/' : trimmed.slice(trimmed.lastIndexOf('/') + 1);
 }
 
 export function joinPath(directory: string, name: string): string {

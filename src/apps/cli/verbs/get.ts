@@ -1,12 +1,14 @@
 /** `cairn get`: files and trees out of the cluster. */
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rmSync, type Stats } from 'node:fs';
+import { link, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { Cairn } from '../../library/client.ts';
 import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
 import { type CopyItem, copyAll, localError } from './copying.ts';
 import { baseName, joinPath } from './entries.ts';
+import { takingBack } from './interrupt.ts';
 import type { Progress } from './progress.ts';
 import { writeOut } from './stdout.ts';
 
@@ -43,7 +45,9 @@ async function getToStdout(cairn: Cairn, sources: readonly string[]): Promise<vo
 
 async function planAll(cairn: Cairn, sources: readonly string[], target: string, flags: Flags): Promise<CopyItem[]> {
   const files: CopyItem[] = [];
-  const into = await isLocalDirectory(target);
+  const into = (await statLocal(target))?.isDirectory() === true;
+  if (!into && target.endsWith('/') && flags.recursive !== true)
+    throw new CairnError('LOCAL_IO', `there is no directory ${target}; make it first`);
   if (sources.length > 1 && !into)
     throw new CairnError('LOCAL_IO', `${target} is not a directory; several sources need one to go to`);
   for (const source of sources) {
@@ -65,34 +69,70 @@ async function planTree(cairn: Cairn, source: string, to: string, files: CopyIte
   }
 }
 
-async function isLocalDirectory(path: string): Promise<boolean> {
+/** Follows links. Undefined if nothing is there. */
+async function statLocal(path: string): Promise<Stats | undefined> {
   try {
-    return (await stat(path)).isDirectory();
+    return await stat(path);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw localError(path, 'read', cause);
   }
 }
 
-/** Into a file beside the target that takes its name when it is whole: what is under that name is never half a file. */
 async function getFile(cairn: Cairn, item: CopyItem, flags: Flags, progress: Progress): Promise<number> {
-  if (!flags.replace && (await exists(item.to))) throw localError(item.to, 'write', { code: 'EEXIST' });
-  const unfinished = `${item.to}.part-${process.pid}`;
+  const there = await statLocal(item.to);
+  if (there !== undefined && !flags.replace) throw localError(item.to, 'write', { code: 'EEXIST' });
+  if (there?.isDirectory() === true) throw localError(item.to, 'write', { code: 'EISDIR' });
   try {
-    const bytes = await fetchInto(cairn, item.from, unfinished, progress);
-    await rename(unfinished, item.to);
-    return bytes;
+    // A device or a pipe, /dev/null say, is written to; a file is replaced, where it really is if a link leads there.
+    if (there !== undefined && !there.isFile()) return await fetchInto(cairn, item.from, item.to, there, progress);
+    const target = there === undefined ? item.to : await realpath(item.to);
+    return await fetchWhole(cairn, item.from, target, there, flags, progress);
   } catch (cause) {
-    await rm(unfinished, { force: true });
     throw localError(item.to, 'write', cause);
   }
 }
 
-async function fetchInto(cairn: Cairn, from: string, to: string, progress: Progress): Promise<number> {
+let unfinishedFiles = 0;
+
+/** Into a file beside the target that takes its name when it is whole: what is under that name is never half a file. */
+async function fetchWhole(
+  cairn: Cairn,
+  from: string,
+  to: string,
+  there: Stats | undefined,
+  flags: Flags,
+  progress: Progress,
+): Promise<number> {
+  const unfinished = join(dirname(to), `.get-${process.pid}-${unfinishedFiles++}`);
+  return takingBack(
+    () => rmSync(unfinished, { force: true }),
+    async () => {
+      try {
+        const bytes = await fetchInto(cairn, from, unfinished, there, progress);
+        if (flags.replace) await rename(unfinished, to);
+        else await link(unfinished, to); // fails if a file has come there meanwhile
+        return bytes;
+      } finally {
+        await rm(unfinished, { force: true });
+      }
+    },
+  );
+}
+
+/** @param there the file that is replaced; the new one is as accessible. */
+async function fetchInto(
+  cairn: Cairn,
+  from: string,
+  to: string,
+  there: Stats | undefined,
+  progress: Progress,
+): Promise<number> {
   const remote = await cairn.open(from, 'r');
-  const local = await open(to, 'w').catch((cause: unknown) => Promise.reject(localError(to, 'write', cause)));
+  const local = await open(to, 'w');
   let total = 0;
   try {
+    if (there?.isFile() === true) await local.chmod(there.mode & 0o7777);
     for await (const piece of remote.readStream()) {
       for (let at = 0; at < piece.length; )
         at += (await local.write(piece, at, piece.length - at, total + at)).bytesWritten;
@@ -104,11 +144,4 @@ async function fetchInto(cairn: Cairn, from: string, to: string, progress: Progr
     await remote.close();
   }
   return total;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,8 +1,9 @@
 /** `cairn ls`. */
 import type { Cairn, Stats } from '../../library/client.ts';
-import { formatBytes, printJson, printLine } from '../output.ts';
+import { formatBytes, formatName, printJson, printLine } from '../output.ts';
 import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
+import { forEachPath } from './each.ts';
 import { baseName, formatTime, joinPath, showEntry } from './entries.ts';
 
 interface Flags {
@@ -14,16 +15,16 @@ export async function run(invocation: Invocation): Promise<void> {
   const flags = invocation.options as unknown as Flags;
   const paths = invocation.args.length === 0 ? ['/'] : invocation.args;
   await withCluster(invocation, async (cairn) => {
-    for (const path of paths) {
+    await forEachPath(invocation, paths, async (path) => {
       const stats = await cairn.stat(path);
       if (stats.isFile()) show(path, path, stats, flags, invocation.json);
       else await list(cairn, path, flags, invocation.json, paths.length > 1 || flags.recursive === true);
-    }
+    });
   });
 }
 
 async function list(cairn: Cairn, path: string, flags: Flags, json: boolean, titled: boolean): Promise<void> {
-  if (titled && !json) printLine(`${path}:`);
+  if (titled && !json) printLine(`${formatName(path)}:`);
   const below: string[] = [];
   for await (const entry of cairn.entries(path, { withAttributes: true })) {
     const child = joinPath(path, entry.name);
@@ -43,7 +44,7 @@ function show(path: string, name: string, stats: Stats, flags: Flags, json: bool
     const size = stats.isDirectory() ? '-' : formatBytes(stats.size);
     const copies = stats.isDirectory() ? '-' : `×${stats.replication}`;
     printLine(
-      `${size.padStart(9)}  ${copies.padStart(3)}  ${formatTime(stats.modifiedAtMs)}  ${name}${stats.isDirectory() ? '/' : ''}`,
+      `${size.padStart(9)}  ${copies.padStart(3)}  ${formatTime(stats.modifiedAtMs)}  ${formatName(name)}${stats.isDirectory() ? '/' : ''}`,
     );
-  } else printLine(stats.isDirectory() ? `${name}/` : name);
+  } else printLine(stats.isDirectory() ? `${formatName(name)}/` : formatName(name));
 }

@@ -1,13 +1,17 @@
 /** `cairn put`: local files and trees into the cluster. */
+import { isUtf8 } from 'node:buffer';
+import { randomBytes } from 'node:crypto';
 import type { Stats as LocalStats } from 'node:fs';
-import { open, readdir, stat } from 'node:fs/promises';
+import { open, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { CairnError } from '../../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import type { Cairn } from '../../library/client.ts';
+import { printJson } from '../output.ts';
 import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
 import { type CopyItem, copyAll, localError, type Skipped } from './copying.ts';
 import { joinPath } from './entries.ts';
+import { takingBack } from './interrupt.ts';
 import type { Progress } from './progress.ts';
 import { statIfThere } from './targets.ts';
 
@@ -15,6 +19,8 @@ import { statIfThere } from './targets.ts';
 const smallBytes = 1024 * 1024;
 const pieceBytes = 1024 * 1024;
 const mkdirParallel = 16;
+/** Taking back what was written so far, when the cluster may be what failed. */
+const removeMaxMs = 2000;
 
 interface Flags {
   readonly recursive?: boolean;
@@ -37,7 +43,7 @@ export async function run(invocation: Invocation): Promise<void> {
   const target = invocation.args.at(-1)!;
   if (sources.length === 0) throw new CairnError('USAGE', 'say what to copy and where to: `cairn put LOCAL… PATH`');
   await withCluster(invocation, async (cairn) => {
-    if (sources.includes('-')) return putStdin(cairn, sources, target, flags);
+    if (sources.includes('-')) return putStdin(cairn, sources, target, flags, invocation.json);
     const plan = await planAll(cairn, sources, target, flags);
     await makeDirectories(cairn, plan.directories);
     await copyAll(plan.files, plan.skipped, { parallel: flags.parallel, json: invocation.json }, (item, progress) =>
@@ -46,12 +52,26 @@ export async function run(invocation: Invocation): Promise<void> {
   });
 }
 
-async function putStdin(cairn: Cairn, sources: readonly string[], target: string, flags: Flags): Promise<void> {
+async function putStdin(
+  cairn: Cairn,
+  sources: readonly string[],
+  target: string,
+  flags: Flags,
+  json: boolean,
+): Promise<void> {
   if (sources.length > 1) throw new CairnError('USAGE', 'with - (stdin) there can be no other source');
+  if (target.endsWith('/') || (await statIfThere(cairn, target))?.isDirectory() === true)
+    throw new CairnError('IS_A_DIRECTORY', `${target}: is a directory; name the file that stdin becomes`);
   if (flags.parents === true) await cairn.mkdir(parentOf(target), { recursive: true });
-  const stream = await cairn.writeStream(target, { ...settingsOf(flags), flags: flags.replace ? 'w' : 'wx' });
-  for await (const piece of process.stdin) await stream.write(piece as Buffer);
-  await stream.close();
+  const bytes = await putWhole(cairn, target, flags, undefined, async (write) => {
+    let total = 0;
+    for await (const piece of process.stdin) {
+      await write(piece as Buffer);
+      total += (piece as Buffer).length;
+    }
+    return total;
+  });
+  if (json) printJson({ from: '-', to: target, bytes });
 }
 
 async function planAll(cairn: Cairn, sources: readonly string[], target: string, flags: Flags): Promise<Plan> {
@@ -63,16 +83,29 @@ async function planAll(cairn: Cairn, sources: readonly string[], target: string,
   const inside = into || sources.length > 1;
   if (flags.parents === true) plan.directories.push(inside ? target : parentOf(target));
   for (const source of sources) {
-    const to = inside ? joinPath(target, basename(source)) : target;
+    const to = inside ? placeIn(target, source) : target;
     const stats = await stat(source).catch((cause: unknown) => Promise.reject(localError(source, 'read', cause)));
     if (stats.isDirectory() && flags.recursive !== true)
       throw new CairnError('USAGE', `${source} is a directory; copy it with -r`);
-    await planOne(source, to, stats, plan);
+    await planOne(source, to, stats, plan, []);
   }
   return plan;
 }
 
-async function planOne(source: string, to: string, stats: LocalStats, plan: Plan): Promise<void> {
+/** The same name in the directory; `.`, `..` and `/` have none of their own: what is in them goes there. */
+function placeIn(target: string, source: string): string {
+  const name = basename(source);
+  return ['', '.', '..'].includes(name) ? target : joinPath(target, name);
+}
+
+/** @param above real paths of the directories that hold it: a link to one of them leads round in a circle. */
+async function planOne(
+  source: string,
+  to: string,
+  stats: LocalStats,
+  plan: Plan,
+  above: readonly string[],
+): Promise<void> {
   if (stats.isFile()) {
     plan.files.push({ from: source, to, size: stats.size });
     return;
@@ -84,22 +117,35 @@ async function planOne(source: string, to: string, stats: LocalStats, plan: Plan
     });
     return;
   }
-  plan.directories.push(to);
-  let entries: { name: string }[];
+  let names: Buffer[];
+  let real: string;
   try {
-    entries = await readdir(source, { withFileTypes: true });
+    real = await realpath(source);
+    names = await readdir(source, { encoding: 'buffer' });
   } catch (cause) {
     plan.skipped.push({ path: source, why: localError(source, 'list', cause) });
     return;
   }
-  for (const { name } of entries) {
+  if (above.includes(real)) {
+    const why = new CairnError('LOCAL_IO', `${source} is a link to a directory that holds it; it was left out`);
+    plan.skipped.push({ path: source, why });
+    return;
+  }
+  plan.directories.push(to);
+  for (const bytes of names) {
+    const name = bytes.toString('utf8');
     const child = join(source, name);
     try {
-      await planOne(child, joinPath(to, name), await stat(child), plan);
+      if (!isUtf8(bytes)) throw notUtf8(child);
+      await planOne(child, joinPath(to, name), await stat(child), plan, [...above, real]);
     } catch (cause) {
       plan.skipped.push({ path: child, why: localError(child, 'read', cause) });
     }
   }
+}
+
+function notUtf8(path: string): CairnError {
+  return new CairnError('INVALID_NAME', `${path}: its name is not valid UTF-8; rename it to copy it`);
 }
 
 /** Level by level, many of one level at once. */
@@ -140,24 +186,57 @@ async function putLarge(
   flags: Flags,
   progress: Progress,
 ): Promise<number> {
-  const stream = await cairn.writeStream(item.to, {
-    ...settingsOf(flags),
-    flags: flags.replace ? 'w' : 'wx',
-    expectedBytes: item.size,
-  });
-  for (let total = 0; ; ) {
-    const memory = Buffer.allocUnsafeSlow(pieceBytes);
-    const { bytesRead } = await local
-      .read(memory, 0, pieceBytes, total)
-      .catch((cause: unknown) => Promise.reject(localError(item.from, 'read', cause)));
-    if (bytesRead === 0) {
-      await stream.close();
-      return total;
+  return putWhole(cairn, item.to, flags, item.size, async (write) => {
+    for (let total = 0; ; ) {
+      const memory = Buffer.allocUnsafeSlow(pieceBytes);
+      const { bytesRead } = await local
+        .read(memory, 0, pieceBytes, total)
+        .catch((cause: unknown) => Promise.reject(localError(item.from, 'read', cause)));
+      if (bytesRead === 0) return total;
+      await write(memory.subarray(0, bytesRead));
+      total += bytesRead;
+      progress.advance(bytesRead);
     }
-    await stream.write(memory.subarray(0, bytesRead));
-    total += bytesRead;
-    progress.advance(bytesRead);
-  }
+  });
+}
+
+/**
+ * Into a file beside the target that takes its name when it is whole: what fails or is interrupted leaves the target as it was.
+ * @returns what `copy` returns, the bytes written
+ */
+async function putWhole(
+  cairn: Cairn,
+  target: string,
+  flags: Flags,
+  expectedBytes: number | undefined,
+  copy: (write: (bytes: Uint8Array) => Promise<void>) => Promise<number>,
+): Promise<number> {
+  const there = await statIfThere(cairn, target);
+  if (there?.isDirectory() === true) throw new CairnError('IS_A_DIRECTORY', `${target}: is a directory; name a file`);
+  if (there !== undefined && !flags.replace)
+    throw new CairnError('EXISTS', `${target}: exists already; remove it first or choose another name`);
+  const unfinished = joinPath(parentOf(target), `.put-${randomBytes(8).toString('hex')}`);
+  const stream = await cairn
+    .writeStream(unfinished, { ...settingsOf(flags), flags: 'wx', expectedBytes })
+    .catch((thrown: unknown) => Promise.reject(under(target, unfinished, thrown)));
+  const remove = () => cairn.rm(unfinished, { force: true, signal: AbortSignal.timeout(removeMaxMs) });
+  return takingBack(remove, async () => {
+    try {
+      const bytes = await copy((piece) => stream.write(piece));
+      await stream.close();
+      await cairn.rename(unfinished, target, { replace: flags.replace });
+      return bytes;
+    } catch (thrown) {
+      await remove().catch(() => undefined); // the first error is the one to report
+      throw under(target, unfinished, thrown);
+    }
+  });
+}
+
+/** The error with the name that the user knows. */
+function under(target: string, unfinished: string, thrown: unknown): CairnError {
+  const { code, message, hint } = toCairnError(thrown);
+  return new CairnError(code, message.replaceAll(unfinished, target), { cause: thrown, hint });
 }
 
 function settingsOf({ durability }: Flags): { durability?: 'memory' | 'disk' } {

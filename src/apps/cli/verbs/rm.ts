@@ -2,13 +2,14 @@
 import { printJson } from '../output.ts';
 import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
+import { forEachPath } from './each.ts';
 
 export async function run(invocation: Invocation): Promise<void> {
   const { recursive, force } = invocation.options;
   await withCluster(invocation, async (cairn) => {
-    for (const path of invocation.args) {
+    await forEachPath(invocation, invocation.args, async (path) => {
       await cairn.rm(path, { recursive: recursive === true, force: force === true });
       if (invocation.json) printJson({ removed: path });
-    }
+    });
   });
 }

@@ -1,24 +1,25 @@
 /** `cairn stat`. */
-import { formatBytes, printJson, printLine } from '../output.ts';
+import { formatBytes, formatCount, formatName, printJson, printLine } from '../output.ts';
 import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
+import { forEachPath } from './each.ts';
 import { showEntry } from './entries.ts';
 
 export async function run(invocation: Invocation): Promise<void> {
   await withCluster(invocation, async (cairn) => {
-    for (const path of invocation.args) {
+    await forEachPath(invocation, invocation.args, async (path) => {
       const entry = showEntry(path, await cairn.stat(path));
       if (invocation.json) {
         printJson(entry);
-        continue;
+        return;
       }
       const what =
         entry.kind === 'directory'
-          ? `directory of ${entry.entries} entries`
-          : `file of ${entry.size} bytes (${formatBytes(entry.size)}) in ${entry.chunks} chunks of ${formatBytes(entry.chunkBytes)}`;
-      printLine(`${path}: ${what}`);
+          ? `directory of ${formatCount(entry.entries ?? 0, 'entry', 'entries')}`
+          : `file of ${formatCount(entry.size, 'byte')} (${formatBytes(entry.size)}) in ${formatCount(entry.chunks, 'chunk')} of ${formatBytes(entry.chunkBytes)}`;
+      printLine(`${formatName(path)}: ${what}`);
       printLine(`  copies ${entry.replication}, durability ${entry.durability}`);
       printLine(`  modified ${entry.modifiedAt}, created ${entry.createdAt}`);
-    }
+    });
   });
 }

@@ -1,5 +1,5 @@
 /** `cairn status`: who leads, who is well, what lacks copies. */
-import { formatBytes, formatTable, printJson, printLine } from '../output.ts';
+import { formatBytes, formatCount, formatTable, printJson, printLine } from '../output.ts';
 import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
 import { showServer } from './servers.ts';
@@ -36,8 +36,10 @@ export async function run(invocation: Invocation): Promise<void> {
   printLine(
     `\n${formatTable(['chunkserver', 'address', 'rack', 'state', 'chunks', 'used', 'free', 'pid'], serverRows)}`,
   );
-  printLine(`\n${status.files} files, ${status.directories} directories, ${status.chunks} chunks`);
+  printLine(
+    `\n${formatCount(status.files, 'file')}, ${formatCount(status.directories, 'directory', 'directories')}, ${formatCount(status.chunks, 'chunk')}`,
+  );
   if (status.underReplicatedChunks > 0)
-    printLine(`${status.underReplicatedChunks} chunks have fewer copies than they should`);
-  if (status.lostChunks > 0) printLine(`${status.lostChunks} chunks have no copy left that can be reached`);
+    printLine(`fewer copies than there should be: ${formatCount(status.underReplicatedChunks, 'chunk')}`);
+  if (status.lostChunks > 0) printLine(`no copy left that can be reached: ${formatCount(status.lostChunks, 'chunk')}`);
 }

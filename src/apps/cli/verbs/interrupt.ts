@@ -1,0 +1,45 @@
+/** Ctrl-C in a verb: what is half done is taken back, then the program ends as shells expect, with 128 + the signal. */
+import { constants } from 'node:os';
+
+type TakeBack = () => Promise<void> | void;
+
+/** Taking back may need the cluster, and it may not answer. A second signal ends at once. */
+const takeBackMaxMs = 3000;
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const pending = new Set<TakeBack>();
+let installed = false;
+let interrupted = false;
+
+/** While `work` runs, a signal makes `takeBack` run before the program ends. */
+export async function takingBack<T>(takeBack: TakeBack, work: () => Promise<T>): Promise<T> {
+  pending.add(takeBack);
+  try {
+    return await work();
+  } finally {
+    pending.delete(takeBack);
+  }
+}
+
+/** The program is about to end: nothing new is begun. */
+export function isInterrupted(): boolean {
+  return interrupted;
+}
+
+export function exitOnSignals(): void {
+  if (installed) return;
+  installed = true;
+  for (const signal of signals) process.on(signal, () => end(128 + constants.signals[signal]));
+}
+
+function end(code: number): void {
+  if (interrupted) process.exit(code);
+  interrupted = true;
+  const failures = (results: PromiseSettledResult<void>[]) => results.filter(({ status }) => status === 'rejected');
+  const all = Promise.allSettled([...pending].map(async (takeBack) => takeBack()));
+  setTimeout(() => process.exit(code), takeBackMaxMs);
+  void all.then((results) => {
+    for (const failed of failures(results))
+      process.stderr.write(`cairn: could not tidy up: ${String((failed as PromiseRejectedResult).reason)}\n`);
+    process.exit(code);
+  });
+}
