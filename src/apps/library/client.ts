@@ -89,7 +89,7 @@ export class Cairn extends CairnClient {
     const env = nodeEnv({ dir: tmpdir() }); // a client keeps nothing on disk
     const { deadlineMs, readWindowBytes, writeWindowBytes } = options;
     const settings = { deadlineMs, readWindowBytes, writeWindowBytes };
-    return new Cairn(await makeCore(env, parseClusterUrl(url), settings));
+    return new Cairn(await makeCore(env, parseClusterUrl(url), settings, Buffer.allocUnsafeSlow));
   }
 
   override readFile(path: string, options: ReadFileOptions & { readonly encoding: BufferEncoding }): Promise<string>;

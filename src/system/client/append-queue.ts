@@ -72,6 +72,10 @@ export class AppendQueue {
   #isPlanned = false;
   /** The chunk that frames go to, and under which grant; undefined until the file's end was looked up. */
   #at: { readonly index: number; readonly grant: Grant } | undefined;
+  /** When it was learnt that this is the last chunk. */
+  #enteredAt = 0;
+  /** It is the last chunk no longer: nothing more is sent there. */
+  #mustFindEnd = false;
 
   /** @param grant of the first chunk, if the file was made just now. */
   constructor(file: OpenFile, grant?: Grant) {
@@ -84,9 +88,10 @@ export class AppendQueue {
     return !this.#isRunning && this.#queue.length === 0 && this.#inLine === 0;
   }
 
-  /** The file was looked up: if it has become shorter, the next frame goes to its new end. */
-  note(attributes: Attributes): void {
-    if (!this.#isRunning && this.#at !== undefined && attributes.chunkCount <= this.#at.index) this.#at = undefined;
+  /** The file was looked up, at `asOf`: if it has another last chunk by now, the next frame goes there. */
+  note({ chunkCount }: Attributes, asOf: number): void {
+    if (this.#at === undefined || asOf < this.#enteredAt) return;
+    if (chunkCount !== this.#at.index + 1) this.#mustFindEnd = true;
   }
 
   /**
@@ -187,7 +192,7 @@ export class AppendQueue {
   }
 
   #fill(): void {
-    if (this.#at === undefined) return;
+    if (this.#at === undefined || this.#mustFindEnd) return;
     this.#expireQueued();
     while (this.#frames.length < appendFramesMax && this.#queue.length > 0) this.#frames.push(this.#nextFrame());
   }
@@ -290,7 +295,7 @@ export class AppendQueue {
     }
     this.#queue.unshift(...notTaken);
     for (const { bytes } of notTaken) this.#queuedBytes += bytes.length;
-    if (isReplaced) this.#at = undefined;
+    if (isReplaced || this.#mustFindEnd) this.#at = undefined;
     else if (notTaken.length > 0) await this.#enter(index + 1);
   }
 
@@ -327,7 +332,7 @@ export class AppendQueue {
 
   /** Whether the last chunk that is known was appended to a moment ago. */
   #isAtEnd(): boolean {
-    if (this.#at === undefined) return false;
+    if (this.#at === undefined || this.#mustFindEnd) return false;
     const grant = this.#file.grants.warm(this.#at.index);
     if (grant?.handle !== this.#at.grant.handle) return false;
     this.#at = { index: this.#at.index, grant };
@@ -348,6 +353,8 @@ export class AppendQueue {
 
   async #enter(index: number): Promise<void> {
     this.#at = undefined;
+    this.#mustFindEnd = false;
+    this.#enteredAt = this.#file.core.env.clock.now();
     try {
       const grant = await this.#file.grants.get(index, this.#file.core.settings.deadlineMs);
       this.#at = { index, grant };

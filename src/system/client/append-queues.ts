@@ -26,7 +26,7 @@ export class AppendQueues {
     const appended = known ?? this.#make(attributes, asOf, grant);
     this.#byInode.delete(attributes.inode);
     this.#byInode.set(attributes.inode, appended);
-    known?.queue.note(attributes);
+    known?.queue.note(attributes, asOf);
     if (this.#byInode.size > appendersMax) this.#dropIdle();
     return appended;
   }

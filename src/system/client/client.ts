@@ -117,7 +117,7 @@ export class CairnClient {
       if (bytes > readFileMaxBytes) {
         throw new CairnError('TOO_LARGE', `${bytes} bytes are too many to hold at once; read it as a stream`);
       }
-      const memory = new Uint8Array(bytes);
+      const memory = this.#core.allocate(bytes);
       const have = await readInto(file, start, memory);
       return have === bytes ? memory : memory.subarray(0, have);
     });
@@ -442,12 +442,18 @@ export class CairnClient {
   }
 }
 
-export async function makeCore(env: Env, masters: readonly Address[], settings: GivenSettings): Promise<ClientCore> {
+/** @param allocate memory for what is read; it need not be zeroed. */
+export async function makeCore(
+  env: Env,
+  masters: readonly Address[],
+  settings: GivenSettings,
+  allocate: ClientCore['allocate'] = (bytes) => new Uint8Array(bytes),
+): Promise<ClientCore> {
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
   const all: ClientSettings = { ...defaultSettings, ...Object.fromEntries(given) };
   if (masters.length === 0) throw invalid('no master was named; name at least one');
   if (!(all.deadlineMs > 0)) throw invalid(`a deadline of ${all.deadlineMs} ms; give a positive number`);
   const seed = env.random.below(0x7fff_ffff);
   const found = await Masters.find(env, masters, all.deadlineMs);
-  return { env, masters: found, pool: new ChunkPool(env), settings: all, seed };
+  return { env, masters: found, pool: new ChunkPool(env), settings: all, allocate, seed };
 }

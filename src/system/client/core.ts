@@ -10,6 +10,8 @@ export interface ClientCore {
   readonly masters: Masters;
   readonly pool: ChunkPool;
   readonly settings: ClientSettings;
+  /** Memory for what is read; it need not be zeroed. */
+  readonly allocate: (bytes: number) => Uint8Array;
   /** So that several clients do not all choose the same replica. */
   readonly seed: number;
 }

@@ -13,6 +13,7 @@ import {
   toServerId,
 } from '../../core/base/brand.ts';
 import { concatBytes } from '../../core/base/bytes.ts';
+import type { Env, Listener } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import type { RequestOf } from '../../core/protocol/call.ts';
 import { chunkCalls } from '../../core/protocol/chunk-calls.ts';
@@ -49,14 +50,19 @@ export type Interference<Request> = (
   count: number,
 ) => 'lose' | undefined | Promise<'lose' | undefined>;
 
+/** Where a process of it runs. */
+export interface FakeHost {
+  readonly env: Env;
+  readonly isUp: boolean;
+}
+
 export class FakeServer {
   readonly id: number;
-  readonly address: Address;
+  address: Address;
   readonly chunks = new Map<number, FakeChunk>();
   readonly mutations: MutateRequest[] = [];
   readonly reads: ReadRequest[] = [];
   lengthCalls = 0;
-  connections = 0;
   /** Mutations being carried out, and the most there ever were. */
   inMutate = 0;
   inMutateMax = 0;
@@ -68,21 +74,22 @@ export class FakeServer {
   /** Changes the body of an answer to a read, after its checksum was made. */
   spoil: ((request: ReadRequest, body: Uint8Array) => void) | undefined;
   readonly #cluster: FakeCluster;
-  readonly #node: SimNode;
+  readonly host: FakeHost;
 
-  constructor(cluster: FakeCluster, id: number) {
+  constructor(cluster: FakeCluster, id: number, host: FakeHost, address: Address) {
     this.#cluster = cluster;
     this.id = id;
-    this.address = toAddress(`server-${id}:1`);
-    this.#node = cluster.world.node(`server-${id}`);
+    this.address = address;
+    this.host = host;
   }
 
+  /** In the simulated world only. */
   get node(): SimNode {
-    return this.#node;
+    return this.host as SimNode;
   }
 
-  async start(): Promise<void> {
-    const { env } = this.#node;
+  async start(): Promise<Listener> {
+    const { env } = this.host;
     const handlers: Handlers<typeof chunkCalls> = {
       mutate: (request, { peer }, body) => this.#mutate(request, peer, body),
       read: (request, { peer }) => this.#read(request, peer),
@@ -92,10 +99,11 @@ export class FakeServer {
       },
     };
     const routes = routesOf(chunkCalls, handlers);
-    await env.network.listen(this.address, (connection) => {
-      this.connections += 1;
-      return RpcConnection.accept(env, connection, {}, routes);
-    });
+    const listener = await env.network.listen(this.address, (connection) =>
+      RpcConnection.accept(env, connection, {}, routes),
+    );
+    this.address = listener.address;
+    return listener;
   }
 
   async #mutate(request: MutateRequest, peer: Peer, body: Uint8Array) {
@@ -117,18 +125,18 @@ export class FakeServer {
   }
 
   #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => this.#node.env.clock.after(ms, resolve));
+    return new Promise((resolve) => this.host.env.clock.after(ms, resolve));
   }
 
   #apply({ grant, kind, crc, chunkBytes }: MutateRequest, body: Uint8Array): number[] {
-    if (this.#node.env.crc32(body) !== crc)
+    if (this.host.env.crc32(body) !== crc)
       throw new CairnError('CHECKSUM_MISMATCH', 'the bytes are not those announced');
     if (grant.replicas[0]!.server !== this.id) throw new CairnError('NOT_PRIMARY', 'another server is the primary');
     const members = grant.replicas.map(({ server }) => this.#cluster.server(server));
     if (members.some((member) => (member.chunks.get(grant.handle)?.version ?? 0) > grant.version))
       throw new CairnError('STALE_VERSION', 'a member knows a later version');
     const own = this.#own(grant);
-    const down = members.filter((member) => !member.node.isUp);
+    const down = members.filter((member) => !member.host.isUp);
     if (down.length > 0)
       throw new CairnError('REPLICA_FAILED', 'a member is down', { hint: down.map(({ id }) => id).join(',') });
     const offsets: number[] = [];
@@ -154,7 +162,7 @@ export class FakeServer {
     }
     own.bytes = bytes;
     for (const member of members) {
-      member.chunks.set(grant.handle, { version: own.version, bytes: own.bytes.slice(), window: new Map(own.window) });
+      member.chunks.set(grant.handle, { version: own.version, bytes: own.bytes, window: new Map(own.window) });
     }
     return offsets;
   }
@@ -182,7 +190,7 @@ export class FakeServer {
     const chunk = this.chunks.get(request.handle);
     if (chunk === undefined) throw new CairnError('CHUNK_MISSING', 'there is no such chunk here');
     const body = chunk.bytes.slice(request.offset, request.offset + request.length);
-    const crc = this.#node.env.crc32(body);
+    const crc = this.host.env.crc32(body);
     this.spoil?.(request, body);
     return { response: { crc, chunkLength: chunk.bytes.length, version: toChunkVersion(chunk.version) }, body: [body] };
   }
@@ -214,7 +222,8 @@ interface FakeInode {
 }
 
 export class FakeMaster {
-  readonly address = toAddress('master:1');
+  address: Address;
+  readonly #host: FakeHost;
   readonly root: FakeInode;
   readonly commands: { kind: string; id: CommandId }[] = [];
   readonly counts = new Map<string, number>();
@@ -229,13 +238,15 @@ export class FakeMaster {
   #nextHandle = 1;
   chunkBytes = 64 * 1024;
 
-  constructor(cluster: FakeCluster) {
+  constructor(cluster: FakeCluster, host: FakeHost, address: Address) {
     this.#cluster = cluster;
+    this.#host = host;
+    this.address = address;
     this.root = this.#newInode('directory');
   }
 
-  async start(): Promise<void> {
-    const { env } = this.#cluster.world.node('master');
+  async start(): Promise<Listener> {
+    const { env } = this.#host;
     const reads: Handlers<typeof masterCalls> = {
       whoLeads: () => ({
         response: { clusterId: 'fake', leader: this.address, masters: [this.address], protocolVersion },
@@ -251,7 +262,11 @@ export class FakeMaster {
       rename: this.#command('rename', (request) => this.#rename(request)),
     };
     const routes = routesOf(masterCalls, reads);
-    await env.network.listen(this.address, (connection) => RpcConnection.accept(env, connection, {}, routes));
+    const listener = await env.network.listen(this.address, (connection) =>
+      RpcConnection.accept(env, connection, {}, routes),
+    );
+    this.address = listener.address;
+    return listener;
   }
 
   #reading<K extends 'stat' | 'readdir' | 'locate' | 'status', R>(
@@ -436,7 +451,7 @@ export class FakeMaster {
   }
 
   #newChunk(file: FakeInode, index: number): FakeChunkRecord {
-    const servers = this.#cluster.servers.filter(({ node }) => node.isUp).map(({ id }) => id);
+    const servers = this.#cluster.servers.filter(({ host }) => host.isUp).map(({ id }) => id);
     const handle = this.#nextHandle++;
     // A different primary for each chunk.
     const turned = servers.map((_, n) => servers[(n + handle) % servers.length]!);
@@ -462,7 +477,7 @@ export class FakeMaster {
       known.version += 1;
       known.sealedLength = undefined;
       const failed: readonly number[] = after?.failed ?? [];
-      const good = known.servers.filter((id) => !failed.includes(id) && this.#cluster.server(id).node.isUp);
+      const good = known.servers.filter((id) => !failed.includes(id) && this.#cluster.server(id).host.isUp);
       if (good.length > 0) known.servers = good;
     }
     return { grant: this.#grantOf(file, known), created: false };
@@ -500,12 +515,12 @@ export class FakeMaster {
   }
 
   #status() {
-    const servers = this.#cluster.servers.map(({ id, address, node, chunks }) => ({
+    const servers = this.#cluster.servers.map(({ id, address, host, chunks }) => ({
       id: toServerId(id),
       pid: id,
       address,
       rack: '',
-      state: node.isUp ? ('healthy' as const) : ('dead' as const),
+      state: host.isUp ? ('healthy' as const) : ('dead' as const),
       chunks: chunks.size,
       usedBytes: 10,
       totalBytes: 100,
@@ -518,27 +533,61 @@ export class FakeMaster {
 }
 
 export class FakeCluster {
-  readonly world: SimWorld;
+  readonly #world: SimWorld | undefined;
   readonly master: FakeMaster;
   readonly servers: readonly FakeServer[];
   readonly events: string[] = [];
   /** Of all servers, in the order of their arrival. */
   readonly mutations: MutateRequest[] = [];
+  #listeners: readonly Listener[] = [];
 
-  private constructor(seed: number | string, servers: number, options: Partial<SimWorldOptions>) {
-    this.world = testWorld(seed, { onEvent: ({ name }) => this.events.push(name), ...options });
-    this.servers = Array.from({ length: servers }, (_, n) => new FakeServer(this, n + 1));
-    this.master = new FakeMaster(this);
+  private constructor(
+    hostOf: (name: string) => FakeHost,
+    servers: number,
+    address: Address | undefined,
+    world?: SimWorld,
+  ) {
+    this.#world = world;
+    const addressOf = (name: string) => address ?? toAddress(`${name}:1`);
+    this.servers = Array.from({ length: servers }, (_, n) => {
+      const name = `server-${n + 1}`;
+      return new FakeServer(this, n + 1, hostOf(name), addressOf(name));
+    });
+    this.master = new FakeMaster(this, hostOf('master'), addressOf('master'));
   }
 
   static async start(
     seed: number | string,
     options: Partial<SimWorldOptions> & { readonly servers?: number } = {},
   ): Promise<FakeCluster> {
-    const { servers = 3, ...world } = options;
-    const cluster = new FakeCluster(seed, servers, world);
-    await cluster.run(Promise.all([cluster.master.start(), ...cluster.servers.map((server) => server.start())]));
+    const { servers = 3, ...rest } = options;
+    let events: string[] = [];
+    const world = testWorld(seed, { onEvent: ({ name }) => events.push(name), ...rest });
+    const cluster = new FakeCluster((name) => world.node(name), servers, undefined, world);
+    events = cluster.events;
+    await cluster.run(cluster.#listen());
     return cluster;
+  }
+
+  /** The same with an Env of the machine, on ports that are free. */
+  static async startOn(env: Env): Promise<FakeCluster> {
+    const cluster = new FakeCluster(() => ({ env, isUp: true }), 3, toAddress('127.0.0.1:0'));
+    await cluster.#listen();
+    return cluster;
+  }
+
+  async #listen(): Promise<void> {
+    this.#listeners = await Promise.all([this.master.start(), ...this.servers.map((server) => server.start())]);
+  }
+
+  /** For one that was started on the machine. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+  }
+
+  get world(): SimWorld {
+    if (this.#world === undefined) throw new Error('this cluster runs on the machine');
+    return this.#world;
   }
 
   server(id: number): FakeServer {

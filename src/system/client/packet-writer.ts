@@ -118,7 +118,7 @@ export class PacketWriter {
     const take = Math.min(bytes.length - from, packet.end - this.#position);
     const piece = take === bytes.length ? bytes : bytes.subarray(from, from + take);
     packet.crc = this.#file.core.env.crc32(piece, packet.crc);
-    if (take < copyBelowBytes) this.#copy(packet, piece);
+    if (take < copyBelowBytes && packet.bytes > 0) this.#copy(packet, piece);
     else packet.parts.push(piece);
     packet.bytes += take;
     this.#position += take;
@@ -129,7 +129,7 @@ export class PacketWriter {
   /** Puts a short piece behind the one before it. */
   #copy(packet: Gathering, piece: Uint8Array): void {
     if (this.#block.length - this.#blockTaken < piece.length) {
-      this.#block = new Uint8Array(packet.bytes === 0 ? piece.length : blockBytes);
+      this.#block = new Uint8Array(blockBytes);
       this.#blockTaken = 0;
     }
     const from = this.#blockTaken;

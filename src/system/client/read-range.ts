@@ -47,7 +47,8 @@ export async function* readStream(file: OpenFile, options: ReadStreamOptions): A
 
 function begin(file: OpenFile, position: number, end: number, since: number, memory: Uint8Array | undefined): Ahead {
   const bytes = Math.min(end, file.packetEnd(position)) - position;
-  const into = memory ?? new Uint8Array(bytes === end - position ? bytes : Math.min(packetMaxBytes, file.chunkBytes));
+  const into =
+    memory ?? file.core.allocate(bytes === end - position ? bytes : Math.min(packetMaxBytes, file.chunkBytes));
   const have = file.readPacket(position, into.length === bytes ? into : into.subarray(0, bytes), since);
   have.catch(() => undefined); // told when it is its turn; it may never be
   return { memory: into, bytes, have };
