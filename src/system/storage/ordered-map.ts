@@ -8,6 +8,8 @@ import type { Key } from './ordered-store.ts';
 
 /** Entries of a leaf, children of a branch. Small enough that an insertion into the arrays costs little. */
 const nodeMax = 64;
+/** A run holds one key more for a moment, before its node is split. */
+const runMax = nodeMax + 1;
 /** Below this a node is joined with a neighbour if the two fit into one. */
 const nodeMin = nodeMax / 4;
 
@@ -37,11 +39,15 @@ class Branch<V> {
   }
 }
 
+function emptyLeaf<V>(owner: Owner): Leaf<V> {
+  return new Leaf<V>(owner, new KeyRun(runMax, []), []);
+}
+
 type Node<V> = Leaf<V> | Branch<V>;
 
 export class OrderedMap<V> {
   #owner: Owner = {};
-  #root: Node<V> = new Leaf<V>(this.#owner, new KeyRun([]), []);
+  #root: Node<V> = emptyLeaf<V>(this.#owner);
   #size = 0;
   // What the recursion hands up.
   #previous: V | undefined;
@@ -53,17 +59,17 @@ export class OrderedMap<V> {
   get(key: Key): V | undefined {
     let node = this.#root;
     while (node instanceof Branch) node = node.children[node.run.countUpTo(key)]!;
-    const at = node.run.countBelow(key);
-    return node.run.keys[at] === key ? node.values[at] : undefined;
+    const at = node.run.indexOf(key);
+    return at >= 0 ? node.values[at] : undefined;
   }
 
   /** Returns what was there before. `undefined` is no value. */
   set(key: Key, value: V): V | undefined {
     this.#previous = undefined;
     this.#root = this.#own(this.#root);
-    const right = this.#insert(this.#root, key, value);
+    const right = this.#insert(this.#root, key, value, undefined, undefined);
     if (right !== undefined)
-      this.#root = new Branch<V>(this.#owner, new KeyRun([right.from]), [this.#root, right.node]);
+      this.#root = new Branch<V>(this.#owner, new KeyRun(runMax, [right.from]), [this.#root, right.node]);
     if (this.#previous === undefined) this.#size++;
     return this.#previous;
   }
@@ -73,14 +79,14 @@ export class OrderedMap<V> {
     if (this.get(key) === undefined) return undefined;
     this.#previous = undefined;
     this.#root = this.#own(this.#root);
-    this.#remove(this.#root, key);
+    this.#remove(this.#root, key, undefined, undefined);
     if (this.#root instanceof Branch && this.#root.children.length === 1) this.#root = this.#root.children[0]!;
     this.#size--;
     return this.#previous;
   }
 
   clear(): void {
-    this.#root = new Leaf<V>(this.#owner, new KeyRun([]), []);
+    this.#root = emptyLeaf<V>(this.#owner);
     this.#size = 0;
   }
 
@@ -111,22 +117,24 @@ export class OrderedMap<V> {
     return child;
   }
 
-  #insert(node: Node<V>, key: Key, value: V): { readonly from: Key; readonly node: Node<V> } | undefined {
-    if (node instanceof Leaf) return this.#insertIntoLeaf(node, key, value);
+  /** `node` is of this tree and covers from ≤ key < to. Returns the right half if it had to be split. */
+  #insert(node: Node<V>, key: Key, value: V, from: Bound, to: Bound): Split<V> | undefined {
+    if (node instanceof Leaf) return this.#insertIntoLeaf(node, key, value, from, to);
     const at = node.run.countUpTo(key);
-    const right = this.#insert(this.#ownChild(node, at), key, value);
+    const { keys } = node.run;
+    const right = this.#insert(this.#ownChild(node, at), key, value, keys[at - 1] ?? from, keys[at] ?? to);
     if (right === undefined) return undefined;
     node.run.insert(at, right.from);
     node.children.splice(at + 1, 0, right.node);
     if (node.children.length <= nodeMax) return undefined;
     const half = splitPoint(node.children.length, at + 1);
     const sibling = new Branch<V>(this.#owner, node.run.splitOff(half), node.children.splice(half));
-    const from = node.run.keys[half - 1]!;
+    const middle = keys[half - 1]!;
     node.run.remove(half - 1);
-    return { from, node: sibling };
+    return splitAt(middle, node, sibling, from, to);
   }
 
-  #insertIntoLeaf(leaf: Leaf<V>, key: Key, value: V): { readonly from: Key; readonly node: Node<V> } | undefined {
+  #insertIntoLeaf(leaf: Leaf<V>, key: Key, value: V, from: Bound, to: Bound): Split<V> | undefined {
     const at = leaf.run.countBelow(key);
     if (leaf.run.keys[at] === key) {
       this.#previous = leaf.values[at];
@@ -139,37 +147,40 @@ export class OrderedMap<V> {
     if (leaf.values.length <= nodeMax) return undefined;
     const half = splitPoint(leaf.values.length, at);
     const sibling = new Leaf<V>(this.#owner, leaf.run.splitOff(half), leaf.values.splice(half));
-    return { from: sibling.run.keys[0]!, node: sibling };
+    return splitAt(sibling.run.keys[0]!, leaf, sibling, from, to);
   }
 
   /** The key is there. */
-  #remove(node: Node<V>, key: Key): void {
+  #remove(node: Node<V>, key: Key, from: Bound, to: Bound): void {
     if (node instanceof Leaf) {
-      const at = node.run.countBelow(key);
-      assert(node.run.keys[at] === key, 'a key that is removed is there');
+      const at = node.run.indexOf(key);
+      assert(at >= 0, 'a key that is removed is there');
       this.#previous = node.values[at];
       node.run.remove(at);
       node.values.splice(at, 1);
       return;
     }
     const at = node.run.countUpTo(key);
+    const { keys } = node.run;
     const child = this.#ownChild(node, at);
-    this.#remove(child, key);
+    this.#remove(child, key, keys[at - 1] ?? from, keys[at] ?? to);
     const size = sizeOf(child);
     if (size >= nodeMin) return;
-    if (at > 0 && sizeOf(node.children[at - 1]!) + size <= nodeMax) this.#join(node, at - 1);
-    else if (at + 1 < node.children.length && sizeOf(node.children[at + 1]!) + size <= nodeMax) this.#join(node, at);
+    if (at > 0 && sizeOf(node.children[at - 1]!) + size <= nodeMax) this.#join(node, at - 1, from, to);
+    else if (at < keys.length && sizeOf(node.children[at + 1]!) + size <= nodeMax) this.#join(node, at, from, to);
   }
 
-  /** Takes the child after `at` into the one at `at`. */
-  #join(parent: Branch<V>, at: number): void {
+  /** Takes the child after `at` into the one at `at`. `parent` covers from ≤ key < to. */
+  #join(parent: Branch<V>, at: number, from: Bound, to: Bound): void {
     const left = this.#ownChild(parent, at);
     const right = parent.children[at + 1]!;
+    const { keys } = parent.run;
+    left.run.cover(keys[at - 1] ?? from, keys[at + 1] ?? to);
     if (left instanceof Leaf && right instanceof Leaf) {
       left.run.append(right.run.keys);
       left.values.push(...right.values);
     } else if (left instanceof Branch && right instanceof Branch) {
-      left.run.append([parent.run.keys[at]!, ...right.run.keys]);
+      left.run.append([keys[at]!, ...right.run.keys]);
       left.children.push(...right.children);
     } else assert(false, 'siblings are of one kind');
     parent.run.remove(at);
@@ -181,6 +192,21 @@ export class OrderedMap<V> {
     const count = check(this.#root, undefined, undefined, true);
     assert(count.entries === this.#size, 'the size is the number of entries', { size: this.#size, ...count });
   }
+}
+
+/** The bound of a range; undefined: there is none. */
+type Bound = Key | undefined;
+
+/** The right half of a node, and the least key that belongs to it. */
+interface Split<V> {
+  readonly from: Key;
+  readonly node: Node<V>;
+}
+
+function splitAt<V>(middle: Key, left: Node<V>, right: Node<V>, from: Bound, to: Bound): Split<V> {
+  left.run.cover(from, middle);
+  right.run.cover(middle, to);
+  return { from: middle, node: right };
 }
 
 function sizeOf<V>(node: Node<V>): number {

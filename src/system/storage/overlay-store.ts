@@ -12,7 +12,6 @@ import { assert } from '../../core/base/assert.ts';
 import { ByteReader, ByteWriter } from '../../core/base/bytes.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import { mergeLayers } from './merge-layers.ts';
-import { OrderedMap } from './ordered-map.ts';
 import {
   type Change,
   type DurableMap,
@@ -23,32 +22,26 @@ import {
   type Pair,
   valueMaxBytes,
 } from './ordered-store.ts';
+import { OverlayLayer, tombstone } from './overlay-layer.ts';
 
 /** The one key that the map holds beside the user's: format version and applied index. */
 export const metaKey: Key = '\x00';
 const formatVersion = 1;
-/** About what an entry of the overlay takes beside its key and value. */
-const entryOverheadBytes = 100;
 /** Sorts behind every key: longer than any of them can be. */
 const endOfKeys: Key = '\xff'.repeat(keyMaxBytes + 1);
 
 /** Overlays that may wait for their commit; more of them mean that the disk does not keep up at all. */
 const sealedMax = 16;
 
-const tombstone = null;
-type Layer = OrderedMap<Uint8Array | typeof tombstone>;
-
 /** An overlay that takes no more writes: the content of one commit. */
 interface Sealed {
-  readonly layer: Layer;
-  readonly bytes: number;
+  readonly layer: OverlayLayer;
   readonly index: number;
 }
 
 export class OverlayStore implements OrderedStore {
   readonly #map: DurableMap;
-  #active: Layer = new OrderedMap();
-  #activeBytes = 0;
+  #active = new OverlayLayer();
   /** What is being committed, or waits for it, the oldest first. Stays after a failure. */
   #sealed: readonly Sealed[] = [];
   #appliedIndex: number;
@@ -72,8 +65,8 @@ export class OverlayStore implements OrderedStore {
     return this.#durableIndex;
   }
   get dirtyBytes(): number {
-    let bytes = this.#activeBytes;
-    for (const sealed of this.#sealed) bytes += sealed.bytes;
+    let bytes = this.#active.bytes;
+    for (const { layer } of this.#sealed) bytes += layer.bytes;
     return bytes;
   }
 
@@ -105,11 +98,9 @@ export class OverlayStore implements OrderedStore {
     this.#write(key, tombstone);
   }
 
-  #write(key: Key, value: Uint8Array | typeof tombstone): void {
+  #write(key: Key, value: Uint8Array | null): void {
     assert(!this.#replacing, 'nothing is written while the content is being replaced');
-    const before = this.#active.set(key, value);
-    if (before === undefined) this.#activeBytes += key.length + entryOverheadBytes;
-    this.#activeBytes += (value?.length ?? 0) - (before?.length ?? 0);
+    this.#active.set(key, value);
   }
 
   applied(index: number): void {
@@ -142,8 +133,7 @@ export class OverlayStore implements OrderedStore {
     await this.#inTurn(async () => {
       try {
         await this.#map.replace(withMeta(pairs, index));
-        this.#active = new OrderedMap();
-        this.#activeBytes = 0;
+        this.#active = new OverlayLayer();
         this.#sealed = [];
         this.#appliedIndex = index;
         this.#durableIndex = index;
@@ -171,9 +161,8 @@ export class OverlayStore implements OrderedStore {
         `${sealedMax} flushes of the ordered store are waiting; try again when they are done`,
       );
     }
-    this.#sealed = [...this.#sealed, { layer: this.#active, bytes: this.#activeBytes, index }];
-    this.#active = new OrderedMap();
-    this.#activeBytes = 0;
+    this.#sealed = [...this.#sealed, { layer: this.#active, index }];
+    this.#active = new OverlayLayer();
     return index;
   }
 
