@@ -43,6 +43,8 @@ class History {
   moments: Moment[] = [absent];
   /** A removal or an adoption is under way: its outcome says what may come next. */
   isBusy = false;
+  /** A change has failed: what it was to write over is bad until a repair. */
+  hasFailed = false;
   /** The earliest moment that a kill of the process, or a loss of power, may go back to. */
   floorAfterKill = 0;
   floorAfterPowerLoss = 0;
@@ -53,6 +55,7 @@ class History {
 
   restartAt(index: number): void {
     this.isBusy = false;
+    this.hasFailed = false;
     this.moments = [this.moments[index]!];
     this.floorAfterKill = 0;
     this.floorAfterPowerLoss = 0;
@@ -142,7 +145,11 @@ export class Model {
       if (!(thrown instanceof CairnError) || !failures.has(thrown.code)) throw thrown;
       this.refused++;
       const failed = new Set<number>(thrown instanceof GroupError ? thrown.failures.keys() : handles);
-      for (const handle of failed) this.#history(handle).isBusy = true;
+      for (const handle of failed) {
+        const history = this.#history(handle);
+        history.isBusy = true;
+        history.hasFailed = true;
+      }
       return failed;
     }
   }
@@ -254,6 +261,7 @@ export class Model {
       const wanted = history.moments.slice(floor).map(({ chunk }) => `${chunk?.version}/${chunk?.serial}`);
       throw new Error(`chunk ${handle} is ${info?.version}/${info?.serial}, not one of ${wanted.join(' ')}`);
     }
+    const { hasFailed } = history;
     this.rolledBack += history.moments.length - 1 - index;
     history.restartAt(index);
     const { chunk, fragile } = history.last;
@@ -263,7 +271,7 @@ export class Model {
     expectSame(`the window of ${handle}`, sortedWindow(store.windowOf(h(handle))), sortedWindow(chunk.window));
     const bad = await this.#checkContent(store, handle, chunk.content);
     for (const block of bad) {
-      const mayBeBad = mayRot || (lostPower && fragile.has(block));
+      const mayBeBad = mayRot || hasFailed || (lostPower && fragile.has(block));
       if (!mayBeBad) throw new Error(`block ${block} of chunk ${handle} is bad`);
       if (!reports.some((report) => report.handle === handle)) throw new Error(`block ${block} was not reported`);
     }

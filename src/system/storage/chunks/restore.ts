@@ -4,6 +4,7 @@
  */
 import type { ChunkHandle } from '../../../core/base/brand.ts';
 import type { DiskFile } from '../../../core/base/env.ts';
+import { toCairnError } from '../../../core/base/errors.ts';
 import { blockBytes } from '../chunk-store.ts';
 import { blockCount, type ChunkState } from './chunk-state.ts';
 import { handleOfName } from './layout.ts';
@@ -97,7 +98,13 @@ async function restoreBlock(
   if (got === bytes.length && crc32(bytes) === expected) return 'sound';
   bytes.fill(0, got);
   if (!redo.applyTo(block, bytes) || crc32(bytes) !== expected) return 'bad';
-  await file.write(block * blockBytes, [bytes]);
+  try {
+    await file.write(block * blockBytes, [bytes]);
+  } catch (thrown) {
+    // A spot of the disk that takes no writes costs its block; a disk without room would cost more than that, and must get some.
+    if (toCairnError(thrown).code !== 'DISK_FAILED') throw thrown;
+    return 'bad';
+  }
   return 'redone';
 }
 
