@@ -13,6 +13,7 @@ import { LeaderChannel } from '../rpc/leader-channel.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
 import type { ChunkStore, ChunkStoreOptions } from '../storage/chunk-store.ts';
 import { openChunkStore } from '../storage/chunks/open-chunk-store.ts';
+import { ApplyHandler } from './apply.ts';
 import { BytePool } from './byte-pool.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { Departures } from './departures.ts';
@@ -84,6 +85,7 @@ export class Chunkserver {
   readonly #heartbeats: Heartbeats;
   readonly #channel: MasterChannel;
   readonly #push: PushHandler;
+  readonly #apply: ApplyHandler;
   readonly #images: Parameters<typeof showImage>[0];
   readonly #connections = new Set<RpcConnection<typeof chunkCalls>>();
   #listener: Listener | undefined;
@@ -126,6 +128,7 @@ export class Chunkserver {
     this.#pipeline = pipeline;
     this.#images = { store, writer, fences, inventory };
     this.#secondary = new Secondary({ env, limits, store, writer, fences, inventory, staging });
+    this.#apply = new ApplyHandler(this.#secondary, pool);
     this.#push = new PushHandler({ pool, intake, pipeline, staging });
     this.#mutations = new MutateHandler({ env, limits, session, leases, pool, intake, pipeline, inventory });
     this.#reads = new ReadHandler({ env, limits, store, session, inventory, leases, pool: readPool, departures });
@@ -215,7 +218,7 @@ export class Chunkserver {
       read: this.#reads,
       lengths: (request) => this.#reads.lengths(request),
       push: this.#push,
-      apply: (request, _context, body) => this.#secondary.apply(request, body),
+      apply: this.#apply,
       image: (request) => showImage(this.#images, request),
       adopt: (request, _context, body) => adoptImage(this.#images, request, body),
       describe: () => ({ response: this.#describe() }),

@@ -1,0 +1,54 @@
+/** The call `apply`: takes in the bytes that come with orders, in pooled memory when they are many, and hands them to the secondary. */
+import type { BodySink } from '../../core/base/env.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { RequestOf } from '../../core/protocol/call.ts';
+import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
+import { packetMaxBytes } from '../../core/protocol/types.ts';
+import { collectBody, emptyBody } from '../rpc/body.ts';
+import type { CallContext, StreamHandler } from '../rpc/handlers.ts';
+import type { BytePool } from './byte-pool.ts';
+import type { Secondary } from './secondary.ts';
+
+type ApplySpec = (typeof chunkCalls)['apply'];
+
+/** Smaller bodies are not worth a buffer of the pool. */
+const pooledMinBytes = 32 * 1024;
+
+export class ApplyHandler implements StreamHandler<ApplySpec> {
+  readonly #secondary: Secondary;
+  readonly #pool: BytePool;
+
+  constructor(secondary: Secondary, pool: BytePool) {
+    this.#secondary = secondary;
+    this.#pool = pool;
+  }
+
+  begin(request: RequestOf<ApplySpec>, bodyBytes: number, context: CallContext): BodySink | undefined {
+    if (bodyBytes > packetMaxBytes) throw new CairnError('TOO_LARGE', `orders with ${bodyBytes} bytes`);
+    if (bodyBytes === 0) {
+      this.#apply(request, emptyBody, context, () => {});
+      return undefined;
+    }
+    const pooled = bodyBytes >= pooledMinBytes ? this.#pool.take(bodyBytes) : undefined;
+    const release = () => pooled?.release();
+    return collectBody(
+      bodyBytes,
+      (body) => this.#apply(request, body, context, release),
+      () => {
+        release();
+        context.fail(new CairnError('ABORTED', 'the body broke off'));
+      },
+      pooled?.bytes,
+    );
+  }
+
+  #apply(request: RequestOf<ApplySpec>, body: Uint8Array, context: CallContext, release: () => void): void {
+    this.#secondary.apply(request, body).then(
+      ({ response }) => {
+        release();
+        context.reply(response);
+      },
+      (thrown: unknown) => context.fail(toCairnError(thrown)),
+    );
+  }
+}
