@@ -24,6 +24,8 @@ export class Journal {
   bytesSinceCheckpoint = 0;
   /** Written to chunk files since then, and not journalled: to be verified after a crash. */
   bulkBytesSinceCheckpoint = 0;
+  /** Told once, when mutations have ended for good. */
+  onFailure: (cause: CairnError) => void = () => {};
   #epoch: Epoch = newEpoch();
   #change = 0;
 
@@ -65,6 +67,7 @@ export class Journal {
     if (this.#failure !== undefined) return;
     this.#failure = cause;
     this.#env.events.emit('error', 'chunk-store-failed', { code: cause.code, message: cause.message });
+    this.onFailure(cause);
   }
 
   /**

@@ -52,10 +52,11 @@ const defaults = {
  * @throws CairnError DISK_CORRUPT, LOG_CORRUPT, WRONG_FORMAT when what is on the disk cannot be believed as a whole.
  */
 export async function openChunkStore(env: Env, options: ChunkStoreOptions): Promise<ChunkStore> {
-  const resolved: ResolvedOptions = { ...defaults, badBlocks: () => {}, ...options };
+  const resolved: ResolvedOptions = { ...defaults, badBlocks: () => {}, onFailure: () => {}, ...options };
   const layout = new Layout(options.directory);
   await makeDirectories(env, layout);
   const { journal, replayed } = await openJournal(env, layout.journal, resolved.journalSegmentBytes);
+  journal.onFailure = resolved.onFailure;
   const loaded = await loadMetadata(env, layout.metadata, resolved.metadataSegmentBytes, reachOf(replayed));
   const bounds = { entriesPerWriter: resolved.windowEntriesPerWriter, writers: resolved.windowWriters };
   const cache = new ChunkCache(loaded.store, bounds, resolved.cachedChunksMax);

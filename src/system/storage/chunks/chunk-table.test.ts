@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest';
+import type { ChunkHandle } from '../../../core/base/brand.ts';
+import { SimRandom } from '../../../platform/sim/random.ts';
+import type { ChunkInfo } from '../chunk-store.ts';
+import { AppendWindow } from './append-window.ts';
+import { ChunkTable } from './chunk-table.ts';
+import { OrderedHandles } from './ordered-handles.ts';
+
+function infoOf(handle: number, n: number): ChunkInfo {
+  return { handle, version: n, serial: n + 1, lengthBytes: n * 100 } as unknown as ChunkInfo;
+}
+
+/** Handles that meet in the table: small ones, neighbours, and ones that differ only in the upper half. */
+function someHandle(random: SimRandom): number {
+  const base = random.pick([1, 1, 2 ** 32, 2 ** 32 * 5]);
+  return base + random.below(400);
+}
+
+describe('the table', () => {
+  test('agrees with a map over any puts and deletions, and grows', () => {
+    const random = SimRandom.fromSeed(1);
+    const table = new ChunkTable();
+    const model = new Map<number, number>();
+    for (let step = 0; step < 20_000; step++) {
+      const handle = someHandle(random);
+      if (random.chance(step < 10_000 ? 0.3 : 0.6)) {
+        table.delete(handle as ChunkHandle);
+        model.delete(handle);
+      } else {
+        table.put(infoOf(handle, step), { segment: step + 1, offset: step, bytes: 7 });
+        model.set(handle, step);
+      }
+      const looked = someHandle(random);
+      const expected = model.get(looked);
+      expect(table.has(looked as ChunkHandle)).toBe(expected !== undefined);
+      if (expected !== undefined) expect(table.place(looked as ChunkHandle)?.offset).toBe(expected);
+    }
+    expect(table.size).toBe(model.size);
+    expect([...table.handles()].sort((a, b) => a - b)).toEqual([...model.keys()].sort((a, b) => a - b));
+    for (const [handle, n] of model) expect(table.info(handle as ChunkHandle)).toEqual(infoOf(handle, n));
+  });
+
+  test('a chunk without a record has no place, also where an earlier one had it', () => {
+    const table = new ChunkTable();
+    const handle = 5 as ChunkHandle;
+    table.put(infoOf(5, 1), { segment: 1, offset: 2, bytes: 3 });
+    table.put(infoOf(5, 2));
+    expect(table.place(handle)).toEqual({ segment: 1, offset: 2, bytes: 3 });
+    table.delete(handle);
+    table.put(infoOf(5, 3));
+    expect(table.place(handle)).toBeUndefined();
+    expect(table.isMarked(handle)).toBe(false);
+  });
+});
+
+test('handles come in ascending order by page, whatever the order of their coming and going', () => {
+  const random = SimRandom.fromSeed(2);
+  const live = new Set<number>();
+  const isLive = (handle: number) => live.has(handle);
+  const ordered = new OrderedHandles();
+  for (let step = 0; step < 30_000; step++) {
+    const handle = random.chance(0.3) ? step + 50_000 : 1 + random.below(20_000);
+    if (live.has(handle) && random.chance(0.5)) {
+      live.delete(handle);
+      ordered.removed(isLive);
+    } else if (!live.has(handle)) {
+      live.add(handle);
+      ordered.add(handle);
+      ordered.settle(isLive);
+    }
+    if (step % 3000 !== 0) continue;
+    const all: number[] = [];
+    for (let page = ordered.after(0, 100, isLive); page.length > 0; page = ordered.after(all.at(-1)!, 100, isLive)) {
+      all.push(...page);
+    }
+    expect(all).toEqual([...live].sort((a, b) => a - b));
+  }
+});
+
+describe('the window', () => {
+  const bounds = { entriesPerWriter: 3, writers: 2 };
+  const entry = (writer: number, sequence: number) => ({ writer, sequence, offset: sequence * 10, lengthBytes: 10 });
+  const sequences = (window: AppendWindow) => window.entries().map(({ writer, sequence }) => `${writer}.${sequence}`);
+
+  test('keeps the highest sequences of each writer, in whatever order they come, and one entry for each', () => {
+    const window = new AppendWindow(bounds);
+    for (const sequence of [1, 5, 3, 4, 2, 5, 9, 8, 7]) window.add(entry(1, sequence));
+    expect(sequences(window)).toEqual(['1.7', '1.8', '1.9']);
+    window.add({ ...entry(1, 8), offset: 77 });
+    expect(window.entries()[1]).toMatchObject({ sequence: 8, offset: 77 });
+  });
+
+  test('forgets the writer that appended longest ago', () => {
+    const window = new AppendWindow(bounds);
+    for (const writer of [1, 2, 1, 3]) window.add(entry(writer, 1));
+    expect(sequences(window)).toEqual(['1.1', '3.1']);
+  });
+
+  test('is the same when it is made from its own entries', () => {
+    const window = new AppendWindow(bounds);
+    for (let i = 0; i < 20; i++) window.add(entry(1 + (i % 2), i));
+    expect(new AppendWindow(bounds, window.entries()).entries()).toEqual(window.entries());
+  });
+});
