@@ -121,6 +121,25 @@ describe('leases', () => {
     expect(c.world.now - electedAt).toBeGreaterThanOrEqual(990);
   });
 
+  it('leave no server out that may still hold a session of the leader before', async () => {
+    for (let seed = 200; seed < 204; seed++) {
+      const { c, inode, grant } = await openFile(seed);
+      c.write(grant, 5);
+      const mute = c.server(ids(grant)[0]!);
+      mute.isMute = true;
+      c.crash(c.leader!);
+      const asked = c.ask('acquire', c.acquireRequest(inode, 0, { version: grant.version, failed: [mute.id] }));
+      let isAnswered = false;
+      void asked.then(() => (isAnswered = true));
+      await c.until('the grant came', () => {
+        const set = c.chunk(grant.handle)?.servers;
+        if (set !== undefined && !set.includes(mute.id)) expect(mute.serves).toBe(false);
+        return isAnswered;
+      });
+      expect(ids((await asked).grant)).not.toContain(mute.id);
+    }
+  });
+
   it('are refused with the names of the servers while no member is up', async () => {
     const { c, inode, grant } = await openFile(8);
     for (const server of c.servers) c.crashServer(server);
