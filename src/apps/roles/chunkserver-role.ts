@@ -13,7 +13,12 @@ export async function startChunkserver(context: RoleContext): Promise<Running> {
     masters: context.masters.map((master) => master.address),
     rack,
     pid: process.pid,
-    store: { directory: 'store', chunkBytes: settings.chunk_size, reserveBytes: settings.disk.reserve },
+    store: {
+      directory: 'store',
+      chunkBytes: settings.chunk_size,
+      reserveBytes: settings.disk.reserve,
+      onFailure: fail,
+    },
     onRefused: fail,
   });
   return { stop: () => server.stop() };

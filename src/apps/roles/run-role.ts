@@ -2,7 +2,7 @@
  * What every long-running process of a cluster does alike: reads its configuration, claims and locks its directory, writes events, starts,
  * and ends on SIGTERM, on the end of its supervisor, or when its disk fails.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Address, toAddress, toNodeId } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
@@ -12,7 +12,7 @@ import { openEvents } from '../../platform/node/events.ts';
 import { nodeEnv } from '../../platform/node/node-env.ts';
 import type { MasterAddress } from '../../system/master/options.ts';
 import { parseSettings, type Settings } from '../config/settings.ts';
-import { claimDirectory } from './identity.ts';
+import { claimDirectory, makeDirectory } from './identity.ts';
 
 /** A session outlives this many heartbeats. */
 export const heartbeatsPerSession = 4;
@@ -59,7 +59,7 @@ export async function runRole(
   const dir = resolve(node.dir);
   const addresses = masters.map(({ id, address }) => ({ id: toNodeId(id), address: toAddress(address) }));
   const address = ownAddress(role, node, addresses, configFile);
-  mkdirSync(dir, { recursive: true });
+  makeDirectory(dir);
   const lock = await lockDirectory(dir);
   try {
     claimDirectory(dir, { cluster, role, id: node.id });

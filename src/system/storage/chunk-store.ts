@@ -128,6 +128,8 @@ export interface ChunkStoreOptions {
   readonly directory: string;
   /** Told once for each bad block that a read, a verification or the start finds. Must not throw. */
   readonly badBlocks?: (report: BadBlocksReport) => void;
+  /** Told once when the store takes no more changes, its disk having failed: it must be opened anew. Must not throw. */
+  readonly onFailure?: (cause: CairnError) => void;
   /** A chunk is at most so long. Default 64 MiB. */
   readonly chunkBytes?: number;
   /** Mutations are refused with DISK_FULL when less than this would stay free: room for journal and checkpoints. Default 512 MiB. */

@@ -37,6 +37,11 @@ export interface Layout {
 
 const host = '127.0.0.1';
 
+/** What the node owns, and locks. */
+export function dataDirectory(node: NodePlan): string {
+  return join(node.dir, 'data');
+}
+
 /**
  * Makes or checks the directory and writes each node's `cairn.yaml`. Masters listen on portBase, +1 …; chunkservers on portBase + 10, +11 …
  * @throws CairnError WRONG_CLUSTER, WRONG_FORMAT, USAGE, LOCAL_IO
@@ -85,7 +90,7 @@ function writeConfig(node: NodePlan, cluster: string, masters: readonly NodePlan
     cluster,
     engine: options.engine,
     masters: masters.map(({ id, address }) => ({ id, address })),
-    node: { id: node.id, dir: join(node.dir, 'data'), address: node.address, rack: settings.node?.rack ?? 'default' },
+    node: { id: node.id, dir: dataDirectory(node), address: node.address, rack: settings.node?.rack ?? 'default' },
     replication: { ...settings.replication, heartbeat_interval: `${settings.replication.heartbeat_interval}ms` },
     durability: settings.durability,
     chunk_size: settings.chunk_size,

@@ -1,6 +1,6 @@
 /**
- * Keeps the processes of a local cluster running: starts them, restarts what dies, stops all. A child that cannot start for a reason that a
- * restart does not cure (port in use, directory of another cluster) ends the whole cluster with that child's own error.
+ * Keeps the processes of a local cluster running: starts them, restarts what dies, stops all. A child that cannot even start once, for a
+ * reason that a restart does not cure (port in use, directory of another cluster), ends the whole cluster with that child's own error.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
@@ -11,12 +11,20 @@ const restartMinMs = 100;
 const restartMaxMs = 5000;
 /** A child that has run this long is well: its next restart is immediate again. */
 const wellAfterMs = 10_000;
-const stopPatienceMs = 10_000;
+/** A process that has not ended then is killed: any of them may be, at any time. */
+const stopPatienceMs = 4000;
 const hopeless: ReadonlySet<number> = new Set([errorTable.USAGE.exit, errorTable.PORT_IN_USE.exit]);
+
+export interface Death {
+  /** Its signal or exit code. */
+  readonly how: string;
+  /** What it said last, if that was an error. */
+  readonly error: CairnError | undefined;
+}
 
 export interface SupervisorEvents {
   started(node: NodePlan, pid: number): void;
-  died(node: NodePlan, how: string, restartInMs: number): void;
+  died(node: NodePlan, death: Death, restartInMs: number): void;
   hopeless(node: NodePlan, error: CairnError): void;
 }
 
@@ -25,6 +33,7 @@ interface Watched {
   child: ChildProcess | undefined;
   startedAt: number;
   backOffMs: number;
+  starts: number;
   restart: NodeJS.Timeout | undefined;
 }
 
@@ -36,7 +45,14 @@ export class Supervisor {
 
   /** `program`: the file that node runs, `bin/cairn`. */
   constructor(nodes: readonly NodePlan[], program: string, events: SupervisorEvents) {
-    this.#watched = nodes.map((node) => ({ node, child: undefined, startedAt: 0, backOffMs: 0, restart: undefined }));
+    this.#watched = nodes.map((node) => ({
+      node,
+      child: undefined,
+      startedAt: 0,
+      backOffMs: 0,
+      starts: 0,
+      restart: undefined,
+    }));
     this.#program = program;
     this.#events = events;
   }
@@ -67,6 +83,7 @@ export class Supervisor {
     closeSync(log);
     watched.child = child;
     watched.startedAt = Date.now();
+    watched.starts += 1;
     child.stdin?.on('error', () => {}); // the child is gone: `exit` says so
     child.once('error', (error) => this.#gone(watched, child, error.message, undefined, from));
     child.once('exit', (code, signal) =>
@@ -79,13 +96,14 @@ export class Supervisor {
     if (watched.child !== child) return;
     watched.child = undefined;
     if (this.#stopping) return;
-    if (code !== undefined && hopeless.has(code)) {
-      this.#events.hopeless(watched.node, lastError(watched.node, logFrom));
+    const error = lastError(watched.node, logFrom);
+    if (watched.starts === 1 && code !== undefined && hopeless.has(code)) {
+      this.#events.hopeless(watched.node, error ?? unexplained(watched.node));
       return;
     }
     const well = Date.now() - watched.startedAt >= wellAfterMs;
     watched.backOffMs = well || watched.backOffMs === 0 ? restartMinMs : Math.min(restartMaxMs, watched.backOffMs * 2);
-    this.#events.died(watched.node, how, watched.backOffMs);
+    this.#events.died(watched.node, { how, error }, watched.backOffMs);
     watched.restart = setTimeout(() => this.#spawn(watched), watched.backOffMs);
   }
 
@@ -104,11 +122,14 @@ export class Supervisor {
   }
 }
 
+function unexplained(node: NodePlan): CairnError {
+  return new CairnError('INTERNAL', `${node.name} cannot start; see ${node.logFile}`);
+}
+
 /** The error line that the child wrote last: `cairn: [CODE] message`. */
-function lastError(node: NodePlan, from: number): CairnError {
+function lastError(node: NodePlan, from: number): CairnError | undefined {
   const lines = readFileSync(node.logFile).subarray(from).toString('utf8').trimEnd().split('\n');
   const match = lines.map((line) => /^cairn: \[([A-Z_]+)\] (.*)$/.exec(line)).findLast((found) => found !== null);
-  if (match === undefined || match === null || !isErrorCode(match[1]!))
-    return new CairnError('INTERNAL', `${node.name} cannot start; see ${node.logFile}`);
+  if (match === undefined || match === null || !isErrorCode(match[1]!)) return undefined;
   return new CairnError(match[1], `${node.name}: ${match[2]}`);
 }

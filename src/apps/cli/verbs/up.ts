@@ -1,17 +1,25 @@
 /** `cairn up`: a whole cluster on this machine, one process a node. */
-import { mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { CairnError } from '../../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import { lockDirectory } from '../../../platform/node/directory-lock.ts';
-import { parseSettings, type Settings } from '../../config/settings.ts';
+import { parseSettings } from '../../config/settings.ts';
 import { Cairn } from '../../library/client.ts';
-import { printJson, printLine, reportError } from '../output.ts';
+import { makeDirectory } from '../../roles/identity.ts';
+import { readSettingsFile } from '../../roles/run-role.ts';
+import { errorDocument, formatCount, printJson, printLine, reportError } from '../output.ts';
 import type { Invocation } from '../program.ts';
+import { requireFree } from '../up/free.ts';
 import { type Layout, prepareLayout } from '../up/layout.ts';
 import { Supervisor } from '../up/supervisor.ts';
 
 /** The cluster is ready when a command commits and all chunkservers have registered. */
 const readyDeadlineMs = 60_000;
+/** Once writes succeed, chunkservers that do not come up are waited for so long: one broken disk must not keep the others down. */
+const stragglersMs = 15_000;
+/** One attempt to reach the cluster while it starts; between two of them Ctrl-C is heard. */
+const attemptMs = 1000;
+const pollMs = 50;
 
 interface Flags {
   readonly dir: string;
@@ -24,7 +32,7 @@ interface Flags {
 
 export async function run({ options, json }: Invocation): Promise<void> {
   const flags = options as unknown as Flags;
-  const settings = readSettings(flags.config);
+  const settings = flags.config === undefined ? parseSettings('', 'defaults') : readSettingsFile(flags.config);
   if (flags.engine !== 'raft')
     throw new CairnError('NOT_SUPPORTED', 'this version has the engine raft only; start it with --engine raft');
   const dir = resolve(flags.dir);
@@ -32,27 +40,10 @@ export async function run({ options, json }: Invocation): Promise<void> {
   const lock = await lockDirectory(dir);
   try {
     const layout = prepareLayout({ ...flags, dir, settings });
+    await requireFree(layout.nodes);
     await superviseUntilStopped(layout, flags, json);
   } finally {
     await lock.release();
-  }
-}
-
-function makeDirectory(dir: string): void {
-  try {
-    mkdirSync(dir, { recursive: true });
-  } catch (cause) {
-    throw new CairnError('LOCAL_IO', `cannot make ${dir}: ${(cause as Error).message}`, { cause });
-  }
-}
-
-function readSettings(file: string | undefined): Settings {
-  if (file === undefined) return parseSettings('', 'defaults');
-  try {
-    return parseSettings(readFileSync(file, 'utf8'), file);
-  } catch (cause) {
-    if (cause instanceof CairnError) throw cause;
-    throw new CairnError('CONFIG_INVALID', `cannot read ${file}: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -61,9 +52,13 @@ async function superviseUntilStopped(layout: Layout, flags: Flags, json: boolean
   const stop = new AbortController();
   const supervisor = new Supervisor(layout.nodes, program, {
     started: (node, pid) => json && printJson({ event: 'started', role: node.role, id: node.id, pid }),
-    died: (node, how, restartInMs) => {
-      if (json) printJson({ event: 'died', role: node.role, id: node.id, how, restartInMs });
-      else printLine(`${node.name} ended (${how}); it is started again in ${restartInMs} ms; see ${node.logFile}`);
+    died: (node, { how, error }, restartInMs) => {
+      const why = error === undefined ? {} : errorDocument(error);
+      if (json) printJson({ event: 'died', role: node.role, id: node.id, how, ...why, restartInMs });
+      else
+        printLine(
+          `${node.name} ended (${error === undefined ? how : `[${error.code}] ${error.message}`}); it is started again in ${restartInMs} ms; see ${node.logFile}`,
+        );
     },
     hopeless: (_node, error) => {
       reportError(error, json);
@@ -71,8 +66,7 @@ async function superviseUntilStopped(layout: Layout, flags: Flags, json: boolean
     },
   });
   const signalled = () => stop.abort();
-  process.once('SIGINT', signalled);
-  process.once('SIGTERM', signalled);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, signalled);
   supervisor.start();
   try {
     await announceReady(layout, supervisor, flags, json, stop.signal);
@@ -91,36 +85,56 @@ async function announceReady(
   signal: AbortSignal,
 ): Promise<void> {
   if (!json)
-    printLine(`starting ${flags.masters} masters and ${flags.chunkservers} chunkservers in ${resolve(flags.dir)} …`);
-  const cairn = await Cairn.connect(layout.url, { deadlineMs: readyDeadlineMs });
-  try {
-    await Promise.race([ready(cairn, flags.chunkservers), aborted(signal)]);
-  } finally {
-    await cairn.close();
-  }
+    printLine(
+      `starting ${formatCount(flags.masters, 'master')} and ${formatCount(flags.chunkservers, 'chunkserver')} in ${resolve(flags.dir)} …`,
+    );
+  const missing = await untilReady(layout, flags.chunkservers, signal);
   if (signal.aborted) return;
   const endpoints = Object.fromEntries(layout.nodes.map((node) => [node.name, node.address]));
   if (json) printJson({ event: 'ready', cluster: layout.url, endpoints, processes: supervisor.processes });
-  else printLine(welcome(layout, flags));
-}
-
-async function ready(cairn: Cairn, chunkservers: number): Promise<void> {
-  const until = Date.now() + readyDeadlineMs;
-  await cairn.mkdir('/', { recursive: true });
-  for (;;) {
-    const status = await cairn.status();
-    if (status.servers.filter((server) => server.state === 'healthy').length >= chunkservers) return;
-    if (Date.now() > until)
-      throw new CairnError('UNAVAILABLE', 'not all chunkservers came up; look at their events.log below --dir');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  else {
+    printLine(welcome(layout, flags));
+    if (missing > 0)
+      printLine(`\nNot up yet: ${formatCount(missing, 'chunkserver')}; what ails it is in its events.log.`);
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve());
-  });
+/**
+ * Until writes succeed and the chunkservers are there, or `signal` is aborted.
+ * @returns how many chunkservers are missing
+ * @throws CairnError UNAVAILABLE, or what the last attempt failed with, if writes do not succeed in time
+ */
+async function untilReady(layout: Layout, chunkservers: number, signal: AbortSignal): Promise<number> {
+  const startedAt = Date.now();
+  let why: CairnError | undefined;
+  while (!signal.aborted) {
+    try {
+      const missing = chunkservers - (await healthyServers(layout));
+      why = undefined;
+      if (missing <= 0) return 0;
+      if (missing < chunkservers && Date.now() - startedAt > stragglersMs) return missing;
+    } catch (thrown) {
+      why = toCairnError(thrown);
+      if (why.retry === 'never') throw why;
+    }
+    if (Date.now() - startedAt > readyDeadlineMs)
+      throw why ?? new CairnError('UNAVAILABLE', 'no chunkserver came up; look at their events.log below --dir');
+    await new Promise((done) => setTimeout(done, pollMs));
+  }
+  return chunkservers;
+}
+
+/** Commits a command, then counts. */
+async function healthyServers(layout: Layout): Promise<number> {
+  const cairn = await Cairn.connect(layout.url, { deadlineMs: attemptMs });
+  try {
+    if (cairn.clusterId !== layout.cluster)
+      throw new CairnError('WRONG_CLUSTER', `${layout.url} is cluster ${cairn.clusterId}; choose another --port-base`);
+    await cairn.mkdir('/', { recursive: true });
+    return (await cairn.status()).servers.filter(({ state }) => state === 'healthy').length;
+  } finally {
+    await cairn.close();
+  }
 }
 
 function welcome(layout: Layout, flags: Flags): string {
