@@ -187,6 +187,20 @@ describe('the map on LMDB', () => {
     expect(all(map)).toEqual(expected);
   });
 
+  test('a replacement that fails when it may count already lets nothing more in until the map is opened again', async () => {
+    let map = await opened();
+    await map.commit([['a', bytes('1')]]);
+    // Something stands in the place of the next generation that a rename cannot replace.
+    await mkdir(join(directory, 'map', 'map-00000002.mdb'));
+    await expect(map.replace(batchesOf([['b', bytes('2')]]))).rejects.toMatchObject({ name: 'CairnError' });
+    await expect(map.commit([['c', bytes('3')]])).rejects.toMatchObject({ name: 'CairnError' });
+    expect(all(map)).toEqual([['a', '1']]);
+    await rm(join(directory, 'map', 'map-00000002.mdb'), { recursive: true });
+    map = await reopened(map);
+    await map.commit([['c', bytes('3')]]);
+    expect(all(map).length).toBe(2);
+  });
+
   test('what a crash left of a replacement is cleared away: the highest whole generation counts', async () => {
     let map = await opened();
     await map.replace(batchesOf([['a', bytes('1')]]));

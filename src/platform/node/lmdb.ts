@@ -34,10 +34,10 @@ type Database = RootDatabase<Uint8Array, Key>;
 export async function openLmdbMap(directory: string): Promise<DurableMap> {
   try {
     await makeDirectory(directory);
-    let generation = await cleanUp(directory);
+    const generation = await cleanUp(directory);
     if (generation === 0) {
-      await make(directory, 1, nothing());
-      generation = 1;
+      await prepare(directory, nothing());
+      return new LmdbMap(directory, 1, await publish(directory, 1));
     }
     const file = join(directory, nameOf(generation));
     await checkFile(file);
@@ -65,15 +65,22 @@ function nameOf(generation: number): string {
 
 async function* nothing(): AsyncIterable<readonly Pair[]> {}
 
-/** Makes a generation under another name, and gives it its own when it is durable. */
-async function make(directory: string, generation: number, batches: AsyncIterable<readonly Pair[]>): Promise<void> {
+/** Fills a file under another name; whole and durable when it resolves. */
+async function prepare(directory: string, batches: AsyncIterable<readonly Pair[]>): Promise<void> {
   const loading = join(directory, 'loading.mdb');
   await removeFiles(loading);
   await load(loading, batches);
   await sync(loading);
-  await fs.promises.rename(loading, join(directory, nameOf(generation)));
+}
+
+/** Gives the prepared file the name of a generation: from then on it counts. */
+async function publish(directory: string, generation: number): Promise<Generation> {
+  const loading = join(directory, 'loading.mdb');
+  const file = join(directory, nameOf(generation));
+  await fs.promises.rename(loading, file);
   await fs.promises.rm(`${loading}-lock`, { force: true });
   await sync(directory);
+  return new Generation(openDatabase(file), file);
 }
 
 /** With the parents that are missing; all names are durable when it resolves. */
@@ -240,6 +247,8 @@ class LmdbMap implements DurableMap {
   #number: number;
   #generation: Generation;
   #committing = false;
+  /** Why it takes nothing more until it is opened again. */
+  #failure: CairnError | undefined;
 
   constructor(directory: string, number: number, generation: Generation) {
     this.#directory = directory;
@@ -266,10 +275,15 @@ class LmdbMap implements DurableMap {
 
   async replace(batches: AsyncIterable<readonly Pair[]>): Promise<void> {
     await this.#alone(async () => {
-      const next = join(this.#directory, nameOf(this.#number + 1));
-      await make(this.#directory, this.#number + 1, batches);
+      await prepare(this.#directory, batches);
       const old = this.#generation;
-      this.#generation = new Generation(openDatabase(next), next);
+      try {
+        this.#generation = await publish(this.#directory, this.#number + 1);
+      } catch (thrown) {
+        // The new file may count already; what went to the old one from now on would be lost.
+        this.#failure = await mapError('replacing', this.#directory, thrown);
+        throw this.#failure;
+      }
       this.#number++;
       await old.retire();
     });
@@ -281,6 +295,7 @@ class LmdbMap implements DurableMap {
 
   async #alone(run: () => Promise<void>): Promise<void> {
     assert(!this.#committing, 'one commit at a time');
+    if (this.#failure !== undefined) throw this.#failure;
     this.#committing = true;
     try {
       await run();
