@@ -11,29 +11,19 @@
 import { tmpdir } from 'node:os';
 import { Readable, Writable } from 'node:stream';
 import { nodeEnv } from '../../platform/node/node-env.ts';
-import {
-  CairnClient,
-  type CallOptions,
-  type MakeOptions,
-  makeCore,
-  type OpenOptions,
-} from '../../system/client/client.ts';
+import { CairnClient, makeCore, type OpenOptions } from '../../system/client/client.ts';
 import { parseClusterUrl } from '../../system/client/cluster-url.ts';
 import type { OpenFlags } from '../../system/client/file-handle.ts';
+import type { CallOptions, MakeOptions } from '../../system/client/opening.ts';
 import type { WriteStream } from '../../system/client/write-stream.ts';
 
 export { CairnError, type ErrorCode, errorTable } from '../../core/base/errors.ts';
 export type { Durability, FileKind } from '../../core/protocol/types.ts';
-export type {
-  CallOptions,
-  ClusterStatus,
-  DiskFree,
-  FileData,
-  MakeOptions,
-  OpenOptions,
-} from '../../system/client/client.ts';
+export type { ClusterStatus, DiskFree, FileData, OpenOptions } from '../../system/client/client.ts';
+export type { CopyOptions } from '../../system/client/copying.ts';
 export type { FileHandle, OpenFlags, Span } from '../../system/client/file-handle.ts';
 export type { FileSettings } from '../../system/client/limits.ts';
+export type { CallOptions, MakeOptions } from '../../system/client/opening.ts';
 export type { ReadStreamOptions } from '../../system/client/read-range.ts';
 export type { Stats } from '../../system/client/stats.ts';
 export type { Entry, Usage } from '../../system/client/tree.ts';

@@ -8,42 +8,26 @@ import type { Address } from '../../core/base/brand.ts';
 import { toUtf8 } from '../../core/base/bytes.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
-import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import type { ResponseOf } from '../../core/protocol/call.ts';
 import type { masterCalls, ServerStatus } from '../../core/protocol/master-calls.ts';
-import { joinPath } from '../../core/protocol/paths.ts';
-import type { Attributes, Grant } from '../../core/protocol/types.ts';
-import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
+import { abortable, throwIfAborted } from './abort.ts';
 import { recordMaxBytes } from './append-queue.ts';
 import { AppendQueues } from './append-queues.ts';
 import { ChunkPool } from './chunk-pool.ts';
+import { type CopyOptions, copy } from './copying.ts';
 import type { ClientCore } from './core.ts';
-import { about, invalid, isADirectory, isClosed, namesOf } from './failures.ts';
+import { about, invalid, isClosed, namesOf } from './failures.ts';
 import { appendBytes, checkPosition, FileHandle, type OpenFlags } from './file-handle.ts';
-import {
-  type ClientSettings,
-  copyParallel,
-  defaultSettings,
-  type FileSettings,
-  type GivenSettings,
-  readFileMaxBytes,
-  walkParallel,
-} from './limits.ts';
+import { type ClientSettings, defaultSettings, type GivenSettings, readFileMaxBytes, walkParallel } from './limits.ts';
 import { Masters } from './masters.ts';
-import { OpenFile } from './open-file.ts';
+import { type CallOptions, fileOf, type MakeOptions, makeFile, openAs, statFile } from './opening.ts';
 import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
 import { Stats, settledSize } from './stats.ts';
-import { childPath, type Entry, entriesOf, intoItself, isMissing, isWithin, type Usage, workThrough } from './tree.ts';
+import { childPath, type Entry, entriesOf, isMissing, type Usage, workThrough } from './tree.ts';
 import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
 
 export type ClusterStatus = ResponseOf<(typeof masterCalls)['status']>;
 
-export interface CallOptions {
-  readonly signal?: AbortSignalLike | undefined;
-}
-/** `parents`: makes directories that are missing on the way. */
-export interface MakeOptions extends CallOptions, FileSettings {
-  readonly parents?: boolean | undefined;
-}
 export interface OpenOptions extends MakeOptions {
   readonly flags?: OpenFlags | undefined;
 }
@@ -59,12 +43,6 @@ export interface DiskFree {
   readonly replication: number;
   /** Servers that are healthy: the figures are theirs. */
   readonly servers: number;
-}
-
-interface Opened {
-  readonly attributes: Attributes;
-  readonly grant: Grant | undefined;
-  readonly asOf: number;
 }
 
 export class CairnClient {
@@ -98,9 +76,9 @@ export class CairnClient {
 
   async open(path: string, flags: OpenFlags = 'r', options: MakeOptions = {}): Promise<FileHandle> {
     return this.#call(path, options, async () => {
-      const { attributes, grant, asOf } = await this.#openAs(path, flags, false, options);
-      const file = new OpenFile(this.#core, attributes, asOf, grant);
-      return new FileHandle(path, flags, file, () => this.#appends.of(attributes, asOf).queue);
+      const opened = await openAs(this.#core, path, flags, false, options);
+      const { attributes, asOf } = opened;
+      return new FileHandle(path, flags, fileOf(this.#core, opened), () => this.#appends.of(attributes, asOf).queue);
     });
   }
 
@@ -112,7 +90,7 @@ export class CairnClient {
     return this.#call(path, options, async () => {
       const since = this.#core.env.clock.now();
       const start = checkPosition(options.start ?? 0);
-      const file = await this.#fileAt(path);
+      const file = fileOf(this.#core, await statFile(this.#core, path));
       const bytes = Math.min(Math.max(0, (await file.size(since)) - start), options.length ?? Number.MAX_SAFE_INTEGER);
       if (bytes > readFileMaxBytes) {
         throw new CairnError('TOO_LARGE', `${bytes} bytes are too many to hold at once; read it as a stream`);
@@ -129,9 +107,7 @@ export class CairnClient {
       const whole = typeof data === 'string' ? toUtf8(data) : data;
       const expectedBytes = whole instanceof Uint8Array ? whole.length : undefined;
       const stream = await this.#writeStream(path, { ...options, expectedBytes });
-      if (whole instanceof Uint8Array) await stream.write(whole);
-      else for await (const piece of whole) await stream.write(typeof piece === 'string' ? toUtf8(piece) : piece);
-      await stream.close();
+      await stream.take(whole instanceof Uint8Array ? [whole] : whole);
     });
   }
 
@@ -163,7 +139,8 @@ export class CairnClient {
     try {
       this.#check(path, options);
       checkPosition(options.start ?? 0);
-      yield* readStream(await abortable(options.signal, this.#fileAt(path)), options);
+      const opened = await abortable(options.signal, statFile(this.#core, path));
+      yield* readStream(fileOf(this.#core, opened), options);
     } catch (thrown) {
       throw about(path, thrown);
     }
@@ -267,22 +244,9 @@ export class CairnClient {
     });
   }
 
-  /** Copies a file, or with `recursive` a tree, through this client. `replace: false`: a file that is there already is an error. */
-  cp(
-    from: string,
-    to: string,
-    options: MakeOptions & { readonly recursive?: boolean | undefined; readonly replace?: boolean | undefined } = {},
-  ): Promise<void> {
-    return this.#call(from, options, async () => {
-      if (isWithin(from, to)) throw intoItself(from, to);
-      const { kind } = await this.#core.masters.read('stat', { path: from });
-      if (kind === 'directory' && options.recursive !== true) throw isADirectory(from);
-      await workThrough([{ from, to, kind }], copyParallel, async (item) => {
-        if (item.kind === 'directory') return this.#copyDirectory(item.from, item.to);
-        await this.#copyFile(item.from, item.to, options);
-        return [];
-      });
-    });
+  /** Copies a file, or with `recursive` a tree, through this client. */
+  cp(from: string, to: string, options: CopyOptions = {}): Promise<void> {
+    return this.#call(from, options, () => copy(this.#core, from, to, options));
   }
 
   /** Adds up what is at a path and below it. */
@@ -352,93 +316,28 @@ export class CairnClient {
     }
   }
 
-  /** A file that is there. */
-  async #statFile(path: string): Promise<Opened> {
-    const asOf = this.#core.env.clock.now();
-    const attributes = await this.#core.masters.read('stat', { path });
-    if (attributes.kind === 'directory') throw isADirectory(path);
-    return { attributes, grant: undefined, asOf };
-  }
-
-  async #fileAt(path: string): Promise<OpenFile> {
-    const { attributes, asOf } = await this.#statFile(path);
-    return new OpenFile(this.#core, attributes, asOf);
-  }
-
-  /** @param allocate bytes will certainly follow: the first chunk is made along with the file. */
-  #openAs(path: string, flags: OpenFlags, allocate: boolean, options: MakeOptions): Promise<Opened> {
-    switch (flags) {
-      case 'r':
-      case 'r+':
-        return this.#statFile(path);
-      case 'w':
-      case 'w+':
-        return this.#make(path, { create: 'ifMissing', truncate: true, allocate }, options);
-      case 'wx':
-      case 'wx+':
-        return this.#make(path, { create: 'exclusive', truncate: false, allocate }, options);
-      case 'a':
-      case 'a+':
-        return this.#make(path, { create: 'ifMissing', truncate: false, allocate: false }, options);
-      default:
-        throw invalid(`'${String(flags satisfies never)}' is not how a file is opened; use r, r+, w, wx or a`);
-    }
-  }
-
-  async #make(
-    path: string,
-    how: Pick<RequestOf<(typeof masterCalls)['openForWrite']>, 'create' | 'truncate' | 'allocate'>,
-    { parents = false, replication, durability, chunkBytes }: MakeOptions,
-  ): Promise<Opened> {
-    const asOf = this.#core.env.clock.now();
-    const request = { path, ...how, parents, replication, durability, chunkBytes };
-    const { attributes, grant } = await this.#core.masters.command('openForWrite', request);
-    return { attributes, grant, asOf };
-  }
-
   async #writeStream(path: string, options: OpenOptions & WriteStreamOptions): Promise<WriteStream> {
     const { flags = 'w' } = options;
     if (flags === 'r') throw invalid(`a file opened with '${flags}' is not written to; use w, wx, r+ or a`);
     checkPosition(options.start ?? 0);
     const allocate = options.expectedBytes !== 0 && (options.start ?? 0) === 0;
-    const { attributes, grant, asOf } = await this.#openAs(path, flags, allocate, options);
-    const file = new OpenFile(this.#core, attributes, asOf, grant);
+    const opened = await openAs(this.#core, path, flags, allocate, options);
+    const file = fileOf(this.#core, opened);
     if (!flags.startsWith('a')) return WriteStream.writing(path, file, options);
+    const { attributes, asOf } = opened;
     return WriteStream.appending(path, file, this.#appends.of(attributes, asOf).queue, options);
   }
 
   /** The file is looked up by each call: it may be another one under this name now. */
   async #appendsTo(path: string, options: MakeOptions) {
     try {
-      const { attributes, asOf } = await this.#statFile(path);
+      const { attributes, asOf } = await statFile(this.#core, path);
       return this.#appends.of(attributes, asOf);
     } catch (thrown) {
       if (toCairnError(thrown).code !== 'NOT_FOUND') throw thrown;
     }
-    const made = await this.#make(path, { create: 'ifMissing', truncate: false, allocate: true }, options);
+    const made = await makeFile(this.#core, path, { create: 'ifMissing', truncate: false, allocate: true }, options);
     return this.#appends.of(made.attributes, made.asOf, made.grant);
-  }
-
-  async #copyDirectory(from: string, to: string) {
-    await this.#core.masters.command('mkdir', { path: to, parents: true });
-    const below: { from: string; to: string; kind: Entry['kind'] }[] = [];
-    for await (const page of entriesOf(this.#core, from, { withAttributes: false })) {
-      for (const entry of page) below.push({ from: childPath(entry), to: joinPath(to, entry.name), kind: entry.kind });
-    }
-    return below;
-  }
-
-  async #copyFile(
-    from: string,
-    to: string,
-    options: MakeOptions & { readonly replace?: boolean | undefined },
-  ): Promise<void> {
-    const source = await this.#fileAt(from);
-    const expectedBytes = await source.size(this.#core.env.clock.now());
-    const flags = options.replace === false ? 'wx' : 'w';
-    const sink = await this.#writeStream(to, { ...options, flags, expectedBytes });
-    for await (const piece of readStream(source, { signal: options.signal })) await sink.write(piece);
-    await sink.close();
   }
 }
 

@@ -1,4 +1,5 @@
 /** A sink for bytes that come one after another, with back-pressure: `write` resolves when more may come. */
+import { toUtf8 } from '../../core/base/bytes.ts';
 import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { type AbortSignalLike, throwIfAborted } from './abort.ts';
 import { type AppendQueue, recordMaxBytes } from './append-queue.ts';
@@ -52,6 +53,16 @@ export class WriteStream {
   async write(bytes: Uint8Array): Promise<void> {
     this.#bytesWritten += bytes.length;
     await this.#named(this.#sink.write(bytes));
+  }
+
+  /** Writes all that comes, and closes; if that fails, on either side, nothing more is written. @throws what `pieces` throws, CairnError */
+  async take(pieces: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>): Promise<void> {
+    try {
+      for await (const piece of pieces) await this.write(typeof piece === 'string' ? toUtf8(piece) : piece);
+      await this.close();
+    } finally {
+      this.abort();
+    }
   }
 
   /** Resolves when all bytes taken so far are acknowledged. @throws CairnError */

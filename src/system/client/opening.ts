@@ -1,0 +1,78 @@
+/** From a path and flags to a file: what open, streams and whole-file calls have in common. */
+import type { RequestOf } from '../../core/protocol/call.ts';
+import type { masterCalls } from '../../core/protocol/master-calls.ts';
+import type { Attributes, Grant } from '../../core/protocol/types.ts';
+import type { AbortSignalLike } from './abort.ts';
+import type { ClientCore } from './core.ts';
+import { invalid, isADirectory } from './failures.ts';
+import type { OpenFlags } from './file-handle.ts';
+import type { FileSettings } from './limits.ts';
+import { OpenFile } from './open-file.ts';
+
+export interface CallOptions {
+  readonly signal?: AbortSignalLike | undefined;
+}
+/** `parents`: makes directories that are missing on the way. */
+export interface MakeOptions extends CallOptions, FileSettings {
+  readonly parents?: boolean | undefined;
+}
+
+export interface Opened {
+  readonly attributes: Attributes;
+  /** Of the first chunk, if it was made just now. */
+  readonly grant: Grant | undefined;
+  /** When the attributes were asked for. */
+  readonly asOf: number;
+}
+
+/** A file that is there. @throws CairnError NOT_FOUND, IS_A_DIRECTORY */
+export async function statFile(core: ClientCore, path: string): Promise<Opened> {
+  const asOf = core.env.clock.now();
+  const attributes = await core.masters.read('stat', { path });
+  if (attributes.kind === 'directory') throw isADirectory(path);
+  return { attributes, grant: undefined, asOf };
+}
+
+export function fileOf(core: ClientCore, { attributes, asOf, grant }: Opened): OpenFile {
+  return new OpenFile(core, attributes, asOf, grant);
+}
+
+/** @param allocate bytes will certainly follow: the first chunk is made along with the file. */
+export function openAs(
+  core: ClientCore,
+  path: string,
+  flags: OpenFlags,
+  allocate: boolean,
+  options: MakeOptions,
+): Promise<Opened> {
+  switch (flags) {
+    case 'r':
+    case 'r+':
+      return statFile(core, path);
+    case 'w':
+    case 'w+':
+      return makeFile(core, path, { create: 'ifMissing', truncate: true, allocate }, options);
+    case 'wx':
+    case 'wx+':
+      return makeFile(core, path, { create: 'exclusive', truncate: false, allocate }, options);
+    case 'a':
+    case 'a+':
+      return makeFile(core, path, { create: 'ifMissing', truncate: false, allocate: false }, options);
+    default:
+      throw invalid(`'${String(flags satisfies never)}' is not how a file is opened; use r, r+, w, wx or a`);
+  }
+}
+
+type HowToMake = Pick<RequestOf<(typeof masterCalls)['openForWrite']>, 'create' | 'truncate' | 'allocate'>;
+
+export async function makeFile(
+  core: ClientCore,
+  path: string,
+  how: HowToMake,
+  { parents = false, replication, durability, chunkBytes }: MakeOptions,
+): Promise<Opened> {
+  const asOf = core.env.clock.now();
+  const request = { path, ...how, parents, replication, durability, chunkBytes };
+  const { attributes, grant } = await core.masters.command('openForWrite', request);
+  return { attributes, grant, asOf };
+}
