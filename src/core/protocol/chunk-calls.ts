@@ -126,16 +126,17 @@ export const chunkCalls = {
     }),
   ),
   /**
-   * The primary of a new version makes a secondary equal to itself: the secondary takes the version (refusing every older one from now on), length and
-   * window, and the blocks named, whose bytes are the body, in order. `base` is the state that the secondary must be in (undefined: not
-   * here), else REPLICA_FAILED: so an adoption that was overtaken changes nothing. What is not in `blocks` must be equal already. When one
-   * call does not carry all blocks they come in ascending order, and each call but the last has only the window entries that both
-   * replicas have.
+   * The primary of a new version, `under`, makes a secondary equal to itself: the secondary takes the blocks named, whose bytes are the body, in
+   * order, and then is what the request says; from now on it refuses every version below `under`. `base` is the state that it must be in
+   * (undefined: not here), else REPLICA_FAILED: so an adoption that was overtaken changes nothing. What is not in `blocks` must be equal
+   * already. When one call does not carry all blocks they come in ascending order; each call but the last leaves version and serial as
+   * they were, so that half a copy is never taken for a whole one, and has only the window entries that both replicas have.
    */
   adopt: call(
     19,
     struct({
       handle: chunkHandle,
+      under: chunkVersion,
       base: optional(replicaState),
       version: chunkVersion,
       serial: mutationSerial,

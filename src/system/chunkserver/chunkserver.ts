@@ -112,6 +112,7 @@ export class Chunkserver {
       store,
       writer,
       fences,
+      inventory,
       limits,
       links,
       // The master answers once the session of the failed one has lapsed: that may take as long as a session.
@@ -130,7 +131,7 @@ export class Chunkserver {
     this.#secondary = new Secondary({ env, limits, store, writer, fences, inventory, staging });
     this.#apply = new ApplyHandler(this.#secondary, pool);
     this.#push = new PushHandler({ pool, intake, pipeline, staging });
-    this.#mutations = new MutateHandler({ env, limits, session, leases, pool, intake, pipeline, inventory });
+    this.#mutations = new MutateHandler({ env, limits, session, leases, pool, intake, pipeline });
     this.#reads = new ReadHandler({ env, limits, store, session, inventory, leases, pool: readPool, departures });
     const { clusterId, rack, pid, onRefused = () => {} } = options;
     const identity = { clusterId, server: self, incarnation: env.random.id53(), rack, pid };

@@ -12,7 +12,7 @@ import type { LeaderChannel } from '../rpc/leader-channel.ts';
 import type { RpcConnection } from '../rpc/rpc-connection.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { Inventory, Page } from './inventory.ts';
-import type { LeaseReports, Leases } from './leases.ts';
+import type { Leases } from './leases.ts';
 import type { Session } from './session.ts';
 
 type MasterCalls = typeof masterCalls;
@@ -28,6 +28,13 @@ export interface HeartbeatWorld {
   readonly drop: (garbage: ResponseOf<MasterCalls['heartbeat']>['garbage']) => void;
   /** The master refuses this server for good: the process must stop. */
   readonly onRefused: (error: CairnError) => void;
+}
+
+interface Beat {
+  readonly sentAt: number;
+  /** There was no valid session when it was sent. */
+  readonly isFirst: boolean;
+  readonly page: Page;
 }
 
 /** Until a master has said otherwise. */
@@ -85,9 +92,11 @@ export class Heartbeats {
   }
 
   async #sendOne(sentAt: number): Promise<void> {
-    const { identity, inventory, leases, store } = this.#world;
+    const { identity, inventory, leases, store, session } = this.#world;
     await this.#measureDisk(sentAt);
     if (this.#isStopped) return;
+    const isFirst = !session.isValid;
+    if (isFirst) inventory.doubtAll();
     const page = inventory.page(store, sentAt);
     const lengths = leases.reports();
     const damaged = inventory.damagedPage();
@@ -108,19 +117,20 @@ export class Heartbeats {
       heartbeatTimeoutMs,
     );
     inventory.damageReported(damaged);
-    this.#answered(sentAt, page, lengths, answer);
+    lengths.acknowledged();
+    this.#answered({ sentAt, isFirst, page }, answer);
   }
 
-  #answered(sentAt: number, page: Page, lengths: LeaseReports, answer: ResponseOf<MasterCalls['heartbeat']>): void {
+  #answered({ sentAt, isFirst, page }: Beat, answer: ResponseOf<MasterCalls['heartbeat']>): void {
     const { session, inventory, drop } = this.#world;
-    lengths.acknowledged();
-    if (!session.isValid) {
-      // The master may have counted this server out before the heartbeat reached it.
-      inventory.doubtAll();
-      this.#world.env.events.emit('info', 'chunkserver.sessionBegan', { sessionMs: answer.sessionMs });
-    }
+    const isLate = !session.isValid;
+    // It lapsed on the way: the master may have counted this server out just before the heartbeat reached it.
+    if (isLate && !isFirst) inventory.doubtAll();
     inventory.answered(page);
     session.renew(sentAt, answer.sessionMs);
+    if (isLate && session.isValid) {
+      this.#world.env.events.emit('info', 'chunkserver.sessionBegan', { sessionMs: answer.sessionMs });
+    }
     if (answer.garbage.length > 0) drop(answer.garbage);
   }
 

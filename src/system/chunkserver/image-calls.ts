@@ -4,8 +4,9 @@ import { CairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import type { Reply } from '../rpc/handlers.ts';
-import { blockBytes, type ChunkInfo, type ChunkStore } from '../storage/chunk-store.ts';
+import type { ChunkInfo, ChunkStore } from '../storage/chunk-store.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
+import { bytesIn, checksumsAfter } from './copying.ts';
 import type { Fences } from './fences.ts';
 import type { Inventory } from './inventory.ts';
 import { stale } from './secondary.ts';
@@ -47,14 +48,15 @@ export function adoptImage(
   body: Uint8Array,
 ): Promise<Reply<ResponseOf<AdoptSpec>>> {
   const { store, writer, fences } = world;
-  const { handle, version, serial, lengthBytes } = request;
-  mustNotBePast(world, handle, version);
-  fences.raise(handle, version);
+  const { handle, under, version, serial, lengthBytes } = request;
+  mustNotBePast(world, handle, under);
+  fences.raise(handle, under);
   return writer.exclusive(handle, async () => {
-    mustNotBePast(world, handle, version);
+    mustNotBePast(world, handle, under);
     mustBeAt(request.base, store.info(handle), handle);
     const blocks = blocksOf(request, body);
-    const blockChecksums = checksumsAfter(store, request);
+    const present = store.image(handle)?.blockChecksums ?? new Uint32Array(0);
+    const blockChecksums = checksumsAfter(present, lengthBytes, request.blocks);
     const window = entriesOf(request.window);
     await store.adopt({ handle, version, serial, lengthBytes, blockChecksums, window }, blocks);
     writer.mended(handle);
@@ -77,19 +79,10 @@ function mustBeAt(base: AdoptRequest['base'], info: ChunkInfo | undefined, handl
 function blocksOf({ blocks, lengthBytes }: AdoptRequest, body: Uint8Array) {
   let at = 0;
   const found = blocks.map(({ block }) => {
-    const bytes = Math.max(0, Math.min(blockBytes, lengthBytes - block * blockBytes));
+    const bytes = bytesIn(lengthBytes, block);
     at += bytes;
     return { block, bytes: body.subarray(at - bytes, at) };
   });
   if (at !== body.length) throw new CairnError('PROTOCOL', `blocks of ${at} bytes in a body of ${body.length}`);
   return found;
-}
-
-/** Of the blocks that come, and of those that stay. */
-function checksumsAfter(store: ChunkStore, { handle, lengthBytes, blocks }: AdoptRequest): Uint32Array {
-  const checksums = new Uint32Array(Math.ceil(lengthBytes / blockBytes));
-  const present = store.image(handle)?.blockChecksums ?? [];
-  for (let block = 0; block < Math.min(checksums.length, present.length); block++) checksums[block] = present[block]!;
-  for (const { block, crc } of blocks) checksums[block] = crc;
-  return checksums;
 }

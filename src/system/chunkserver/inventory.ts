@@ -59,7 +59,7 @@ export class Inventory {
     throw new CairnError('LEASE_EXPIRED', `the master has not confirmed chunk ${handle} here yet; ask another replica`);
   }
 
-  page(store: ChunkStore, now: number): Page {
+  page(store: Pick<ChunkStore, 'list'>, now: number): Page {
     const round = this.#round;
     if (!this.#isUrgent && now - this.#lastAt < this.#everyMs) return { from: 1, to: 0, held: [], round };
     this.#lastAt = now;

@@ -4,11 +4,11 @@ import type { Env } from '../../core/base/env.ts';
 import type { RequestOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
+import type { CopyWorld } from './cloning.ts';
 import type { Limits } from './limits.ts';
-import type { RecoveryWorld } from './recovery.ts';
 import type { ReplicaLinks } from './replica-link.ts';
 
-export interface LeaseWorld extends RecoveryWorld {
+export interface LeaseWorld extends CopyWorld {
   readonly env: Env;
   readonly self: ServerId;
   readonly limits: Limits;

@@ -236,8 +236,26 @@ export class Lease {
       this.end(error);
       return;
     }
+    if (error.code === 'EXISTS') {
+      this.#giveWay(error);
+      return;
+    }
     this.#failed.set(server, error);
     if (this.#state === 'active' || this.#state === 'closing') void this.#renew();
+  }
+
+  /**
+   * A secondary has carried out under this version what this server knows nothing of: it has lost the chunk, and began it anew. The others
+   * have it; what is here must never be taken for it.
+   */
+  #giveWay(cause: CairnError): void {
+    const { store, writer, env, self } = this.#world;
+    const message = `chunk ${this.handle} was lost on this server; ask for a new grant`;
+    env.events.emit('error', 'chunkserver.chunkLost', { handle: this.handle, version: this.version });
+    this.end(new CairnError('CHUNK_MISSING', message, { cause, hint: String(self) }));
+    writer
+      .exclusive(this.handle, () => store.remove(this.handle))
+      .catch((error: unknown) => env.events.emit('error', 'chunkserver.removeFailed', { handle: this.handle, error }));
   }
 
   async #renew(): Promise<void> {
@@ -260,8 +278,9 @@ export class Lease {
       else if (this.#failed.size > 0) this.#adopt(await this.#exclude());
       if (this.#isEnded()) return;
       this.#links = this.#linksOf(this.#grant);
-      const failed = await recoverReplicas(this.#world, this.handle, this.version, this.#links);
+      const { failed, wasBehind } = await recoverReplicas(this.#world, this.handle, this.version, this.#links);
       for (const [server, error] of failed) this.#failed.set(server, error);
+      if (wasBehind) this.#failPending();
       if (this.#failed.size === 0 && this.#newerGrant === undefined) return;
     }
     if (this.#isEnded()) return;
@@ -302,6 +321,12 @@ export class Lease {
       throw new CairnError('NOT_PRIMARY', `chunk ${this.handle} has another primary now; ask for a new grant`);
     }
     return grant;
+  }
+
+  #failPending(): void {
+    const error = new CairnError('REPLICA_FAILED', `chunk ${this.handle} was behind on this server; send it again`);
+    for (const mutation of this.#pending) mutation.fail(error);
+    this.#pending.clear();
   }
 
   /** What was ordered before is written here, and so every member of the new version holds it. */

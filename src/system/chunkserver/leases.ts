@@ -36,14 +36,15 @@ export class Leases {
 
   /**
    * The lease that this grant is for: the one here, or a new one, which first recovers the chunk unless it begins with it.
-   * @throws CairnError NOT_PRIMARY, STALE_VERSION, BUSY
+   * @throws CairnError NOT_PRIMARY, STALE_VERSION, DISK_CORRUPT, BUSY
    */
   under(grant: Grant): Lease {
-    const { store, fences, self, limits } = this.#world;
+    const { store, fences, self, limits, inventory } = this.#world;
     const { handle, version } = grant;
     if (grant.replicas[0]?.server !== self) {
       throw new CairnError('NOT_PRIMARY', `server ${self} is not the primary of chunk ${handle}; ask for a new grant`);
     }
+    inventory.mustBeSound(handle);
     const lease = this.#leases.get(handle);
     if (lease?.version === version) return lease;
     const info = store.info(handle);

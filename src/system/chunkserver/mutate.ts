@@ -12,7 +12,6 @@ import type { CallContext, Peer, StreamHandler } from '../rpc/handlers.ts';
 import { blockBytes } from '../storage/chunk-store.ts';
 import type { BytePool, PooledBytes } from './byte-pool.ts';
 import type { Intake } from './intake.ts';
-import type { Inventory } from './inventory.ts';
 import type { Lease } from './lease.ts';
 import type { Leases } from './leases.ts';
 import type { Limits } from './limits.ts';
@@ -35,7 +34,6 @@ export interface MutateWorld {
   readonly pool: BytePool;
   readonly intake: Intake;
   readonly pipeline: Pipeline;
-  readonly inventory: Inventory;
 }
 
 /** A body that is here. */
@@ -69,10 +67,9 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
   }
 
   begin(request: MutateRequest, bodyBytes: number, context: CallContext): BodySink | undefined {
-    const { session, leases, limits, inventory } = this.#world;
+    const { session, leases, limits } = this.#world;
     session.mustBeValid();
     checkShape(request, bodyBytes);
-    inventory.mustBeSound(request.grant.handle);
     if (this.#bytes + bodyBytes > limits.mutationBytesMax) {
       throw new CairnError('BUSY', `${this.#bytes} bytes of mutations are under way here; try again later`);
     }

@@ -1,8 +1,9 @@
 /**
- * A primary makes the other members of a new version equal to itself, before its first mutation. It compares the checksums of their
- * blocks, copies those that differ, cuts or extends to its own length, and gives them its append window; then all hold the new
- * version with serial 0 and refuse every older one. Acknowledged bytes are the same on all members, so whatever is replaced was
- * never acknowledged.
+ * A primary makes all members of a new version equal, before its first mutation. Acknowledged bytes are on every member, unless one has
+ * lost what it held in memory; so the member that is furthest, by version and serial, holds all of them. The primary makes itself
+ * equal to that one if it is behind, then the others equal to itself: it compares the checksums of their blocks, copies those that
+ * differ, cuts or extends, and hands over the append window. In the end all hold the new version with serial 0 and refuse every
+ * older one.
  */
 import {
   type ChunkHandle,
@@ -12,161 +13,144 @@ import {
   toMutationSerial,
 } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
-import { packetMaxBytes } from '../../core/protocol/types.ts';
-import { blockBytes, type ChunkImage, type ChunkStore } from '../storage/chunk-store.ts';
-import type { ChunkWriter } from './chunk-writer.ts';
+import type { ChunkImage, ChunkStore } from '../storage/chunk-store.ts';
+import { type CopyWorld, copyFrom, imageOf } from './cloning.ts';
+import { copySteps, type ReplicaState, stretchesOf } from './copying.ts';
 import type { Fences } from './fences.ts';
 import type { ReplicaLink } from './replica-link.ts';
-import { commonEntries, entriesOf, runsOf } from './window-runs.ts';
-
-export interface RecoveryWorld {
-  readonly store: ChunkStore;
-  readonly writer: ChunkWriter;
-  readonly fences: Fences;
-}
+import { runsOf } from './window-runs.ts';
 
 const noSerial: MutationSerial = toMutationSerial(0);
-const blocksPerAdoptionMax = packetMaxBytes / blockBytes;
+
+export interface Recovered {
+  /** Members that failed: if there are any, the version must not be used. */
+  readonly failed: ReadonlyMap<ServerId, CairnError>;
+  /** This replica was behind: what was ordered here and not acknowledged is gone. */
+  readonly wasBehind: boolean;
+}
+
+interface Member {
+  readonly link: ReplicaLink;
+  readonly image: ChunkImage | undefined;
+}
 
 /**
  * The caller sees to it that nothing mutates the chunk under the new version meanwhile.
- * @returns the members that failed, if any: then the version must not be used.
- * @throws CairnError STALE_VERSION when a member knows of a newer version; CHUNK_MISSING when it is not here but a member holds bytes of
- * it; DISK_FULL, DISK_FAILED, DISK_CORRUPT of this server
+ * @throws CairnError STALE_VERSION when a member knows of a newer version; DISK_FULL, DISK_FAILED, DISK_CORRUPT of this server
  */
 export async function recoverReplicas(
-  world: RecoveryWorld,
+  world: CopyWorld,
   handle: ChunkHandle,
   version: ChunkVersion,
-  members: readonly ReplicaLink[],
-): Promise<ReadonlyMap<ServerId, CairnError>> {
+  links: readonly ReplicaLink[],
+): Promise<Recovered> {
   world.fences.raise(handle, version);
   const failed = new Map<ServerId, CairnError>();
-  const images = await Promise.all(members.map((link) => imageOf(link, handle, version, failed)));
+  const members = await Promise.all(links.map((link) => memberOf(link, handle, version, failed)));
   throwIfStale(failed);
-  const own = await ownImage(world, handle, version, images);
-  if (failed.size > 0) return failed;
-  await Promise.all(members.map((link, i) => makeEqual(world, own, images[i], version, link, failed)));
+  const present = await presentImage(world, handle, version);
+  if (failed.size > 0) return { failed, wasBehind: false };
+  const ahead = furthest(members, present);
+  if (ahead !== undefined) await copyFrom(world, ahead.image, present, ahead.link, version);
+  const own = await imageToGive(world, handle, version);
+  await Promise.all(members.map((member) => makeEqual(world, own, version, member, failed)));
   throwIfStale(failed);
-  if (failed.size > 0) return failed;
-  await world.writer.exclusive(handle, () => {
-    throwIfOvertaken(world.fences, handle, version);
-    return world.store.adopt({ ...own, version, serial: noSerial }, []);
-  });
-  world.writer.mended(handle);
-  world.fences.reached(handle, version);
-  return failed;
+  if (failed.size === 0) await takeVersion(world, own, version);
+  return { failed, wasBehind: ahead !== undefined };
 }
 
-/** @returns undefined when the member has no such chunk, and when it failed. */
-async function imageOf(
+async function memberOf(
   link: ReplicaLink,
   handle: ChunkHandle,
   fence: ChunkVersion,
   failed: Map<ServerId, CairnError>,
-): Promise<ChunkImage | undefined> {
+): Promise<Member> {
   try {
-    const { response } = await link.image({ handle, fence });
-    return {
-      ...response,
-      handle,
-      blockChecksums: Uint32Array.from(response.blockChecksums),
-      window: entriesOf(response.window),
-    };
+    return { link, image: await imageOf(link, handle, fence) };
   } catch (thrown) {
     const error = toCairnError(thrown);
     if (error.code !== 'CHUNK_MISSING') failed.set(link.replica.server, error);
-    return undefined;
+    return { link, image: undefined };
   }
 }
 
-/** Once all that was queued here has been written. A chunk that nobody of the set holds was never written to: it begins empty. */
-function ownImage(
-  { store, writer, fences }: RecoveryWorld,
-  handle: ChunkHandle,
-  version: ChunkVersion,
-  images: readonly (ChunkImage | undefined)[],
-): Promise<ChunkImage> {
+/** Once all that was queued here has been written. */
+function presentImage(world: CopyWorld, handle: ChunkHandle, version: ChunkVersion): Promise<ChunkImage | undefined> {
+  return world.writer.exclusive(handle, () => {
+    throwIfOvertaken(world.fences, handle, version);
+    return world.store.image(handle);
+  });
+}
+
+/** A chunk that nobody of the set holds was never written to: it begins empty. */
+function imageToGive(world: CopyWorld, handle: ChunkHandle, version: ChunkVersion): Promise<ChunkImage> {
+  const { store, writer, fences } = world;
   return writer.exclusive(handle, () => {
     throwIfOvertaken(fences, handle, version);
-    const own = store.image(handle);
-    if (own !== undefined) return own;
-    if (images.some((image) => image !== undefined && image.lengthBytes > 0)) {
-      throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not here, but another member of its set holds it`);
-    }
-    store.create(handle, version);
+    if (store.info(handle) === undefined) store.create(handle, version);
     return store.image(handle)!;
   });
 }
 
+/** The member that holds more than this server, if any does. */
+function furthest(
+  members: readonly Member[],
+  own: ChunkImage | undefined,
+): { readonly link: ReplicaLink; readonly image: ChunkImage } | undefined {
+  let best: { readonly link: ReplicaLink; readonly image: ChunkImage } | undefined;
+  for (const { link, image } of members) {
+    if (image !== undefined && isAhead(image, best?.image ?? own)) best = { link, image };
+  }
+  return best;
+}
+
+function isAhead(a: ReplicaState, b: ReplicaState | undefined): boolean {
+  if (b === undefined) return true;
+  return a.version > b.version || (a.version === b.version && a.serial > b.serial);
+}
+
 async function makeEqual(
-  { store }: RecoveryWorld,
+  { store }: CopyWorld,
   own: ChunkImage,
-  theirs: ChunkImage | undefined,
   version: ChunkVersion,
-  link: ReplicaLink,
+  { link, image }: Member,
   failed: Map<ServerId, CairnError>,
 ): Promise<void> {
-  const blocks = differingBlocks(own, theirs);
-  const { handle } = own;
-  let base = theirs === undefined ? undefined : stateOf(theirs);
-  for (let at = 0; at === 0 || at < blocks.length; at += blocksPerAdoptionMax) {
-    const some = blocks.slice(at, at + blocksPerAdoptionMax);
-    const isLast = at + blocksPerAdoptionMax >= blocks.length;
-    // Blocks come in ascending order, so what has come so far reaches without a hole to where it ends.
-    const lengthBytes = isLast ? own.lengthBytes : Math.max(base?.lengthBytes ?? 0, endOf(own, some));
-    const window = runsOf(isLast ? own.window : commonEntries(own.window, theirs?.window ?? []));
-    const named = some.map((block) => ({ block, crc: own.blockChecksums[block]! }));
-    const next = { version, serial: noSerial, lengthBytes };
-    const body = await readBlocks(store, own, some);
+  let base: ReplicaState | undefined = image;
+  for (const step of copySteps(own, image, { version, serial: noSerial })) {
+    const body = await readBlocks(store, own, step.blocks);
+    const blocks = step.blocks.map((block) => ({ block, crc: own.blockChecksums[block]! }));
+    const request = { ...step, handle: own.handle, under: version, base, window: runsOf(step.window), blocks };
     try {
-      await link.adopt({ handle, ...next, base, window, blocks: named }, body);
+      await link.adopt(request, body);
     } catch (thrown) {
       failed.set(link.replica.server, toCairnError(thrown));
       return;
     }
-    base = next;
+    base = step;
   }
 }
 
-function endOf(image: ChunkImage, blocks: readonly number[]): number {
-  const last = blocks[blocks.length - 1];
-  return last === undefined ? 0 : Math.min(image.lengthBytes, (last + 1) * blockBytes);
-}
-
-function stateOf(state: { version: ChunkVersion; serial: MutationSerial; lengthBytes: number }) {
-  return { version: state.version, serial: state.serial, lengthBytes: state.lengthBytes };
-}
-
-/** Blocks of `own` that `theirs` has not, or otherwise. */
-export function differingBlocks(own: ChunkImage, theirs: ChunkImage | undefined): readonly number[] {
-  const differing: number[] = [];
-  for (let block = 0; block < own.blockChecksums.length; block++) {
-    const isSame =
-      theirs !== undefined &&
-      bytesIn(own, block) === bytesIn(theirs, block) &&
-      own.blockChecksums[block] === theirs.blockChecksums[block];
-    if (!isSame) differing.push(block);
-  }
-  return differing;
-}
-
-function bytesIn(image: ChunkImage, block: number): number {
-  return Math.max(0, Math.min(blockBytes, image.lengthBytes - block * blockBytes));
-}
-
-/** The bytes of these blocks, one after another; neighbours are read at once. */
+/** The bytes of these blocks, one after another. */
 async function readBlocks(store: ChunkStore, image: ChunkImage, blocks: readonly number[]): Promise<Uint8Array[]> {
   const body: Uint8Array[] = [];
-  for (let i = 0; i < blocks.length; ) {
-    let count = 1;
-    while (i + count < blocks.length && blocks[i + count] === blocks[i]! + count) count += 1;
-    const offset = blocks[i]! * blockBytes;
-    const length = Math.min(count * blockBytes, image.lengthBytes - offset);
+  for (const { offset, length } of stretchesOf(blocks, image.lengthBytes)) {
     body.push(...(await store.read(image.handle, offset, length)));
-    i += count;
   }
   return body;
+}
+
+async function takeVersion(
+  { store, writer, fences }: CopyWorld,
+  own: ChunkImage,
+  version: ChunkVersion,
+): Promise<void> {
+  await writer.exclusive(own.handle, () => {
+    throwIfOvertaken(fences, own.handle, version);
+    return store.adopt({ ...own, version, serial: noSerial }, []);
+  });
+  writer.mended(own.handle);
+  fences.reached(own.handle, version);
 }
 
 function throwIfOvertaken(fences: Fences, handle: ChunkHandle, version: ChunkVersion): void {

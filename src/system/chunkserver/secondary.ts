@@ -96,7 +96,7 @@ export class Secondary {
     }
   }
 
-  /** @throws CairnError STALE_VERSION, CHUNK_MISSING, REPLICA_FAILED when the mutation does not follow what is here */
+  /** @throws CairnError STALE_VERSION, CHUNK_MISSING, EXISTS, REPLICA_FAILED when the mutation does not follow what is here */
   #follow({ handle, version, serial }: OrderedMutation): Following {
     const { store, fences, inventory } = this.#world;
     inventory.mustBeSound(handle);
@@ -109,6 +109,10 @@ export class Secondary {
     }
     const present = known ?? info ?? { version, serial: 0 };
     if (present.version > version) throw stale(handle, version);
+    if (present.version === version && present.serial >= serial) {
+      // A primary that has forgotten what it ordered: it is the one that must give way.
+      throw new CairnError('EXISTS', `chunk ${handle}: mutation ${version}/${serial} was ordered before`);
+    }
     if (present.version < version || present.serial + 1 !== serial) {
       const here = `${present.version}/${present.serial}`;
       throw new CairnError('REPLICA_FAILED', `chunk ${handle}: mutation ${version}/${serial} does not follow ${here}`);
