@@ -26,6 +26,7 @@ import type { OrderedStore } from '../storage/ordered-store.ts';
 import type { OpenWriteAheadLog } from '../storage/write-ahead-log.ts';
 import { Applier, type CommandOutcome } from './applier.ts';
 import { batchMaxBytes, batchMaxCommands, encodeBatch } from './batch.ts';
+import { KeptEntries } from './kept-entries.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { pointOf, SnapshotIntake, type SnapshotPart, sendSnapshot } from './snapshot-transfer.ts';
 import type { StateMachine } from './state-machine.ts';
@@ -78,17 +79,19 @@ export interface ReplicaLimits {
   /** The store is flushed when it holds this much that is not durable, or the log has grown by `flushLogBytes`. */
   readonly flushDirtyBytes: number;
   readonly flushLogBytes: number;
-  /** Entries kept behind the durable state, for peers that are a little behind. */
+  /** Entries kept behind the durable state, for peers that are a little behind: at most so many, and so many bytes. */
   readonly keepEntries: number;
+  readonly keepBytes: number;
   /** Batches that may be on their way at once; further commands gather into the next. */
   readonly batchesInFlight: number;
 }
 
 export const defaultReplicaLimits: ReplicaLimits = {
   segmentBytes: 32 * 1024 * 1024,
-  flushDirtyBytes: 32 * 1024 * 1024,
+  flushDirtyBytes: 8 * 1024 * 1024,
   flushLogBytes: 128 * 1024 * 1024,
   keepEntries: 10_000,
+  keepBytes: 16 * 1024 * 1024,
   batchesInFlight: 4,
 };
 
@@ -133,6 +136,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   readonly #grantedReads: { readonly index: number; readonly waiters: readonly ReadWaiter[] }[] = [];
 
   readonly #gated: { readonly io: IoId; readonly envelopes: readonly Envelope<Message>[] }[] = [];
+  readonly #kept: KeptEntries;
   #applyScheduled = false;
   #flushing: Promise<void> | undefined;
   #logBytesAtFlush = 0;
@@ -142,6 +146,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#options = options;
     this.#env = options.env;
     this.#limits = { ...defaultReplicaLimits, ...options.limits };
+    this.#kept = new KeptEntries(this.#limits.keepEntries, this.#limits.keepBytes);
     this.#hostSession = options.env.random.id53();
     this.#applier = new Applier(options.store, options.stateMachine, options.config.bootstrap, (...batch) =>
       this.#batchApplied(...batch),
@@ -359,6 +364,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     for (const envelope of effects.send) this.#send(envelope);
     for (const gated of effects.sendAfter) this.#gated.push(gated);
     if (effects.committed.length > 0) {
+      this.#kept.note(effects.committed);
       this.#applier.queue(effects.committed);
       this.#applySlice();
     }
@@ -493,7 +499,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     try {
       this.#applier.save();
       const durable = await this.#options.store.flush();
-      const upTo = toLogIndex(Math.max(0, durable - this.#limits.keepEntries));
+      const upTo = toLogIndex(this.#kept.compactTo(durable));
       if (this.#stopped === undefined && upTo >= this.#engine.status.firstIndex) {
         this.#input({ kind: 'compact', index: upTo });
         await this.#log.compact(upTo);

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { type Entry, toLogIndex } from '../../core/consensus/engine.ts';
+import { KeptEntries } from './kept-entries.ts';
+
+function entries(from: number, to: number, bytes: number): Entry[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => ({
+    index: toLogIndex(from + i),
+    term: 1,
+    checksum: 0,
+    payload: { kind: 'proposal', session: 1, sequence: i, data: new Uint8Array(bytes) },
+  }));
+}
+
+describe('the entries kept behind the durable state', () => {
+  it('are bounded in number', () => {
+    const kept = new KeptEntries(10, 1_000_000);
+    kept.note(entries(1, 100, 1));
+    expect(kept.compactTo(100)).toBe(90);
+    kept.note(entries(101, 105, 1));
+    expect(kept.compactTo(105)).toBe(95);
+  });
+
+  it('are bounded in bytes', () => {
+    const kept = new KeptEntries(1000, 500);
+    kept.note(entries(1, 100, 100));
+    expect(kept.compactTo(100)).toBe(95);
+  });
+
+  it('include everything that is not durable, however much it is', () => {
+    const kept = new KeptEntries(10, 1000);
+    kept.note(entries(1, 100, 1000));
+    expect(kept.compactTo(40)).toBe(40);
+  });
+});

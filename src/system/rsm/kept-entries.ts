@@ -1,0 +1,43 @@
+/** Which entries stay in the log behind the durable state, for peers that are a little behind: bounded in number and in bytes. */
+import type { Entry } from '../../core/consensus/engine.ts';
+
+interface Kept {
+  readonly index: number;
+  readonly bytes: number;
+}
+
+export class KeptEntries {
+  readonly #entriesMax: number;
+  readonly #bytesMax: number;
+  /** Committed entries that are not compacted yet, ascending. */
+  #kept: Kept[] = [];
+  #bytes = 0;
+
+  constructor(entriesMax: number, bytesMax: number) {
+    this.#entriesMax = entriesMax;
+    this.#bytesMax = bytesMax;
+  }
+
+  note(entries: readonly Entry[]): void {
+    for (const { index, payload } of entries) {
+      const bytes = payload.kind === 'proposal' ? payload.data.length : 0;
+      this.#kept.push({ index, bytes });
+      this.#bytes += bytes;
+    }
+  }
+
+  /** Up to where the log may be compacted now that everything up to `durable` is in the store. Forgets what is before it. */
+  compactTo(durable: number): number {
+    let upTo = 0;
+    let dropped = 0;
+    for (const { index, bytes } of this.#kept) {
+      if (index > durable) break;
+      if (this.#kept.length - dropped <= this.#entriesMax && this.#bytes <= this.#bytesMax) break;
+      upTo = index;
+      dropped += 1;
+      this.#bytes -= bytes;
+    }
+    this.#kept = this.#kept.slice(dropped);
+    return upTo;
+  }
+}
