@@ -89,9 +89,10 @@ export class AppendQueue {
   }
 
   /** The file was looked up, at `asOf`: if it has another last chunk by now, the next frame goes there. */
-  note({ chunkCount }: Attributes, asOf: number): void {
+  note({ tail }: Attributes, asOf: number): void {
     if (this.#at === undefined || asOf < this.#enteredAt) return;
-    if (chunkCount !== this.#at.index + 1) this.#mustFindEnd = true;
+    // Without a tail the last chunk is sealed, and the grant here is void.
+    if (tail?.handle !== this.#at.grant.handle) this.#mustFindEnd = true;
   }
 
   /**

@@ -234,6 +234,15 @@ describe('record append', () => {
     expect(cluster.master.file('/log').chunks.size).toBe(1);
   });
 
+  test('a file that was emptied and written again, as long as before, is appended to where it ends now', async () => {
+    const cluster = await FakeCluster.start(1);
+    const [client, other] = [await cluster.client(), await cluster.client({}, 'other')];
+    await cluster.run(Promise.all(appendAll(client, '/log', 0, 8, 10_000)));
+    await cluster.run(other.writeFile('/log', sample(chunkBytes + 10)));
+    expect(await cluster.run(client.recordAppend('/log', record(0)))).toBe(chunkBytes + 10);
+    expect(cluster.content('/log').length).toBe(chunkBytes + 10 + 64);
+  });
+
   test('a file that is renamed or replaced: the path says which is meant, the handle stays with its file', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();
