@@ -41,12 +41,18 @@ export interface Proposal {
   readonly data: Uint8Array;
 }
 
-/** One place of the log. `term` is the Raft term; Multi-Paxos keeps the round of the ballot it was chosen in. */
+/**
+ * One place of the log. Every node delivers the same entry at an index, all four fields included. `term` is the Raft term; in
+ * Multi-Paxos the round in which the value was first proposed, which travels with the value (it may be chosen again in a higher one).
+ */
 export interface Entry {
   readonly index: LogIndex;
   readonly term: number;
   readonly payload: EntryPayload;
-  /** crc32(previous entry's checksum, term, index, payload): the hash chain over the log. */
+  /**
+   * crc32(term, index, payload), continued from the previous entry's: the hash chain over the log. Raft forms it when an entry is
+   * appended, Multi-Paxos when a chosen value is delivered in its turn.
+   */
   readonly checksum: number;
 }
 
@@ -101,7 +107,7 @@ export interface SnapshotPoint {
 // ------------------------------------------------------------------ effects
 
 export interface Effects<Message, LogRecord> {
-  /** To be appended to the write-ahead log as one batch. `mustSync` false: may ride along with a later sync. */
+  /** To be appended to the write-ahead log as one batch, of which a crash may leave a prefix. `mustSync` false: may ride along with a later sync. */
   readonly persist?: { readonly io: IoId; readonly records: readonly LogRecord[]; readonly mustSync: boolean };
   readonly send: readonly Envelope<Message>[];
   readonly sendAfter: readonly { readonly io: IoId; readonly envelopes: readonly Envelope<Message>[] }[];

@@ -56,8 +56,17 @@ const appendEntriesTag = 5;
 const appendEntriesFixedBytes = 1 + 5 * 8 + 4;
 const entryMinBytes = 13;
 
+/** A message with entries goes to several followers, one after the other: it is laid out once. */
+let latest: { readonly message: AppendEntries; readonly bytes: Uint8Array } | undefined;
+
+/** The bytes must not be changed: they may be handed out again. */
 export function encodeMessage(message: RaftMessage): Uint8Array {
   if (message.kind !== 'appendEntries') return encode(smallMessage, message, 48);
+  if (latest?.message !== message) latest = { message, bytes: encodeAppendEntries(message) };
+  return latest.bytes;
+}
+
+function encodeAppendEntries(message: AppendEntries): Uint8Array {
   let length = appendEntriesFixedBytes;
   for (const entry of message.entries) length += entryBytes(entry);
   const to = cursor(length);
