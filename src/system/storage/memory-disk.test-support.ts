@@ -19,7 +19,7 @@ export type DiskOperation =
 /** What becomes of what was not synced. */
 export interface Loss {
   /** Bytes of this unsynced write that are kept; 'scattered' keeps some sectors of it. */
-  write(bytes: Uint8Array): number | 'scattered';
+  write(bytes: Uint8Array, inode: number): number | 'scattered';
   /** How many of the unsynced changes of names are kept, in order. */
   names(pending: number): number;
 }
@@ -237,9 +237,9 @@ function changeName(names: Map<string, number>, change: DiskOperation): void {
 
 function keep(content: Content, change: DiskOperation, loss: Loss): void {
   if (change.kind === 'truncate') {
-    if (loss.write(new Uint8Array(2)) !== 0) content.truncate(change.size);
+    if (loss.write(new Uint8Array(2), change.inode) !== 0) content.truncate(change.size);
   } else if (change.kind === 'write') {
-    const kept = loss.write(change.bytes);
+    const kept = loss.write(change.bytes, change.inode);
     if (kept !== 'scattered') {
       if (kept > 0) content.write(change.offset, change.bytes.subarray(0, kept));
       return;

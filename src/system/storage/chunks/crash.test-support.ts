@@ -49,6 +49,15 @@ class History {
   floorAfterKill = 0;
   floorAfterPowerLoss = 0;
 
+  copy(): History {
+    const copy = new History();
+    copy.moments = [...this.moments];
+    copy.hasFailed = this.hasFailed;
+    copy.floorAfterKill = this.floorAfterKill;
+    copy.floorAfterPowerLoss = this.floorAfterPowerLoss;
+    return copy;
+  }
+
   get last(): Moment {
     return this.moments[this.moments.length - 1]!;
   }
@@ -83,6 +92,14 @@ export class Model {
     this.#random = random;
     this.#handles = Array.from({ length: chunks }, (_, i) => 1 + i * 4097);
     for (const handle of this.#handles) this.#histories.set(handle, new History());
+  }
+
+  /** What would have to be found after a crash now; checking it changes nothing here. */
+  copy(): Model {
+    const copy = new Model(this.#random.fork(`copy ${this.changes}`), this.#handles.length);
+    for (const [handle, history] of this.#histories) copy.#histories.set(handle, history.copy());
+    copy.#serial = this.#serial;
+    return copy;
   }
 
   /** One change, of one chunk or a group; resolves when it is acknowledged, or refused for what the disk did. */
