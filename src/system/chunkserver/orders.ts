@@ -1,6 +1,5 @@
 /** What the leading master orders: copy, recover, release, drop. */
 import type { ChunkHandle, ChunkVersion } from '../../core/base/brand.ts';
-import { toMutationSerial } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { serverOrders } from '../../core/protocol/master-calls.ts';
@@ -53,18 +52,20 @@ export class Orders {
     },
   };
 
-  /** Removes a replica, unless it has a newer version than was asked for: then somebody counts on it again. */
+  /**
+   * Removes a replica: this server serves it no longer.
+   * @throws CairnError STALE_VERSION when it has a newer version than was asked for (somebody counts on it again); BUSY while it is cloned
+   */
   async drop({ handle, version }: Held): Promise<void> {
     const { store, writer, fences, inventory, leases } = this.#world;
-    if (this.#cloning.has(handle)) return;
+    if (this.#cloning.has(handle)) throw new CairnError('BUSY', `chunk ${handle} is being copied to this server`);
     const gone = new CairnError('STALE_VERSION', `chunk ${handle} is removed from this server; ask for a new grant`);
     const lease = leases.of(handle);
     if (lease !== undefined && lease.version <= version) lease.end(gone);
     await writer.exclusive(handle, async () => {
       const info = store.info(handle);
-      if (info === undefined) inventory.mended(handle);
-      if (info === undefined || Math.max(info.version, fences.of(handle)) > version || leases.of(handle) !== undefined)
-        return;
+      const known = Math.max(info?.version ?? 0, fences.of(handle), leases.of(handle)?.version ?? 0);
+      if (known > version) throw new CairnError('STALE_VERSION', `chunk ${handle} has version ${known} here`);
       await store.remove(handle);
       writer.mended(handle);
       fences.reached(handle, undefined);
@@ -77,6 +78,7 @@ export class Orders {
     for (const held of garbage) {
       this.drop(held).catch((thrown: unknown) => {
         const { code, message } = toCairnError(thrown);
+        if (code === 'STALE_VERSION' || code === 'BUSY') return; // if it is garbage all the same, a later page will say so
         this.#world.env.events.emit('error', 'chunkserver.dropFailed', { handle: held.handle, code, message });
       });
     }
@@ -99,22 +101,13 @@ export class Orders {
   }
 
   /**
-   * No mutation up to this version succeeds here afterwards. What was ordered before is settled first. A version that this replica has
-   * not seen a mutation of is taken on, so that a grant of it that is still in a client's hands is refused.
+   * Ends the lease of this version: no mutation under it succeeds afterwards, and all members hold what was acknowledged and nothing else.
+   * Without that lease (it was never used, or given up, or the process was restarted) this server cannot promise so much.
+   * @throws CairnError NOT_PRIMARY: have the chunk recovered under another version
    */
   async #release({ handle, version }: Held): Promise<number> {
-    const { store, writer, fences, leases } = this.#world;
-    const lease = leases.of(handle);
-    if (lease !== undefined && lease.version <= version) await lease.close();
-    fences.raise(handle, version);
-    return writer.exclusive(handle, async () => {
-      const info = store.info(handle);
-      const isNew = info === undefined || info.version < version;
-      if (isNew && fences.of(handle) <= version) {
-        const image = store.image(handle) ?? { handle, lengthBytes: 0, blockChecksums: new Uint32Array(0), window: [] };
-        await store.adopt({ ...image, version, serial: toMutationSerial(0) }, []);
-      }
-      return store.info(handle)?.lengthBytes ?? 0;
-    });
+    const lease = this.#world.leases.of(handle);
+    if (lease?.version === version) return lease.close();
+    throw new CairnError('NOT_PRIMARY', `there is no lease of chunk ${handle}, version ${version}, here; recover it`);
   }
 }

@@ -151,6 +151,28 @@ describe('a call to the leader', () => {
     expect((await masters.world.settle(channel.call('ask', { word: 'x' }))).by).toBe('m2');
   });
 
+  test('that the leader puts off stays with it', async () => {
+    const masters = await Masters.start(17);
+    const channel = masters.channel(20_000, addresses, true);
+    await masters.world.settle(channel.call('ask', { word: 'x' }));
+    const { hellos } = masters;
+    masters.refusal = new CairnError('UNAVAILABLE', 'not now');
+    masters.world.after(2000, () => {
+      masters.refusal = undefined;
+    });
+    expect((await masters.world.settle(channel.call('ask', { word: 'x' }))).by).toBe('m2');
+    expect(masters.hellos).toBe(hellos);
+  });
+
+  test('about a chunk that the caller must look at again is not repeated', async () => {
+    const masters = await Masters.start(18);
+    masters.refusal = new CairnError('NOT_PRIMARY', 'another is');
+    await expect(masters.world.settle(masters.channel().call('ask', { word: 'x' }))).rejects.toMatchObject({
+      code: 'NOT_PRIMARY',
+    });
+    expect(masters.asked).toBe(1);
+  });
+
   test('of a channel that is closed is aborted', async () => {
     const masters = await Masters.start(16);
     const channel = masters.channel();
