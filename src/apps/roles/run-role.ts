@@ -3,6 +3,7 @@
  * and ends on SIGTERM, on the end of its supervisor, or when its disk fails.
  */
 import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { resolve } from 'node:path';
 import { type Address, toAddress, toNodeId } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
@@ -131,4 +132,6 @@ function onStopRequest(stop: () => void): void {
   }
   process.on('SIGINT', () => {}); // Ctrl-C reaches the whole group; the supervisor stops us in its order
   process.stdin.once('close', stop).resume();
+  // A role lives by its sockets and its disk; listening to its supervisor must not keep it when those are closed.
+  (process.stdin as Partial<Socket>).unref?.();
 }
