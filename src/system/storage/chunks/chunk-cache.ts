@@ -74,13 +74,23 @@ export class ChunkCache {
 
   /** A chunk that was not there. */
   add(info: ChunkInfo): ChunkState {
-    const { handle, version, serial } = info;
-    const state = new ChunkState(handle, version, serial, new AppendWindow(this.#windowBounds));
+    const state = this.prepare(info);
+    this.admit(state);
+    return state;
+  }
+
+  /** A chunk that nobody knows until it is admitted. */
+  prepare({ handle, version, serial }: ChunkInfo): ChunkState {
+    return new ChunkState(handle, version, serial, new AppendWindow(this.#windowBounds));
+  }
+
+  admit(state: ChunkState): void {
+    const { handle } = state;
     this.#dirty.set(handle, state);
-    this.#metadata.table.put(info);
+    this.#metadata.table.put(state.info);
+    this.#usedBytes += state.lengthBytes;
     this.#ordered.add(handle);
     this.#ordered.settle(this.#isLive);
-    return state;
   }
 
   /** The state differs from the last checkpoint. @param grownBytes by how much its length changed. */

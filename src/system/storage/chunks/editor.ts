@@ -16,6 +16,8 @@ const blocksPerBatch = 16;
 export class Editor {
   readonly #parts: StoreParts;
   readonly #mutator: Mutator;
+  /** Chunks that are being made by an adoption: nobody else knows them until they are whole. */
+  readonly #arriving = new Map<ChunkHandle, ChunkState>();
 
   constructor(parts: StoreParts, mutator: Mutator) {
     this.#parts = parts;
@@ -24,7 +26,7 @@ export class Editor {
 
   create(handle: ChunkHandle, version: ChunkVersion): void {
     this.#parts.journal.mustTake();
-    if (this.#parts.cache.info(handle) !== undefined) {
+    if (this.#parts.cache.info(handle) !== undefined || this.#arriving.has(handle)) {
       throw new CairnError('EXISTS', `chunk ${handle} is on this server already`);
     }
     this.#parts.cache.add({ handle, version, serial: 0 as MutationSerial, lengthBytes: 0 });
@@ -34,7 +36,7 @@ export class Editor {
   async remove(handle: ChunkHandle): Promise<void> {
     const { cache, journal, files } = this.#parts;
     journal.mustTake();
-    const state = cache.get(handle);
+    const state = cache.get(handle) ?? this.#arriving.get(handle);
     if (state === undefined) return;
     await this.#alone(state, async () => {
       if (state.isRemoved) return;
@@ -58,19 +60,25 @@ export class Editor {
   async adopt(image: ChunkImage, blocks: readonly BlockData[]): Promise<void> {
     const { cache, journal } = this.#parts;
     journal.mustTake();
-    const { handle, version, serial } = image;
-    const known = cache.get(handle);
-    const state = known ?? cache.add({ handle, version, serial, lengthBytes: 0 });
+    const known = cache.get(image.handle) ?? this.#arriving.get(image.handle);
+    const state = known ?? this.#arrive(image);
     await this.#alone(state, async () => {
-      if (state.isRemoved)
-        throw new CairnError('CHUNK_MISSING', `chunk ${handle} was removed while it was to be repaired`);
+      if (state.isRemoved) {
+        throw new CairnError('CHUNK_MISSING', `chunk ${image.handle} was removed while it was to be repaired`);
+      }
       try {
         await this.#adoptAlone(state, image, blocks);
       } catch (thrown) {
-        if (known === undefined && state.lengthBytes === 0) await this.#discard(state);
+        if (this.#arriving.has(image.handle)) await this.#discard(state);
         throw thrown;
       }
     });
+  }
+
+  #arrive({ handle, version, serial }: ChunkImage): ChunkState {
+    const state = this.#parts.cache.prepare({ handle, version, serial, lengthBytes: 0 });
+    this.#arriving.set(handle, state);
+    return state;
   }
 
   async #adoptAlone(state: ChunkState, image: ChunkImage, blocks: readonly BlockData[]): Promise<void> {
@@ -107,7 +115,8 @@ export class Editor {
 
   /** A chunk that was made for an image that it could not take over. */
   async #discard(state: ChunkState): Promise<void> {
-    this.#parts.cache.remove(state);
+    this.#arriving.delete(state.handle);
+    state.isRemoved = true;
     await this.#parts.files.retire(state);
   }
 
@@ -178,7 +187,8 @@ export class Editor {
     state.fence = undefined;
     for (const { block } of blocks) state.badBlocks.delete(block);
     for (const block of state.badBlocks) if (block >= blockCount(image.lengthBytes)) state.badBlocks.delete(block);
-    this.#parts.cache.changed(state, image.lengthBytes - lengthBefore);
+    if (this.#arriving.delete(state.handle)) this.#parts.cache.admit(state);
+    else this.#parts.cache.changed(state, image.lengthBytes - lengthBefore);
   }
 
   async #alone(state: ChunkState, run: () => Promise<void>): Promise<void> {
