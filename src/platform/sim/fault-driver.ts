@@ -31,6 +31,8 @@ export interface FaultDriverOptions {
   readonly mayInject?: MayInject;
   /** Which files may be damaged on the disk, or fail; all by default. */
   readonly mayDamage?: (node: SimNode, path: string) => boolean;
+  /** Told when a fault begins, and when one that lasted ends. */
+  readonly onChange?: (fault: ActiveFault, isOver: boolean) => void;
 }
 
 interface Undoable {
@@ -110,6 +112,7 @@ export class FaultDriver {
     if (injected === undefined) return;
     const fault: ActiveFault = { kind, node, what: injected.what, sinceMs: this.#world.now };
     this.history.push(fault);
+    this.#options.onChange?.(fault, false);
     if (injected.undo === undefined) return;
     const timer = this.#world.after(random.between(...lastsMs), () => this.#undo(undoable));
     const undoable: Undoable = { fault, undo: injected.undo, timer };
@@ -120,5 +123,6 @@ export class FaultDriver {
     this.#active.delete(undoable);
     undoable.timer.cancel();
     undoable.undo();
+    this.#options.onChange?.(undoable.fault, true);
   }
 }

@@ -1,0 +1,90 @@
+/**
+ * What one run is like, drawn from its seed: how many nodes, how large things are, how the time goes, which faults there are. Runs that
+ * differ in kind reach states that one average run would not ("swarm testing").
+ */
+
+import { drawFaultPlan, type FaultKind, type FaultPlan, soundDiskKinds } from '../../platform/sim/fault-plan.ts';
+import type { SimRandom } from '../../platform/sim/random.ts';
+import { type ClientSettings, defaultSettings } from '../../system/client/limits.ts';
+import { defaultMasterTiming, type MasterTiming } from '../../system/master/options.ts';
+import { defaultReplicaLimits, type ReplicaLimits } from '../../system/rsm/replica.ts';
+import type { ChunkStoreOptions } from '../../system/storage/chunk-store.ts';
+
+const kibi = 1024;
+
+export interface Scenario {
+  readonly masters: number;
+  readonly chunkservers: number;
+  readonly clients: number;
+  readonly replication: number;
+  readonly chunkBytes: number;
+  /** Files are of both kinds, else all of durability `disk`: then machines may lose power at will. */
+  readonly hasMemoryFiles: boolean;
+  readonly sharedLogs: number;
+  /** How long the faults go on. */
+  readonly stormMs: number;
+  readonly faults: FaultPlan;
+  /** When all masters and chunkservers lose power at once, counted from the beginning of the storm. */
+  readonly blackoutAtMs: number | undefined;
+  /** Most that a clock is off; the masters allow for a hundredth. */
+  readonly clockDriftPpm: number;
+  /** The longest pause of a client between two calls. */
+  readonly thinkMs: number;
+  readonly electionTimeoutMs: number;
+  readonly masterTiming: MasterTiming;
+  readonly replicaLimits: ReplicaLimits;
+  readonly store: Pick<
+    ChunkStoreOptions,
+    'reserveBytes' | 'journalSegmentBytes' | 'metadataSegmentBytes' | 'checkpointJournalBytes' | 'checkpointChunks'
+  >;
+  readonly client: ClientSettings;
+}
+
+/** Clocks are given their drift at the beginning, within what the masters allow for. */
+const kinds: readonly FaultKind[] = soundDiskKinds.filter((kind) => kind !== 'clockDrift');
+
+export function drawScenario(random: SimRandom): Scenario {
+  const hasMemoryFiles = random.chance(0.5);
+  const stormMs = random.between(3_000, 20_000);
+  const hasBlackout = !hasMemoryFiles && random.chance(0.3);
+  return {
+    masters: 3,
+    chunkservers: random.pick([3, 3, 4]),
+    clients: random.pick([2, 3]),
+    replication: random.pick([2, 3, 3, 3]),
+    chunkBytes: random.pick([64, 128, 256, 512]) * kibi,
+    hasMemoryFiles,
+    sharedLogs: random.pick([1, 2, 3]),
+    stormMs,
+    faults: drawFaultPlan(random, { kinds, everyMs: [300, 6_000], longestMs: random.pick([500, 2_000, 5_000]) }),
+    blackoutAtMs: hasBlackout ? random.between(500, stormMs) : undefined,
+    clockDriftPpm: random.pick([100, 4_000]),
+    thinkMs: random.pick([5, 50, 200]),
+    electionTimeoutMs: random.pick([150, 150, 400]),
+    masterTiming: {
+      ...defaultMasterTiming,
+      deadAfterMs: random.pick([1_500, 3_000, 10_000]),
+      cloneMs: random.pick([3_000, 20_000]),
+      scanPauseMs: random.pick([100, 1_000]),
+    },
+    replicaLimits: drawReplicaLimits(random),
+    store: {
+      reserveBytes: 1024 * kibi,
+      journalSegmentBytes: random.pick([512, 2048]) * kibi,
+      metadataSegmentBytes: random.pick([64, 1024]) * kibi,
+      checkpointJournalBytes: random.pick([128, 1024]) * kibi,
+      checkpointChunks: random.pick([4, 1000]),
+    },
+    client: { ...defaultSettings, deadlineMs: random.pick([6_000, 15_000]) },
+  };
+}
+
+function drawReplicaLimits(random: SimRandom): ReplicaLimits {
+  return {
+    ...defaultReplicaLimits,
+    segmentBytes: random.pick([32, 256, 1024]) * kibi,
+    flushDirtyBytes: random.pick([4, 64, 1024]) * kibi,
+    flushLogBytes: random.pick([64, 1024]) * kibi,
+    keepEntries: random.pick([0, 10, 10_000]),
+  };
+}

@@ -1,0 +1,117 @@
+/**
+ * A file that all clients append records to, and what they know of it. A record says who it is of: `#client:number:bytes\n`, then its
+ * payload; so what is in the file can be told apart without asking anybody.
+ */
+import { toUtf8 } from '../../core/base/bytes.ts';
+import type { SimRandom } from '../../platform/sim/random.ts';
+import { payload } from './payload.ts';
+import { mustEqualBytes, mustHold } from './violation.ts';
+
+export interface SharedRecord {
+  readonly id: string;
+  readonly bytes: Uint8Array;
+  /** Where it begins, once it was acknowledged. */
+  offset: number | undefined;
+}
+
+const hash = 0x23;
+const newline = 0x0a;
+const headMaxBytes = 64;
+
+export class SharedLog {
+  readonly path: string;
+  readonly chunkBytes: number;
+  /** Every record that a client ever began to append, by id. */
+  readonly #records = new Map<string, SharedRecord>();
+  readonly #acknowledged: SharedRecord[] = [];
+
+  constructor(path: string, chunkBytes: number) {
+    this.path = path;
+    this.chunkBytes = chunkBytes;
+  }
+
+  get acknowledgedCount(): number {
+    return this.#acknowledged.length;
+  }
+
+  /** A new record, which from now on may be in the file. */
+  begin(client: number, number: number, payloadBytes: number): SharedRecord {
+    const id = `${client}:${number}`;
+    const head = toUtf8(`#${id}:${payloadBytes}\n`);
+    const bytes = new Uint8Array(head.length + payloadBytes);
+    bytes.set(head);
+    bytes.set(payload(number * 64 + client, payloadBytes), head.length);
+    const record: SharedRecord = { id, bytes, offset: undefined };
+    mustHold(!this.#records.has(id), () => `record ${id} is new`);
+    this.#records.set(id, record);
+    return record;
+  }
+
+  acknowledged(record: SharedRecord, offset: number): void {
+    const inChunk = offset % this.chunkBytes;
+    mustHold(
+      inChunk + record.bytes.length <= this.chunkBytes,
+      () => `record ${record.id} at ${offset} spans two chunks`,
+    );
+    record.offset = offset;
+    this.#acknowledged.push(record);
+  }
+
+  /** One that was acknowledged, if there is any: a late one mostly. */
+  pick(random: SimRandom): SharedRecord | undefined {
+    const { length } = this.#acknowledged;
+    if (length === 0) return undefined;
+    return random.chance(0.5)
+      ? random.pick(this.#acknowledged)
+      : this.#acknowledged[random.between(Math.max(0, length - 5), length - 1)];
+  }
+
+  /**
+   * The whole file: every acknowledged record where it was said to be, no record twice, none in part, nothing else but padding.
+   * @throws Violation
+   */
+  check(content: Uint8Array): void {
+    const found = new Map<string, number>();
+    let at = 0;
+    while (at < content.length) {
+      if (content[at] === 0) at = this.#skipPadding(content, at);
+      else {
+        const record = this.#recordAt(content, at);
+        const before = found.get(record.id);
+        mustHold(before === undefined, () => `${this.path}: record ${record.id} is at ${before} and again at ${at}`);
+        found.set(record.id, at);
+        at += record.bytes.length;
+      }
+    }
+    for (const { id, offset } of this.#acknowledged) {
+      const where = found.get(id);
+      mustHold(
+        where === offset,
+        () => `${this.path}: record ${id}, acknowledged at ${offset}, is at ${where ?? 'no place'}`,
+      );
+    }
+  }
+
+  /** Zeros go on to the end of the chunk, or of the file. */
+  #skipPadding(content: Uint8Array, from: number): number {
+    const end = Math.min(content.length, (Math.floor(from / this.chunkBytes) + 1) * this.chunkBytes);
+    for (let at = from; at < end; at++)
+      mustHold(content[at] === 0, () => `${this.path}: after padding from ${from} on there is something at ${at}`);
+    return end;
+  }
+
+  #recordAt(content: Uint8Array, at: number): SharedRecord {
+    const end = content.indexOf(newline, at);
+    const isHead = content[at] === hash && end > at && end - at <= headMaxBytes;
+    mustHold(isHead, () => `${this.path}: no record begins at ${at}`);
+    const [client, number] = String.fromCharCode(...content.subarray(at + 1, end)).split(':');
+    const record = this.#records.get(`${client}:${number}`);
+    mustHold(record !== undefined, () => `${this.path}: record ${client}:${number} at ${at} was never appended`);
+    mustEqualBytes(
+      content.subarray(at, at + record.bytes.length),
+      record.bytes,
+      `${this.path}: record ${record.id} at ${at}`,
+    );
+    return record;
+  }
+}
