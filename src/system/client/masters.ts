@@ -37,17 +37,23 @@ export class Masters {
       }
       const all = [...new Set([...addresses, ...masters])];
       return new Masters(env, clusterId, channelTo(env, all, deadlineMs));
+    } catch (thrown) {
+      throw unanswered(thrown);
     } finally {
       first.close();
     }
   }
 
-  read<K extends ReadKind>(
+  async read<K extends ReadKind>(
     kind: K,
     request: RequestOf<MasterCalls[K]>,
     deadlineMs?: number,
   ): Promise<ResponseOf<MasterCalls[K]>> {
-    return this.#channel.call(kind, request, deadlineMs);
+    try {
+      return await this.#channel.call(kind, request, deadlineMs);
+    } catch (thrown) {
+      throw unanswered(thrown);
+    }
   }
 
   /** Takes effect at most once, however often it must be repeated. */
@@ -69,6 +75,13 @@ export class Masters {
   close(): void {
     this.#channel.close();
   }
+}
+
+/** What was only asked has no effect that could be unknown: masters that stay silent are too few. */
+function unanswered(thrown: unknown): CairnError {
+  const error = toCairnError(thrown);
+  if (error.code !== 'TIMED_OUT') return error;
+  return new CairnError('NO_QUORUM', error.message, { cause: error, hint: error.hint });
 }
 
 function channelTo(env: Env, masters: readonly Address[], deadlineMs: number) {
