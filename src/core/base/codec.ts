@@ -23,6 +23,8 @@ export const f64: Codec<number> = { write: (w, n) => w.f64(n), read: (r) => r.f6
 export const text: Codec<string> = { write: (w, s) => w.text(s), read: (r) => r.text() };
 /** Decodes to a view of the message: copy it to keep it. */
 export const blob: Codec<Uint8Array> = { write: (w, b) => w.blob(b), read: (r) => r.blob() };
+/** Decodes to a copy: for messages that are looked at again when the memory they came in is another's. */
+export const keptBlob: Codec<Uint8Array> = { write: (w, b) => w.blob(b), read: (r) => r.blob().slice() };
 export const bool: Codec<boolean> = {
   write: (w, b) => w.u8(b ? 1 : 0),
   read: (r) => {

@@ -1,8 +1,8 @@
 /** What a master answers: calls of clients and of chunkservers. Calls with an `id` change the metadata: exactly once. */
 import {
-  blob,
   bool,
   f64,
+  keptBlob,
   list,
   nothing,
   oneOf,
@@ -221,7 +221,7 @@ export const masterCalls = {
       epoch: varint,
       term: varint,
       index: varint,
-      point: blob,
+      point: keptBlob,
       part: varint,
       last: bool,
       checksum: u32,
