@@ -19,6 +19,8 @@ async function main(argv: readonly string[]): Promise<void> {
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) reportError(thrown, json);
   }
+  // What a failed start leaves open (a store, a listener, a terminal that is read) must not keep a process that has said its last word.
+  process.stdout.write('', () => process.exit());
 }
 
 /**
