@@ -187,7 +187,7 @@ describe('a flipped bit', () => {
     await until('it refuses to start', () => eventsOf('master', victim).some((line) => line.includes('[LOG_CORRUPT]')));
     const said = eventsOf('master', victim).find((line) => line.includes('[LOG_CORRUPT]'))!;
     expect(said).toContain(segment.slice(segment.lastIndexOf('/') + 1));
-    expect(said).toMatch(/(byte|offset|at) \d+/);
+    expect(said).toMatch(/offset \d+/);
     await client.mkdir('/goes-on');
     const { masters } = await client.status();
     expect(masters.filter(({ role }) => role !== 'down').length).toBe(2);
