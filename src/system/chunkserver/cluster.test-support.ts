@@ -1,13 +1,14 @@
 /** Chunkservers in a simulated world, with a master that is a script and a client that speaks the calls. */
 import {
   type Address,
+  type ChunkHandle,
   type ServerId,
   toAddress,
   toChunkHandle,
   toChunkVersion,
   toServerId,
 } from '../../core/base/brand.ts';
-import type { CairnError } from '../../core/base/errors.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import { masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
@@ -56,6 +57,7 @@ export class ScriptedMaster {
   onRegister: () => void = () => {};
   onHeartbeat: (heartbeat: Heartbeat) => void = () => {};
   onExclude: () => void = () => {};
+  isExcludingDamaged = false;
   readonly #node: SimNode;
 
   constructor(node: SimNode) {
@@ -74,6 +76,7 @@ export class ScriptedMaster {
       heartbeat: (request) => {
         this.onHeartbeat(request);
         this.heartbeats.push(request);
+        for (const handle of request.damaged) this.#withoutDamaged(handle, request.server);
         const known = this.servers.get(request.server);
         if (known !== undefined) known.lastHeardAt = env.clock.now();
         const garbage = this.garbage.get(request.server) ?? [];
@@ -83,10 +86,12 @@ export class ScriptedMaster {
       exclude: async (request) => {
         this.exclusions.push(request);
         this.onExclude();
-        await this.#lapsed(request.failed);
+        for (const server of request.failed) await this.#out(server, request.handle);
         const old = this.grants.get(request.handle)!;
+        if (old.replicas[0]!.server !== request.server) throw new CairnError('NOT_PRIMARY', 'another is');
         const replicas = old.replicas.filter(({ server }) => !request.failed.includes(server));
-        return { response: { grant: this.#grant(old, replicas) } };
+        const isNew = old.version === request.version || replicas.length < old.replicas.length;
+        return { response: { grant: isNew ? this.#grant(old, replicas) : old } };
       },
     });
     await env.network.listen(masterAddress, (connection) =>
@@ -102,6 +107,12 @@ export class ScriptedMaster {
       this.grants.get(handle) ?? { handle: handleOf, version: toChunkVersion(0), replicas, durability },
       replicas,
     );
+  }
+
+  /** It may be serving, as far as the master knows. */
+  hasSession(id: number): boolean {
+    const known = this.servers.get(toServerId(id));
+    return known !== undefined && this.#node.env.clock.now() < known.lastHeardAt + sessionMs * 1.02;
   }
 
   replica(id: number): Replica {
@@ -124,12 +135,27 @@ export class ScriptedMaster {
     return grant;
   }
 
-  /** Waits until the sessions of these servers are over. */
-  async #lapsed(servers: readonly ServerId[]): Promise<void> {
+  /** A replica that is damaged by its server's own word leaves the set, unless it is the last one. */
+  #withoutDamaged(handle: number, server: ServerId): void {
+    const old = this.grants.get(handle);
+    const others = old?.replicas.filter((replica) => replica.server !== server) ?? [];
+    if (this.isExcludingDamaged && old !== undefined && others.length > 0 && others.length < old.replicas.length) {
+      this.#grant(old, others);
+    }
+  }
+
+  /** Waits until the server serves the chunk no longer: it has dropped it, or has no session. */
+  async #out(server: ServerId, handle: ChunkHandle): Promise<void> {
     const { clock } = this.#node.env;
-    for (const id of servers) {
-      const until = (this.servers.get(id)?.lastHeardAt ?? 0) + sessionMs;
-      if (until > clock.now()) await new Promise<void>((resolve) => clock.after(until - clock.now(), resolve));
+    while (this.hasSession(server)) {
+      const rpc = this.servers.get(server)?.rpc;
+      const held = { handle, version: this.grants.get(handle)!.version, length: 0 };
+      const dropped = rpc?.call('drop', { handles: [held] }, { timeoutMs: 500 }).then(
+        () => true,
+        () => false,
+      );
+      if ((await dropped) === true) return;
+      await new Promise<void>((resolve) => clock.after(50, resolve));
     }
   }
 }
@@ -257,9 +283,9 @@ export class TestCluster {
     });
   }
 
-  /** The process is killed; its disk stays. */
-  kill(id: number): void {
-    this.world.node(`s${id}`).crash();
+  /** The process is killed; its disk stays, with `power` lost only what was synced. */
+  kill(id: number, power = false): void {
+    this.world.node(`s${id}`).crash({ loseUnsynced: power });
     this.servers.delete(id);
   }
 
@@ -276,6 +302,8 @@ export class TestCluster {
 
   /** The bytes of a chunk as a server serves them. */
   async content(server: number, handle: number): Promise<Uint8Array> {
+    // A connection to a process that is gone is noticed when it is used.
+    await this.world.settle(codeOf(this.client.length(server, handle)));
     const length = await this.world.settle(this.client.length(server, handle));
     if (length === undefined) throw new Error(`server ${server} does not hold chunk ${handle}`);
     return this.world.settle(this.client.read(server, handle, 0, Math.max(1, length)));
