@@ -148,7 +148,7 @@ export class Model {
       const count = 1 + this.#random.below(3);
       const own: (() => void)[] = [];
       marks.set(handle, own);
-      for (let i = 0; i < count; i++) mutations.push(this.#mutate(handle, history, own, count > 1));
+      for (let i = 0; i < count; i++) mutations.push(this.#mutate(handle, history, own, i > 0, count > 1));
     }
     await store.apply(mutations);
   }
@@ -171,7 +171,13 @@ export class Model {
     }
   }
 
-  #mutate(handle: number, history: History, marks: (() => void)[], mayJoin: boolean): ChunkMutation {
+  #mutate(
+    handle: number,
+    history: History,
+    marks: (() => void)[],
+    continues: boolean,
+    mayJoin: boolean,
+  ): ChunkMutation {
     const { chunk, fragile } = history.last;
     const { content, window, version } = chunk!;
     const data = this.#data(chunkBytes - content.length);
@@ -189,7 +195,9 @@ export class Model {
     // Neighbours of one group are one write: together they may be bulk data.
     const isFragile = (mayJoin || data.length > smallBytes) && offset >= content.length && !sync;
     const nowFragile = sync ? new Set<number>() : new Set(fragile);
-    if (isFragile) for (const block of blocksOf(content.length, after.length)) nowFragile.add(block);
+    // The block that the chunk ended in before is in the journal, unless the mutation only goes on with another one's write.
+    const from = continues ? content.length : Math.ceil(content.length / blockBytes) * blockBytes;
+    if (isFragile) for (const block of blocksOf(from, after.length)) nowFragile.add(block);
     const next = { version, serial, content: after, window: windowAfter(window, entry) };
     history.moments.push({ chunk: next, fragile: nowFragile });
     const index = history.moments.length - 1;
