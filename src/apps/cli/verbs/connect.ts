@@ -6,8 +6,10 @@ import { Cairn } from '../../library/client.ts';
 import type { Invocation } from '../program.ts';
 import { exitOnSignals } from './interrupt.ts';
 
-/** Where `cairn up` puts its masters. The first is enough to find the others; they are asked only while it is down. */
-const defaultCluster = 'cairn://127.0.0.1:7070,127.0.0.1:7071,127.0.0.1:7072';
+/** Where `cairn up` puts its masters. The first is asked; it knows the others, and they are asked only where it does not answer. */
+const defaultMasters = ['127.0.0.1:7070', '127.0.0.1:7071', '127.0.0.1:7072'];
+/** Masters that have not answered by then are looked at: does anybody listen there? */
+const lookAfterMs = 700;
 /** Nobody listens at any address: for so long it may be a restart. */
 const absentPatienceMs = 2000;
 const absentPauseMs = 200;
@@ -16,10 +18,7 @@ const probeMs = 1000;
 /** Connects as --cluster, CAIRN_CLUSTER or the default say, runs `work`, and closes in any case. */
 export async function withCluster<T>(invocation: Invocation, work: (cairn: Cairn) => Promise<T>): Promise<T> {
   exitOnSignals();
-  const named = invocation.cluster ?? (process.env.CAIRN_CLUSTER || undefined);
-  const masters = await listening(parseClusterUrl(named ?? defaultCluster), invocation.deadlineMs);
-  const url = `cairn://${(named === undefined ? masters.slice(0, 1) : masters).join(',')}`;
-  const cairn = await Cairn.connect(url, { deadlineMs: invocation.deadlineMs });
+  const cairn = await connect(invocation.cluster ?? (process.env.CAIRN_CLUSTER || undefined), invocation.deadlineMs);
   try {
     return await work(cairn);
   } finally {
@@ -27,22 +26,41 @@ export async function withCluster<T>(invocation: Invocation, work: (cairn: Cairn
   }
 }
 
-/**
- * The addresses, those first where somebody listens.
- * @throws CairnError NO_QUORUM soon if nobody listens at any of them: the whole deadline would bring nothing
- */
-async function listening(masters: readonly string[], deadlineMs = Number.POSITIVE_INFINITY): Promise<string[]> {
+/** @throws CairnError NO_QUORUM soon if nobody listens at any of the addresses: the whole deadline would bring nothing */
+async function connect(named: string | undefined, deadlineMs: number | undefined): Promise<Cairn> {
+  const masters = named === undefined ? defaultMasters : parseClusterUrl(named);
+  const first = named === undefined ? masters.slice(0, 1) : masters;
+  const connecting = Cairn.connect(urlOf(first), { deadlineMs });
+  connecting.catch(() => undefined); // told below, unless something better can be
+  if ((await Promise.race([connecting, pause(lookAfterMs)])) !== undefined) return connecting;
+  const looking = listening(masters, deadlineMs ?? Number.POSITIVE_INFINITY);
+  looking.catch(() => undefined);
+  const there = await Promise.race([connecting, looking]);
+  if (!Array.isArray(there) || first.some((address) => there.includes(address))) return connecting;
+  return Cairn.connect(urlOf(there), { deadlineMs });
+}
+
+function urlOf(masters: readonly string[]): string {
+  return `cairn://${masters.join(',')}`;
+}
+
+function pause(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
+}
+
+/** Those of the addresses where somebody listens. @throws CairnError NO_QUORUM if that is nowhere */
+async function listening(masters: readonly string[], deadlineMs: number): Promise<string[]> {
   const until = Date.now() + Math.min(absentPatienceMs, deadlineMs);
   for (;;) {
     const refusals = await Promise.all(masters.map(refusal));
     const there = masters.filter((_, n) => refusals[n] === undefined);
-    if (there.length > 0) return [...there, ...masters.filter((address) => !there.includes(address))];
+    if (there.length > 0) return there;
     if (Date.now() >= until)
       throw new CairnError(
         'NO_QUORUM',
         `no cluster answers at ${masters.join(', ')} (${refusals[0]}); start one with \`cairn up\`, or name yours with --cluster or CAIRN_CLUSTER`,
       );
-    await new Promise((resolve) => setTimeout(resolve, absentPauseMs));
+    await pause(absentPauseMs);
   }
 }
 

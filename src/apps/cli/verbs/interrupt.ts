@@ -12,12 +12,18 @@ let interrupted = false;
 
 /** While `work` runs, a signal makes `takeBack` run before the program ends. */
 export async function takingBack<T>(takeBack: TakeBack, work: () => Promise<T>): Promise<T> {
-  pending.add(takeBack);
+  const forget = onInterrupt(takeBack);
   try {
     return await work();
   } finally {
-    pending.delete(takeBack);
+    forget();
   }
+}
+
+/** @returns what is to be called when there is nothing to take back any more */
+export function onInterrupt(takeBack: TakeBack): () => void {
+  pending.add(takeBack);
+  return () => pending.delete(takeBack);
 }
 
 /** The program is about to end: nothing new is begun. */

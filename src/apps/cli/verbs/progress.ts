@@ -1,5 +1,6 @@
 /** A bar on the terminal while much is copied; nothing where nobody watches. */
 import { formatBytes } from '../output.ts';
+import { onInterrupt } from './interrupt.ts';
 
 export interface Progress {
   advance(bytes: number): void;
@@ -30,6 +31,7 @@ export async function openProgress(totalBytes: number, totalFiles: number, json:
     rate: formatBytes((bytes * 1000) / Math.max(1, Date.now() - startedAt)),
   });
   bar.start(Math.max(1, totalBytes), 0, payload());
+  const forget = onInterrupt(() => bar.stop()); // gives the terminal its cursor back
   return {
     advance(more) {
       bytes += more;
@@ -39,6 +41,9 @@ export async function openProgress(totalBytes: number, totalFiles: number, json:
       files += 1;
       bar.update(payload());
     },
-    stop: () => bar.stop(),
+    stop() {
+      forget();
+      bar.stop();
+    },
   };
 }

@@ -18,7 +18,18 @@ export function showServer({
   freeBytes,
   silentMs,
 }: Server) {
-  return { id, pid, address, rack, state, chunks, usedBytes, totalBytes, freeBytes, silentMs: silentMs ?? null };
+  return {
+    id,
+    pid,
+    address,
+    rack,
+    state,
+    chunks,
+    usedBytes,
+    totalBytes,
+    freeBytes,
+    silentMs: silentMs === undefined ? null : Math.round(silentMs),
+  };
 }
 
 export async function run(invocation: Invocation): Promise<void> {
