@@ -20,6 +20,7 @@ export async function startChunkserver(context: RoleContext): Promise<Running> {
       onFailure: fail,
     },
     onRefused: fail,
+    onDiskFailed: fail,
   });
   return { stop: () => server.stop() };
 }

@@ -33,6 +33,7 @@ export class ChunkWriter {
   readonly #env: Env;
   readonly #store: ChunkStore;
   readonly #limits: Limits;
+  readonly #onStoreFailed: (error: CairnError) => void;
   readonly #slots = new Map<ChunkHandle, Slot>();
   /** Those with a queue that are not busy. */
   readonly #ready = new Set<Slot>();
@@ -42,10 +43,12 @@ export class ChunkWriter {
   #isPlanned = false;
   #closing: (() => void) | undefined;
 
-  constructor(env: Env, store: ChunkStore, limits: Limits) {
+  /** @param onStoreFailed called when the store has ended all changes. */
+  constructor(env: Env, store: ChunkStore, limits: Limits, onStoreFailed: (error: CairnError) => void) {
     this.#env = env;
     this.#store = store;
     this.#limits = limits;
+    this.#onStoreFailed = onStoreFailed;
   }
 
   /** Why the chunk takes no mutations, if it does not. */
@@ -185,6 +188,7 @@ export class ChunkWriter {
     } catch (thrown) {
       const error = toCairnError(thrown);
       this.#env.events.emit('error', 'chunkserver.writeFailed', { mutations: group.length, code: error.code, error });
+      if (this.#store.hasFailed) this.#onStoreFailed(error);
       return error;
     }
   }

@@ -50,6 +50,8 @@ export interface ChunkserverOptions {
   readonly limits?: Partial<Limits>;
   /** The masters refuse this server for good (another cluster, an id that is taken): the process must stop. */
   readonly onRefused?: (error: CairnError) => void;
+  /** The disk has failed such that the store takes no more changes: the process must stop; its next start replays and checks. */
+  readonly onDiskFailed?: (error: CairnError) => void;
 }
 
 /** What the protocol does not decide. */
@@ -97,7 +99,7 @@ export class Chunkserver {
     this.#store = store;
     const session = new Session(env);
     const fences = new Fences();
-    const writer = new ChunkWriter(env, store, limits);
+    const writer = new ChunkWriter(env, store, limits, (error) => options.onDiskFailed?.(error));
     this.#writer = writer;
     const links = new ReplicaLinks(env, self, limits);
     const staging = new Staging(env, limits);
@@ -164,7 +166,12 @@ export class Chunkserver {
       },
     });
     const server = new Chunkserver(options, store, inventory);
-    await server.#listen();
+    try {
+      await server.#listen();
+    } catch (thrown) {
+      await store.close();
+      throw thrown;
+    }
     server.#heartbeats.start(server.#channel);
     const { server: id, rack } = options;
     options.env.events.emit('info', 'chunkserver.started', { server: id, address: server.address, rack });

@@ -237,6 +237,7 @@ export class TestCluster {
   readonly client: TestClient;
   readonly servers = new Map<number, Chunkserver>();
   readonly refusals: CairnError[] = [];
+  readonly diskFailures: { readonly id: number; readonly error: CairnError }[] = [];
   readonly #limits: Partial<Limits>;
 
   constructor(seed: number | string, limits: Partial<Limits> = {}, options: Partial<SimWorldOptions> = {}) {
@@ -280,6 +281,7 @@ export class TestCluster {
       store: { directory: 'chunks', chunkBytes, reserveBytes: 1024 * 1024, journalSegmentBytes: 512 * 1024 },
       limits: this.#limits,
       onRefused: (error) => this.refusals.push(error),
+      onDiskFailed: (error) => this.diskFailures.push({ id, error }),
     });
   }
 

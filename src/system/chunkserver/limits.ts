@@ -51,7 +51,7 @@ export const limitsDefault: Limits = {
   waitingPerLeaseMax: 4096,
   leasesMax: 100_000,
   leaseIdleMs: 2000,
-  replicaTimeoutMs: 2000,
+  replicaTimeoutMs: 3000,
   excludeTimeoutMs: 5000,
   excludeAttemptMs: 2500,
   stagedBytesMax: 192 * mebi,

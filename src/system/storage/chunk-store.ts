@@ -77,6 +77,8 @@ export interface ChunkStore {
   info(handle: ChunkHandle): ChunkInfo | undefined;
   /** Ascending by handle, for inventories that go on from where the last page ended. */
   list(after: ChunkHandle | undefined, limit: number): readonly ChunkInfo[];
+  /** A failed sync or journal has ended all changes: only a new start, which replays, can take more. */
+  readonly hasFailed: boolean;
   readonly chunkCount: number;
   readonly usedBytes: number;
   /** An empty chunk. Outlasts a crash from its first mutation on. @throws EXISTS */

@@ -116,6 +116,10 @@ class OpenChunkStore implements ChunkStore {
     this.#reader = new Reader(parts);
   }
 
+  get hasFailed(): boolean {
+    return this.#parts.journal.hasFailed;
+  }
+
   get chunkCount(): number {
     return this.#parts.cache.count;
   }
