@@ -259,6 +259,42 @@ describe('appending', () => {
   });
 });
 
+describe('JSON', () => {
+  const reference = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
+  const sections = new Map(reference.split(/^##+ /m).map((part) => [part.split('\n', 1)[0]!, part]));
+
+  it('has the names that docs/cli.md says, all of them', { timeout: 30_000 }, async () => {
+    for (const [verb, words, also] of [
+      ['put', ['put', 'small', '/json']],
+      ['put', ['get', '/json', 'json-again']],
+      ['append', ['append', '/json', 'small']],
+      ['mkdir', ['mkdir', '/json-directory']],
+      ['cp', ['cp', '/json', '/json-directory']],
+      ['mv', ['mv', '/json', '/json-2']],
+      ['stat', ['ls', '/']],
+      ['stat', ['stat', '/json-directory', '/json-2']],
+      ['du', ['du']],
+      ['df', ['df']],
+      ['servers', ['servers']],
+      ['status', ['status'], 'servers'],
+      ['rm', ['rm', '/json-2']],
+    ] as [string, string[], string?][]) {
+      const documented = `${sections.get(verb)}${also === undefined ? '' : sections.get(also)}`;
+      const printed = (await ok(...words, '--json'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as object);
+      for (const name of printed.flatMap(namesIn)) expect(documented, `${words[0]}: ${name}`).toContain(`\`${name}\``);
+    }
+  });
+
+  function namesIn(value: unknown): string[] {
+    if (Array.isArray(value)) return value.flatMap(namesIn);
+    if (typeof value !== 'object' || value === null) return [];
+    return Object.entries(value).flatMap(([name, inner]) => [name, ...namesIn(inner)]);
+  }
+});
+
 describe('a cluster that does not answer', () => {
   it('is told quickly, with its address, when nobody listens there', async () => {
     const ran = await run(['ls', '/', '--cluster', 'cairn://127.0.0.1:1']);
