@@ -48,7 +48,10 @@ export class ApplyHandler implements StreamHandler<ApplySpec> {
         release();
         context.reply(response);
       },
-      (thrown: unknown) => context.fail(toCairnError(thrown)),
+      (thrown: unknown) => {
+        release();
+        context.fail(toCairnError(thrown));
+      },
     );
   }
 }

@@ -64,6 +64,8 @@ export interface ServerLoad {
   readonly stagedBytes: number;
   /** Being read, or waiting to leave. */
   readonly readBytes: number;
+  /** In use: for bulk bytes that arrive, wait, are written or passed on. */
+  readonly bulkBuffers: number;
   readonly leases: number;
   readonly connections: number;
 }
@@ -83,6 +85,7 @@ export class Chunkserver {
   readonly #intake: Intake;
   readonly #reads: ReadHandler;
   readonly #departures: Departures;
+  readonly #pool: BytePool;
   readonly #mutations: MutateHandler;
   readonly #heartbeats: Heartbeats;
   readonly #channel: MasterChannel;
@@ -123,6 +126,7 @@ export class Chunkserver {
     });
     const orders = new Orders({ env, limits, store, writer, fences, inventory, leases, links });
     this.#session = session;
+    this.#pool = pool;
     this.#departures = departures;
     this.#leases = leases;
     this.#links = links;
@@ -193,6 +197,7 @@ export class Chunkserver {
       mutationBytes: this.#mutations.bytes,
       stagedBytes: this.#staging.bytes,
       readBytes: this.#reads.bytes,
+      bulkBuffers: this.#pool.inUse,
       leases: this.#leases.size,
       connections: this.#connections.size,
     };

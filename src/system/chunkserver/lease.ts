@@ -10,6 +10,8 @@
  * yet acknowledged: all of that is written here, so that the members hold it afterwards too. A lease that cannot go on ends with an
  * error; what was not acknowledged fails with it, and the chunk waits for another grant.
  */
+
+import { assert } from '../../core/base/assert.ts';
 import type { ChunkHandle, ChunkVersion, ServerId } from '../../core/base/brand.ts';
 import { toMutationSerial } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
@@ -280,7 +282,10 @@ export class Lease {
       this.#links = this.#linksOf(this.#grant);
       const { failed, wasBehind } = await recoverReplicas(this.#world, this.handle, this.version, this.#links);
       for (const [server, error] of failed) this.#failed.set(server, error);
-      if (wasBehind) this.#failPending();
+      // Who has ordered under a version is ahead of all others in it, so what was ordered here is in what they have now.
+      assert(!wasBehind || this.#pending.size === 0, 'a primary that has ordered is not behind', {
+        handle: this.handle,
+      });
       if (this.#failed.size === 0 && this.#newerGrant === undefined) return;
     }
     if (this.#isEnded()) return;
@@ -321,12 +326,6 @@ export class Lease {
       throw new CairnError('NOT_PRIMARY', `chunk ${this.handle} has another primary now; ask for a new grant`);
     }
     return grant;
-  }
-
-  #failPending(): void {
-    const error = new CairnError('REPLICA_FAILED', `chunk ${this.handle} was behind on this server; send it again`);
-    for (const mutation of this.#pending) mutation.fail(error);
-    this.#pending.clear();
   }
 
   /** What was ordered before is written here, and so every member of the new version holds it. */

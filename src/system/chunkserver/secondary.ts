@@ -84,14 +84,17 @@ export class Secondary {
   }
 
   #take(order: OrderedMutation, body: Uint8Array, done: Done): void {
+    const since = this.#world.env.clock.now();
+    const ordered: Ordered = { order, since, done, bytes: undefined, pooled: undefined, blockChecksums: undefined };
     try {
+      this.#findBytes(ordered, body);
       const following = this.#follow(order);
-      const ordered = this.#withBytes(order, body, done);
       following.serial = order.serial;
       following.underWay += 1;
       if (ordered.bytes !== undefined && following.waiting.length === 0) this.#write(following, ordered);
       else this.#wait(following, ordered);
     } catch (thrown) {
+      ordered.pooled?.release();
       done(toCairnError(thrown));
     }
   }
@@ -123,25 +126,16 @@ export class Secondary {
     return following;
   }
 
-  /** @throws CairnError CHECKSUM_MISMATCH */
-  #withBytes(order: OrderedMutation, body: Uint8Array, done: Done): Ordered {
-    const { env, staging } = this.#world;
-    const ordered: Ordered = {
-      order,
-      since: env.clock.now(),
-      done,
-      bytes: undefined,
-      pooled: undefined,
-      blockChecksums: undefined,
-    };
+  /** Pushed bytes that have not come yet are waited for. @throws CairnError CHECKSUM_MISMATCH */
+  #findBytes(ordered: Ordered, body: Uint8Array): void {
+    const { order } = ordered;
     if (order.from.kind === 'body') {
       ordered.bytes = order.bytes === 0 ? noBytes : body.subarray(order.from.at, order.from.at + order.bytes);
       this.#check(ordered, ordered.bytes);
-      return ordered;
+      return;
     }
-    const staged = staging.take(order.from.dataId);
+    const staged = this.#world.staging.take(order.from.dataId);
     if (staged !== undefined) this.#arrived(ordered, staged);
-    return ordered;
   }
 
   #arrived(ordered: Ordered, { data, blockChecksums }: Pushed): void {

@@ -176,7 +176,7 @@ class Storm {
   }
 }
 
-test.each([...Array(24).keys()])('appends through a storm land once and stay (seed %i)', async (seed) => {
+test.each([...Array(12).keys()])('appends through a storm land once and stay (seed %i)', async (seed) => {
   const cluster = await TestCluster.start(`storm ${seed}`, servers.length, {
     replicaTimeoutMs: 800,
     excludeTimeoutMs: 3000,
@@ -186,4 +186,9 @@ test.each([...Array(24).keys()])('appends through a storm land once and stay (se
   await storm.blow();
   await cluster.settle(writing);
   await storm.check();
+  // What was pushed and never ordered is given up in the end; then nothing is held any more.
+  await cluster.world.run(15_000);
+  for (const server of cluster.servers.values()) {
+    expect(server.load).toMatchObject({ mutationBytes: 0, stagedBytes: 0, readBytes: 0, bulkBuffers: 0, leases: 0 });
+  }
 });
