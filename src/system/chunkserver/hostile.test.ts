@@ -8,6 +8,7 @@ import {
   chunkBytes,
   codeOf,
   difference,
+  joined,
   pattern,
   serverAddress,
   TestClient,
@@ -88,6 +89,23 @@ describe('what comes damaged', () => {
   });
 });
 
+describe('a slow hop', () => {
+  test('of the chain gets every byte as it was, though the memory of those before it is used again', async () => {
+    const cluster = await TestCluster.start(15, 3, { replicaTimeoutMs: 20_000 });
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    cluster.world.network.shape('s2', 's3', { bytesPerMs: 3000 });
+    // One after another at the primary, so that a secondary has done with the first while later ones arrive.
+    const pieces = [0, 1, 2, 3, 4, 5, 6, 7].map((n) => pattern(120 * kibi, n));
+    const writes = pieces.map(async (piece, n) => {
+      await new Promise<void>((resolve) => cluster.world.after(n * 10, resolve));
+      return cluster.client.write(grant, n * 120 * kibi, piece);
+    });
+    await cluster.settle(Promise.all(writes));
+    expect(cluster.master.exclusions).toEqual([]);
+    for (const id of [1, 2, 3]) expect(difference(await cluster.content(id, 5), joined(pieces))).toBe('none');
+  });
+});
+
 describe('a client that breaks off', () => {
   test('in the middle of a body leaves the chain in order for others', async () => {
     const cluster = await TestCluster.start(10);
@@ -107,6 +125,23 @@ describe('a client that breaks off', () => {
     for (const id of [1, 2, 3]) {
       expect(cluster.servers.get(id)!.load).toMatchObject({ stagedBytes: 0, mutationBytes: 0, bulkBuffers: 0 });
     }
+  });
+
+  test('after a whole mutation does not take that one with it, however slow the chain is', async () => {
+    const cluster = await TestCluster.start(12);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    cluster.world.network.shape('s1', 's2', { bytesPerMs: 3000 });
+    const { connection } = rawConnection(cluster, 1);
+    const whole = pattern(600 * kibi, 7);
+    const crc = cluster.client.node.env.crc32(whole);
+    connection.send(mutateHead(grant, crc), [whole]);
+    const frame = connection.startFrame(mutateHead(grant, crc), whole.length);
+    frame.piece(whole.subarray(0, 100 * kibi));
+    await cluster.world.run(20);
+    connection.close('enough');
+    await cluster.world.run(1500);
+    expect(cluster.master.exclusions).toEqual([]);
+    for (const id of [1, 2, 3]) expect(difference(await cluster.content(id, 5), whole)).toBe('none');
   });
 
   test('or just stops holds up nobody, and is disconnected in the end', async () => {
