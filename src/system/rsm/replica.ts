@@ -36,6 +36,8 @@ export type { SnapshotPart } from './snapshot-transfer.ts';
 /** Commands waiting to be proposed, and reads waiting to be confirmed. */
 export const commandsWaitingMax = 16_384;
 export const readsWaitingMax = 65_536;
+/** Fewer commands than this are never split into several batches. */
+const batchMinCommands = 128;
 
 /** Names a command across retries; see batch.ts. */
 export interface CommandId {
@@ -88,11 +90,11 @@ export interface ReplicaLimits {
 
 export const defaultReplicaLimits: ReplicaLimits = {
   segmentBytes: 32 * 1024 * 1024,
-  flushDirtyBytes: 8 * 1024 * 1024,
+  flushDirtyBytes: 24 * 1024 * 1024,
   flushLogBytes: 128 * 1024 * 1024,
   keepEntries: 10_000,
   keepBytes: 16 * 1024 * 1024,
-  batchesInFlight: 4,
+  batchesInFlight: 2,
 };
 
 interface Waiter {
@@ -256,11 +258,13 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   }
 
   #takeBatch(): readonly Waiter[] {
+    // A convoy (all clients wait for one batch, then send at once) is split, so that the stages of its batches overlap.
+    const share = Math.max(batchMinCommands, Math.ceil(this.#gathering.length / this.#limits.batchesInFlight));
     let count = 0;
     let bytes = 0;
     for (const { command } of this.#gathering) {
       bytes += command.length + 32;
-      if (count > 0 && (bytes > batchMaxBytes || count >= batchMaxCommands)) break;
+      if (count > 0 && (bytes > batchMaxBytes || count >= Math.min(share, batchMaxCommands))) break;
       count += 1;
     }
     const taken = this.#gathering.slice(0, count);
