@@ -71,7 +71,7 @@ describe('up', () => {
     expect(mixed.stderr).toMatch(/\[WRONG_CLUSTER\] chunkserver-1: /);
   });
 
-  it('refuses a wrong key with its line, and a directory that cannot be made', async () => {
+  it('refuses a wrong key with its line, and a directory that cannot be made', { timeout: 60_000 }, async () => {
     const config = join(scratch, 'wrong.yaml');
     writeFileSync(config, 'durability: disk\nreplication:\n  fector: 3\n');
     const wrong = await run(['up', '--config', config, '--dir', join(scratch, 'never')]);

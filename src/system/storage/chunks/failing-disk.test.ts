@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import type { CairnError } from '../../../core/base/errors.ts';
+import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
+import { h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
+import { openChunkStore } from './open-chunk-store.ts';
+
+test('a store whose journal fails tells its owner once, and takes no more until it is opened anew', async () => {
+  const world = testWorld(1);
+  const node = world.node('s');
+  const failures: CairnError[] = [];
+  const onFailure = (cause: CairnError) => void failures.push(cause);
+  const store = await world.settle(openChunkStore(node.env, { ...smallOptions, onFailure }));
+  store.create(h(1), v(1));
+  await world.settle(store.apply([mutation(1, 0, pattern(100, 1), { sync: true })]));
+  expect(failures).toEqual([]);
+
+  node.disk.arm('syncError');
+  const codes: unknown[] = [];
+  for (let n = 0; n < 3; n++) {
+    const applied = store.apply([mutation(1, 100, pattern(100, n), { sync: true, serial: 2 })]);
+    codes.push(await world.settle(applied.catch((thrown: CairnError) => thrown.code)));
+  }
+  expect(codes).toEqual(['DISK_FAILED', 'DISK_FAILED', 'DISK_FAILED']);
+  expect(failures.map(({ code }) => code)).toEqual(['DISK_FAILED']);
+
+  node.crash();
+  node.restart();
+  const again = await world.settle(openChunkStore(node.env, smallOptions));
+  const { lengthBytes, serial } = again.info(h(1))!;
+  await world.settle(again.apply([mutation(1, lengthBytes, pattern(100, 9), { serial: serial + 1 })]));
+});
