@@ -13,6 +13,7 @@ import { Garbage } from './garbage.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import { Leases } from './leases.ts';
 import { LengthReports } from './lengths.ts';
+import { OpenChunks } from './open-chunks.ts';
 import type { MasterTiming } from './options.ts';
 import { Placement } from './placement.ts';
 import { stoppedLeading } from './refusal.ts';
@@ -36,6 +37,7 @@ export class Leader implements LeaderWorld {
   readonly replication: Replication;
   readonly #replica: HostOfLeader;
   readonly #machine: MetadataMachine;
+  readonly #openChunks: OpenChunks;
   readonly #scan: Scan;
   #stopped = false;
 
@@ -55,10 +57,15 @@ export class Leader implements LeaderWorld {
     this.lengths = new LengthReports(this);
     this.garbage = new Garbage(this);
     this.replication = new Replication(this, this.leases);
-    this.#scan = new Scan(this, (handle) => this.replication.note(handle));
+    this.#openChunks = new OpenChunks(this, (handle) => this.replication.seal(handle));
+    this.#scan = new Scan(this, (handle) => {
+      this.replication.note(handle);
+      this.#openChunks.look(handle);
+    });
     for (const [id, record] of machine.tables.servers) this.servers.assume(id, record);
     machine.chunkRemoved = (...removed) => this.garbage.removed(...removed);
     this.garbage.reap();
+    this.#openChunks.start();
     this.#scan.hurry();
   }
 
@@ -112,6 +119,7 @@ export class Leader implements LeaderWorld {
   stop(): void {
     this.#stopped = true;
     this.#machine.chunkRemoved = () => {};
+    this.#openChunks.stop();
     this.#scan.stop();
     this.replication.stop();
     this.servers.stop();

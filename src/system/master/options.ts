@@ -42,6 +42,8 @@ export interface MasterTiming {
   readonly cloneMs: number;
   /** A server that left a chunk's set gets no copy of it before readers have forgotten that it was there. */
   readonly rejoinAfterMs: number;
+  /** An open chunk of which nothing was heard for so long is sealed: longer than an idle lease is kept. */
+  readonly openQuietMs: number;
   /** Pause between slices of the background scan while there is no haste. */
   readonly scanPauseMs: number;
 }
@@ -53,6 +55,7 @@ export const defaultMasterTiming: MasterTiming = {
   acquireMs: 500,
   cloneMs: 60_000,
   rejoinAfterMs: 7000, // clients believe a location for 5 s
+  openQuietMs: 10_000,
   scanPauseMs: 1000,
 };
 

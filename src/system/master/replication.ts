@@ -194,6 +194,13 @@ export class Replication {
 
   // ---------------------------------------------------------------- sealing
 
+  /** Of a chunk that is not being copied just now. @throws CairnError when it could not be sealed */
+  async seal(handle: ChunkHandle): Promise<void> {
+    if (this.#targets.has(handle) || this.#excluding.has(handle))
+      throw new CairnError('BUSY', `chunk ${handle} is being copied just now`);
+    await this.#seal(handle);
+  }
+
   /** Ends the open lease of a chunk, so that its length is final. */
   async #seal(handle: ChunkHandle): Promise<void> {
     const chunk = this.#chunk(handle);

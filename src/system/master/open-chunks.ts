@@ -1,0 +1,88 @@
+/**
+ * Chunks whose lease nobody uses: its primary was restarted or gave up before it could say so, or the client that asked for the lease is
+ * gone. Their length is not known here and their replicas may differ in what was never acknowledged, so they are sealed. A
+ * primary that is at work reports a growing length or, when it is idle, gives its lease back; one that only writes over what is
+ * there reports nothing, and loses its lease here now and then, which costs it a new one.
+ */
+import type { ChunkHandle } from '../../core/base/brand.ts';
+import type { Timer } from '../../core/base/env.ts';
+import { toCairnError } from '../../core/base/errors.ts';
+import type { LeaderWorld } from './leader-world.ts';
+import type { ChunkRecord } from './state/records.ts';
+
+/** Open chunks watched at one time; the scan finds the others when there is room again. */
+export const watchedMax = 10_000;
+/** Chunks being sealed at one time. */
+const sealsMax = 8;
+const looksPerSecond = 1000;
+
+interface Watched {
+  readonly version: number;
+  readonly length: number;
+  /** For so long nothing was heard of it. */
+  since: number;
+}
+
+export class OpenChunks {
+  readonly #world: LeaderWorld;
+  readonly #seal: (handle: ChunkHandle) => Promise<void>;
+  /** The one not looked at for longest first. */
+  readonly #watched = new Map<ChunkHandle, Watched>();
+  readonly #sealing = new Set<ChunkHandle>();
+  #timer: Timer | undefined;
+
+  constructor(world: LeaderWorld, seal: (handle: ChunkHandle) => Promise<void>) {
+    this.#world = world;
+    this.#seal = seal;
+  }
+
+  start(): void {
+    this.#timer = this.#world.env.clock.after(1000, () => {
+      for (const handle of [...this.#watched.keys()].slice(0, looksPerSecond)) this.look(handle);
+      this.start();
+    });
+  }
+
+  look(handle: ChunkHandle): void {
+    const { tables, env, timing } = this.#world;
+    const chunk = tables.chunk(handle);
+    const known = this.#watched.get(handle);
+    this.#watched.delete(handle);
+    if (chunk === undefined || chunk.sealed) return;
+    const { version, length } = chunk;
+    const now = env.clock.now();
+    if (known === undefined || known.version !== version || known.length !== length) {
+      if (this.#watched.size < watchedMax) this.#watched.set(handle, { version, length, since: now });
+      return;
+    }
+    this.#watched.set(handle, known);
+    if (now - known.since < timing.openQuietMs || !this.#canBeSealed(handle, chunk)) return;
+    known.since = now;
+    void this.#sealOne(handle);
+  }
+
+  /** Members that are silent, but not yet dead, may come back: they would be left out of the set. */
+  #canBeSealed(handle: ChunkHandle, { servers }: ChunkRecord): boolean {
+    if (this.#sealing.size >= sealsMax || this.#sealing.has(handle)) return false;
+    return servers.every((id) => this.#world.servers.hasSession(id));
+  }
+
+  async #sealOne(handle: ChunkHandle): Promise<void> {
+    const { env } = this.#world;
+    this.#sealing.add(handle);
+    try {
+      await this.#seal(handle);
+      env.events.emit('info', 'open_chunk_sealed', { handle });
+    } catch (thrown) {
+      if (this.#world.isStopped) return;
+      const { code, message } = toCairnError(thrown);
+      env.events.emit('warn', 'open_chunk_not_sealed', { handle, code, why: message });
+    } finally {
+      this.#sealing.delete(handle);
+    }
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+}
