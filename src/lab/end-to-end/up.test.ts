@@ -115,7 +115,7 @@ describe('up', () => {
 });
 
 describe('roles run by hand', () => {
-  it('start from the files that docs/operations.md shows', { timeout: 60_000 }, async () => {
+  it('start from the files that docs/operations.md shows', { timeout: 90_000 }, async () => {
     const [master, chunkserver] = [...readFileSync(operations, 'utf8').matchAll(/^```yaml\n(.*?)^```$/gms)].map(
       (match) => match[1]!,
     ) as [string, string];
@@ -133,7 +133,10 @@ describe('roles run by hand', () => {
     for (const id of [1, 2, 3]) start('master', `by-hand-${id}`, master.replace(/id: 1( +# this one)/, `id: ${id}$1`));
     start('chunkserver', 'by-hand-7', chunkserver);
     const env = { CAIRN_CLUSTER: `cairn://127.0.0.1:${ports[1]}` };
-    await until('a file can be written', async () => (await run(['put', program, '/by-hand'], { env })).code === 0);
+    await until(
+      'a file can be written',
+      async () => (await run(['put', program, '/by-hand', '--timeout', '3'], { env })).code === 0,
+    );
     expect((await run(['cat', '/by-hand'], { env })).stdout).toBe(readFileSync(program, 'utf8'));
     const { chunkservers } = JSON.parse((await run(['servers', '--json'], { env })).stdout) as {
       chunkservers: { id: number; rack: string }[];
