@@ -13,7 +13,7 @@ import { Replayer } from './replayer.ts';
 const entry = (writer: number, sequence: number) => ({ writer, sequence, offset: 0, lengthBytes: 1 });
 
 function captured(change: number, lengthBytes: number): CapturedChunk {
-  const window = [entry(1, 6), entry(2, 7)];
+  const window = [entry(1, 2), entry(1, 6), entry(2, 7)];
   const known = { handle: h(1), version: v(1), serial: 7 as MutationSerial, change, lengthBytes };
   return { ...known, checksums: Uint32Array.of(77), window };
 }
@@ -46,7 +46,7 @@ describe('the replay', () => {
     );
     const { cache, outcome } = await replay([...records, [8, appended(8, 3, 2)]], captured(7, 3));
     expect(cache.info(h(1))).toMatchObject({ serial: 8, lengthBytes: 4 });
-    expect(cache.get(h(1))!.window.entries()).toEqual([entry(1, 6), entry(2, 7), entry(2, 8)]);
+    expect(cache.get(h(1))!.window.entries()).toEqual([entry(1, 2), entry(1, 6), entry(2, 7), entry(2, 8)]);
     expect(outcome.lastChange).toBe(8);
   });
 
