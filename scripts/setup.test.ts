@@ -26,7 +26,7 @@ beforeEach(() => {
   clone = mkdtempSync(join(tmpdir(), 'cairn-setup-'));
   cpSync(join(root, 'scripts'), join(clone, 'scripts'), { recursive: true });
   cpSync(join(root, 'bin'), join(clone, 'bin'), { recursive: true });
-  write('package.json', '{ "type": "module" }');
+  write('package.json', '{ "type": "module", "version": "1.2.3" }');
   write('package-lock.json', lockOf('1.0.0'));
   write('src/apps/cli/main.ts', "console.log((await import('./verbs.ts')).greeting satisfies string);");
   write('src/apps/cli/verbs.ts', "export const greeting: string = 'hello';");

@@ -3,18 +3,8 @@
  */
 import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CairnError } from '../../core/base/errors.ts';
+import type { Verb } from './invocation.ts';
 
-/** What a verb gets: its arguments in order, its own and the global options. */
-export interface Invocation {
-  readonly args: readonly string[];
-  readonly options: Readonly<Record<string, unknown>>;
-  readonly cluster: string | undefined;
-  /** Within this a call to the cluster makes progress or fails; undefined: the client's default. */
-  readonly deadlineMs: number | undefined;
-  readonly json: boolean;
-}
-
-export type Verb = (invocation: Invocation) => Promise<void>;
 type LoadVerb = () => Promise<{ run: Verb }>;
 
 export function makeProgram(): Command {
@@ -227,5 +217,15 @@ function addOperating(program: Command): void {
     'cairn status --json',
     () => import('./verbs/status.ts'),
   );
+  verb(
+    program,
+    'sim <action> [seed]',
+    'whole clusters in simulated worlds: run many seeds, replay one',
+    'cairn sim run --seeds 100, or: cairn sim replay 42 --verbose',
+    () => import('./verbs/sim.ts'),
+  )
+    .option('--seeds <n>', 'run: how many', natural(1, 1_000_000), 10)
+    .option('--start <seed>', 'run: the first', natural(0, 2 ** 31), 1)
+    .option('--verbose', 'replay: each step as it happens');
   clusterVerb(program, 'servers', 'the chunkservers', 'cairn servers', () => import('./verbs/servers.ts'));
 }

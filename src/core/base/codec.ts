@@ -155,10 +155,25 @@ export function union<const Cases extends Readonly<Record<string, readonly [numb
 /** No fields. */
 export const nothing: Codec<Record<never, never>> = { write: () => {}, read: () => ({}) };
 
-export function encode<T>(codec: Codec<T>, value: T, capacity = 256): Uint8Array {
-  const writer = new ByteWriter(capacity);
+/** Shared by all encodings, which do not nest: most are small, and a writer of their own would cost more than they do. */
+const scratch = new ByteWriter(64 * 1024);
+let scratchIsTaken = false;
+
+/** The value's bytes, exactly as many. */
+export function encode<T>(codec: Codec<T>, value: T): Uint8Array {
+  if (scratchIsTaken) return encodeWith(new ByteWriter(), codec, value);
+  scratchIsTaken = true;
+  try {
+    return encodeWith(scratch, codec, value);
+  } finally {
+    scratchIsTaken = false;
+  }
+}
+
+function encodeWith<T>(writer: ByteWriter, codec: Codec<T>, value: T): Uint8Array {
+  writer.reset();
   codec.write(writer, value);
-  return writer.view();
+  return writer.finish();
 }
 
 /** The whole of `bytes` as one value. @throws CairnError PROTOCOL */

@@ -28,8 +28,16 @@ export type ReadId = Brand<number, 'ReadId'>;
 export const toReadId = naturalBrand<ReadId>('a read id');
 
 export type EngineName = 'raft' | 'paxos';
-/** Only linearizable is served by every engine from the start; an engine drops a level that it does not offer. */
-export type ReadLevel = 'linearizable' | 'lease' | 'stale';
+/** A control request of this node; unique for the life of the engine. */
+export type ControlId = Brand<number, 'ControlId'>;
+export const toControlId = naturalBrand<ControlId>('a control id');
+/**
+ * - `linearizable`: confirmed by a round of a quorum that began after the read (read index);
+ * - `lease`: linearizable too, without a round as long as the log is the lease (see EngineConfig.lease); else as `linearizable`;
+ * - `quorum`: linearizable, on any node, without the leader (Multi-Paxos; Raft drops it as readLevelNotOffered);
+ * - `stale`: on any node, at what it has applied.
+ */
+export type ReadLevel = 'linearizable' | 'lease' | 'quorum' | 'stale';
 
 /**
  * What a proposer asks to have committed. `session` and `sequence` name it across retries (the state machine's session
@@ -89,10 +97,16 @@ export type Input<Message> =
     }
   /** State up to `index` is durable in the host's store: entries up to it may go (the engine keeps what it still needs). */
   | { readonly kind: 'compact'; readonly index: LogIndex }
-  | { readonly kind: 'control'; readonly request: ControlRequest; readonly now: Millis };
+  | { readonly kind: 'control'; readonly id: ControlId; readonly request: ControlRequest; readonly now: Millis };
 
 export type ControlRequest =
+  /** Completed when `to` is known to lead. */
   | { readonly kind: 'transferLeadership'; readonly to: NodeId }
+  /**
+   * `members` is the goal, without `votersNext`: how to get there (joint consensus, an α-window) is the engine's affair. Completed when the
+   * goal is in force and committed. A node that becomes a voter should be a non-voter first, until it has caught up; one that is asked
+   * for as a voter from nothing is caught up by the engine before its vote counts.
+   */
   | { readonly kind: 'changeMembers'; readonly members: Members }
   | { readonly kind: 'switchEngine'; readonly engine: EngineName; readonly members: Members };
 
@@ -116,6 +130,8 @@ export interface Effects<Message, LogRecord> {
   readonly reads: readonly { readonly id: ReadId; readonly index: LogIndex }[];
   /** Every proposal, read or control request that will not happen here, and why. Nothing disappears silently. */
   readonly dropped: readonly Dropped[];
+  /** Control requests that are done. */
+  readonly completed: readonly ControlId[];
   /** Peer `to` is behind what this log still holds: the host should stream its state to it. At most one per peer under way. */
   readonly snapshots: readonly { readonly to: NodeId }[];
   readonly trace: readonly TraceEvent[];
@@ -133,12 +149,22 @@ export type DropReason =
   | 'tooLarge'
   | 'readLevelNotOffered'
   | 'notSupported'
-  | 'changeInProgress';
+  /** A change of members, a transfer or a switch is under way; ask again when it is done. */
+  | 'changeInProgress'
+  /** The members asked for have no voter, or one twice, or the change could not be undone by those who are there. */
+  | 'membersInvalid'
+  /** The target of a transfer is no voter, or did not take over within an election timeout. */
+  | 'targetUnavailable';
 
 export type Dropped =
   | { readonly kind: 'proposal'; readonly session: number; readonly sequence: number; readonly reason: DropReason }
   | { readonly kind: 'read'; readonly id: ReadId; readonly reason: DropReason }
-  | { readonly kind: 'control'; readonly request: ControlRequest; readonly reason: DropReason };
+  | {
+      readonly kind: 'control';
+      readonly id: ControlId;
+      readonly request: ControlRequest;
+      readonly reason: DropReason;
+    };
 
 /** What happened, for tests, logs and the visualiser: `name` is a verb in the past tense. */
 export interface TraceEvent {
@@ -219,8 +245,33 @@ export interface EngineConfig {
   readonly crc32: Crc32;
   readonly timing: EngineTiming;
   readonly limits: EngineLimits;
+  /** Who seeks leadership, and when. Absent: `timeout`. */
+  readonly elector?: ElectorName;
+  /** Absent: no read is served by lease, and nobody waits for one to end. The same on all members. */
+  readonly lease?: LeaseTerms;
+  /** Absent: majorities. Multi-Paxos only; the same on all members. */
+  readonly quorums?: QuorumSizes;
   /** Trace each message received as well: for visualisers and tests, too much for production. */
   readonly traceMessages?: boolean;
+}
+
+/** Two policies that either engine can use; see elector/. */
+export type ElectorName = 'timeout' | 'ballot';
+
+/**
+ * The log is the lease (LeaseGuard): a leader that knows its last committed entry to be younger than `durationMs` may serve reads alone;
+ * a new leader commits nothing until the youngest entry that another leader left in its log has been here for durationMs × (1 + driftMax).
+ * Only rates of clocks are trusted, within driftMax.
+ */
+export interface LeaseTerms {
+  readonly durationMs: number;
+  readonly driftMax: number;
+}
+
+/** Flexible Paxos: any `prepare` and any `accept` voters meet: prepare + accept > voters. */
+export interface QuorumSizes {
+  readonly prepare: number;
+  readonly accept: number;
 }
 
 export interface EngineTiming {

@@ -10,21 +10,14 @@ import type { CairnClient } from '../../system/client/client.ts';
 import type { SimCluster } from './cluster.ts';
 import type { Ledger } from './ledger.ts';
 import { OwnTree } from './own-tree.ts';
-import { drawStep } from './steps.ts';
+import type { Step, StepMaker } from './step.ts';
 import { Violation } from './violation.ts';
-
-/** One call, or a few that belong together. */
-export interface Step {
-  readonly what: string;
-  /** Calls, checks, and notes in the model what was done. @throws CairnError, Violation */
-  run(client: CairnClient): Promise<void>;
-  /** Notes in the model that it may have been done or not. */
-  unknown(): void;
-}
 
 export interface ActorContext {
   readonly cluster: SimCluster;
   readonly ledger: Ledger;
+  /** What a client does next. */
+  readonly drawStep: (maker: StepMaker) => Step;
   readonly onViolation: (who: string, violation: Violation) => void;
   readonly note: (who: string, text: string) => void;
 }
@@ -41,7 +34,7 @@ const expected: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NO_SERVERS',
 ]);
 
-export class Actor {
+export class Actor implements StepMaker {
   readonly id: number;
   readonly node: SimNode;
   readonly tree: OwnTree;
@@ -99,7 +92,7 @@ export class Actor {
     const client = await this.#connect(env);
     this.#client = client;
     while (!this.#isStopping) {
-      await this.#take(drawStep(this), client);
+      await this.#take(this.#context.drawStep(this), client);
       const { thinkMs } = this.#context.cluster.scenario;
       await new Promise<void>((resolve) => env.clock.after(this.random.between(0, thinkMs), resolve));
     }

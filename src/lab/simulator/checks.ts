@@ -30,6 +30,20 @@ export async function checkTree(client: CairnClient, { tree }: Actor): Promise<v
   }
 }
 
+/** Whatever its fate was, everything that is listed can be looked at and read, by anybody. */
+export async function checkReadable(client: CairnClient, directory = '/'): Promise<void> {
+  for (const entry of await client.readdir(directory, { withFileTypes: true })) {
+    const path = directory === '/' ? `/${entry.name}` : `${directory}/${entry.name}`;
+    if (entry.isDirectory()) {
+      await checkReadable(client, path);
+      continue;
+    }
+    const { size } = await client.stat(path);
+    const { length } = await client.readFile(path);
+    mustHold(length === size, () => `${path} has ${size} bytes, and ${length} can be read`);
+  }
+}
+
 function hasParent(tree: OwnTree, path: string): boolean {
   return tree.items.has(path.slice(0, path.lastIndexOf('/')));
 }
@@ -61,8 +75,8 @@ export async function garbageCount(cluster: SimCluster, inspector: Inspector): P
   return surplus;
 }
 
-/** Masters that have applied the same entries have the same state, to the byte. */
-export async function checkMasters(cluster: SimCluster): Promise<void> {
+/** Masters that have applied the same entries have the same state, to the byte. False if they have not just now. */
+export async function checkMasters(cluster: SimCluster): Promise<boolean> {
   const states: { readonly name: string; readonly index: number; readonly store: OrderedStore }[] = [];
   for (const { node, process } of cluster.masters) {
     await process!.replica.flush(); // puts counters and sessions, kept in memory, into the store
@@ -70,7 +84,7 @@ export async function checkMasters(cluster: SimCluster): Promise<void> {
   }
   const [first, ...others] = states as [(typeof states)[number], ...typeof states];
   for (const other of others) {
-    mustHold(other.index === first.index, () => `${other.name} and ${first.name} have not applied the same`);
+    if (other.index !== first.index) return false;
     const expected = pairsOf(first.store);
     const actual = pairsOf(other.store);
     for (const [key, value] of expected) {
@@ -82,6 +96,7 @@ export async function checkMasters(cluster: SimCluster): Promise<void> {
     for (const key of actual.keys())
       mustHold(false, () => `${other.name} has key ${JSON.stringify(key)}, which ${first.name} lacks`);
   }
+  return true;
 }
 
 function pairsOf(store: OrderedStore): Map<string, Uint8Array> {

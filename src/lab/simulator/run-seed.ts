@@ -8,7 +8,7 @@ import type { EmittedEvent, SimNode } from '../../platform/sim/node.ts';
 import { SimRandom } from '../../platform/sim/random.ts';
 import type { SimWorld } from '../../platform/sim/world.ts';
 import { Actor } from './actor.ts';
-import { checkMasters, checkReplicas, checkShared, checkTree, garbageCount } from './checks.ts';
+import { checkMasters, checkReadable, checkReplicas, checkShared, checkTree, garbageCount } from './checks.ts';
 import { SimCluster } from './cluster.ts';
 import { makeWorld } from './host.ts';
 import { Inspector } from './inspector.ts';
@@ -16,6 +16,7 @@ import { Ledger } from './ledger.ts';
 import { probe } from './probe.ts';
 import { unrest } from './quiet.ts';
 import { drawScenario, type Scenario } from './scenario.ts';
+import { drawStep } from './steps.ts';
 import { startStorm } from './storm.ts';
 import { Trace } from './trace.ts';
 import { mustHold, Violation } from './violation.ts';
@@ -29,6 +30,7 @@ const idleMs = 40_000;
 const checkMs = 120_000;
 /** Until everything is copied and collected: suspects die, copies that hang end, and leavers may come back. */
 const restMs = 90_000;
+const attemptsMax = 10;
 
 export interface Outcome {
   readonly seed: number;
@@ -85,7 +87,7 @@ class Run {
     this.#ledger = new Ledger(drawn);
     const note = (who: string, text: string) => this.#note(who, text);
     const onViolation = (who: string, violation: Violation) => this.broken(who, violation.message);
-    const context = { cluster: this.#cluster, ledger: this.#ledger, onViolation, note };
+    const context = { cluster: this.#cluster, ledger: this.#ledger, drawStep, onViolation, note };
     this.#actors = this.#cluster.clientNodes.map((_, i) => new Actor(context, i + 1));
   }
 
@@ -116,10 +118,20 @@ class Run {
     await this.#until('the cluster comes to rest', () => unrest(this.#cluster) === undefined, restMs);
     await this.#settle('check of shared files', checkShared(checker, this.#ledger));
     for (const actor of this.#actors) await this.#settle('check of a tree', checkTree(checker, actor));
+    await this.#settle('reading all that is listed', checkReadable(checker));
     await this.#until('the cluster rests again', () => unrest(this.#cluster) === undefined, restMs);
     await this.#settle('check of replicas', checkReplicas(this.#cluster, inspector));
-    await this.#settle('check of masters', checkMasters(this.#cluster));
+    await this.#compareMasters();
     await this.#settle('garbage', this.#untilCollected(inspector));
+  }
+
+  /** A heartbeat may bring another entry while they are looked at. */
+  async #compareMasters(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      if (await this.#settle('check of masters', checkMasters(this.#cluster))) return;
+      mustHold(attempt < attemptsMax, () => 'the masters do not come to rest');
+      await this.#until('the cluster rests again', () => unrest(this.#cluster) === undefined, restMs);
+    }
   }
 
   async #prepare(checker: Awaited<ReturnType<SimCluster['startClient']>>): Promise<void> {

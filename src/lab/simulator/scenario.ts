@@ -65,6 +65,7 @@ export function drawScenario(random: SimRandom): Scenario {
       ...defaultMasterTiming,
       deadAfterMs: random.pick([1_500, 3_000, 10_000]),
       cloneMs: random.pick([3_000, 20_000]),
+      openQuietMs: random.pick([3_000, 10_000]),
       scanPauseMs: random.pick([100, 1_000]),
     },
     replicaLimits: drawReplicaLimits(random),

@@ -1,12 +1,12 @@
 /** What a client does next: drawn, with its effect on the model. */
 import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
 import type { CairnClient } from '../../system/client/client.ts';
-import type { Actor, Step } from './actor.ts';
 import { payload } from './payload.ts';
 import type { SharedLog, SharedRecord } from './shared-log.ts';
+import type { Step, StepMaker } from './step.ts';
 import { mustEqualBytes, mustHold } from './violation.ts';
 
-type Draw = (actor: Actor) => Step | undefined;
+type Draw = (maker: StepMaker) => Step | undefined;
 
 /** Beyond so many things a client removes rather than adds. */
 const itemsMax = 30;
@@ -31,11 +31,11 @@ const draws: readonly (readonly [weight: number, draw: Draw])[] = [
 ];
 const weights = draws.reduce((sum, [weight]) => sum + weight, 0);
 
-export function drawStep(actor: Actor): Step {
+export function drawStep(maker: StepMaker): Step {
   for (;;) {
-    let ticket = actor.random.below(actor.tree.size > itemsMax ? weights + 20 : weights);
+    let ticket = maker.random.below(maker.tree.size > itemsMax ? weights + 20 : weights);
     if (ticket >= weights) {
-      const step = remove(actor);
+      const step = remove(maker);
       if (step !== undefined) return step;
       continue;
     }
@@ -43,25 +43,25 @@ export function drawStep(actor: Actor): Step {
       ticket -= weight;
       return ticket < 0;
     })!;
-    const step = draw(actor);
+    const step = draw(maker);
     if (step !== undefined) return step;
   }
 }
 
 // ------------------------------------------------------------------ together
 
-function appendShared(actor: Actor): Step {
-  const { random, ledger } = actor;
+function appendShared(maker: StepMaker): Step {
+  const { random, ledger } = maker;
   const log = random.pick(ledger.logs);
   const count = random.chance(0.5) ? 1 : random.between(2, batchMax);
   const records = Array.from({ length: count }, () =>
-    log.begin(actor.id, actor.nextRecord(), drawRecordBytes(actor, count)),
+    log.begin(maker.id, maker.nextRecord(), drawRecordBytes(maker, count)),
   );
   const what = `append ${records.map(({ id, bytes }) => `${id} (${bytes.length} bytes)`).join(', ')} to ${log.path}`;
   return {
     what,
     run: async (client) => {
-      const all = records.map((record) => appendRecord(actor, client, log, record));
+      const all = records.map((record) => appendRecord(maker, client, log, record));
       const failed = (await Promise.allSettled(all)).find((one) => one.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
     },
@@ -69,22 +69,27 @@ function appendShared(actor: Actor): Step {
   };
 }
 
-async function appendRecord(actor: Actor, client: CairnClient, log: SharedLog, record: SharedRecord): Promise<void> {
+async function appendRecord(
+  maker: StepMaker,
+  client: CairnClient,
+  log: SharedLog,
+  record: SharedRecord,
+): Promise<void> {
   log.acknowledged(record, await client.recordAppend(log.path, record.bytes));
-  actor.ledger.counts.records += 1;
-  actor.ledger.counts.bytes += record.bytes.length;
+  maker.ledger.counts.records += 1;
+  maker.ledger.counts.bytes += record.bytes.length;
 }
 
 /** With its head a record is at most a quarter of a chunk. */
-function drawRecordBytes({ random, chunkBytes }: Actor, count: number): number {
+function drawRecordBytes({ random, chunkBytes }: StepMaker, count: number): number {
   const most = Math.floor(chunkBytes / 4) - 64;
   return random.chance(0.2) ? random.between(1, Math.ceil(most / count)) : random.between(0, 300);
 }
 
 /** What was acknowledged to anybody is there for everybody. */
-function readShared(actor: Actor): Step | undefined {
-  const { random } = actor;
-  const log = random.pick(actor.ledger.logs);
+function readShared(maker: StepMaker): Step | undefined {
+  const { random } = maker;
+  const log = random.pick(maker.ledger.logs);
   const record = log.pick(random);
   if (record === undefined) return undefined;
   const { id, bytes } = record;
@@ -100,8 +105,8 @@ function readShared(actor: Actor): Step | undefined {
 }
 
 /** Of several clients that make the same file exclusively one succeeds. */
-function race(actor: Actor): Step {
-  const { random, ledger, id } = actor;
+function race(maker: StepMaker): Step {
+  const { random, ledger, id } = maker;
   const name = `/shared/race-${random.between(1, 20)}`;
   const isOpen = ledger.race(name).winner === undefined;
   return {
@@ -127,12 +132,12 @@ function race(actor: Actor): Step {
 
 // ------------------------------------------------------------------ files of one's own
 
-function writeWhole(actor: Actor): Step {
-  const { random, tree, ledger } = actor;
+function writeWhole(maker: StepMaker): Step {
+  const { random, tree, ledger } = maker;
   const old = random.chance(0.3) ? tree.pickFile(random) : undefined;
   const path = old ?? tree.freshPath(random);
   const durability = old === undefined ? ledger.drawDurability(random) : tree.file(old).durability;
-  const bytes = drawBytes(actor, drawLength(actor));
+  const bytes = drawBytes(maker, drawLength(maker));
   const flags = old === undefined && random.chance(0.3) ? 'wx' : 'w';
   return {
     what: `write ${path}, ${bytes.length} bytes, ${flags}, ${durability}`,
@@ -145,14 +150,14 @@ function writeWhole(actor: Actor): Step {
   };
 }
 
-function writeAt(actor: Actor): Step | undefined {
-  const { random, tree, ledger, chunkBytes } = actor;
+function writeAt(maker: StepMaker): Step | undefined {
+  const { random, tree, ledger, chunkBytes } = maker;
   const path = tree.pickFile(random);
   if (path === undefined) return undefined;
   const { bytes, durability } = tree.file(path);
   const room = 4 * chunkBytes;
   const position = random.chance(0.2) ? random.between(0, room) : random.between(0, bytes.length);
-  const part = drawBytes(actor, Math.max(1, drawLength(actor)));
+  const part = drawBytes(maker, Math.max(1, drawLength(maker)));
   return {
     what: `write ${part.length} bytes at ${position} of ${path} (${bytes.length} bytes)`,
     run: async (client) => {
@@ -170,12 +175,12 @@ function writeAt(actor: Actor): Step | undefined {
 }
 
 /** Nobody else appends here, so the record lies right behind what there is, or begins the next chunk. */
-function appendOwn(actor: Actor): Step | undefined {
-  const { random, tree, chunkBytes } = actor;
+function appendOwn(maker: StepMaker): Step | undefined {
+  const { random, tree, chunkBytes } = maker;
   const path = tree.pickFile(random);
   if (path === undefined) return undefined;
   const { bytes, durability } = tree.file(path);
-  const record = drawBytes(actor, Math.max(1, drawRecordBytes(actor, 1)));
+  const record = drawBytes(maker, Math.max(1, drawRecordBytes(maker, 1)));
   return {
     what: `append ${record.length} bytes to ${path} (${bytes.length} bytes)`,
     run: async (client) => {
@@ -192,8 +197,8 @@ function appendOwn(actor: Actor): Step | undefined {
   };
 }
 
-function readWhole(actor: Actor): Step | undefined {
-  const { random, tree } = actor;
+function readWhole(maker: StepMaker): Step | undefined {
+  const { random, tree } = maker;
   const path = tree.pickFile(random);
   if (path === undefined) return undefined;
   const { bytes, durability } = tree.file(path);
@@ -207,8 +212,8 @@ function readWhole(actor: Actor): Step | undefined {
   });
 }
 
-function readRange(actor: Actor): Step | undefined {
-  const { random, tree } = actor;
+function readRange(maker: StepMaker): Step | undefined {
+  const { random, tree } = maker;
   const path = tree.pickFile(random);
   if (path === undefined) return undefined;
   const { bytes } = tree.file(path);
@@ -219,8 +224,8 @@ function readRange(actor: Actor): Step | undefined {
   });
 }
 
-function copyFile(actor: Actor): Step | undefined {
-  const { random, tree } = actor;
+function copyFile(maker: StepMaker): Step | undefined {
+  const { random, tree } = maker;
   const from = tree.pickFile(random);
   if (from === undefined) return undefined;
   const to = tree.freshPath(random);
@@ -228,7 +233,7 @@ function copyFile(actor: Actor): Step | undefined {
   return {
     what: `copy ${from} to ${to}`,
     run: async (client) => {
-      await client.cp(from, to);
+      await client.cp(from, to, { durability });
       tree.put(to, { kind: 'file', bytes, durability });
     },
     unknown: () => tree.doubt(to),
@@ -237,7 +242,7 @@ function copyFile(actor: Actor): Step | undefined {
 
 // ------------------------------------------------------------------ the tree
 
-function makeDirectory({ random, tree }: Actor): Step | undefined {
+function makeDirectory({ random, tree }: StepMaker): Step | undefined {
   const path = tree.freshPath(random);
   if (path.split('/').length > depthMax + 1) return undefined;
   return {
@@ -250,12 +255,12 @@ function makeDirectory({ random, tree }: Actor): Step | undefined {
   };
 }
 
-function listDirectory({ random, tree }: Actor): Step {
+function listDirectory({ random, tree }: StepMaker): Step {
   const path = tree.pickDirectory(random);
   return looking(`list ${path}`, async (client) => tree.checkListing(path, await client.readdir(path)));
 }
 
-function rename({ random, tree }: Actor): Step | undefined {
+function rename({ random, tree }: StepMaker): Step | undefined {
   const from = tree.pickItem(random);
   if (from === undefined) return undefined;
   const isFile = tree.items.get(from)!.kind === 'file';
@@ -272,7 +277,7 @@ function rename({ random, tree }: Actor): Step | undefined {
   };
 }
 
-function remove({ random, tree }: Actor): Step | undefined {
+function remove({ random, tree }: StepMaker): Step | undefined {
   const path = tree.pickItem(random);
   if (path === undefined) return undefined;
   return {
@@ -286,8 +291,8 @@ function remove({ random, tree }: Actor): Step | undefined {
 }
 
 /** Something that must be refused, and with this code. */
-function refused(actor: Actor): Step | undefined {
-  const { random, tree } = actor;
+function refused(maker: StepMaker): Step | undefined {
+  const { random, tree } = maker;
   const some = tree.pickItem(random);
   const file = tree.pickFile(random);
   const directory = tree.pickDirectory(random);
@@ -332,12 +337,12 @@ function refusing(what: string, code: ErrorCode, run: (client: CairnClient) => P
   });
 }
 
-function drawLength({ random, chunkBytes }: Actor): number {
+function drawLength({ random, chunkBytes }: StepMaker): number {
   if (random.chance(0.1)) return 0;
   if (random.chance(0.6)) return random.between(1, 5_000);
   return random.between(1, random.chance(0.3) ? 3 * chunkBytes : 100_000);
 }
 
-function drawBytes({ random }: Actor, length: number): Uint8Array {
+function drawBytes({ random }: StepMaker, length: number): Uint8Array {
   return payload(random.u32(), length);
 }

@@ -15,7 +15,7 @@ const batch = struct({ time: f64, commands: list(batchCommand, batchMaxCommands)
 export type Batch = TypeOf<typeof batch>;
 
 export function encodeBatch(value: Batch): Uint8Array {
-  return encode(batch, value, 64 + value.commands.length * 160);
+  return encode(batch, value);
 }
 
 /** Commands are views of `bytes`. @throws CairnError PROTOCOL */

@@ -44,7 +44,6 @@ export async function sendSnapshot(
       const bytes = encode(
         pairsCodec,
         pairs.map(([key, value]) => ({ key, value })),
-        partBytes + 4096,
       );
       const head = { term, index: point.index, point: encodePoint(point), part, last, checksum: crc32(bytes) };
       const next = await send(to, head, bytes);

@@ -2,8 +2,8 @@
 import { open } from 'node:fs/promises';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { Cairn } from '../../library/client.ts';
+import type { Invocation } from '../invocation.ts';
 import { printJson } from '../output.ts';
-import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
 import { localError } from './copying.ts';
 

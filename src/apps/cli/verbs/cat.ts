@@ -1,5 +1,5 @@
 /** `cairn cat`: files to stdout. */
-import type { Invocation } from '../program.ts';
+import type { Invocation } from '../invocation.ts';
 import { withCluster } from './connect.ts';
 import { forEachPath } from './each.ts';
 import { writeOut } from './stdout.ts';

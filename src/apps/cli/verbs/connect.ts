@@ -3,7 +3,7 @@ import { connect as connectTcp } from 'node:net';
 import { CairnError } from '../../../core/base/errors.ts';
 import { parseClusterUrl } from '../../../system/client/cluster-url.ts';
 import { Cairn } from '../../library/client.ts';
-import type { Invocation } from '../program.ts';
+import type { Invocation } from '../invocation.ts';
 import { exitOnSignals } from './interrupt.ts';
 
 /** Where `cairn up` puts its masters. The first is asked; it knows the others, and they are asked only where it does not answer. */

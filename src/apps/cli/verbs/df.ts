@@ -1,6 +1,7 @@
 /** `cairn df`. */
+
+import type { Invocation } from '../invocation.ts';
 import { formatBytes, formatTable, printJson, printLine } from '../output.ts';
-import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
 
 export async function run(invocation: Invocation): Promise<void> {

@@ -1,7 +1,7 @@
 /** A verb over several paths: what fails is told and the others are done all the same, as rm and ls do. */
 import { toCairnError } from '../../../core/base/errors.ts';
+import type { Invocation } from '../invocation.ts';
 import { reportError } from '../output.ts';
-import type { Invocation } from '../program.ts';
 
 /** @throws CairnError what concerns the cluster and not one path: the next would fail as well */
 export async function forEachPath(

@@ -4,10 +4,11 @@ import { link, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { Cairn } from '../../library/client.ts';
-import type { Invocation } from '../program.ts';
+import type { Invocation } from '../invocation.ts';
 import { withCluster } from './connect.ts';
 import { type CopyItem, copyAll, localError } from './copying.ts';
 import { baseName, joinPath } from './entries.ts';
+import { fetchLarge, largeBytes } from './fetch-large.ts';
 import { takingBack } from './interrupt.ts';
 import type { Progress } from './progress.ts';
 import { writeOut } from './stdout.ts';
@@ -133,7 +134,15 @@ async function fetchInto(
   let total = 0;
   try {
     if (there?.isFile() === true) await local.chmod(there.mode & 0o7777);
-    for await (const piece of remote.readStream()) {
+    const { size } = await remote.stat();
+    if (size >= largeBytes) {
+      await fetchLarge(remote, size, to, (bytes) => {
+        total += bytes;
+        progress.advance(bytes);
+      });
+      return total;
+    }
+    for await (const piece of remote.readStream({ reuseMemory: true })) {
       for (let at = 0; at < piece.length; )
         at += (await local.write(piece, at, piece.length - at, total + at)).bytesWritten;
       total += piece.length;

@@ -1,7 +1,7 @@
 /** `cairn ls`. */
 import type { Cairn, Stats } from '../../library/client.ts';
+import type { Invocation } from '../invocation.ts';
 import { formatBytes, formatName, printJson, printLine } from '../output.ts';
-import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
 import { forEachPath } from './each.ts';
 import { baseName, formatTime, joinPath, showEntry } from './entries.ts';

@@ -1,6 +1,7 @@
 /** `cairn mkdir`. */
+
+import type { Invocation } from '../invocation.ts';
 import { printJson } from '../output.ts';
-import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
 import { forEachPath } from './each.ts';
 

@@ -1,7 +1,7 @@
 /** `cairn servers`: the chunkservers. */
 import type { ClusterStatus } from '../../library/client.ts';
+import type { Invocation } from '../invocation.ts';
 import { formatBytes, formatTable, printJson, printLine } from '../output.ts';
-import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
 
 type Server = ClusterStatus['servers'][number];

@@ -1,6 +1,7 @@
 /** `cairn stat`. */
+
+import type { Invocation } from '../invocation.ts';
 import { formatBytes, formatCount, formatName, printJson, printLine } from '../output.ts';
-import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
 import { forEachPath } from './each.ts';
 import { showEntry } from './entries.ts';

@@ -1,6 +1,7 @@
 /** `cairn status`: who leads, who is well, what lacks copies. */
+
+import type { Invocation } from '../invocation.ts';
 import { formatBytes, formatCount, formatTable, printJson, printLine } from '../output.ts';
-import type { Invocation } from '../program.ts';
 import { withCluster } from './connect.ts';
 import { showServer } from './servers.ts';
 

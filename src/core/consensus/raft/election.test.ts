@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { toMillis } from '../../base/brand.ts';
-import { defaultTiming } from '../engine.ts';
+import { defaultTiming, toControlId } from '../engine.ts';
 import type { RequestVote, RequestVoteResponse } from './messages.ts';
 import { appendEntriesOf, index, logOf, node, OneNode, recordsOf, sent, term } from './one-node.test-support.ts';
 
@@ -336,7 +336,7 @@ describe('a leader', () => {
     const leader = new OneNode();
     leader.lead();
     const request = { kind: 'transferLeadership', to: node(2) } as const;
-    const { dropped } = leader.input({ kind: 'control', request, now: toMillis(leader.now) });
-    expect(dropped).toEqual([{ kind: 'control', request, reason: 'notSupported' }]);
+    const { dropped } = leader.input({ kind: 'control', id: toControlId(1), request, now: toMillis(leader.now) });
+    expect(dropped).toEqual([{ kind: 'control', id: 1, request, reason: 'notSupported' }]);
   });
 });

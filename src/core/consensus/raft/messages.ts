@@ -61,7 +61,7 @@ let latest: { readonly message: AppendEntries; readonly bytes: Uint8Array } | un
 
 /** The bytes must not be changed: they may be handed out again. */
 export function encodeMessage(message: RaftMessage): Uint8Array {
-  if (message.kind !== 'appendEntries') return encode(smallMessage, message, 48);
+  if (message.kind !== 'appendEntries') return encode(smallMessage, message);
   if (latest?.message !== message) latest = { message, bytes: encodeAppendEntries(message) };
   return latest.bytes;
 }

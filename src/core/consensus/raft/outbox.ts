@@ -1,6 +1,6 @@
 /** Collects what one step asks of the host. Empty parts are shared and frozen, so that a quiet step allocates next to nothing. */
 import type { NodeId } from '../../base/brand.ts';
-import type { Dropped, Effects, Entry, Envelope, IoId, LogIndex, ReadId, TraceEvent } from '../engine.ts';
+import type { ControlId, Dropped, Effects, Entry, Envelope, IoId, LogIndex, ReadId, TraceEvent } from '../engine.ts';
 import { noteWrite } from './durability.ts';
 import type { AppendEntries, RaftMessage } from './messages.ts';
 import type { RaftRecord } from './records.ts';
@@ -17,6 +17,7 @@ const noEffects: RaftEffects = Object.freeze({
   committed: none,
   reads: none,
   dropped: none,
+  completed: none,
   snapshots: none,
   trace: none,
 });
@@ -32,6 +33,7 @@ export class Outbox {
   #committed: readonly Entry[] = none;
   #reads: Granted[] | undefined;
   #dropped: Dropped[] | undefined;
+  #completed: ControlId[] | undefined;
   #snapshots: { readonly to: NodeId }[] | undefined;
   #trace: TraceEvent[] | undefined;
   /** The last AppendEntries built in this step: followers that lack the same get the same message. */
@@ -105,6 +107,11 @@ export class Outbox {
     this.#dropped.push(dropped);
   }
 
+  complete(id: ControlId): void {
+    this.#completed ??= [];
+    this.#completed.push(id);
+  }
+
   requestSnapshot(to: NodeId): void {
     this.#snapshots ??= [];
     this.#snapshots.push({ to });
@@ -124,6 +131,7 @@ export class Outbox {
       committed: this.#committed,
       reads: this.#reads ?? none,
       dropped: this.#dropped ?? none,
+      completed: this.#completed ?? none,
       snapshots: this.#snapshots ?? none,
       trace: this.#trace ?? none,
     };
@@ -138,6 +146,7 @@ export class Outbox {
       this.#committed.length === 0 &&
       this.#reads === undefined &&
       this.#dropped === undefined &&
+      this.#completed === undefined &&
       this.#snapshots === undefined &&
       this.#trace === undefined
     );

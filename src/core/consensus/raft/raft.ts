@@ -99,7 +99,7 @@ function dispatch(s: RaftState, out: Outbox, input: RaftInput): void {
       compact(s, input);
       break;
     case 'control':
-      out.drop({ kind: 'control', request: input.request, reason: 'notSupported' });
+      out.drop({ kind: 'control', id: input.id, request: input.request, reason: 'notSupported' });
       break;
     default:
       unreachable(input);

@@ -44,12 +44,12 @@ export function encodeRecord(record: RaftRecord): Uint8Array {
       return small ? to.bytes.slice(0, length) : to.bytes;
     }
     case 'hardState':
-      return encode(stateRecord, record, 16);
+      return encode(stateRecord, record);
     case 'snapshotPoint': {
       const { index, term, checksum, members } = record.point;
       const { voters, votersNext, nonVoters } = members;
       const flat = { index, term, checksum, members: { voters, votersNext, nonVoters } };
-      return encode(stateRecord, { kind: 'snapshotPoint', ...flat }, 64);
+      return encode(stateRecord, { kind: 'snapshotPoint', ...flat });
     }
   }
 }

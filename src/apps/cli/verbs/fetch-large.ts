@@ -1,0 +1,55 @@
+/**
+ * A large file from the cluster to the local disk, several packets at a time, each from the network into memory that the disk likes and
+ * from there past the page cache: writing a gigabyte into fresh cache would cost more than fetching it.
+ */
+import { basename, dirname } from 'node:path';
+import { type Disk, diskBlockBytes } from '../../../core/base/env.ts';
+import { nodeDisk } from '../../../platform/node/disk.ts';
+import type { Cairn } from '../../library/client.ts';
+
+/** What one worker moves at a time. */
+const packetBytes = 1024 * 1024;
+const workers = 6;
+/** Smaller files are not worth it. */
+export const largeBytes = 8 * packetBytes;
+
+type RemoteFile = Awaited<ReturnType<Cairn['open']>>;
+
+/** Memory is never given back by the disk: what one file has used serves the next. */
+const idleMemory: Uint8Array[] = [];
+
+/** Writes `size` bytes into the file at `to`, which is there and empty. */
+export async function fetchLarge(
+  remote: RemoteFile,
+  size: number,
+  to: string,
+  advance: (bytes: number) => void,
+): Promise<void> {
+  const disk = nodeDisk(dirname(to));
+  const local = await disk.open(basename(to), 'write');
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    const memory = takeMemory(disk);
+    try {
+      for (let at = next; at < size; at = next) {
+        next = at + packetBytes;
+        const wanted = memory.subarray(0, Math.min(packetBytes, size - at));
+        const { bytesRead } = await remote.read(wanted, { position: at });
+        await local.write(at, [memory.subarray(0, bytesRead)]);
+        advance(bytesRead);
+        if (bytesRead < wanted.length) return; // it was cut short meanwhile
+      }
+    } finally {
+      idleMemory.push(memory);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: workers }, worker));
+  } finally {
+    await local.close();
+  }
+}
+
+function takeMemory(disk: Disk): Uint8Array {
+  return idleMemory.pop() ?? disk.allocate(Math.ceil(packetBytes / diskBlockBytes) * diskBlockBytes);
+}

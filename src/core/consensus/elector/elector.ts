@@ -1,0 +1,55 @@
+/**
+ * When to seek leadership, and when to give it up: the liveness half of leader election, apart from the protocol that makes it safe. An
+ * engine owns one elector, feeds it time and messages, and does what it asks; whatever it asks, safety is the engine's (votes in Raft,
+ * promises in Multi-Paxos). Two policies, for either engine: `timeout` (randomised time-outs, PreVote, CheckQuorum: Ongaro's
+ * dissertation §3.4, §9.6, §6.2) and `ballot` (heartbeat rounds among quorum-connected candidates: Ng, Haridi, Carbone 2023, "Omni-Paxos",
+ * §5.2).
+ */
+import type { Millis, NodeId } from '../../base/brand.ts';
+import type { ElectorName, EngineTiming, Members } from '../engine.ts';
+import type { ElectorMessage } from './messages.ts';
+
+/** What an elector may know of the engine it serves, as of now. */
+export interface ElectorView {
+  readonly id: NodeId;
+  readonly now: Millis;
+  /** The configuration in force for elections. */
+  readonly members: Members;
+  readonly timing: EngineTiming;
+  /** Raft's currentTerm, or the round of the highest ballot seen. */
+  readonly term: number;
+  readonly leader: NodeId | undefined;
+  readonly leading: boolean;
+  /** How far this log reaches where only an up-to-date node can win (Raft: last term, last index); equal everywhere if any node can. */
+  readonly standing: Standing;
+  /** On a leader: when `peer` was last heard of, in answer to this leadership. */
+  heardAt(peer: NodeId): number;
+}
+
+/** Compared in this order. */
+export type Standing = readonly [term: number, index: number];
+
+/** What an elector asks of its engine. */
+export interface ElectorOutbox {
+  send(to: NodeId, message: ElectorMessage): void;
+  /** Seek leadership now: a term or ballot above all that were seen. */
+  campaign(): void;
+  /** Stop leading. */
+  abdicate(why: string): void;
+  trace(name: string, fields: Readonly<Record<string, string | number | boolean>>): void;
+}
+
+export interface Elector {
+  readonly name: ElectorName;
+  /** When it next wants `tick`, at the latest. */
+  nextTickAt(view: ElectorView): Millis;
+  tick(view: ElectorView, out: ElectorOutbox): void;
+  receive(view: ElectorView, out: ElectorOutbox, from: NodeId, message: ElectorMessage): void;
+  /** The leader of our term or ballot was heard: patience begins anew. */
+  leaderHeard(view: ElectorView): void;
+  /** We voted or promised, stepped down, or began a campaign: patience begins anew. */
+  restart(view: ElectorView): void;
+  /** Whether a vote or promise for somebody else would take leadership from one that is heard (dissertation §4.2.3). */
+  protectsLeader(view: ElectorView): boolean;
+  clone(): Elector;
+}
