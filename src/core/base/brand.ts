@@ -11,7 +11,7 @@ export type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 export type Millis = Brand<number, 'Millis'>;
 /** Milliseconds since 1970-01-01 UTC; only for people to read, never for protocol decisions. */
 export type WallMillis = Brand<number, 'WallMillis'>;
-/** A member of a consensus group: 1 … 65535. */
+/** A member of a consensus group, below 2^32: its configured id + 65536 × its incarnation; see node-id.ts. */
 export type NodeId = Brand<number, 'NodeId'>;
 /** A chunkserver: 1 … 65535. */
 export type ServerId = Brand<number, 'ServerId'>;
@@ -33,7 +33,7 @@ export function toWallMillis(n: number): WallMillis {
 }
 
 export function toNodeId(n: number): NodeId {
-  assert(Number.isInteger(n) && n >= 1 && n <= 0xffff, 'a node id is 1 … 65535', { n });
+  assert(Number.isInteger(n) && n >= 1 && n <= 0xffff_ffff && n % 0x1_0000 !== 0, 'a node id is a u32', { n });
   return n as NodeId;
 }
 

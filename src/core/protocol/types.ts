@@ -24,7 +24,7 @@ export const smallMutationMaxBytes = 64 * 1024;
 export const chunkBytesDefault = 64 * 1024 * 1024;
 
 export const addressCodec = branded(text, toAddress);
-export const nodeId = branded(u16, toNodeId);
+export const nodeId = branded(varint, toNodeId);
 export const serverId = branded(u16, toServerId);
 export const inodeId = branded(varint, toInodeId);
 export const chunkHandle = branded(varint, toChunkHandle);

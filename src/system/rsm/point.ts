@@ -1,12 +1,12 @@
 /** Where the state machine stands in the log, as the store and a snapshot carry it. */
 
 import { toNodeId } from '../../core/base/brand.ts';
-import { branded, decode, encode, list, optional, struct, u16, u32, varint } from '../../core/base/codec.ts';
+import { branded, decode, encode, list, optional, struct, u32, varint } from '../../core/base/codec.ts';
 import { type Members, type SnapshotPoint, toLogIndex } from '../../core/consensus/engine.ts';
 import type { OrderedStore } from '../storage/ordered-store.ts';
 import { hostKeyPrefix } from './state-machine.ts';
 
-const nodes = list(branded(u16, toNodeId), 64);
+const nodes = list(branded(varint, toNodeId), 64);
 const pointCodec = struct({
   index: branded(varint, toLogIndex),
   term: varint,

@@ -5,20 +5,20 @@
  *     entry    = u32 checksum | u53 term | u8 kind | content
  *     content  = (kind 0, noop)     nothing
  *              | (kind 1, proposal) u53 session | u53 sequence | u32 length | data
- *              | (kind 2, members)  u32 length | voters | optional votersNext | nonVoters      (each a list of u16)
+ *              | (kind 2, members)  u32 length | voters | optional votersNext | nonVoters      (each a list of varint)
  *     checksum = crc32(u53 term | u53 index | u8 kind | content, continuing from the checksum of the entry before)
  *
  * Little-endian. The index is not stored: the surroundings say it.
  */
 import { toNodeId } from '../../base/brand.ts';
 import type { ByteReader } from '../../base/bytes.ts';
-import { branded, decode, encode, list, optional, struct, u16 } from '../../base/codec.ts';
+import { branded, decode, encode, list, optional, struct, varint } from '../../base/codec.ts';
 import type { Crc32 } from '../../base/env.ts';
 import { CairnError } from '../../base/errors.ts';
 import type { Entry, EntryPayload, LogIndex, Members } from '../engine.ts';
 
 const membersMax = 64;
-const nodes = list(branded(u16, toNodeId), membersMax);
+const nodes = list(branded(varint, toNodeId), membersMax);
 export const membersCodec = struct({ voters: nodes, votersNext: optional(nodes), nonVoters: nodes });
 
 /** The codec cannot leave out a key: without `votersNext` there is none, rather than one that is undefined. */

@@ -2,7 +2,7 @@
 import type { NodeId } from '../../base/brand.ts';
 import { toNodeId } from '../../base/brand.ts';
 import { ByteReader } from '../../base/bytes.ts';
-import { branded, decode, encode, optional, struct, u16, u32, union, varint } from '../../base/codec.ts';
+import { branded, decode, encode, optional, struct, u32, union, varint } from '../../base/codec.ts';
 import { CairnError } from '../../base/errors.ts';
 import { type Entry, type LogIndex, type SnapshotPoint, toLogIndex } from '../engine.ts';
 import { cursor, entryBytes, membersCodec, putEntry, putU53, readEntry, toMembers } from './entry-format.ts';
@@ -16,7 +16,7 @@ export type RaftRecord =
   | { readonly kind: 'snapshotPoint'; readonly point: SnapshotPoint };
 
 const stateRecord = union({
-  hardState: [1, struct({ currentTerm: branded(varint, toTerm), votedFor: optional(branded(u16, toNodeId)) })],
+  hardState: [1, struct({ currentTerm: branded(varint, toTerm), votedFor: optional(branded(varint, toNodeId)) })],
   snapshotPoint: [
     2,
     struct({ index: branded(varint, toLogIndex), term: varint, checksum: u32, members: membersCodec }),
