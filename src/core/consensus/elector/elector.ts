@@ -7,6 +7,7 @@
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { ElectorName, EngineTiming, Members } from '../engine.ts';
+import { isVoter, quorumReached } from '../quorums.ts';
 import type { ElectorMessage } from './messages.ts';
 
 /** What an elector may know of the engine it serves, as of now. */
@@ -20,25 +21,42 @@ export interface ElectorView {
   readonly term: number;
   readonly leader: NodeId | undefined;
   readonly leading: boolean;
+  /** Our disk has owed us a write for longer than electionTimeoutMaxMs: whoever leads or seeks to should be another. */
+  readonly diskStalled: boolean;
   /** How far this log reaches where only an up-to-date node can win (Raft: last term, last index); equal everywhere if any node can. */
   readonly standing: Standing;
-  /** On a leader: when `peer` was last heard of, in answer to this leadership. */
+  /** On a leader: when `peer` was last heard of, in answer to this leadership; before all time if never. */
   heardAt(peer: NodeId): number;
 }
 
 /** Compared in this order. */
 export type Standing = readonly [term: number, index: number];
 
+export function reaches(standing: Standing, other: Standing): boolean {
+  return standing[0] > other[0] || (standing[0] === other[0] && standing[1] >= other[1]);
+}
+
 /** What an elector asks of its engine. */
 export interface ElectorOutbox {
+  /** Leaves when the term that it may tell is durable. */
   send(to: NodeId, message: ElectorMessage): void;
+  /** No leader is heard: none is taken to lead from now on, and we find out whether we would be elected (role `preCandidate`). */
+  canvass(): void;
+  /** No leader is heard: none is taken to lead from now on, and we do not seek to (role `follower`). */
+  standBy(): void;
   /** Seek leadership now: a term or ballot above all that were seen. */
   campaign(): void;
   /** Stop leading. */
   abdicate(why: string): void;
+  /** A peer knows of this higher term or ballot round: take it over, with no leader known in it. */
+  higherTerm(term: number): void;
   trace(name: string, fields: Readonly<Record<string, string | number | boolean>>): void;
 }
 
+/**
+ * While it leads, an engine ticks its elector at least once in each heartbeat interval. Calls to the outbox may come back as `restart`
+ * before they return.
+ */
 export interface Elector {
   readonly name: ElectorName;
   /** When it next wants `tick`, at the latest. */
@@ -52,4 +70,16 @@ export interface Elector {
   /** Whether a vote or promise for somebody else would take leadership from one that is heard (dissertation §4.2.3). */
   protectsLeader(view: ElectorView): boolean;
   clone(): Elector;
+}
+
+/** Whether we may seek leadership at all. */
+export function mayLead(view: ElectorView): boolean {
+  return isVoter(view.members, view.id) && !view.diskStalled;
+}
+
+/** CheckQuorum: a leader that is cut off stops leading, so that its clients look elsewhere; and so does one whose disk stalls. */
+export function checkLeadership(view: ElectorView, out: ElectorOutbox): void {
+  const heardAt = quorumReached(view.members, (voter) => (voter === view.id ? view.now : view.heardAt(voter)));
+  if (view.now - heardAt >= view.timing.electionTimeoutMaxMs) out.abdicate('it has not heard from a quorum');
+  else if (view.diskStalled) out.abdicate('its disk has stalled');
 }

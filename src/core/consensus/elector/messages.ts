@@ -1,27 +1,31 @@
 /** What electors say to each other. Travels inside the engine's own messages. */
-import { bool, f64, struct, type TypeOf, union, varint } from '../../base/codec.ts';
-
-/** term: the one that a candidate would have. standing: its log's. */
-const preVote = struct({ term: varint, standingTerm: varint, standingIndex: varint });
-/** Granted: the term asked for; refused: the voter's own. */
-const preVoteResponse = struct({ term: varint, granted: bool });
-/** Heartbeat rounds of ballot leader election. */
-const heartbeatRequest = struct({ round: varint });
-/** ballotRound, ballotNode: the ballot that the sender would lead with, or leads with; `leading` if it does. */
-const heartbeatReply = struct({
-  round: varint,
-  ballotRound: f64,
-  ballotNode: varint,
-  leading: bool,
-  quorumConnected: bool,
-  standingTerm: varint,
-  standingIndex: varint,
-});
+import { bool, struct, type TypeOf, union, varint } from '../../base/codec.ts';
 
 export const electorMessage = union({
-  preVote: [1, preVote],
-  preVoteResponse: [2, preVoteResponse],
-  heartbeatRequest: [3, heartbeatRequest],
-  heartbeatReply: [4, heartbeatReply],
+  /** Would you elect me in `term`? Changes nothing on either side. `standing…`: how far the asker's log reaches. */
+  preVote: [1, struct({ term: varint, standingTerm: varint, standingIndex: varint })],
+  /** Granted: the term asked for; refused: the voter's own. */
+  preVoteResponse: [2, struct({ term: varint, granted: bool })],
+  /** Opens a heartbeat round of ballot leader election. */
+  heartbeatRequest: [3, struct({ round: varint })],
+  /**
+   * ballotRound: with the sender's id, the ballot that it leads with or would lead with. quorumConnected: it hears a quorum that could
+   * elect it. contented: it leads or hears a leader that is quorum-connected.
+   */
+  heartbeatReply: [
+    4,
+    struct({
+      round: varint,
+      ballotRound: varint,
+      leading: bool,
+      quorumConnected: bool,
+      contented: bool,
+      standingTerm: varint,
+      standingIndex: varint,
+    }),
+  ],
 });
 export type ElectorMessage = TypeOf<typeof electorMessage>;
+export type PreVote = Extract<ElectorMessage, { kind: 'preVote' }>;
+export type PreVoteResponse = Extract<ElectorMessage, { kind: 'preVoteResponse' }>;
+export type HeartbeatReply = Extract<ElectorMessage, { kind: 'heartbeatReply' }>;

@@ -8,7 +8,7 @@ import { chainChecksum } from './entry-format.ts';
 import type { AppendEntries } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { becomeFollower } from './role.ts';
-import { type RaftState, resetElectionTimer } from './state.ts';
+import type { RaftState } from './state.ts';
 import type { Term } from './term.ts';
 
 export function onAppendEntries(s: RaftState, out: Outbox, from: NodeId, m: AppendEntries): void {
@@ -42,8 +42,7 @@ function followLeader(s: RaftState, out: Outbox, from: NodeId, m: AppendEntries)
   });
   if (m.term > s.currentTerm || s.role !== 'follower' || s.leader !== from)
     becomeFollower(s, out, m.term, from, 'another leads a higher term');
-  s.leaderHeardAt = s.now;
-  resetElectionTimer(s);
+  s.elector.leaderHeard(s.view);
 }
 
 /** Committed entries are the leader's too (Leader Completeness, §5.4), compacted ones included. */

@@ -4,6 +4,7 @@
  * truncated meanwhile no longer count, whatever completes.
  */
 import { assert } from '../../base/assert.ts';
+import type { Millis } from '../../base/brand.ts';
 import type { IoId, LogIndex } from '../engine.ts';
 
 export interface Durability {
@@ -11,6 +12,8 @@ export interface Durability {
   lastIo: IoId;
   /** This write and all earlier ones are durable. */
   persistedIo: IoId;
+  /** Since when the disk has finished nothing although it has something to do; no meaning while it has not. */
+  busySince: Millis;
   /** The write that holds currentTerm and votedFor as they are. */
   termIo: IoId;
   /** Our log is durable up to here. */
@@ -20,11 +23,30 @@ export interface Durability {
 }
 
 export function durabilityAt(lastIndex: LogIndex): Durability {
-  return { lastIo: 0 as IoId, persistedIo: 0 as IoId, termIo: 0 as IoId, durableIndex: lastIndex, pending: [] };
+  return {
+    lastIo: 0 as IoId,
+    persistedIo: 0 as IoId,
+    busySince: 0 as Millis,
+    termIo: 0 as IoId,
+    durableIndex: lastIndex,
+    pending: [],
+  };
 }
 
 export function cloneDurability(d: Durability): Durability {
   return { ...d, pending: d.pending.map((write) => ({ ...write })) };
+}
+
+/** Opens the next write. */
+export function nextIo(d: Durability, now: Millis): IoId {
+  if (d.persistedIo === d.lastIo) d.busySince = now;
+  d.lastIo = (d.lastIo + 1) as IoId;
+  return d.lastIo;
+}
+
+/** Whether nothing that was handed out has become durable for more than `limitMs`. */
+export function diskStandsStill(d: Durability, now: Millis, limitMs: number): boolean {
+  return d.persistedIo < d.lastIo && now - d.busySince > limitMs;
 }
 
 /** Write `io` holds the log up to `lastIndex`. */
@@ -46,10 +68,11 @@ export function noteStoredState(d: Durability, index: LogIndex): void {
   if (d.durableIndex < index) d.durableIndex = index;
 }
 
-export function notePersisted(d: Durability, io: IoId): void {
+export function notePersisted(d: Durability, io: IoId, now: Millis): void {
   assert(io <= d.lastIo, 'only what was handed out can be durable', { io, lastIo: d.lastIo });
   if (io <= d.persistedIo) return;
   d.persistedIo = io;
+  d.busySince = now;
   let done = 0;
   for (; done < d.pending.length && d.pending[done]!.io <= io; done++) {
     const { lastIndex } = d.pending[done]!;

@@ -2,7 +2,19 @@ import { describe, expect, it } from 'vitest';
 import { toMillis } from '../../base/brand.ts';
 import { defaultTiming, toControlId } from '../engine.ts';
 import type { RequestVote, RequestVoteResponse } from './messages.ts';
-import { appendEntriesOf, index, logOf, node, OneNode, recordsOf, sent, term } from './one-node.test-support.ts';
+import {
+  appendEntriesOf,
+  index,
+  logOf,
+  node,
+  OneNode,
+  preVote,
+  preVoteAnswer,
+  recordsOf,
+  said,
+  sent,
+  term,
+} from './one-node.test-support.ts';
 
 function requestVote(ofTerm: number, lastLogIndex = 0, lastLogTerm = 0): RequestVote {
   return { kind: 'requestVote', term: term(ofTerm), lastLogIndex: index(lastLogIndex), lastLogTerm: term(lastLogTerm) };
@@ -99,13 +111,11 @@ describe('a voter', () => {
 });
 
 describe('pre-vote (dissertation §9.6)', () => {
-  const preVote = { kind: 'preVote', term: term(8), lastLogIndex: index(0), lastLogTerm: term(0) } as const;
-
   it('is asked before the term rises: a node that is cut off disturbs nobody when it returns', () => {
     const lonely = new OneNode();
     for (let i = 0; i < 5; i++) {
       const effects = lonely.timeOut();
-      expect(sent(effects, 'preVote').map(({ to, message }) => [to, message.term])).toEqual([
+      expect(said(effects, 'preVote').map(({ to, message }) => [to, message.term])).toEqual([
         [2, 1],
         [3, 1],
       ]);
@@ -116,8 +126,8 @@ describe('pre-vote (dissertation §9.6)', () => {
 
   it('is granted without a trace: no term, no vote, nothing on disk', () => {
     const voter = new OneNode();
-    const effects = voter.receive(2, preVote);
-    expect(effects.send).toEqual([{ to: 2, message: { kind: 'preVoteResponse', term: 8, voteGranted: true } }]);
+    const effects = voter.receive(2, preVote(8));
+    expect(effects.send).toEqual([{ to: 2, message: preVoteAnswer(8, true) }]);
     expect(effects.persist).toBeUndefined();
     expect(vote(voter, 3, requestVote(8)).voteGranted).toBe(true);
   });
@@ -126,22 +136,22 @@ describe('pre-vote (dissertation §9.6)', () => {
     const follower = new OneNode();
     follower.receive(3, appendEntriesOf(1, [], 0));
     follower.persist();
-    expect(sent(follower.receive(2, preVote), 'preVoteResponse')[0]!.message.voteGranted).toBe(false);
+    expect(said(follower.receive(2, preVote(8)), 'preVoteResponse')[0]!.message.granted).toBe(false);
     const newer = new OneNode({ records: recordsOf(1, logOf(1)) });
-    expect(sent(newer.receive(2, preVote), 'preVoteResponse')[0]!.message.voteGranted).toBe(false);
+    expect(said(newer.receive(2, preVote(8)), 'preVoteResponse')[0]!.message.granted).toBe(false);
   });
 
   it('is refused by a leader', () => {
     const leader = new OneNode();
     leader.lead();
-    expect(sent(leader.receive(2, preVote), 'preVoteResponse')[0]!.message.voteGranted).toBe(false);
+    expect(said(leader.receive(2, preVote(8)), 'preVoteResponse')[0]!.message.granted).toBe(false);
     expect(leader.leads).toBe(true);
   });
 
   it('brings a candidate of an older term up to date: a refusal says the term (etcd #8501)', () => {
     const ahead = new OneNode({ records: recordsOf(8, []) });
-    const refusal = sent(ahead.receive(2, preVote), 'preVoteResponse')[0]!.message;
-    expect(refusal).toEqual({ kind: 'preVoteResponse', term: 8, voteGranted: false });
+    const refusal = sent(ahead.receive(2, preVote(8)), 'elector')[0]!.message;
+    expect(refusal).toEqual(preVoteAnswer(8, false));
     const behind = new OneNode({ id: 2 });
     behind.timeOut();
     behind.receive(1, refusal);
@@ -151,7 +161,7 @@ describe('pre-vote (dissertation §9.6)', () => {
   it('counts only answers to the term that was asked for', () => {
     const asking = new OneNode();
     asking.timeOut();
-    asking.receive(2, { kind: 'preVoteResponse', term: term(7), voteGranted: true });
+    asking.receive(2, preVoteAnswer(7, true));
     expect(asking.status.role).toBe('preCandidate');
   });
 });
@@ -160,8 +170,7 @@ describe('a candidate', () => {
   function candidate(voters = 3): OneNode {
     const one = new OneNode({ voters });
     one.timeOut();
-    for (let id = 2; id <= Math.floor(voters / 2) + 1; id++)
-      one.receive(id, { kind: 'preVoteResponse', term: term(1), voteGranted: true });
+    for (let id = 2; id <= Math.floor(voters / 2) + 1; id++) one.receive(id, preVoteAnswer(1, true));
     expect(one.status).toMatchObject({ role: 'candidate', term: 1 });
     return one;
   }
@@ -169,7 +178,7 @@ describe('a candidate', () => {
   it('asks for votes only when its own vote is durable (§5.2)', () => {
     const one = new OneNode();
     one.timeOut();
-    const effects = one.receive(2, { kind: 'preVoteResponse', term: term(1), voteGranted: true });
+    const effects = one.receive(2, preVoteAnswer(1, true));
     expect(effects.send).toEqual([]);
     expect(effects.persist?.records).toEqual([{ kind: 'hardState', currentTerm: 1, votedFor: 1 }]);
     expect(one.persist().released.map(({ kind }) => kind)).toEqual(['requestVote', 'requestVote']);
@@ -195,7 +204,7 @@ describe('a candidate', () => {
   it('does not count who has no vote', () => {
     const one = new OneNode({ voters: 3, nonVoters: [9] });
     one.timeOut();
-    one.receive(9, { kind: 'preVoteResponse', term: term(1), voteGranted: true });
+    one.receive(9, preVoteAnswer(1, true));
     expect(one.status.role).toBe('preCandidate');
   });
 
@@ -224,7 +233,7 @@ describe('a candidate', () => {
   it('tries again when an election ends without a winner (§5.2)', () => {
     const one = candidate();
     one.persist();
-    expect(sent(one.timeOut(), 'preVote')).toHaveLength(2);
+    expect(said(one.timeOut(), 'preVote')).toHaveLength(2);
     expect(one.status).toMatchObject({ role: 'preCandidate', term: 1 });
   });
 });
@@ -330,6 +339,22 @@ describe('a leader', () => {
     leader.lead();
     leader.receive(3, { ...leader.rejected(0, 0, 0), term: term(6) });
     expect(leader.status).toMatchObject({ role: 'follower', term: 6 });
+  });
+
+  it('steps down when its disk stalls, although everybody answers, and does not seek election while it does', () => {
+    const leader = new OneNode();
+    leader.lead();
+    leader.propose();
+    for (let waited = 0; waited <= defaultTiming.electionTimeoutMaxMs; waited += defaultTiming.heartbeatIntervalMs) {
+      expect(leader.leads).toBe(true);
+      leader.tick(defaultTiming.heartbeatIntervalMs);
+      leader.ackAll();
+    }
+    expect(leader.status).toMatchObject({ role: 'follower', leader: undefined });
+    expect(leader.timeOut().send).toEqual([]);
+    expect(leader.status.role).toBe('follower');
+    leader.persist();
+    expect(said(leader.timeOut(), 'preVote')).toHaveLength(2);
   });
 
   it('drops control requests that it does not support yet, by name', () => {

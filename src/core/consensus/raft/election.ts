@@ -1,68 +1,27 @@
-/**
- * Leader election (§5.2, §5.4.1) with PreVote (§9.6 of the dissertation) and CheckQuorum (§6.2): who seeks election first asks
- * whether it would be elected, without raising anybody's term; who has heard of a leader recently says no.
- */
+/** Leader election (§5.2, §5.4.1): terms and votes. When to seek election, and what to find out before, is the elector's. */
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { LogIndex } from '../engine.ts';
-import { isVoter, quorumReached, voteOutcome } from '../quorums.ts';
+import { isVoter, voteOutcome } from '../quorums.ts';
 import { entryBytes, noop } from './entry-format.ts';
-import type { PreVote, PreVoteResponse, RequestVote, RequestVoteResponse } from './messages.ts';
+import type { RequestVote, RequestVoteResponse } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { newProgress } from './progress.ts';
 import { appendOwn } from './proposals.ts';
-import { announceCommit, heartbeatAll, peersOfSelf, replicateToAll } from './replication.ts';
+import { peersOfSelf, replicateToAll } from './replication.ts';
 import { becomeFollower } from './role.ts';
-import { membersOf, never, type RaftState, resetElectionTimer } from './state.ts';
+import { membersOf, never, type RaftState } from './state.ts';
 import { toTerm } from './term.ts';
-
-// ---------------------------------------------------------------- time
-
-export function tick(s: RaftState, out: Outbox): void {
-  const { leading } = s;
-  if (leading === undefined) {
-    if (s.now >= s.electionDeadline) electionTimeout(s, out);
-  } else if (s.now >= leading.nextHeartbeatAt) {
-    if (hearsQuorum(s)) heartbeatAll(s, leading, out);
-    else becomeFollower(s, out, s.currentTerm, undefined, 'it has not heard from a quorum');
-  } else if (s.now >= leading.announceAt) announceCommit(s, leading, out);
-}
-
-/** CheckQuorum: a leader that is cut off stops leading, so that its clients look elsewhere. */
-function hearsQuorum(s: RaftState): boolean {
-  const heardAt = quorumReached(membersOf(s), (voter) =>
-    voter === s.id ? s.now : (s.leading?.progress.get(voter)?.heardAt ?? 0),
-  );
-  return s.now - heardAt < s.config.timing.electionTimeoutMaxMs;
-}
-
-function electionTimeout(s: RaftState, out: Outbox): void {
-  resetElectionTimer(s);
-  s.leader = undefined;
-  if (!isVoter(membersOf(s), s.id)) return;
-  s.role = 'preCandidate';
-  s.votes.clear();
-  s.votes.set(s.id, true);
-  out.trace('pre_vote_asked', { term: s.currentTerm + 1 });
-  for (const to of votersBut(s)) out.send(to, { kind: 'preVote', term: toTerm(s.currentTerm + 1), ...lastOfLog(s) });
-  countPreVotes(s, out);
-}
 
 // ---------------------------------------------------------------- candidates
 
-function countPreVotes(s: RaftState, out: Outbox): void {
-  const outcome = voteOutcome(membersOf(s), s.votes);
-  if (outcome === 'won') becomeCandidate(s, out);
-  else if (outcome === 'lost') becomeFollower(s, out, s.currentTerm, undefined, 'its pre-vote was refused');
-}
-
 /** Our vote for ourselves counts, and the others are asked, only once term and vote are durable. */
-function becomeCandidate(s: RaftState, out: Outbox): void {
+export function becomeCandidate(s: RaftState, out: Outbox): void {
   s.role = 'candidate';
   s.currentTerm = toTerm(s.currentTerm + 1);
   s.votedFor = s.id;
   s.votes.clear();
   out.recordHardState();
-  resetElectionTimer(s);
+  s.elector.restart(s.view);
   out.trace('election_started', { term: s.currentTerm, lastLogIndex: s.log.lastIndex });
   for (const to of votersBut(s))
     out.sendAfter(s.durability.termIo, to, { kind: 'requestVote', term: s.currentTerm, ...lastOfLog(s) });
@@ -79,16 +38,6 @@ function countVotes(s: RaftState, out: Outbox): void {
   const outcome = voteOutcome(membersOf(s), s.votes);
   if (outcome === 'won') becomeLeader(s, out);
   else if (outcome === 'lost') becomeFollower(s, out, s.currentTerm, undefined, 'its election was lost');
-}
-
-export function onPreVoteResponse(s: RaftState, out: Outbox, from: NodeId, m: PreVoteResponse): void {
-  if (!m.voteGranted && m.term > s.currentTerm) {
-    becomeFollower(s, out, m.term, undefined, 'a voter knows a higher term');
-    return;
-  }
-  if (s.role !== 'preCandidate' || m.term !== (m.voteGranted ? s.currentTerm + 1 : s.currentTerm)) return;
-  s.votes.set(from, m.voteGranted);
-  countPreVotes(s, out);
 }
 
 export function onRequestVoteResponse(s: RaftState, out: Outbox, from: NodeId, m: RequestVoteResponse): void {
@@ -133,15 +82,9 @@ function uncommittedBytes(s: RaftState): number {
 
 // ---------------------------------------------------------------- voters
 
-export function onPreVote(s: RaftState, out: Outbox, from: NodeId, m: PreVote): void {
-  const voteGranted = m.term > s.currentTerm && !hearsLeader(s) && isUpToDate(s, m);
-  const term = voteGranted ? m.term : s.currentTerm;
-  out.sendAfter(s.durability.termIo, from, { kind: 'preVoteResponse', term, voteGranted });
-}
-
 /** Granted once a term, to a log that is no older than ours; the answer leaves when the vote is durable. */
 export function onRequestVote(s: RaftState, out: Outbox, from: NodeId, m: RequestVote): void {
-  const disturbs = hearsLeader(s);
+  const disturbs = s.elector.protectsLeader(s.view);
   if (m.term > s.currentTerm && !disturbs) becomeFollower(s, out, m.term, undefined, 'a candidate has a higher term');
   const free = s.votedFor === undefined || s.votedFor === from;
   const voteGranted = m.term === s.currentTerm && !disturbs && free && isUpToDate(s, m);
@@ -150,7 +93,7 @@ export function onRequestVote(s: RaftState, out: Outbox, from: NodeId, m: Reques
 }
 
 function grantVote(s: RaftState, out: Outbox, candidate: NodeId): void {
-  resetElectionTimer(s);
+  s.elector.restart(s.view);
   if (s.votedFor === candidate) return;
   s.role = 'follower';
   s.votes.clear();
@@ -159,14 +102,8 @@ function grantVote(s: RaftState, out: Outbox, candidate: NodeId): void {
   out.trace('vote_granted', { term: s.currentTerm, candidate });
 }
 
-/** A leader that is heard is not voted away (§4.2.3 of the dissertation). */
-function hearsLeader(s: RaftState): boolean {
-  if (s.leading !== undefined) return true;
-  return s.leader !== undefined && s.now - s.leaderHeardAt < s.config.timing.electionTimeoutMinMs;
-}
-
 /** The later last term wins; with the same last term, the longer log (§5.4.1). */
-function isUpToDate(s: RaftState, m: PreVote | RequestVote): boolean {
+function isUpToDate(s: RaftState, m: RequestVote): boolean {
   const { lastTerm, lastIndex } = s.log;
   return m.lastLogTerm > lastTerm || (m.lastLogTerm === lastTerm && m.lastLogIndex >= lastIndex);
 }

@@ -34,9 +34,17 @@ const small = fc
   .tuple(natural, natural, natural, natural, natural, fc.boolean())
   .chain(([a, b, c, d, e, voteGranted]) =>
     fc.constantFrom<RaftMessage>(
-      { kind: 'preVote', term: term(a), lastLogIndex: index(b), lastLogTerm: term(c) },
+      { kind: 'elector', message: { kind: 'preVote', term: a, standingTerm: b, standingIndex: c } },
       { kind: 'requestVote', term: term(a), lastLogIndex: index(b), lastLogTerm: term(c) },
-      { kind: 'preVoteResponse', term: term(a), voteGranted },
+      { kind: 'elector', message: { kind: 'preVoteResponse', term: a, granted: voteGranted } },
+      { kind: 'elector', message: { kind: 'heartbeatRequest', round: a } },
+      {
+        kind: 'elector',
+        message: {
+          ...{ kind: 'heartbeatReply' as const, round: a, ballotRound: b, standingTerm: c, standingIndex: d },
+          ...{ leading: voteGranted, quorumConnected: !voteGranted, contented: voteGranted },
+        },
+      },
       { kind: 'requestVoteResponse', term: term(a), voteGranted },
       { kind: 'appendEntriesAccepted', term: term(a), acceptedIndex: index(b), matchIndex: index(c), round: d },
       {

@@ -1,10 +1,11 @@
 /**
- * What Raft's nodes say to each other, after Figure 2 (and §4.2.3, §9.6 of the dissertation for PreVote), and its bytes. Snapshots
- * (InstallSnapshot, Figure 13) travel through the host, which owns the state; the engine only asks for them.
+ * What Raft's nodes say to each other, after Figure 2, and its bytes. Snapshots (InstallSnapshot, Figure 13) travel through the host,
+ * which owns the state; the engine only asks for them.
  */
 import { ByteReader } from '../../base/bytes.ts';
 import { bool, branded, decode, encode, struct, type TypeOf, union, varint } from '../../base/codec.ts';
 import { CairnError } from '../../base/errors.ts';
+import { electorMessage } from '../elector/messages.ts';
 import { type Entry, type LogIndex, toLogIndex } from '../engine.ts';
 import { cursor, entryBytes, putEntry, putU32, putU53, readEntry } from './entry-format.ts';
 import { type Term, toTerm } from './term.ts';
@@ -12,15 +13,10 @@ import { type Term, toTerm } from './term.ts';
 const term = branded(varint, toTerm);
 const index = branded(varint, toLogIndex);
 
-const ballotPaper = struct({ term, lastLogIndex: index, lastLogTerm: term });
-const answer = struct({ term, voteGranted: bool });
-
 const smallMessage = union({
-  /** Would you vote for me in `term`? Changes nothing on either side. */
-  preVote: [1, ballotPaper],
-  preVoteResponse: [2, answer],
-  requestVote: [3, ballotPaper],
-  requestVoteResponse: [4, answer],
+  elector: [1, struct({ message: electorMessage })],
+  requestVote: [3, struct({ term, lastLogIndex: index, lastLogTerm: term })],
+  requestVoteResponse: [4, struct({ term, voteGranted: bool })],
   /**
    * `success` of Figure 2. Up to `acceptedIndex` the follower's log is the leader's; up to `matchIndex` (≤ acceptedIndex) it is
    * durable as well, and only that counts towards commitment.
@@ -31,8 +27,6 @@ const smallMessage = union({
 });
 
 type SmallMessage = TypeOf<typeof smallMessage>;
-export type PreVote = Extract<SmallMessage, { kind: 'preVote' }>;
-export type PreVoteResponse = Extract<SmallMessage, { kind: 'preVoteResponse' }>;
 export type RequestVote = Extract<SmallMessage, { kind: 'requestVote' }>;
 export type RequestVoteResponse = Extract<SmallMessage, { kind: 'requestVoteResponse' }>;
 export type AppendEntriesAccepted = Extract<SmallMessage, { kind: 'appendEntriesAccepted' }>;

@@ -1,6 +1,7 @@
 /** One engine under test, spoken to by hand: every message that it gets is written out in the test, and so is every write's end. */
 import { type Millis, type NodeId, toMillis, toNodeId } from '../../base/brand.ts';
 import { crc32 } from '../../base/crc32.ts';
+import type { ElectorMessage } from '../elector/messages.ts';
 import {
   defaultLimits,
   defaultTiming,
@@ -18,7 +19,7 @@ import {
   toEpoch,
 } from '../engine.ts';
 import { makeEntry, noop } from './entry-format.ts';
-import type { AppendEntries, RaftMessage } from './messages.ts';
+import type { AppendEntries, AppendEntriesAccepted, AppendEntriesRejected, RaftMessage } from './messages.ts';
 import type { RaftEffects } from './outbox.ts';
 import { Raft } from './raft.ts';
 import type { RaftRecord } from './records.ts';
@@ -143,7 +144,7 @@ export class OneNode {
     const candidateTerm = term(this.status.term + 1);
     const others = this.config.bootstrap.voters.filter((id) => id !== this.config.id);
     const needed = others.slice(0, Math.floor(this.config.bootstrap.voters.length / 2));
-    for (const id of needed) this.receive(id, { kind: 'preVoteResponse', term: candidateTerm, voteGranted: true });
+    for (const id of needed) this.receive(id, preVoteAnswer(candidateTerm, true));
     let { effects } = this.persist();
     for (const id of needed)
       effects = this.receive(id, { kind: 'requestVoteResponse', term: candidateTerm, voteGranted: true });
@@ -166,7 +167,7 @@ export class OneNode {
     return this.receive(from, this.accepted(acceptedIndex, round));
   }
 
-  accepted(acceptedIndex: number, round = 0, matchIndex = acceptedIndex): RaftMessage {
+  accepted(acceptedIndex: number, round = 0, matchIndex = acceptedIndex): AppendEntriesAccepted {
     const { term } = this.status;
     return {
       kind: 'appendEntriesAccepted',
@@ -177,7 +178,7 @@ export class OneNode {
     };
   }
 
-  rejected(prevLogIndex: number, hintIndex: number, hintTerm: number, round = 0): RaftMessage {
+  rejected(prevLogIndex: number, hintIndex: number, hintTerm: number, round = 0): AppendEntriesRejected {
     return {
       kind: 'appendEntriesRejected',
       term: this.status.term as Term,
@@ -254,6 +255,21 @@ export function appendEntriesOf(
     round,
     entries: log.slice(prev, upTo),
   };
+}
+
+export function preVote(ofTerm: number, standingTerm = 0, standingIndex = 0): RaftMessage {
+  return { kind: 'elector', message: { kind: 'preVote', term: ofTerm, standingTerm, standingIndex } };
+}
+
+export function preVoteAnswer(ofTerm: number, granted: boolean): RaftMessage {
+  return { kind: 'elector', message: { kind: 'preVoteResponse', term: ofTerm, granted } };
+}
+
+/** What electors said of one kind, in order. */
+export function said<Kind extends ElectorMessage['kind']>(effects: RaftEffects, kind: Kind) {
+  return sent(effects, 'elector')
+    .filter(({ message }) => message.message.kind === kind)
+    .map(({ to, message }) => ({ to, message: message.message as Extract<ElectorMessage, { kind: Kind }> }));
 }
 
 /** What was sent of one kind, in order. */

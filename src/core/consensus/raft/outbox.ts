@@ -1,7 +1,7 @@
 /** Collects what one step asks of the host. Empty parts are shared and frozen, so that a quiet step allocates next to nothing. */
 import type { NodeId } from '../../base/brand.ts';
 import type { ControlId, Dropped, Effects, Entry, Envelope, IoId, LogIndex, ReadId, TraceEvent } from '../engine.ts';
-import { noteWrite } from './durability.ts';
+import { nextIo, noteWrite } from './durability.ts';
 import type { AppendEntries, RaftMessage } from './messages.ts';
 import type { RaftRecord } from './records.ts';
 import type { RaftState } from './state.ts';
@@ -69,9 +69,7 @@ export class Outbox {
 
   #openIo(): IoId {
     if (this.#io === undefined) {
-      const { durability } = this.#state;
-      durability.lastIo = (durability.lastIo + 1) as IoId;
-      this.#io = durability.lastIo;
+      this.#io = nextIo(this.#state.durability, this.#state.now);
     }
     return this.#io;
   }

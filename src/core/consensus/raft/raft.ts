@@ -7,18 +7,21 @@ import type { Millis, NodeId } from '../../base/brand.ts';
 import type { Engine, EngineConfig, EngineKind, EngineStatus, Input, LogIndex, Restored } from '../engine.ts';
 import { onAppendEntriesAccepted, onAppendEntriesRejected } from './acknowledgement.ts';
 import { onAppendEntries } from './append-entries.ts';
+import { cloneState } from './clone.ts';
 import { advanceCommit } from './commit.ts';
 import { notePersisted } from './durability.ts';
-import { countOwnVote, onPreVote, onPreVoteResponse, onRequestVote, onRequestVoteResponse, tick } from './election.ts';
+import { countOwnVote, onRequestVote, onRequestVoteResponse } from './election.ts';
+import { onElectorMessage, tickElector } from './elector-actions.ts';
 import { checkInvariants, type Watermarks } from './invariants.ts';
 import { decodeMessage, encodeMessage, type RaftMessage } from './messages.ts';
 import { Outbox, type RaftEffects } from './outbox.ts';
 import { propose } from './proposals.ts';
 import { read } from './read-index.ts';
 import { decodeRecord, encodeRecord, indexOfRecord, type RaftRecord } from './records.ts';
+import { keepInTouch } from './replication.ts';
 import { restore } from './restore.ts';
 import { compact, snapshotInstalled, snapshotSent } from './snapshot.ts';
-import { cloneState, type RaftState } from './state.ts';
+import type { RaftState } from './state.ts';
 import { RaftStatus } from './status.ts';
 
 type RaftInput = Input<RaftMessage>;
@@ -44,9 +47,9 @@ class RaftEngine implements Engine<RaftMessage, RaftRecord> {
   }
 
   get nextTickAt(): Millis {
-    const { leading, electionDeadline } = this.#state;
-    if (leading === undefined) return electionDeadline;
-    return leading.announceAt < leading.nextHeartbeatAt ? leading.announceAt : leading.nextHeartbeatAt;
+    const { leading, elector, view } = this.#state;
+    const at = elector.nextTickAt(view);
+    return leading === undefined ? at : (Math.min(at, leading.announceAt, leading.nextHeartbeatAt) as Millis);
   }
 
   baseline(): readonly RaftRecord[] {
@@ -83,7 +86,7 @@ function dispatch(s: RaftState, out: Outbox, input: RaftInput): void {
       read(s, out, input);
       break;
     case 'persisted':
-      notePersisted(s.durability, input.io);
+      notePersisted(s.durability, input.io, s.now);
       onPersisted(s, out);
       break;
     case 'applied':
@@ -107,13 +110,10 @@ function dispatch(s: RaftState, out: Outbox, input: RaftInput): void {
 }
 
 function onMessage(s: RaftState, out: Outbox, from: NodeId, message: RaftMessage): void {
-  if (s.config.traceMessages === true) out.trace('message_received', { from, kind: message.kind, term: message.term });
+  if (s.config.traceMessages === true) traceMessage(out, from, message);
   switch (message.kind) {
-    case 'preVote':
-      onPreVote(s, out, from, message);
-      break;
-    case 'preVoteResponse':
-      onPreVoteResponse(s, out, from, message);
+    case 'elector':
+      onElectorMessage(s, out, from, message.message);
       break;
     case 'requestVote':
       onRequestVote(s, out, from, message);
@@ -133,6 +133,17 @@ function onMessage(s: RaftState, out: Outbox, from: NodeId, message: RaftMessage
     default:
       unreachable(message);
   }
+}
+
+function traceMessage(out: Outbox, from: NodeId, message: RaftMessage): void {
+  const fields =
+    message.kind === 'elector' ? { kind: message.message.kind } : { kind: message.kind, term: message.term };
+  out.trace('message_received', { from, ...fields });
+}
+
+function tick(s: RaftState, out: Outbox): void {
+  tickElector(s, out);
+  if (s.leading !== undefined) keepInTouch(s, s.leading, out);
 }
 
 function applied(s: RaftState, index: LogIndex): void {

@@ -75,6 +75,12 @@ function appendEntries(s: RaftState, leading: Leading, prev: number, entries: re
   };
 }
 
+/** What is due by now: heartbeats, or news of a commit. */
+export function keepInTouch(s: RaftState, leading: Leading, out: Outbox): void {
+  if (s.now >= leading.nextHeartbeatAt) heartbeatAll(s, leading, out);
+  else if (s.now >= leading.announceAt) announceCommit(s, leading, out);
+}
+
 /** An empty AppendEntries to everybody: keeps elections away, finds lost messages, carries commit index and read round. */
 export function heartbeatAll(s: RaftState, leading: Leading, out: Outbox): void {
   for (const [id, progress] of leading.progress) heartbeat(s, leading, out, id, progress);
@@ -109,7 +115,7 @@ export function scheduleAnnouncement(s: RaftState, leading: Leading): void {
 }
 
 /** Tells the commit index to the followers who have not been told with anything else. */
-export function announceCommit(s: RaftState, leading: Leading, out: Outbox): void {
+function announceCommit(s: RaftState, leading: Leading, out: Outbox): void {
   leading.announceAt = never;
   for (const [id, p] of leading.progress) {
     const knowable = Math.min(s.commitIndex, p.nextIndex - 1);

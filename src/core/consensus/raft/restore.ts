@@ -3,16 +3,16 @@
  * (entries behind a compaction point may be missing; a batch may have been cut by a crash), and the outcome is checked strictly.
  */
 import { assert } from '../../base/assert.ts';
-import type { Millis } from '../../base/brand.ts';
 import type { Crc32 } from '../../base/env.ts';
 import { CairnError } from '../../base/errors.ts';
+import { createElector } from '../elector/create.ts';
 import type { EngineConfig, Entry, LogIndex, Restored, SnapshotPoint } from '../engine.ts';
-import { seededStream } from '../seeded-stream.ts';
 import { durabilityAt } from './durability.ts';
+import { withView } from './elector-view.ts';
 import { chainChecksum } from './entry-format.ts';
 import { RaftLog } from './log.ts';
 import type { RaftRecord } from './records.ts';
-import { type RaftState, resetElectionTimer } from './state.ts';
+import type { RaftState } from './state.ts';
 import { type Term, toTerm } from './term.ts';
 
 /** @throws CairnError LOG_CORRUPT when the records leave a gap, or their hash chain does not hold. */
@@ -25,7 +25,7 @@ export function restore(config: EngineConfig, { records, applied, now }: Restore
   const appliedIndex = (applied?.index ?? 0) as LogIndex;
   if (appliedIndex < log.base.index)
     throw corrupt(`it begins after ${log.base.index}, and the state stands at ${appliedIndex}`);
-  const state: RaftState = {
+  const state = withView({
     config,
     id: config.id,
     currentTerm: toTerm(Math.max(replay.currentTerm, log.lastTerm)),
@@ -36,16 +36,14 @@ export function restore(config: EngineConfig, { records, applied, now }: Restore
     role: 'follower',
     leader: undefined,
     now,
-    leaderHeardAt: 0 as Millis,
-    electionDeadline: now,
-    random: seededStream(config.seed, config.id),
+    elector: createElector(config.elector ?? 'timeout', config),
     durability: durabilityAt(log.lastIndex),
     votes: new Map(),
     leading: undefined,
     streaming: new Set(),
     unrecorded: wasAhead ? [{ kind: 'snapshotPoint', point: log.base }] : [],
-  };
-  resetElectionTimer(state);
+  });
+  state.elector.restart(state.view);
   return state;
 }
 

@@ -3,7 +3,7 @@ import { assert } from '../../base/assert.ts';
 import type { NodeId } from '../../base/brand.ts';
 import type { Outbox } from './outbox.ts';
 import { dropReads } from './read-index.ts';
-import { type Leading, type RaftState, resetElectionTimer } from './state.ts';
+import type { Leading, RaftState } from './state.ts';
 import type { Term } from './term.ts';
 
 /** Within a term the vote stays as it was given: only a higher term clears it. */
@@ -15,7 +15,7 @@ export function becomeFollower(s: RaftState, out: Outbox, term: Term, leader: No
     out.recordHardState();
   }
   const { leading } = s;
-  if (s.role !== 'follower') resetElectionTimer(s);
+  if (s.role !== 'follower') s.elector.restart(s.view);
   if (s.leader !== leader && leader !== undefined) out.trace('leader_followed', { term, leader });
   s.role = 'follower';
   s.leader = leader;

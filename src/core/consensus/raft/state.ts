@@ -1,10 +1,10 @@
 /** Everything a Raft node knows: the state of Figure 2 under its own names, and what surrounds it. Owned by one engine; plain data. */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import type { Elector, ElectorView } from '../elector/elector.ts';
 import type { EngineConfig, LogIndex, Members, ReadId, Role } from '../engine.ts';
-import { nextUniform, type SeededStream } from '../seeded-stream.ts';
-import { cloneDurability, type Durability } from './durability.ts';
+import type { Durability } from './durability.ts';
 import type { RaftLog } from './log.ts';
-import { cloneProgress, type Progress } from './progress.ts';
+import type { Progress } from './progress.ts';
 import type { RaftRecord } from './records.ts';
 import type { Term } from './term.ts';
 
@@ -25,14 +25,12 @@ export interface RaftState {
   leader: NodeId | undefined;
   /** The latest time that an input brought. */
   now: Millis;
-  /** When a message of the current leader last arrived; meaningless without a leader. */
-  leaderHeardAt: Millis;
-  /** Until when we wait before we seek election. Not used while leading. */
-  electionDeadline: Millis;
-  readonly random: SeededStream;
+  readonly elector: Elector;
+  /** Of this state, for the elector. */
+  readonly view: ElectorView;
   readonly durability: Durability;
 
-  /** Answers to our PreVote or RequestVote, by sender: a repeated answer counts once. */
+  /** Answers to our RequestVote, by sender: a repeated answer counts once. */
   readonly votes: Map<NodeId, boolean>;
   /** Set exactly while the role is leader. */
   leading: Leading | undefined;
@@ -64,27 +62,4 @@ export interface Leading {
 
 export function membersOf(s: RaftState): Members {
   return s.log.members;
-}
-
-/** A fresh random time, so that rivals rarely collide (§5.2). */
-export function resetElectionTimer(s: RaftState): void {
-  const { electionTimeoutMinMs: min, electionTimeoutMaxMs: max } = s.config.timing;
-  s.electionDeadline = (s.now + min + nextUniform(s.random) * (max - min)) as Millis;
-}
-
-export function cloneState(s: RaftState): RaftState {
-  return {
-    ...s,
-    log: s.log.clone(),
-    random: { ...s.random },
-    durability: cloneDurability(s.durability),
-    votes: new Map(s.votes),
-    leading: s.leading === undefined ? undefined : cloneLeading(s.leading),
-    streaming: new Set(s.streaming),
-  };
-}
-
-function cloneLeading(l: Leading): Leading {
-  const progress = new Map([...l.progress].map(([id, p]) => [id, cloneProgress(p)] as const));
-  return { ...l, progress, waitingReads: l.waitingReads.slice() };
 }

@@ -220,7 +220,7 @@ export class Conversation<M, R> {
 
   #send(node: Node<M, R>, { to, message }: Envelope<M>): void {
     this.#flights.push({ from: node.id, to, message });
-    const { kind, ...fields } = message as { kind: string };
+    const { kind, ...fields } = withoutWrapping(message as { kind: string });
     this.#say(`${node.id}→${to} ${kind}${describe(fields)}`);
   }
 
@@ -251,6 +251,11 @@ function note<M, R>(node: Node<M, R>, record: R): void {
   if (entry === undefined) return;
   for (const index of [...node.entries.keys()]) if (index >= entry.index) node.entries.delete(index);
   node.entries.set(entry.index, entry);
+}
+
+/** Electors' messages travel inside the engine's. */
+function withoutWrapping(message: { readonly kind: string }): { readonly kind: string } {
+  return message.kind === 'elector' ? (message as unknown as { message: { kind: string } }).message : message;
 }
 
 function describe(fields: object): string {

@@ -1,0 +1,16 @@
+/** The electors by their names. */
+import { unreachable } from '../../base/assert.ts';
+import type { ElectorName, EngineConfig } from '../engine.ts';
+import type { Elector } from './elector.ts';
+import { TimeoutElector } from './timeout.ts';
+
+export function createElector(name: ElectorName, config: EngineConfig): Elector {
+  switch (name) {
+    case 'timeout':
+      return new TimeoutElector(config);
+    case 'ballot':
+      throw new Error('the ballot elector is not written yet');
+    default:
+      return unreachable(name);
+  }
+}
