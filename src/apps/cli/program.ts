@@ -107,7 +107,12 @@ function addRunning(program: Command): void {
     () => import('./verbs/up.ts'),
   )
     .option('--dir <dir>', 'where its data are kept', '.cairn')
-    .addOption(new Option('--engine <name>', 'consensus engine').choices(['raft', 'paxos']).default('raft'))
+    .addOption(
+      new Option('--engine <name>', 'consensus engine of a new directory (default: raft)').choices(['raft', 'paxos']),
+    )
+    .addOption(
+      new Option('--elector <name>', 'how a leader is found (default: timeout)').choices(['timeout', 'ballot']),
+    )
     .option('--masters <n>', 'masters', natural(1, 9), 3)
     .option('--chunkservers <n>', 'chunkservers', natural(1, 64), 3)
     .option('--port-base <port>', 'first port: masters from here, chunkservers from +10', natural(1, 65_400), 7070)

@@ -43,8 +43,15 @@ describe('cairn.yaml', () => {
     expect(mistake('replication:\n  factor: [3\n')).toMatch(/line [23]:/);
   });
 
-  it('says that other modes and engines are not offered yet', () => {
-    expect(mistake('engine: paxos')).toContain('"raft" only');
+  it('names engine and elector, and no others', () => {
+    expect(parseSettings('engine: paxos\nelector: ballot\nlease: 200ms', 'cairn.yaml')).toMatchObject({
+      ...{ engine: 'paxos', elector: 'ballot', lease: 200 },
+    });
+    expect(mistake('engine: zab')).toContain('line 1: engine');
+    expect(mistake('engine: raft\nelector: coin')).toContain('line 2: elector');
+  });
+
+  it('says that other modes are not offered yet', () => {
     expect(mistake('replication: {factor: 3, mode: async, heartbeat_interval: 5s}')).toContain('"strong" only');
   });
 });

@@ -44,10 +44,11 @@ const replication = z.strictObject({
 
 const settingsSchema = z.strictObject({
   cluster: z.string().min(1).max(64).optional(),
-  engine: z
-    .enum(['raft', 'paxos'])
-    .default('raft')
-    .refine((engine) => engine === 'raft', 'this version offers the engine "raft" only'),
+  /** Absent: the one that the data directory was made with. */
+  engine: z.enum(['raft', 'paxos']).optional(),
+  elector: z.enum(['timeout', 'ballot']).default('timeout'),
+  /** 0: no reads by lease. */
+  lease: span.default(0),
   masters: z
     .array(z.strictObject({ id: z.number().int().min(1).max(65535), address }))
     .max(9)

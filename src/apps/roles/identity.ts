@@ -6,9 +6,10 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, st
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { CairnError } from '../../core/base/errors.ts';
+import type { EngineName } from '../../core/consensus/index.ts';
 
 /** Of everything below a data directory. Raised when an older version could not read what is written. */
-export const formatVersion = 1;
+export const formatVersion = 2;
 const fileName = 'cairn.json';
 
 const identitySchema = z.object({
@@ -16,6 +17,8 @@ const identitySchema = z.object({
   cluster: z.string(),
   role: z.enum(['cluster', 'master', 'chunkserver']),
   id: z.number().int(),
+  /** Of masters and of whole local clusters: what the log was written by. */
+  engine: z.enum(['raft', 'paxos']).optional(),
 });
 export type Identity = z.infer<typeof identitySchema>;
 export type Role = Identity['role'];
@@ -44,6 +47,16 @@ export function readIdentity(dir: string): Identity | undefined {
   return identity;
 }
 
+/** The engine that `dir` was made with, unless `wanted` is another: one directory is never read by two engines. @throws WRONG_FORMAT */
+export function engineOfDirectory(dir: string, wanted: EngineName | undefined): EngineName | undefined {
+  const made = readIdentity(dir)?.engine;
+  if (made === undefined || wanted === undefined || made === wanted) return made ?? wanted;
+  throw new CairnError(
+    'WRONG_FORMAT',
+    `${dir} was made with the engine ${made}, not with ${wanted}; start it with ${made}, or give another directory`,
+  );
+}
+
 /** Makes the directory this node's, or checks that it already is. @throws CairnError WRONG_CLUSTER, WRONG_FORMAT */
 export function claimDirectory(dir: string, wanted: Omit<Identity, 'formatVersion'>): void {
   const found = readIdentity(dir);
@@ -51,6 +64,7 @@ export function claimDirectory(dir: string, wanted: Omit<Identity, 'formatVersio
     writeIdentity(dir, { formatVersion, ...wanted });
     return;
   }
+  engineOfDirectory(dir, wanted.engine);
   for (const key of ['cluster', 'role', 'id'] as const) {
     if (found[key] === wanted[key]) continue;
     throw new CairnError(

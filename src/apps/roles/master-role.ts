@@ -1,16 +1,18 @@
-/** One master as a process: Raft, LMDB and the log below its directory. */
+/** One master as a process: its engine, LMDB and the log below its directory. */
 import { join } from 'node:path';
 import { toNodeId } from '../../core/base/brand.ts';
-import { defaultLimits, defaultTiming, Raft, toEpoch } from '../../core/consensus/index.ts';
+import { defaultLimits, defaultTiming, toEpoch } from '../../core/consensus/index.ts';
 import { openLmdbMap } from '../../platform/node/lmdb.ts';
 import { Master } from '../../system/master/master.ts';
 import { OverlayStore } from '../../system/storage/overlay-store.ts';
 import { openWriteAheadLog } from '../../system/storage/wal/open-write-ahead-log.ts';
+import { chooseEngine } from './engines.ts';
 import { heartbeatsPerSession, type RoleContext, type Running } from './run-role.ts';
 
 export async function startMaster(context: RoleContext): Promise<Running> {
   const { env, settings, cluster, masters, fail } = context;
   const id = toNodeId(context.id);
+  const { kind, elector, lease } = chooseEngine(context.engine, settings);
   const heartbeatMs = settings.replication.heartbeat_interval;
   const master = await Master.start({
     env,
@@ -19,13 +21,15 @@ export async function startMaster(context: RoleContext): Promise<Running> {
     pid: process.pid,
     masters,
     replica: {
-      kind: Raft,
+      kind,
       config: {
         id,
         bootstrap: { voters: masters.map((master) => master.id), nonVoters: [] },
         epoch: toEpoch(1),
         seed: env.random.id53(),
         crc32: env.crc32,
+        elector,
+        ...(lease === undefined ? {} : { lease }),
         timing: {
           ...defaultTiming,
           electionTimeoutMinMs: settings.election_timeout,

@@ -8,12 +8,14 @@ import { resolve } from 'node:path';
 import { type Address, toAddress, toNodeId } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, errorTable, toCairnError } from '../../core/base/errors.ts';
+import type { EngineName } from '../../core/consensus/index.ts';
 import { lockDirectory } from '../../platform/node/directory-lock.ts';
 import { openEvents } from '../../platform/node/events.ts';
 import { nodeEnv } from '../../platform/node/node-env.ts';
 import type { MasterAddress } from '../../system/master/options.ts';
 import { parseSettings, type Settings } from '../config/settings.ts';
-import { claimDirectory, makeDirectory } from './identity.ts';
+import { chooseEngine, engineDefault } from './engines.ts';
+import { claimDirectory, engineOfDirectory, makeDirectory } from './identity.ts';
 
 /** A session outlives this many heartbeats. */
 export const heartbeatsPerSession = 4;
@@ -27,6 +29,8 @@ export interface RoleContext {
   readonly address: Address;
   readonly rack: string;
   readonly masters: readonly MasterAddress[];
+  /** A master's. */
+  readonly engine: EngineName;
   /** The process cannot go on: ends it with the error's exit code. */
   fail(error: CairnError): void;
 }
@@ -63,8 +67,11 @@ export async function runRole(
   makeDirectory(dir);
   const lock = await lockDirectory(dir);
   try {
-    claimDirectory(dir, { cluster, role, id: node.id });
-    await untilEnded(start, (fail) => makeContext(role, settings, { cluster, dir, address, masters: addresses, fail }));
+    const engine = engineOfDirectory(dir, settings.engine) ?? engineDefault;
+    if (role === 'master') chooseEngine(engine, settings);
+    claimDirectory(dir, { cluster, role, id: node.id, ...(role === 'master' ? { engine } : {}) });
+    const given = { cluster, dir, address, masters: addresses, engine };
+    await untilEnded(start, (fail) => makeContext(role, settings, { ...given, fail }));
   } finally {
     await lock.release();
   }
@@ -86,7 +93,7 @@ function ownAddress(
   return toAddress(node.address);
 }
 
-type Given = Pick<RoleContext, 'cluster' | 'dir' | 'address' | 'masters' | 'fail'>;
+type Given = Pick<RoleContext, 'cluster' | 'dir' | 'address' | 'masters' | 'engine' | 'fail'>;
 
 async function makeContext(role: string, settings: Settings, given: Given): Promise<RoleContext> {
   const { id, rack } = settings.node!;

@@ -65,6 +65,9 @@ describe('up', () => {
     const masters = await run(['up', '--dir', cluster.dir, '--masters', '3', ...ports]);
     expect([masters.code, masters.stderr]).toEqual([2, expect.stringContaining('made with 1 masters')]);
 
+    const engine = await run(['up', '--dir', cluster.dir, '--engine', 'paxos', ...ports]);
+    expect([engine.code, engine.stderr]).toEqual([12, expect.stringContaining('made with the engine raft')]);
+
     // One node's directory taken from another cluster: that node cannot start, and says why.
     const stranger = join(cluster.dir, 'chunkserver-1/data/cairn.json');
     writeFileSync(stranger, readFileSync(stranger, 'utf8').replace(/"cluster": "[^"]*"/, '"cluster": "other"'));

@@ -7,12 +7,13 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { CairnError } from '../../../core/base/errors.ts';
+import type { EngineName } from '../../../core/consensus/index.ts';
 import type { Settings } from '../../config/settings.ts';
 import { claimDirectory, readIdentity } from '../../roles/identity.ts';
 
 export interface UpOptions {
   readonly dir: string;
-  readonly engine: 'raft' | 'paxos';
+  readonly engine: EngineName;
   readonly masters: number;
   readonly chunkservers: number;
   readonly portBase: number;
@@ -49,7 +50,7 @@ export function dataDirectory(node: NodePlan): string {
 export function prepareLayout(options: UpOptions): Layout {
   const dir = resolve(options.dir);
   const cluster = readIdentity(dir)?.cluster ?? `local-${randomBytes(6).toString('hex')}`;
-  claimDirectory(dir, { cluster, role: 'cluster', id: 0 });
+  claimDirectory(dir, { cluster, role: 'cluster', id: 0, engine: options.engine });
   checkMasters(dir, options.masters);
   const plan = (role: NodePlan['role'], id: number, port: number): NodePlan => {
     const name = `${role}-${id}`;
@@ -89,6 +90,8 @@ function writeConfig(node: NodePlan, cluster: string, masters: readonly NodePlan
   const text = stringify({
     cluster,
     engine: options.engine,
+    elector: settings.elector,
+    lease: `${settings.lease}ms`,
     masters: masters.map(({ id, address }) => ({ id, address })),
     node: { id: node.id, dir: dataDirectory(node), address: node.address, rack: settings.node?.rack ?? 'default' },
     replication: { ...settings.replication, heartbeat_interval: `${settings.replication.heartbeat_interval}ms` },

@@ -2,10 +2,12 @@
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
+import type { ElectorName, EngineName } from '../../../core/consensus/index.ts';
 import { lockDirectory } from '../../../platform/node/directory-lock.ts';
-import { parseSettings } from '../../config/settings.ts';
+import { parseSettings, type Settings } from '../../config/settings.ts';
 import { Cairn } from '../../library/client.ts';
-import { makeDirectory } from '../../roles/identity.ts';
+import { chooseEngine, engineDefault } from '../../roles/engines.ts';
+import { engineOfDirectory, makeDirectory } from '../../roles/identity.ts';
 import { readSettingsFile } from '../../roles/run-role.ts';
 import type { Invocation } from '../invocation.ts';
 import { errorDocument, formatCount, printJson, printLine, reportError } from '../output.ts';
@@ -23,7 +25,8 @@ const pollMs = 50;
 
 interface Flags {
   readonly dir: string;
-  readonly engine: 'raft' | 'paxos';
+  readonly engine?: EngineName;
+  readonly elector?: ElectorName;
   readonly masters: number;
   readonly chunkservers: number;
   readonly portBase: number;
@@ -32,19 +35,25 @@ interface Flags {
 
 export async function run({ options, json }: Invocation): Promise<void> {
   const flags = options as unknown as Flags;
-  const settings = flags.config === undefined ? parseSettings('', 'defaults') : readSettingsFile(flags.config);
-  if (flags.engine !== 'raft')
-    throw new CairnError('NOT_SUPPORTED', 'this version has the engine raft only; start it with --engine raft');
+  const settings = settingsOf(flags);
   const dir = resolve(flags.dir);
+  const engine = engineOfDirectory(dir, settings.engine) ?? engineDefault;
+  chooseEngine(engine, settings);
   makeDirectory(dir);
   const lock = await lockDirectory(dir);
   try {
-    const layout = prepareLayout({ ...flags, dir, settings });
+    const layout = prepareLayout({ ...flags, dir, settings, engine });
     await requireFree(layout.nodes);
     await superviseUntilStopped(layout, flags, json);
   } finally {
     await lock.release();
   }
+}
+
+/** What is said on the command line counts more than the file. */
+function settingsOf({ config, engine, elector }: Flags): Settings {
+  const settings = config === undefined ? parseSettings('', 'defaults') : readSettingsFile(config);
+  return { ...settings, engine: engine ?? settings.engine, elector: elector ?? settings.elector };
 }
 
 async function superviseUntilStopped(layout: Layout, flags: Flags, json: boolean): Promise<void> {
