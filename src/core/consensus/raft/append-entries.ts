@@ -2,9 +2,9 @@
 import { assert } from '../../base/assert.ts';
 import type { NodeId } from '../../base/brand.ts';
 import type { Entry, LogIndex } from '../engine.ts';
+import { chainChecksum } from '../entry-format.ts';
 import { commitTo } from './commit.ts';
 import { ioThatMakesDurable, noteTruncation } from './durability.ts';
-import { chainChecksum } from './entry-format.ts';
 import type { AppendEntries } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { becomeFollower } from './role.ts';

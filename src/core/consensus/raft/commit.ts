@@ -1,8 +1,8 @@
 /** When an entry is committed (§5.3, §5.4.2), and what follows from it. */
 import { assert } from '../../base/assert.ts';
 import type { LogIndex } from '../engine.ts';
+import { entryBytes } from '../entry-format.ts';
 import { quorumReached } from '../quorums.ts';
-import { entryBytes } from './entry-format.ts';
 import type { Outbox } from './outbox.ts';
 import { startReadRound } from './read-index.ts';
 import { scheduleAnnouncement } from './replication.ts';

@@ -1,8 +1,8 @@
 /** Leader election (§5.2, §5.4.1): terms and votes. When to seek election, and what to find out before, is the elector's. */
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { LogIndex } from '../engine.ts';
+import { entryBytes, noop } from '../entry-format.ts';
 import { isVoter, voteOutcome } from '../quorums.ts';
-import { entryBytes, noop } from './entry-format.ts';
 import type { RequestVote, RequestVoteResponse } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { newProgress } from './progress.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { crc32 } from '../../base/crc32.ts';
-import { makeEntry } from './entry-format.ts';
+import { makeEntry } from '../entry-format.ts';
 import { decodeMessage, encodeMessage, type RaftMessage } from './messages.ts';
 import { index, term } from './one-node.test-support.ts';
 import { decodeRecord, encodeRecord, type RaftRecord } from './records.ts';

@@ -1,7 +1,7 @@
 /** What holds in a Raft node between steps, and what may only grow from one step to the next. */
 import { assert } from '../../base/assert.ts';
+import { entryBytes } from '../entry-format.ts';
 import { peersOf } from '../quorums.ts';
-import { entryBytes } from './entry-format.ts';
 import { type Leading, membersOf, type RaftState } from './state.ts';
 
 /** Entries at the end of the log whose hash chain is checked each time. */

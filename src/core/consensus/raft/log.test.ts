@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../base/crc32.ts';
 import type { Members } from '../engine.ts';
-import { entryBytes, makeEntry } from './entry-format.ts';
+import { entryBytes, makeEntry } from '../entry-format.ts';
 import { RaftLog } from './log.ts';
 import { index, logOf, node } from './one-node.test-support.ts';
 

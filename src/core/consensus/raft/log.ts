@@ -7,7 +7,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Crc32 } from '../../base/env.ts';
 import type { Entry, LogIndex, Members, SnapshotPoint } from '../engine.ts';
-import { chainChecksum, entryBytes } from './entry-format.ts';
+import { chainChecksum, entryBytes } from '../entry-format.ts';
 import type { Term } from './term.ts';
 
 /** Dropped entries are let go in one go when there are this many, and as many as are held. */

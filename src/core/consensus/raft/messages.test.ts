@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../base/crc32.ts';
 import { CairnError } from '../../base/errors.ts';
 import type { EntryPayload } from '../engine.ts';
-import { makeEntry, noop } from './entry-format.ts';
+import { makeEntry, noop } from '../entry-format.ts';
 import { decodeMessage, encodeMessage, type RaftMessage } from './messages.ts';
 import { index, node, term } from './one-node.test-support.ts';
 

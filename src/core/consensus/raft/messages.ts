@@ -7,7 +7,7 @@ import { bool, branded, decode, encode, struct, type TypeOf, union, varint } fro
 import { CairnError } from '../../base/errors.ts';
 import { electorMessage } from '../elector/messages.ts';
 import { type Entry, type LogIndex, toLogIndex } from '../engine.ts';
-import { cursor, entryBytes, putEntry, putU32, putU53, readEntry } from './entry-format.ts';
+import { cursor, entryBytes, entryMinBytes, putEntry, putU32, putU53, readEntry } from '../entry-format.ts';
 import { type Term, toTerm } from './term.ts';
 
 const term = branded(varint, toTerm);
@@ -48,7 +48,6 @@ export type RaftMessage = SmallMessage | AppendEntries;
 /** AppendEntries = u8 5 | u53 term | u53 prevLogIndex | u53 prevLogTerm | u53 leaderCommit | u53 round | u32 count | entries */
 const appendEntriesTag = 5;
 const appendEntriesFixedBytes = 1 + 5 * 8 + 4;
-const entryMinBytes = 13;
 
 /** A message with entries goes to several followers, one after the other: it is laid out once. */
 let latest: { readonly message: AppendEntries; readonly bytes: Uint8Array } | undefined;

@@ -18,7 +18,7 @@ import {
   type SnapshotPoint,
   toEpoch,
 } from '../engine.ts';
-import { makeEntry, noop } from './entry-format.ts';
+import { makeEntry, noop } from '../entry-format.ts';
 import type { AppendEntries, AppendEntriesAccepted, AppendEntriesRejected, RaftMessage } from './messages.ts';
 import type { RaftEffects } from './outbox.ts';
 import { Raft } from './raft.ts';

@@ -1,6 +1,6 @@
 /** What a leader takes into its log: proposals of clients, and its own no-op. */
 import type { DropReason, EntryPayload, Input, LogIndex, Proposal } from '../engine.ts';
-import { entryBytes, makeEntry } from './entry-format.ts';
+import { entryBytes, makeEntry } from '../entry-format.ts';
 import type { RaftMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { replicateToAll } from './replication.ts';

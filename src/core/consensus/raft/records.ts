@@ -5,7 +5,7 @@ import { ByteReader } from '../../base/bytes.ts';
 import { branded, decode, encode, optional, struct, u32, union, varint } from '../../base/codec.ts';
 import { CairnError } from '../../base/errors.ts';
 import { type Entry, type LogIndex, type SnapshotPoint, toLogIndex } from '../engine.ts';
-import { cursor, entryBytes, membersCodec, putEntry, putU53, readEntry, toMembers } from './entry-format.ts';
+import { cursor, entryBytes, membersCodec, putEntry, putU53, readEntry, toMembers } from '../entry-format.ts';
 import { type Term, toTerm } from './term.ts';
 
 export type RaftRecord =

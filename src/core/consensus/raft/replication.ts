@@ -1,8 +1,8 @@
 /** The leader's sending side of §5.3: entries in a window to each follower, and heartbeats. */
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { Entry, LogIndex } from '../engine.ts';
+import { entryBytes } from '../entry-format.ts';
 import { peersOf } from '../quorums.ts';
-import { entryBytes } from './entry-format.ts';
 import type { AppendEntries } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { noteSent, type Progress, toSnapshot, windowIsOpen } from './progress.ts';

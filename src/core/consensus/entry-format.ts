@@ -1,8 +1,9 @@
 /**
- * The bytes of a log entry, in AppendEntries and in the write-ahead log, and the hash chain over the log. Laid by hand: entries
- * are the one thing that is coded a million times a second.
+ * The bytes of a log entry, in messages and in the write-ahead log, and the hash chain over the log. Laid by hand: entries are the
+ * one thing that is coded a million times a second.
  *
- *     entry    = u32 checksum | u53 term | u8 kind | content
+ *     entry    = u32 checksum | value
+ *     value    = u53 term | u8 kind | content
  *     content  = (kind 0, noop)     nothing
  *              | (kind 1, proposal) u53 session | u53 sequence | u32 length | data
  *              | (kind 2, members)  u32 length | voters | optional votersNext | nonVoters      (each a list of varint)
@@ -10,12 +11,12 @@
  *
  * Little-endian. The index is not stored: the surroundings say it.
  */
-import { toNodeId } from '../../base/brand.ts';
-import type { ByteReader } from '../../base/bytes.ts';
-import { branded, decode, encode, list, optional, struct, varint } from '../../base/codec.ts';
-import type { Crc32 } from '../../base/env.ts';
-import { CairnError } from '../../base/errors.ts';
-import type { Entry, EntryPayload, LogIndex, Members } from '../engine.ts';
+import { toNodeId } from '../base/brand.ts';
+import type { ByteReader } from '../base/bytes.ts';
+import { branded, decode, encode, list, optional, struct, varint } from '../base/codec.ts';
+import type { Crc32 } from '../base/env.ts';
+import { CairnError } from '../base/errors.ts';
+import type { Entry, EntryPayload, LogIndex, Members } from './engine.ts';
 
 const membersMax = 64;
 const nodes = list(branded(varint, toNodeId), membersMax);
@@ -33,7 +34,11 @@ export function encodeMembers(members: Members): Uint8Array {
 }
 
 const kinds = { noop: 0, proposal: 1, members: 2 } as const;
-const fixedBytes = 4 + 8 + 1;
+const checksumBytes = 4;
+/** Of the shortest value. */
+export const valueMinBytes = 8 + 1;
+/** Of the shortest entry. */
+export const entryMinBytes = checksumBytes + valueMinBytes;
 const proposalFixedBytes = 8 + 8 + 4;
 
 /** A view to write with; `at` moves on. */
@@ -61,7 +66,12 @@ export function putU32(to: Cursor, n: number): void {
 
 /** Exactly what `putEntry` writes. Also the measure of every bound in bytes on entries. */
 export function entryBytes(entry: Entry): number {
-  return fixedBytes + contentBytes(entry.payload);
+  return checksumBytes + valueBytes(entry.payload);
+}
+
+/** Exactly what `putValue` writes. */
+export function valueBytes(payload: EntryPayload): number {
+  return valueMinBytes + contentBytes(payload);
 }
 
 function contentBytes(payload: EntryPayload): number {
@@ -77,8 +87,11 @@ function contentBytes(payload: EntryPayload): number {
 
 export function putEntry(to: Cursor, entry: Entry): void {
   putU32(to, entry.checksum);
-  putU53(to, entry.term);
-  const { payload } = entry;
+  putValue(to, entry.term, entry.payload);
+}
+
+export function putValue(to: Cursor, term: number, payload: EntryPayload): void {
+  putU53(to, term);
   to.bytes[to.at++] = kinds[payload.kind];
   if (payload.kind === 'proposal') {
     putU53(to, payload.session);
@@ -104,7 +117,8 @@ export function readEntry(from: ByteReader, index: LogIndex): Entry {
   return { index, term, payload: readPayload(from), checksum };
 }
 
-function readPayload(from: ByteReader): EntryPayload {
+/** Data are views of what is read. @throws CairnError PROTOCOL */
+export function readPayload(from: ByteReader): EntryPayload {
   const kind = from.u8();
   switch (kind) {
     case kinds.noop:
