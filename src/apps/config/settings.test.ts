@@ -16,7 +16,7 @@ function mistake(source: string): string {
 describe('cairn.yaml', () => {
   it('has a default for everything', () => {
     const settings = parseSettings('', 'cairn.yaml');
-    expect(settings.replication).toEqual({ factor: 3, mode: 'strong', heartbeat_interval: 250 });
+    expect(settings.replication).toEqual({ factor: 3, mode: 'strong', heartbeat_interval: 250, min_replicas: 1 });
     expect(settings.chunk_size).toBe(64 * 1024 * 1024);
     expect(settings.durability).toBe('memory');
   });
@@ -51,7 +51,12 @@ describe('cairn.yaml', () => {
     expect(mistake('engine: raft\nelector: coin')).toContain('line 2: elector');
   });
 
-  it('says that other modes are not offered yet', () => {
-    expect(mistake('replication: {factor: 3, mode: async, heartbeat_interval: 5s}')).toContain('"strong" only');
+  it('takes the mode of replication, in either form of YAML', () => {
+    const inline = parseSettings('replication: {factor: 3, mode: async, heartbeat_interval: 5s}', 'cairn.yaml');
+    const block = parseSettings('replication:\n  factor: 3\n  mode: async\n  heartbeat_interval: 5s\n', 'cairn.yaml');
+    expect(inline.replication).toEqual({ factor: 3, mode: 'async', heartbeat_interval: 5000, min_replicas: 1 });
+    expect(block).toEqual(inline);
+    expect(mistake('replication:\n  mode: sync\n')).toContain('line 2: replication.mode');
+    expect(mistake('replication:\n  factor: 2\n  min_replicas: 3\n')).toContain('line 3: replication.min_replicas');
   });
 });

@@ -33,14 +33,20 @@ const span = z.union([z.number().nonnegative(), z.string()]).transform((given, c
 
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'give host:port');
 
-const replication = z.strictObject({
-  factor: z.number().int().min(1).max(16).default(3),
-  mode: z
-    .enum(['strong', 'gfs', 'async'])
-    .default('strong')
-    .refine((mode) => mode === 'strong', 'this version offers the mode "strong" only'),
-  heartbeat_interval: span.default(250),
-});
+const replication = z
+  .strictObject({
+    /** Copies of each chunk. */
+    factor: z.number().int().min(1).max(16).default(3),
+    /** What a success means. */
+    mode: z.enum(['strong', 'gfs', 'async']).default('strong'),
+    heartbeat_interval: span.default(250),
+    /** No mutation succeeds on fewer copies. */
+    min_replicas: z.number().int().min(1).max(16).default(1),
+  })
+  .refine(({ factor, min_replicas }) => min_replicas <= factor, {
+    path: ['min_replicas'],
+    message: 'at most as many as the factor',
+  });
 
 const settingsSchema = z.strictObject({
   cluster: z.string().min(1).max(64).optional(),

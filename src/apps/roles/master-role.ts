@@ -46,6 +46,8 @@ export async function startMaster(context: RoleContext): Promise<Running> {
       replication: settings.replication.factor,
       chunkBytes: settings.chunk_size,
       durability: settings.durability,
+      mode: settings.replication.mode,
+      minReplicas: settings.replication.min_replicas,
     },
     timing: { heartbeatMs, sessionMs: heartbeatMs * heartbeatsPerSession, deadAfterMs: settings.dead_after },
     onFailure: fail,

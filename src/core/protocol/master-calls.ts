@@ -18,12 +18,12 @@ import {
 import { call } from './call.ts';
 import {
   addressCodec,
+  askedFields,
   attributes,
   chunkHandle,
   chunkIndex,
   chunkVersion,
   commandId,
-  durability,
   fileKind,
   grant,
   inodeId,
@@ -134,9 +134,7 @@ export const masterCalls = {
       truncate: bool,
       allocate: bool,
       parents: bool,
-      replication: optional(u16),
-      durability: optional(durability),
-      chunkBytes: optional(varint),
+      ...askedFields,
     }),
     struct({ attributes, created: bool, grant: optional(grant) }),
   ),
@@ -154,11 +152,13 @@ export const masterCalls = {
     }),
     struct({ grant, created: bool }),
   ),
-  mkdir: call(18, struct({ id: commandId, path: text, parents: bool }), attributes),
+  mkdir: call(18, struct({ id: commandId, path: text, parents: bool, ...askedFields }), attributes),
   /** A directory must be empty unless `recursive`: then it goes in one step, its content is collected afterwards. */
   remove: call(19, struct({ id: commandId, path: text, recursive: bool }), nothing),
   /** `replace`: an existing file, or empty directory, at `to` gives way (as rename(2)). */
   rename: call(20, struct({ id: commandId, from: text, to: text, replace: bool }), nothing),
+  /** Changes what was asked for of a file, for all that happens after the answer; of a directory, for what is made in it from then on. */
+  set: call(21, struct({ id: commandId, path: text, ...askedFields }), attributes),
 
   // ---- chunkservers
   /** First call of a chunkserver on a connection. Its id is for ever bound to its directory; `incarnation` is new at each start. */

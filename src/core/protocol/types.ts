@@ -36,6 +36,39 @@ export const mutationSerial = branded(varint, toMutationSerial);
 export const durability = oneOf(['memory', 'disk']);
 export type Durability = TypeOf<typeof durability>;
 
+/**
+ * What a success means: `strong`, every in-sync replica holds the mutation at the same offset; `gfs`, as in the paper, failed attempts leave
+ * inconsistent regions; `async`, the primary holds it and the others follow.
+ */
+export const mode = oneOf(['strong', 'gfs', 'async']);
+export type Mode = TypeOf<typeof mode>;
+
+/** What files have, and what directories hand on to what is made in them. `minReplicas`: a mutation succeeds on no fewer; 1 … replication. */
+export const settingsFields = {
+  replication: u16,
+  durability,
+  chunkBytes: varint,
+  mode,
+  minReplicas: u16,
+} as const;
+/** What a caller asks for; the rest stays, or comes from the directory. */
+export const askedFields = {
+  replication: optional(u16),
+  durability: optional(durability),
+  chunkBytes: optional(varint),
+  mode: optional(mode),
+  minReplicas: optional(u16),
+} as const;
+
+export type SettingsAsked = { readonly [Name in keyof typeof askedFields]: TypeOf<(typeof askedFields)[Name]> };
+export const nothingAsked: SettingsAsked = {
+  replication: undefined,
+  durability: undefined,
+  chunkBytes: undefined,
+  mode: undefined,
+  minReplicas: undefined,
+};
+
 export const fileKind = oneOf(['file', 'directory']);
 export type FileKind = TypeOf<typeof fileKind>;
 
@@ -52,6 +85,8 @@ export const grant = struct({
   version: chunkVersion,
   replicas: list(replica, replicasMax),
   durability,
+  mode,
+  minReplicas: u16,
 });
 export type Grant = TypeOf<typeof grant>;
 
@@ -76,10 +111,8 @@ export const attributes = struct({
   /** Wall time, ms since 1970. */
   modifiedAt: f64,
   createdAt: f64,
-  chunkBytes: varint,
   chunkCount: varint,
-  replication: u16,
-  durability,
+  ...settingsFields,
   tail: optional(location),
 });
 export type Attributes = TypeOf<typeof attributes>;

@@ -139,7 +139,10 @@ export class SimCluster {
           store: new OverlayStore(await openFileMap(env, 'state')),
           limits: scenario.replicaLimits,
         },
-        defaults: { replication: scenario.replication, chunkBytes: scenario.chunkBytes, durability: 'disk' },
+        defaults: {
+          ...{ replication: scenario.replication, chunkBytes: scenario.chunkBytes },
+          ...{ durability: 'disk', mode: 'strong', minReplicas: 1 },
+        },
         timing: scenario.masterTiming,
         onFailure: fail,
       });

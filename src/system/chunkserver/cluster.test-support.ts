@@ -103,10 +103,8 @@ export class ScriptedMaster {
   grant(handle: number, servers: readonly number[], durability: Durability = 'memory'): Grant {
     const replicas = servers.map((id) => this.replica(id));
     const handleOf = toChunkHandle(handle);
-    return this.#grant(
-      this.grants.get(handle) ?? { handle: handleOf, version: toChunkVersion(0), replicas, durability },
-      replicas,
-    );
+    const first = { handle: handleOf, version: toChunkVersion(0), replicas, durability };
+    return this.#grant(this.grants.get(handle) ?? { ...first, mode: 'strong', minReplicas: 1 }, replicas);
   }
 
   /** It may be serving, as far as the master knows. */

@@ -18,9 +18,16 @@ import { type CopyOptions, copy } from './copying.ts';
 import type { ClientCore } from './core.ts';
 import { about, invalid, isClosed, namesOf } from './failures.ts';
 import { appendBytes, checkPosition, FileHandle, type OpenFlags } from './file-handle.ts';
-import { type ClientSettings, defaultSettings, type GivenSettings, readFileMaxBytes, walkParallel } from './limits.ts';
+import {
+  type ClientSettings,
+  defaultSettings,
+  type FileSettings,
+  type GivenSettings,
+  readFileMaxBytes,
+  walkParallel,
+} from './limits.ts';
 import { Masters } from './masters.ts';
-import { type CallOptions, fileOf, type MakeOptions, makeFile, openAs, statFile } from './opening.ts';
+import { asked, type CallOptions, fileOf, type MakeOptions, makeFile, openAs, statFile } from './opening.ts';
 import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
 import { Stats, settledSize } from './stats.ts';
 import { childPath, type Entry, entriesOf, isMissing, type Usage, workThrough } from './tree.ts';
@@ -30,6 +37,9 @@ export type ClusterStatus = ResponseOf<(typeof masterCalls)['status']>;
 
 export interface OpenOptions extends MakeOptions {
   readonly flags?: OpenFlags | undefined;
+}
+export interface MakeDirectoryOptions extends CallOptions, FileSettings {
+  readonly recursive?: boolean | undefined;
 }
 /** Whole contents. */
 export type FileData = string | Uint8Array | AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>;
@@ -212,9 +222,20 @@ export class CairnClient {
   }
 
   /** `recursive`: makes missing parents, and an existing directory is no error. */
-  mkdir(path: string, options: CallOptions & { readonly recursive?: boolean | undefined } = {}): Promise<void> {
+  mkdir(path: string, options: MakeDirectoryOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
-      await this.#core.masters.command('mkdir', { path, parents: options.recursive ?? false });
+      const request = { path, parents: options.recursive ?? false, ...asked(options) };
+      await this.#core.masters.command('mkdir', request);
+    });
+  }
+
+  /**
+   * Changes settings: of a file for all that happens afterwards, of a directory for what is made in it from then on.
+   * @throws CairnError INVALID_ARGUMENT for what is out of bounds, and for another chunk size of a file that has chunks
+   */
+  set(path: string, settings: FileSettings, options: CallOptions = {}): Promise<void> {
+    return this.#call(path, options, async () => {
+      await this.#core.masters.command('set', { path, ...asked(settings) });
     });
   }
 

@@ -1,6 +1,6 @@
 /** Copies within the cluster, through this client. */
 import { joinPath } from '../../core/protocol/paths.ts';
-import type { FileKind } from '../../core/protocol/types.ts';
+import { type FileKind, nothingAsked } from '../../core/protocol/types.ts';
 import { throwIfAborted } from './abort.ts';
 import type { ClientCore } from './core.ts';
 import { isADirectory } from './failures.ts';
@@ -38,7 +38,7 @@ export async function copy(core: ClientCore, from: string, to: string, options: 
 
 /** @returns what is in it. */
 async function copyDirectory(core: ClientCore, { from, to }: Item, { signal }: CopyOptions): Promise<readonly Item[]> {
-  await core.masters.command('mkdir', { path: to, parents: true });
+  await core.masters.command('mkdir', { path: to, parents: true, ...nothingAsked });
   const below: Item[] = [];
   for await (const page of entriesOf(core, from, { withAttributes: false, signal })) {
     for (const entry of page) below.push({ from: childPath(entry), to: joinPath(to, entry.name), kind: entry.kind });

@@ -259,6 +259,7 @@ export class FakeMaster {
       acquire: this.#command('acquire', (request) => this.#acquire(request)),
       mkdir: this.#command('mkdir', ({ path, parents }) => this.attributesOf(this.#mkdir(path, parents))),
       remove: this.#command('remove', (request) => this.#remove(request)),
+      set: this.#command('set', (request) => this.#set(request)),
       rename: this.#command('rename', (request) => this.#rename(request)),
     };
     const routes = routesOf(masterCalls, reads);
@@ -281,7 +282,7 @@ export class FakeMaster {
   }
 
   /** With a session table: once, in the order of first arrival; the first answer is repeated. */
-  #command<K extends 'openForWrite' | 'acquire' | 'mkdir' | 'remove' | 'rename', R>(
+  #command<K extends 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename', R>(
     kind: K,
     work: (request: RequestOf<(typeof masterCalls)[K]>) => R,
   ) {
@@ -350,6 +351,8 @@ export class FakeMaster {
       chunkCount: last === undefined ? 0 : last.index + 1,
       replication: inode.replication,
       durability: inode.durability,
+      mode: 'strong',
+      minReplicas: 1,
       tail: last === undefined || last.sealedLength !== undefined ? undefined : this.#locationOf(last),
     };
   }
@@ -430,6 +433,13 @@ export class FakeMaster {
     return { attributes: this.attributesOf(file), locations: chunks.map((chunk) => this.#locationOf(chunk)) };
   }
 
+  #set({ path, replication, durability }: RequestOf<typeof masterCalls.set>) {
+    const inode = this.#find(path);
+    inode.replication = replication ?? inode.replication;
+    inode.durability = durability ?? inode.durability;
+    return this.attributesOf(inode);
+  }
+
   #openForWrite(request: RequestOf<typeof masterCalls.openForWrite>) {
     const { directory, name } = this.#parent(request.path, request.parents);
     let file = directory.children.get(name);
@@ -466,6 +476,8 @@ export class FakeMaster {
       version: toChunkVersion(version),
       replicas: this.#replicas(servers),
       durability: file.durability,
+      mode: 'strong',
+      minReplicas: 1,
     };
   }
 

@@ -1,5 +1,5 @@
 /** Every bound and time of the client, by name. */
-import { type Durability, packetMaxBytes } from '../../core/protocol/types.ts';
+import { type Durability, type Mode, packetMaxBytes } from '../../core/protocol/types.ts';
 
 const mebi = 1024 * 1024;
 
@@ -77,4 +77,7 @@ export interface FileSettings {
   readonly replication?: number | undefined;
   readonly durability?: Durability | undefined;
   readonly chunkBytes?: number | undefined;
+  readonly mode?: Mode | undefined;
+  /** A mutation succeeds on no fewer copies; 1 … replication. */
+  readonly minReplicas?: number | undefined;
 }

@@ -9,7 +9,7 @@ import { LeaderChannel } from '../rpc/leader-channel.ts';
 import { CommandIds } from './command-ids.ts';
 
 type MasterCalls = typeof masterCalls;
-type CommandKind = 'openForWrite' | 'acquire' | 'mkdir' | 'remove' | 'rename';
+type CommandKind = 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename';
 type ReadKind = 'whoLeads' | 'stat' | 'readdir' | 'locate' | 'status';
 type WithoutId<Request> = Omit<Request, 'id'>;
 

@@ -1,7 +1,7 @@
 /** From a path and flags to a file: what open, streams and whole-file calls have in common. */
 import type { RequestOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
-import type { Attributes, Grant } from '../../core/protocol/types.ts';
+import type { Attributes, Grant, SettingsAsked } from '../../core/protocol/types.ts';
 import type { AbortSignalLike } from './abort.ts';
 import type { ClientCore } from './core.ts';
 import { invalid, isADirectory } from './failures.ts';
@@ -15,6 +15,11 @@ export interface CallOptions {
 /** `parents`: makes directories that are missing on the way. */
 export interface MakeOptions extends CallOptions, FileSettings {
   readonly parents?: boolean | undefined;
+}
+
+/** Of the settings that may be asked for, those that were. */
+export function asked({ replication, durability, chunkBytes, mode, minReplicas }: FileSettings): SettingsAsked {
+  return { replication, durability, chunkBytes, mode, minReplicas };
 }
 
 export interface Opened {
@@ -69,10 +74,10 @@ export async function makeFile(
   core: ClientCore,
   path: string,
   how: HowToMake,
-  { parents = false, replication, durability, chunkBytes }: MakeOptions,
+  { parents = false, ...options }: MakeOptions,
 ): Promise<Opened> {
   const asOf = core.env.clock.now();
-  const request = { path, ...how, parents, replication, durability, chunkBytes };
+  const request = { path, ...how, parents, ...asked(options) };
   const { attributes, grant } = await core.masters.command('openForWrite', request);
   return { attributes, grant, asOf };
 }

@@ -1,7 +1,7 @@
 /** What `stat` tells of a file or directory. */
 import type { InodeId } from '../../core/base/brand.ts';
 import { CairnError } from '../../core/base/errors.ts';
-import type { Attributes, Durability, FileKind } from '../../core/protocol/types.ts';
+import type { Attributes, Durability, FileKind, Mode } from '../../core/protocol/types.ts';
 import { attemptsOf, type ClientCore } from './core.ts';
 import { lengthsOf, sizeWith } from './lengths.ts';
 
@@ -21,6 +21,8 @@ export class Stats {
   readonly chunkCount: number;
   readonly replication: number;
   readonly durability: Durability;
+  readonly mode: Mode;
+  readonly minReplicas: number;
 
   constructor(attributes: Attributes, size: number, isSizeExact: boolean) {
     const isDirectory = attributes.kind === 'directory';
@@ -35,6 +37,8 @@ export class Stats {
     this.chunkCount = attributes.chunkCount;
     this.replication = attributes.replication;
     this.durability = attributes.durability;
+    this.mode = attributes.mode;
+    this.minReplicas = attributes.minReplicas;
   }
 
   isFile(): boolean {

@@ -55,7 +55,7 @@ export async function openForWrite(
   return {
     attributes: attributesOf(leader, done.inode, record),
     created: done.created,
-    grant: done.grant === undefined ? undefined : grantOf(tables, done.grant, record.durability),
+    grant: done.grant === undefined ? undefined : grantOf(tables, done.grant, record),
   };
 }
 
@@ -79,6 +79,16 @@ export async function mkdir(
   await prepared(replica, id, () => checkPaths(request.path));
   const made = await commit(replica, id, { kind: 'mkdir', ...request }, madeResult);
   return attributesOf(leader, made.inode, decodeInode(made.record));
+}
+
+export async function set(
+  replica: Executor,
+  leader: Leader,
+  { id, ...request }: RequestOf<typeof masterCalls.set>,
+): Promise<Attributes> {
+  await prepared(replica, id, () => checkPaths(request.path));
+  const changed = await commit(replica, id, { kind: 'set', ...request }, madeResult);
+  return attributesOf(leader, changed.inode, decodeInode(changed.record));
 }
 
 export async function remove(

@@ -22,7 +22,7 @@ import {
 } from '../../core/consensus/index.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { type LengthReport, masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
-import { type Attributes, type Grant, protocolVersion } from '../../core/protocol/types.ts';
+import { type Attributes, type Grant, nothingAsked, protocolVersion } from '../../core/protocol/types.ts';
 import type { SimNode } from '../../platform/sim/node.ts';
 import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import type { SimWorld } from '../../platform/sim/world.ts';
@@ -230,7 +230,7 @@ export class TestMasters {
         openLog: openWriteAheadLog,
         store: new OverlayStore(await openFileMap(env, 'state')),
       },
-      defaults: { replication: 3, durability: 'memory', chunkBytes: testChunkBytes },
+      defaults: { replication: 3, durability: 'memory', chunkBytes: testChunkBytes, mode: 'strong', minReplicas: 1 },
       timing: this.#timing,
       onFailure: (error) => {
         member.failure = error;
@@ -299,7 +299,7 @@ export class TestMasters {
   create(path: string, options: Partial<RequestOf<typeof masterCalls.openForWrite>> = {}) {
     return this.call('openForWrite', {
       ...{ id: this.id(), path, create: 'ifMissing', truncate: false, allocate: true, parents: true },
-      ...{ replication: undefined, durability: undefined, chunkBytes: undefined },
+      ...nothingAsked,
       ...options,
     });
   }

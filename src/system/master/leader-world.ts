@@ -3,12 +3,13 @@ import type { Address, ServerId } from '../../core/base/brand.ts';
 import type { Codec } from '../../core/base/codec.ts';
 import type { Env } from '../../core/base/env.ts';
 import type { Result } from '../../core/base/result.ts';
-import type { Durability, Grant, Replica as ReplicaAddress } from '../../core/protocol/types.ts';
+import type { Grant, Replica as ReplicaAddress } from '../../core/protocol/types.ts';
 import type { ChunkServers } from './chunk-servers.ts';
 import type { Departures } from './departures.ts';
 import type { MasterTiming } from './options.ts';
 import type { Placement } from './placement.ts';
 import type { Command, Granted } from './state/commands.ts';
+import type { Settings } from './state/records.ts';
 import { mustBe, type Tables } from './state/tables.ts';
 
 export interface LeaderWorld {
@@ -36,7 +37,10 @@ export function addressesOf(tables: Tables, servers: readonly ServerId[]): Repli
   return servers.map((server) => ({ server, address: addressOf(tables, server) }));
 }
 
-export function grantOf(tables: Tables, granted: Granted, durability: Durability): Grant {
+/** What a file promises of each mutation. */
+export type Promises = Pick<Settings, 'durability' | 'mode' | 'minReplicas'>;
+
+export function grantOf(tables: Tables, granted: Granted, { durability, mode, minReplicas }: Promises): Grant {
   const { handle, version, servers } = granted;
-  return { handle, version, replicas: addressesOf(tables, servers), durability };
+  return { handle, version, replicas: addressesOf(tables, servers), durability, mode, minReplicas };
 }

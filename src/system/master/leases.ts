@@ -81,16 +81,16 @@ export class Leases {
       const handle = tables.handleAt(inode, file, index);
       if (handle === undefined) {
         const made = await this.#make(inode, file, index);
-        if (made !== undefined) return { grant: grantOf(world.tables, made, file.durability), created: true };
+        if (made !== undefined) return { grant: grantOf(world.tables, made, file), created: true };
         continue;
       }
       if (await this.#waitedForHold(handle, until)) continue;
       const chunk = tables.chunk(handle)!;
       const isNewerWanted = after !== undefined && chunk.version <= after.version;
       if (!chunk.sealed && !isNewerWanted && world.servers.hasSession(chunk.servers[0]!))
-        return { grant: grantOf(tables, { handle, ...chunk }, file.durability), created: false };
+        return { grant: grantOf(tables, { handle, ...chunk }, file), created: false };
       const granted = await this.regrant(handle, chunk, isNewerWanted ? after.failed : [], until);
-      if (granted !== undefined) return { grant: grantOf(world.tables, granted, file.durability), created: false };
+      if (granted !== undefined) return { grant: grantOf(world.tables, granted, file), created: false };
     }
   }
 
@@ -123,10 +123,9 @@ export class Leases {
         throw new CairnError('NOT_PRIMARY', `server ${server} is not the primary of chunk ${handle} any more`);
       if (await this.#waitedForHold(handle, until)) continue;
       const others = failed.filter((id) => id !== server && chunk.servers.includes(id));
-      if (chunk.version > version && others.length === 0)
-        return { grant: grantOf(tables, { handle, ...chunk }, file.durability) };
+      if (chunk.version > version && others.length === 0) return { grant: grantOf(tables, { handle, ...chunk }, file) };
       const granted = await this.regrant(handle, chunk, others, until);
-      if (granted !== undefined) return { grant: grantOf(world.tables, granted, file.durability) };
+      if (granted !== undefined) return { grant: grantOf(world.tables, granted, file) };
     }
   }
 

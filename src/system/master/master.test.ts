@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { toInodeId, toServerId } from '../../core/base/brand.ts';
 import type { RequestOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
-import { protocolVersion } from '../../core/protocol/types.ts';
+import { nothingAsked, protocolVersion } from '../../core/protocol/types.ts';
 import { codeOf, TestMasters } from './cluster.test-support.ts';
 
 describe('a cluster of masters', () => {
@@ -61,8 +61,16 @@ describe('a cluster of masters', () => {
     const c = await TestMasters.start(4);
     const first = await c.create('/a');
     const retried: RequestOf<typeof masterCalls.openForWrite> = {
-      ...{ id: c.id(), path: '/b', create: 'exclusive' as const, truncate: false, allocate: true, parents: false },
-      ...{ replication: undefined, durability: undefined, chunkBytes: undefined },
+      ...{
+        id: c.id(),
+        path: '/b',
+        create: 'exclusive' as const,
+        truncate: false,
+        allocate: true,
+        parents: false,
+        ...nothingAsked,
+      },
+      ...nothingAsked,
     };
     const before = await c.call('openForWrite', retried);
     c.crash(c.leader!);
@@ -142,9 +150,11 @@ describe('a cluster of masters', () => {
     const other = 78;
     const id = (sequence: number) => ({ client: other, sequence, ackBelow: sequence });
     await c.call('acquire', { ...c.acquireRequest(attributes.inode, 0), id: id(1) });
-    await c.call('mkdir', { id: id(2), path: '/d', parents: false });
+    await c.call('mkdir', { id: id(2), path: '/d', parents: false, ...nothingAsked });
     expect(
-      await codeOf(c.call('mkdir', { id: { client: 79, sequence: 5, ackBelow: 5 }, path: '/e', parents: false })),
+      await codeOf(
+        c.call('mkdir', { id: { client: 79, sequence: 5, ackBelow: 5 }, path: '/e', parents: false, ...nothingAsked }),
+      ),
     ).toBe('SESSION_EXPIRED');
   });
 

@@ -268,6 +268,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
         changes.openForWrite(this.#replica, leader, request),
       ),
       mkdir: this.#led<'mkdir'>((leader, request) => changes.mkdir(this.#replica, leader, request)),
+      set: this.#led<'set'>((leader, request) => changes.set(this.#replica, leader, request)),
       remove: this.#led<'remove'>((leader, request) => changes.remove(this.#replica, leader, request)),
       rename: this.#led<'rename'>((leader, request) => changes.rename(this.#replica, leader, request)),
       acquire: this.#led<'acquire'>(async (leader, request) => {

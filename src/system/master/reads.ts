@@ -10,6 +10,7 @@ import { addressesOf } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
 import type { FileInode, Inode } from './state/records.ts';
 import { lookup } from './state/resolve.ts';
+import { settingsOf } from './state/settings.ts';
 import { mustBe, type Tables } from './state/tables.ts';
 
 /** What a reader needs besides the tables. */
@@ -60,8 +61,8 @@ export function locate(
 }
 
 export function attributesOf(world: ReadWorld, inode: InodeId, record: Inode): Attributes {
-  const { kind, modifiedAt, createdAt, chunkBytes, replication, durability } = record;
-  const shared = { inode, kind, modifiedAt, createdAt, chunkBytes, replication, durability };
+  const { kind, modifiedAt, createdAt } = record;
+  const shared = { inode, kind, modifiedAt, createdAt, ...settingsOf(record) };
   if (record.kind === 'directory') return { ...shared, size: 0, links: record.entries, chunkCount: 0, tail: undefined };
   return { ...shared, links: 1, chunkCount: record.chunkCount, ...sizeOf(world, inode, record) };
 }

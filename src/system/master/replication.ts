@@ -11,7 +11,7 @@ import type { Leases } from './leases.ts';
 import { isLive, Needs, needOf } from './needs.ts';
 import { valueOrThrow } from './refusal.ts';
 import { doneResult, type Granted } from './state/commands.ts';
-import type { ChunkRecord } from './state/records.ts';
+import type { ChunkRecord, Inode } from './state/records.ts';
 
 export const clonesMax = 16;
 export const clonesPerServerMax = 4;
@@ -227,8 +227,7 @@ export class Replication {
     const granted = await this.#leases.regrant(handle, chunk, [], env.clock.now() + orderMs, gone);
     if (granted === undefined) throw new CairnError('BUSY', `chunk ${handle} is in use again; its copy waits`);
     const primary = this.#world.servers.get(granted.servers[0]!)!;
-    const durability = tables.inode(chunk.inode)?.durability ?? 'memory';
-    const order = { grant: grantOf(tables, granted, durability), seal: true };
+    const order = { grant: grantOf(tables, granted, this.#file(chunk)), seal: true };
     const { response } = await this.#orders(primary).call('recover', order, { timeoutMs: this.#world.timing.cloneMs });
     await this.#recordSealed(granted, response.length);
   }
@@ -290,6 +289,12 @@ export class Replication {
     const chunk = this.#world.tables.chunk(handle);
     if (chunk === undefined) throw new CairnError('STALE_HANDLE', `chunk ${handle} was removed`);
     return chunk;
+  }
+
+  #file({ inode }: ChunkRecord): Inode {
+    const file = this.#world.tables.inode(inode);
+    if (file === undefined) throw new CairnError('STALE_HANDLE', `inode ${inode} was removed`);
+    return file;
   }
 
   #orders(server: ChunkServer) {

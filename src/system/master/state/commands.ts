@@ -24,13 +24,14 @@ import { isErrorCode } from '../../../core/base/errors.ts';
 import { ok, type Result, refused } from '../../../core/base/result.ts';
 import {
   addressCodec,
+  askedFields,
   chunkHandle,
   chunkIndex,
   chunkVersion,
-  durability,
   inodeId,
   replicasMax,
   serverId,
+  settingsFields,
 } from '../../../core/protocol/types.ts';
 
 export const reportsPerCommandMax = 4096;
@@ -41,7 +42,7 @@ const servers = list(serverId, replicasMax);
 
 export const command = union({
   /** The first leader's first command. */
-  initialise: [1, struct({ clusterId: text, replication: u16, durability, chunkBytes: varint })],
+  initialise: [1, struct({ clusterId: text, ...settingsFields })],
   /** `placement`: where the first chunk goes if one is to be made; empty: none is wanted. */
   openForWrite: [
     2,
@@ -50,15 +51,15 @@ export const command = union({
       create: oneOf(['never', 'ifMissing', 'exclusive']),
       truncate: bool,
       parents: bool,
-      replication: optional(u16),
-      durability: optional(durability),
-      chunkBytes: optional(varint),
+      ...askedFields,
       placement: servers,
     }),
   ],
-  mkdir: [3, struct({ path: text, parents: bool })],
+  mkdir: [3, struct({ path: text, parents: bool, ...askedFields })],
   remove: [4, struct({ path: text, recursive: bool })],
   rename: [5, struct({ from: text, to: text, replace: bool })],
+  /** Settings of a file, or of what will be made in a directory. */
+  set: [6, struct({ path: text, ...askedFields })],
   /** Makes chunk `index` of a file, with its first grant. */
   addChunk: [16, struct({ inode: inodeId, index: chunkIndex, servers })],
   /** A lease: version + 1 for `servers`, the primary first, out of the present set. */

@@ -27,7 +27,14 @@ const latin1 = (hex: string) => Buffer.from(hex, 'hex').toString('latin1');
 describe('the documented format', () => {
   it('is what the documented commands write', () => {
     const m = new TestMachine(false);
-    m.done({ kind: 'initialise', clusterId: 'example', replication: 3, durability: 'memory', chunkBytes: 67_108_864 });
+    const settings = {
+      replication: 3,
+      durability: 'memory',
+      chunkBytes: 67_108_864,
+      mode: 'strong',
+      minReplicas: 1,
+    } as const;
+    m.done({ kind: 'initialise', clusterId: 'example', ...settings });
     m.now += 10;
     m.open('/log', { durability: 'disk', placement: servers(2, 1, 4) });
     m.now += 1000;

@@ -14,6 +14,7 @@ import {
 import type { Codec } from '../../../core/base/codec.ts';
 import type { Result } from '../../../core/base/result.ts';
 import { toLogIndex } from '../../../core/consensus/engine.ts';
+import { nothingAsked, type SettingsAsked } from '../../../core/protocol/types.ts';
 import {
   type Command,
   type CommandOf,
@@ -32,6 +33,7 @@ import { lookup } from './resolve.ts';
 import type { Tables } from './tables.ts';
 
 export const chunkBytes = 1024 * 1024;
+const settings = { replication: 3, durability: 'memory', chunkBytes, mode: 'strong', minReplicas: 1 } as const;
 
 export class TestMachine {
   readonly store = new MapStore();
@@ -44,7 +46,7 @@ export class TestMachine {
     this.machine.reset(this.store);
     this.machine.chunkRemoved = (handle) => this.removed.push(handle);
     if (!initialised) return;
-    this.done({ kind: 'initialise', clusterId: 'test', replication: 3, durability: 'memory', chunkBytes });
+    this.done({ kind: 'initialise', clusterId: 'test', ...settings });
     for (const id of [1, 2, 3, 4])
       this.done({ kind: 'registerServer', server: sid(id), address: toAddress(`s${id}:1`), rack: '' });
   }
@@ -74,15 +76,16 @@ export class TestMachine {
       create: 'ifMissing',
       truncate: false,
       parents: false,
-      replication: undefined,
-      durability: undefined,
-      chunkBytes: undefined,
+      ...nothingAsked,
       placement: servers(1, 2, 3),
       ...options,
     });
   }
-  mkdir(path: string, parents = false) {
-    return this.#run(madeResult, { kind: 'mkdir', path, parents });
+  mkdir(path: string, parents = false, asked: Partial<SettingsAsked> = {}) {
+    return this.#run(madeResult, { kind: 'mkdir', path, parents, ...nothingAsked, ...asked });
+  }
+  set(path: string, asked: Partial<SettingsAsked>) {
+    return this.#run(madeResult, { kind: 'set', path, ...nothingAsked, ...asked });
   }
   remove(path: string, recursive = false) {
     return this.done({ kind: 'remove', path, recursive });

@@ -8,6 +8,7 @@ import { CairnError } from '../../../core/base/errors.ts';
 import { ok, type Result, refused } from '../../../core/base/result.ts';
 import type { ApplyContext, StateMachine } from '../../rsm/state-machine.ts';
 import type { OrderedStore } from '../../storage/ordered-store.ts';
+import { set } from './attributes.ts';
 import * as chunks from './chunks.ts';
 import {
   type Command,
@@ -23,7 +24,7 @@ import {
 import { reap } from './discard.ts';
 import * as namespace from './namespace.ts';
 import { type ChunkRecord, metadataFormatVersion } from './records.ts';
-import { checkSettings } from './settings.ts';
+import { checkSettings, settingsOf } from './settings.ts';
 import { rootInode, Tables } from './tables.ts';
 import type { Transition } from './transition.ts';
 
@@ -87,6 +88,8 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(doneResult, namespace.remove(t, command));
     case 'rename':
       return encodeResult(doneResult, namespace.rename(t, command));
+    case 'set':
+      return encodeResult(madeResult, set(t, command));
     case 'addChunk':
       return encodeResult(grantResult, chunks.addChunk(t, command));
     case 'grant':
@@ -115,15 +118,12 @@ function initialise(t: Transition, command: CommandOf<'initialise'>): Result<Rec
       : refused('WRONG_CLUSTER', `these masters belong to cluster ${identity.clusterId}, not to ${command.clusterId}`);
   const wrong = checkSettings(command);
   if (wrong !== undefined) return wrong;
-  const { replication, durability, chunkBytes } = command;
   t.tables.putIdentity({ formatVersion: metadataFormatVersion, clusterId: command.clusterId });
   const root = {
     kind: 'directory',
     createdAt: t.now,
     modifiedAt: t.now,
-    replication,
-    durability,
-    chunkBytes,
+    ...settingsOf(command),
     entries: 0,
   } as const;
   t.tables.putInode(rootInode, root);

@@ -348,6 +348,8 @@ describe('the machine', () => {
       replication: 1,
       durability: 'disk',
       chunkBytes: 65536,
+      mode: 'async',
+      minReplicas: 1,
     } as const;
     expect(codeOf(m.done(again))).toBe('ok');
     expect(codeOf(m.done({ ...again, clusterId: 'other' }))).toBe('WRONG_CLUSTER');

@@ -5,21 +5,20 @@
 import type { InodeId } from '../../../core/base/brand.ts';
 import { ok, type Refused, type Result, refused } from '../../../core/base/result.ts';
 import { show } from '../../../core/protocol/paths.ts';
+import { nothingAsked, type SettingsAsked } from '../../../core/protocol/types.ts';
 import { newChunk } from './chunks.ts';
 import type { CommandOf, MadeResult, OpenResult } from './commands.ts';
 import { discardChunks, discardFile } from './discard.ts';
 import { encodeInode, type FileInode, type Inode } from './records.ts';
 import { directory, notFound, type Place, placeOf } from './resolve.ts';
-import { checkSettings, settingsFrom } from './settings.ts';
+import { checkAsked, settingsFrom } from './settings.ts';
 import { mustBe, rootInode } from './tables.ts';
 import type { Transition } from './transition.ts';
-
-const noSettings = { replication: undefined, durability: undefined, chunkBytes: undefined } as const;
 
 // ---------------------------------------------------------------- making
 
 export function openForWrite(t: Transition, command: CommandOf<'openForWrite'>): Result<OpenResult> {
-  const wrong = checkSettings(command);
+  const wrong = checkAsked(t.tables, command.path, command);
   if (wrong !== undefined) return wrong;
   const makes = command.create !== 'never';
   const place = placeOf(
@@ -78,25 +77,27 @@ function emptyFile(t: Transition, inode: InodeId, file: FileInode): FileInode {
 }
 
 export function mkdir(t: Transition, command: CommandOf<'mkdir'>): Result<MadeResult> {
+  const wrong = checkAsked(t.tables, command.path, command);
+  if (wrong !== undefined) return wrong;
   const place = placeOf(t.tables, command.path, command.parents ? (...at) => makeDirectory(t, ...at) : undefined);
   if (!place.ok) return place;
   const there = place.value === undefined ? ({ inode: rootInode, kind: 'directory' } as const) : place.value.found;
   if (there === undefined) {
-    const inode = makeDirectory(t, place.value!.parent, place.value!.name);
+    const inode = makeDirectory(t, place.value!.parent, place.value!.name, command);
     return ok({ inode, record: encodeInode(directory(t.tables, inode)) });
   }
   if (!command.parents || there.kind !== 'directory') return exists(command.path);
   return ok({ inode: there.inode, record: encodeInode(directory(t.tables, there.inode)) });
 }
 
-function makeDirectory(t: Transition, parent: InodeId, name: string): InodeId {
+function makeDirectory(t: Transition, parent: InodeId, name: string, asked: SettingsAsked = nothingAsked): InodeId {
   const { tables, now } = t;
   const above = directory(tables, parent);
   const inode = tables.takeInodeId();
   tables.counters.directories += 1;
   tables.putDirent(parent, name, { inode, kind: 'directory' });
   tables.putInode(parent, { ...above, entries: above.entries + 1, modifiedAt: now });
-  const settings = settingsFrom(above, noSettings);
+  const settings = settingsFrom(above, asked);
   tables.putInode(inode, { kind: 'directory', createdAt: now, modifiedAt: now, ...settings, entries: 0 });
   return inode;
 }

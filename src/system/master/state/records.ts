@@ -18,7 +18,7 @@ import {
   toServerId,
 } from '../../../core/base/brand.ts';
 import { ByteReader, ByteWriter } from '../../../core/base/bytes.ts';
-import type { Durability, FileKind } from '../../../core/protocol/types.ts';
+import type { Durability, FileKind, Mode } from '../../../core/protocol/types.ts';
 
 /** Raised when a table changes in a way that older programs would misread. */
 export const metadataFormatVersion = 1;
@@ -47,6 +47,9 @@ export interface Settings {
   readonly replication: number;
   readonly chunkBytes: number;
   readonly durability: Durability;
+  readonly mode: Mode;
+  /** 1 … replication. */
+  readonly minReplicas: number;
 }
 
 interface Times {
@@ -94,6 +97,9 @@ export type DetachedKind = 'tree' | 'chunks';
 const directoryFlag = 1;
 const diskFlag = 2;
 const listFlag = 4;
+const modeFlags: Readonly<Record<Mode, number>> = { strong: 0, gfs: 8, async: 16 };
+/** `minReplicas` follows; else it is 1. */
+const minReplicasFlag = 32;
 const sealedFlag = 1;
 
 /** One writer for all records of a process: each is copied out as it is finished. */
@@ -148,11 +154,13 @@ export function encodeInode(inode: Inode): Uint8Array {
   const isDirectory = inode.kind === 'directory';
   const hasList = !isDirectory && inode.list !== 0;
   scratch.reset();
-  scratch.u8(disk | (isDirectory ? directoryFlag : 0) | (hasList ? listFlag : 0));
+  const kept = inode.minReplicas > 1 ? minReplicasFlag : 0;
+  scratch.u8(disk | modeFlags[inode.mode] | kept | (isDirectory ? directoryFlag : 0) | (hasList ? listFlag : 0));
   scratch.varint(inode.createdAt);
   scratch.varint(inode.modifiedAt - inode.createdAt);
   scratch.u8(inode.replication);
   scratch.varint(inode.chunkBytes);
+  if (kept !== 0) scratch.u8(inode.minReplicas);
   if (isDirectory) scratch.varint(inode.entries);
   else {
     scratch.varint(inode.chunkCount);
@@ -168,23 +176,19 @@ export function decodeInode(bytes: Uint8Array): Inode {
   const modifiedAt = createdAt + reader.varint();
   const replication = reader.u8();
   const chunkBytes = reader.varint();
-  const durability = (flags & diskFlag) === 0 ? 'memory' : 'disk';
+  const durability: Durability = (flags & diskFlag) === 0 ? 'memory' : 'disk';
+  const mode = modeOf(flags);
+  const minReplicas = (flags & minReplicasFlag) === 0 ? 1 : reader.u8();
+  const shared = { createdAt, modifiedAt, replication, chunkBytes, durability, mode, minReplicas };
   const count = reader.varint();
-  if ((flags & directoryFlag) !== 0)
-    return { kind: 'directory', createdAt, modifiedAt, replication, chunkBytes, durability, entries: count };
+  if ((flags & directoryFlag) !== 0) return { kind: 'directory', ...shared, entries: count };
   const firstHandle = count > 0 ? reader.varint() : 0;
   const list = (flags & listFlag) === 0 ? 0 : reader.varint();
-  return {
-    kind: 'file',
-    createdAt,
-    modifiedAt,
-    replication,
-    chunkBytes,
-    durability,
-    chunkCount: count,
-    firstHandle,
-    list,
-  };
+  return { kind: 'file', ...shared, chunkCount: count, firstHandle, list };
+}
+function modeOf(flags: number): Mode {
+  if ((flags & modeFlags.gfs) !== 0) return 'gfs';
+  return (flags & modeFlags.async) !== 0 ? 'async' : 'strong';
 }
 
 export function encodeChunk(chunk: ChunkRecord): Uint8Array {

@@ -56,6 +56,18 @@ export function placeOf(
   return ok({ parent, name, found: made ? undefined : tables.dirent(parent, name), ancestors });
 }
 
+/** The last directory on the way that is there: the settings of what is made below come from it. */
+export function nearestDirectory(tables: Tables, path: string): DirectoryInode {
+  const names = parsePath(path);
+  let at = rootInode;
+  for (const name of names.ok ? names.value : []) {
+    const next = tables.dirent(at, name);
+    if (next?.kind !== 'directory') break;
+    at = next.inode;
+  }
+  return directory(tables, at);
+}
+
 export function directory(tables: Tables, id: InodeId): DirectoryInode {
   const inode = mustBe(tables.inode(id), 'a directory', id);
   return mustBe(inode.kind === 'directory' ? inode : undefined, 'a directory', id);
