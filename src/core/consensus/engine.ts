@@ -245,7 +245,7 @@ export interface EngineConfig {
   readonly crc32: Crc32;
   readonly timing: EngineTiming;
   readonly limits: EngineLimits;
-  /** Who seeks leadership, and when. Absent: `timeout`. */
+  /** Who seeks leadership, and when. Absent: `timeout`. The same on all members. */
   readonly elector?: ElectorName;
   /** Absent: no read is served by lease, and nobody waits for one to end. The same on all members. */
   readonly lease?: LeaseTerms;

@@ -1,6 +1,7 @@
 /** The electors by their names. */
 import { unreachable } from '../../base/assert.ts';
 import type { ElectorName, EngineConfig } from '../engine.ts';
+import { BallotElector } from './ballot.ts';
 import type { Elector } from './elector.ts';
 import { TimeoutElector } from './timeout.ts';
 
@@ -9,7 +10,7 @@ export function createElector(name: ElectorName, config: EngineConfig): Elector 
     case 'timeout':
       return new TimeoutElector(config);
     case 'ballot':
-      throw new Error('the ballot elector is not written yet');
+      return new BallotElector(config);
     default:
       return unreachable(name);
   }

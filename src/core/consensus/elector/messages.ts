@@ -9,7 +9,7 @@ export const electorMessage = union({
   /** Opens a heartbeat round of ballot leader election. */
   heartbeatRequest: [3, struct({ round: varint })],
   /**
-   * ballotRound: with the sender's id, the ballot that it leads with or would lead with. quorumConnected: it hears a quorum that could
+   * ballotRound: with the sender's id, the ballot that it leads with or seeks to lead with; 0 if it does neither. quorumConnected: it hears a quorum that could
    * elect it. contented: it leads or hears a leader that is quorum-connected.
    */
   heartbeatReply: [

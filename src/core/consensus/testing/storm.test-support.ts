@@ -94,7 +94,8 @@ export function weather<Message, LogRecord>(kind: EngineKind<Message, LogRecord>
   const voters = sizes[seed % sizes.length]!;
   const nonVoters = seed % 5 === 0 ? 1 : 0;
   const timing = seed % 2 === 0 ? impatient : defaultTiming;
-  const options = { seed, voters, nonVoters, limits, timing };
+  const elector = seed % 3 === 0 ? 'ballot' : 'timeout';
+  const options = { seed, voters, nonVoters, limits, timing, elector } as const;
   const group = new TestNetwork<Message, LogRecord>(kind, options) as unknown as TestNetwork;
   try {
     for (let round = 0; round < 2; round++) {
@@ -111,7 +112,9 @@ export function weather<Message, LogRecord>(kind: EngineKind<Message, LogRecord>
 export function rivalry<Message, LogRecord>(kind: EngineKind<Message, LogRecord>, seed: number): TestNetwork {
   const timing: EngineTiming = { electionTimeoutMinMs: 10, electionTimeoutMaxMs: 14, heartbeatIntervalMs: 4 };
   const voters = [3, 5, 4][seed % 3]!;
-  const group = new TestNetwork<Message, LogRecord>(kind, { seed, voters, timing }) as unknown as TestNetwork;
+  const elector = seed % 2 === 0 ? 'ballot' : 'timeout';
+  const options = { seed, voters, timing, elector } as const;
+  const group = new TestNetwork<Message, LogRecord>(kind, options) as unknown as TestNetwork;
   group.weather = { loss: 0.05, duplication: 0.2, delayMs: [1, 6], writeMs: [0.2, 4], crash: 0.25 };
   try {
     while (group.now() < 1500) {

@@ -5,6 +5,7 @@ import { crc32 } from '../../base/crc32.ts';
 import {
   defaultLimits,
   defaultTiming,
+  type ElectorName,
   type EngineKind,
   type EngineLimits,
   type EngineTiming,
@@ -36,6 +37,7 @@ export interface GroupOptions {
   readonly limits?: Partial<EngineLimits>;
   readonly timing?: EngineTiming;
   readonly weather?: Weather;
+  readonly elector?: ElectorName;
 }
 
 export class TestNetwork<Message = unknown, LogRecord = unknown> implements World {
@@ -60,7 +62,8 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
     this.weather = options.weather ?? calm;
     const ids = Array.from({ length: options.voters + (options.nonVoters ?? 0) }, (_, i) => toNodeId(i + 1));
     const bootstrap: Members = { voters: ids.slice(0, options.voters), nonVoters: ids.slice(options.voters) };
-    const common = { bootstrap, epoch: toEpoch(1), seed: options.seed, crc32, timing: options.timing ?? defaultTiming };
+    const { seed, elector = 'timeout', timing = defaultTiming } = options;
+    const common = { bootstrap, epoch: toEpoch(1), seed, crc32, timing, elector };
     const limits = { ...defaultLimits, ...options.limits };
     this.nodes = ids.map((id) => new TestNode(kind, { ...common, id, limits }, this, () => this.checker));
     this.checker = new SafetyChecker(bootstrap.voters, new Map(this.nodes.map((node) => [node.id, node.disk])));

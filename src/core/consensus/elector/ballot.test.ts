@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import { toNodeId } from '../../base/brand.ts';
+import { defaultTiming } from '../engine.ts';
+import type { HeartbeatReply } from './messages.ts';
+import { OneElector } from './one-elector.test-support.ts';
+
+const { electionTimeoutMaxMs, electionTimeoutMinMs, heartbeatIntervalMs } = defaultTiming;
+const leads = (ballotRound = 4) => ({ leading: true, quorumConnected: true, contented: true, ballotRound });
+
+/** Rounds with the same answers until something is asked of the engine, or `max` of them. */
+function roundsUntilAsked(one: OneElector, replies: Parameters<OneElector['round']>[0], max = 20): readonly string[] {
+  for (let i = 0; i < max; i++) {
+    one.round(replies);
+    const { asked } = one;
+    if (asked.length > 0) return asked;
+  }
+  return [];
+}
+
+describe('ballot leader election (Omni-Paxos §5.2)', () => {
+  it('seeks leadership only when it hears a quorum', () => {
+    const one = new OneElector('ballot', 5);
+    expect(roundsUntilAsked(one, { 2: {} })).toEqual([]);
+    expect(roundsUntilAsked(one, { 2: {}, 3: {} })).toEqual(['canvass']);
+    one.round({ 2: {}, 3: {} });
+    expect(one.asked).toEqual(['campaign']);
+  });
+
+  it('stands back for a quorum-connected rival of a higher ballot, but not for ever', () => {
+    const one = new OneElector('ballot');
+    expect(roundsUntilAsked(one, { 2: { ballotRound: 5 } })).toEqual(['canvass']);
+    let rounds = 0;
+    for (; one.asked.length === 0; rounds++) one.round({ 2: { ballotRound: 5 } });
+    expect(rounds).toBe(5);
+  });
+
+  it('goes before a rival of a lower ballot, and before one that hears no quorum', () => {
+    for (const rival of [{ ballotRound: 4 }, { ballotRound: 9, quorumConnected: false }]) {
+      const one = new OneElector('ballot');
+      expect(roundsUntilAsked(one, { 2: rival })).toEqual(['canvass']);
+      one.round({ 2: rival });
+      expect(one.asked).toEqual(['campaign']);
+    }
+  });
+
+  it('stays away while a node that it hears is content with a leader (chained)', () => {
+    const one = new OneElector('ballot');
+    expect(roundsUntilAsked(one, { 2: { contented: true } })).toEqual([]);
+    expect(roundsUntilAsked(one, { 2: { contented: false } })).toEqual(['canvass']);
+  });
+
+  it('gives a leader up that says that it has lost its quorum, although it is heard (quorum loss)', () => {
+    const one = new OneElector('ballot');
+    one.follow(3);
+    for (let i = 0; i < 20; i++) one.round({ 2: {}, 3: leads() });
+    expect(one.asked).toEqual([]);
+    expect(one.elector.protectsLeader(one.view)).toBe(true);
+    one.round({ 2: {}, 3: { ...leads(), quorumConnected: false, contented: false } });
+    expect(one.elector.protectsLeader(one.view)).toBe(false);
+    one.round({ 2: {}, 3: { leading: true, quorumConnected: false } });
+    expect(one.asked).toEqual(['canvass']);
+  });
+
+  it('counts towards its quorum only those whose logs reach no further than its own', () => {
+    const one = new OneElector('ballot');
+    one.view.standing = [3, 7];
+    expect(roundsUntilAsked(one, { 2: { standingTerm: 3, standingIndex: 8 } })).toEqual([]);
+    expect(
+      roundsUntilAsked(one, { 2: { standingTerm: 3, standingIndex: 8 }, 3: { standingTerm: 2, standingIndex: 99 } }),
+    ).toEqual(['canvass']);
+  });
+
+  it('takes a reply for as old as the round that it answers', () => {
+    const one = new OneElector('ballot');
+    one.pass(heartbeatIntervalMs);
+    const late = one.sent[0]!;
+    one.pass(electionTimeoutMaxMs);
+    one.receive(late.to, {
+      ...({ kind: 'heartbeatReply', round: 1 } as HeartbeatReply),
+      ...{ ballotRound: 0, leading: false, quorumConnected: true, contented: false, standingTerm: 0, standingIndex: 0 },
+    });
+    expect(roundsUntilAsked(one, {})).toEqual([]);
+  });
+
+  it('steps down as a leader that hears no quorum, or whose disk stalls', () => {
+    const one = new OneElector('ballot');
+    one.view.leading = true;
+    one.heardAt.set(2, one.view.now);
+    one.pass(electionTimeoutMaxMs - 1);
+    expect(one.asked).toEqual([]);
+    one.pass(1);
+    expect(one.asked).toEqual(['abdicate: it has not heard from a quorum']);
+    one.heardAt.set(2, one.view.now);
+    one.view.diskStalled = true;
+    one.pass(1);
+    expect(one.asked).toEqual(['abdicate: its disk has stalled']);
+  });
+
+  it('does not concern a node without a vote, which says that it hears nobody when it does not', () => {
+    const one = new OneElector('ballot', 0, { voters: [2, 3].map(toNodeId), nonVoters: [toNodeId(1)] });
+    one.follow(3);
+    one.pass(electionTimeoutMinMs);
+    expect(one.asked).toEqual([]);
+    one.pass(electionTimeoutMaxMs);
+    expect(one.asked).toEqual(['standBy']);
+    expect(one.sent).toEqual([]);
+  });
+
+  it('goes on as it was when it is cloned', () => {
+    const one = new OneElector('ballot');
+    expect(roundsUntilAsked(one, { 2: {} })).toEqual(['canvass']);
+    one.elector = one.elector.clone();
+    one.round({ 2: {} });
+    expect(one.asked).toEqual(['campaign']);
+  });
+});
