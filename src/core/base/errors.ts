@@ -46,6 +46,7 @@ export const errorTable = {
   // the cluster
   NOT_LEADER: row('relocate', 503, 'SlowDown', 'StandbyException', 'EAGAIN', 7),
   NO_QUORUM: row('later', 503, 'ServiceUnavailable', 'RetriableException', 'EAGAIN', 7),
+  WOULD_LOSE_QUORUM: row('never', 409, 'ServiceUnavailable', 'RetriableException', 'EBUSY', 7),
   UNAVAILABLE: row('later', 503, 'ServiceUnavailable', 'RetriableException', 'EAGAIN', 7),
   TIMED_OUT: row('unknown', 504, 'RequestTimeout', 'RetriableException', 'ETIMEDOUT', 8),
   UNKNOWN_OUTCOME: row('unknown', 503, 'InternalError', 'IOException', 'EIO', 8),
@@ -72,6 +73,8 @@ export const errorTable = {
   DIR_IN_USE: row('never', 409, 'InternalError', 'IOException', 'EBUSY', 12),
   WRONG_CLUSTER: row('never', 409, 'InternalError', 'IOException', 'EINVAL', 12),
   WRONG_FORMAT: row('never', 409, 'InternalError', 'IOException', 'EINVAL', 12),
+  NOT_A_MEMBER: row('never', 409, 'InternalError', 'IOException', 'EINVAL', 12),
+  DUPLICATE_ID: row('never', 409, 'InternalError', 'IOException', 'EINVAL', 12),
   PORT_IN_USE: row('never', 409, 'InternalError', 'IOException', 'EADDRINUSE', 12),
   PROTOCOL: row('never', 400, 'InvalidRequest', 'IOException', 'EPROTO', 13),
   CHECKSUM_MISMATCH: row('later', 400, 'BadDigest', 'ChecksumException', 'EIO', 10),

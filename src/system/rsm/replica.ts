@@ -8,6 +8,7 @@ import type { Millis, NodeId } from '../../core/base/brand.ts';
 import type { Env, Timer } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import {
+  type ControlRequest,
   type Dropped,
   type DropReason,
   type Effects,
@@ -19,6 +20,7 @@ import {
   type Input,
   type IoId,
   type ReadId,
+  type ReadLevel,
   toLogIndex,
   toReadId,
 } from '../../core/consensus/engine.ts';
@@ -26,6 +28,7 @@ import type { OrderedStore } from '../storage/ordered-store.ts';
 import type { OpenWriteAheadLog } from '../storage/write-ahead-log.ts';
 import { Applier, type CommandOutcome } from './applier.ts';
 import { batchMaxBytes, batchMaxCommands, encodeBatch } from './batch.ts';
+import { Controls } from './controls.ts';
 import { KeptEntries } from './kept-entries.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { pointOf, SnapshotIntake, type SnapshotPart, sendSnapshot } from './snapshot-transfer.ts';
@@ -137,7 +140,10 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   readonly #reads = new Map<ReadId, readonly ReadWaiter[]>();
   readonly #grantedReads: { readonly index: number; readonly waiters: readonly ReadWaiter[] }[] = [];
 
+  readonly #controls = new Controls();
+
   readonly #gated: { readonly io: IoId; readonly envelopes: readonly Envelope<Message>[] }[] = [];
+  readonly #readLevel: ReadLevel;
   readonly #kept: KeptEntries;
   #applyScheduled = false;
   #flushing: Promise<void> | undefined;
@@ -150,6 +156,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#limits = { ...defaultReplicaLimits, ...options.limits };
     this.#kept = new KeptEntries(this.#limits.keepEntries, this.#limits.keepBytes);
     this.#hostSession = options.env.random.id53();
+    this.#readLevel = options.config.lease === undefined ? 'linearizable' : 'lease';
     this.#applier = new Applier(options.store, options.stateMachine, options.config.bootstrap, (...batch) =>
       this.#batchApplied(...batch),
     );
@@ -311,7 +318,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     const id = toReadId(this.#nextRead++);
     this.#reads.set(id, this.#gatheringReads);
     this.#gatheringReads = [];
-    this.#input({ kind: 'read', id, level: 'linearizable', now: this.#env.clock.now() });
+    this.#input({ kind: 'read', id, level: this.#readLevel, now: this.#env.clock.now() });
   }
 
   #grantRead(id: ReadId, index: number): void {
@@ -326,6 +333,19 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     while (this.#grantedReads.length > 0 && this.#grantedReads[0]!.index <= this.#applier.appliedIndex) {
       for (const waiter of this.#grantedReads.shift()!.waiters) waiter.resolve();
     }
+  }
+
+  // ---------------------------------------------------------------- the group itself
+
+  /**
+   * Changes who leads or who belongs to the group; resolves when that is done.
+   * @throws CairnError NOT_LEADER, BUSY (another change is under way), INVALID_ARGUMENT, UNAVAILABLE, NOT_SUPPORTED, UNKNOWN_OUTCOME
+   */
+  control(request: ControlRequest): Promise<void> {
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    return this.#controls.begin(request, (id) =>
+      this.#input({ kind: 'control', id, request, now: this.#env.clock.now() }),
+    );
   }
 
   // ---------------------------------------------------------------- messages
@@ -374,6 +394,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     }
     for (const { id, index } of effects.reads) this.#grantRead(id, index);
     for (const dropped of effects.dropped) this.#dropped(dropped);
+    for (const id of effects.completed) this.#controls.completed(id);
     for (const { to } of effects.snapshots) void this.#sendSnapshot(to);
   }
 
@@ -437,10 +458,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
         return;
       }
       case 'control':
-        this.#env.events.emit('warn', 'control_request_dropped', {
-          request: dropped.request.kind,
-          why: dropped.reason,
-        });
+        this.#controls.dropped(dropped);
     }
   }
 
@@ -602,6 +620,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#stopped = error;
     this.#timer?.timer.cancel();
     this.#intake?.abandon();
+    this.#controls.stop(error);
     for (const waiter of this.#gathering.splice(0)) waiter.reject(error);
     for (const waiters of this.#batches.values())
       for (const waiter of waiters)
@@ -644,6 +663,8 @@ function dropError(reason: DropReason): CairnError {
       return new CairnError('BUSY', 'too much is waiting to be committed; try again later');
     case 'tooLarge':
       return new CairnError('TOO_LARGE', 'the command is larger than the log takes');
+    case 'changeInProgress':
+      return new CairnError('BUSY', 'leadership is being handed over; try again at once');
     default:
       return notLeader();
   }
