@@ -21,6 +21,7 @@ export function makeProgram(): Command {
     .addHelpText('after', `\n${environmentHelp}`);
   addRunning(program);
   addFiles(program);
+  addFollowing(program);
   addTree(program);
   addOperating(program);
   return program;
@@ -168,9 +169,25 @@ function addFiles(program: Command): void {
     () => import('./verbs/append.ts'),
   )
     .option('--lines', 'each line of the input is one record: never split, never mixed with others')
+    .option('--records', 'each line becomes a record with a head, for `cairn tail --records` and the client')
     .option('-c, --create', 'make the file if it is missing (the default)', true)
     .option('--no-create', 'fail if the file is missing')
     .addOption(new Option('--durability <what>', 'of a file that is made').choices(['memory', 'disk']));
+}
+
+function addFollowing(program: Command): void {
+  clusterVerb(
+    program,
+    'tail <path>',
+    'the end of a file, and what comes',
+    'cairn tail -f /logs/today',
+    () => import('./verbs/tail.ts'),
+  )
+    .option('-f, --follow', 'go on with what is appended, for ever')
+    .option('-n, --number <lines>', 'begin with the last so many lines, or records', natural(0, 1_000_000_000), 10)
+    .option('-c, --bytes <bytes>', 'begin with the last so many bytes', natural(0, Number.MAX_SAFE_INTEGER))
+    .option('--from <position>', 'begin at this byte', natural(0, Number.MAX_SAFE_INTEGER))
+    .option('--records', 'the records that `append --records` has written, a line each');
 }
 
 function addTree(program: Command): void {

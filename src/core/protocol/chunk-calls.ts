@@ -29,6 +29,9 @@ export const windowPerWriterMax = 1024;
 /** Writers that a chunk's window remembers; the one that appended longest ago is forgotten first. */
 export const windowWritersMax = 256;
 
+/** A call that waits for a change is answered after so long, whatever there is. */
+export const growthWaitMaxMs = 10_000;
+
 /** Records of one writer, one after another in the body: sequences `firstSequence`, +1, …; `lengths` says where each ends. */
 const appendRecords = struct({
   writer: u53,
@@ -51,6 +54,9 @@ const windowRun = struct({
 });
 export type WindowRun = TypeOf<typeof windowRun>;
 const windowRuns = list(windowRun, windowWritersMax * windowPerWriterMax);
+
+/** `length`: of what is acknowledged where the lease is, else of what is here. */
+const presentChunk = struct({ version: chunkVersion, length: varint, isOpen: bool });
 
 /** What a replica of a chunk is: compared before it is changed. */
 const replicaState = struct({ version: chunkVersion, serial: mutationSerial, lengthBytes: varint });
@@ -97,6 +103,12 @@ export const chunkCalls = {
     struct({ handles: list(chunkHandle, lengthsPageMax) }),
     struct({ lengths: list(optional(varint), lengthsPageMax) }),
   ),
+
+  /**
+   * Answers what the chunk is here: at once if that is not what is `known`, else when it changes, or after `waitMs` at most (and never
+   * more than growthWaitMaxMs). `isOpen`: its lease is here, so that growth is told here.
+   */
+  awaitGrowth: call(4, struct({ handle: chunkHandle, known: optional(presentChunk), waitMs: f64 }), presentChunk),
 
   // ---- among chunkservers
   /** Bytes of a mutation on their way down the chain; kept under `dataId` until ordered. `chain`: the hops that are left after this one. */

@@ -36,6 +36,7 @@ import {
 export const readdirPageMax = 1000;
 export const locatePageMax = 256;
 export const inventoryPageMax = 4096;
+export const changeWaitMaxMs = 10_000;
 
 const entry = struct({ name: text, inode: inodeId, kind: fileKind, attributes: optional(attributes) });
 export type DirectoryEntry = TypeOf<typeof entry>;
@@ -118,6 +119,20 @@ export const masterCalls = {
       lostChunks: varint,
       replication: u16,
     }),
+  ),
+
+  /**
+   * Attributes of a file: at once if its length, number of chunks, or open last chunk are not what is `known`, else when they change, or
+   * after `waitMs` at most (and never more than changeWaitMaxMs). The growth of an open chunk is its primary's to tell.
+   */
+  awaitChange: call(
+    6,
+    struct({
+      inode: inodeId,
+      known: struct({ size: varint, chunkCount: varint, tailVersion: optional(chunkVersion) }),
+      waitMs: f64,
+    }),
+    struct({ attributes }),
   ),
 
   // ---- clients: changing

@@ -19,6 +19,13 @@ export interface LocalWrite {
   written(error: CairnError | undefined): void;
 }
 
+export interface WriterEvents {
+  /** The store has ended all changes. */
+  storeFailed(error: CairnError): void;
+  /** The chunk is another one than before: longer, of another version, or gone. */
+  changed(handle: ChunkHandle): void;
+}
+
 interface Task {
   readonly run: () => Promise<void>;
 }
@@ -33,7 +40,7 @@ export class ChunkWriter {
   readonly #env: Env;
   readonly #store: ChunkStore;
   readonly #limits: Limits;
-  readonly #onStoreFailed: (error: CairnError) => void;
+  readonly #on: WriterEvents;
   readonly #slots = new Map<ChunkHandle, Slot>();
   /** Those with a queue that are not busy. */
   readonly #ready = new Set<Slot>();
@@ -43,12 +50,11 @@ export class ChunkWriter {
   #isPlanned = false;
   #closing: (() => void) | undefined;
 
-  /** @param onStoreFailed called when the store has ended all changes. */
-  constructor(env: Env, store: ChunkStore, limits: Limits, onStoreFailed: (error: CairnError) => void) {
+  constructor(env: Env, store: ChunkStore, limits: Limits, on: WriterEvents) {
     this.#env = env;
     this.#store = store;
     this.#limits = limits;
-    this.#onStoreFailed = onStoreFailed;
+    this.#on = on;
   }
 
   /** Why the chunk takes no mutations, if it does not. */
@@ -133,6 +139,7 @@ export class ChunkWriter {
         this.#tasks += 1;
         void first.run().then(() => {
           this.#tasks -= 1;
+          this.#on.changed(slot.handle);
           this.#free(slot);
         });
         continue;
@@ -177,7 +184,10 @@ export class ChunkWriter {
         if (error !== undefined) this.#broken.set(handle, error);
         write.written(error);
       }
-      for (const slot of slots) this.#free(slot);
+      for (const slot of slots) {
+        this.#on.changed(slot.handle);
+        this.#free(slot);
+      }
     });
   }
 
@@ -188,7 +198,7 @@ export class ChunkWriter {
     } catch (thrown) {
       const error = toCairnError(thrown);
       this.#env.events.emit('error', 'chunkserver.writeFailed', { mutations: group.length, code: error.code, error });
-      if (this.#store.hasFailed) this.#onStoreFailed(error);
+      if (this.#store.hasFailed) this.#on.storeFailed(error);
       return error;
     }
   }

@@ -2,7 +2,7 @@
  * A chunkserver: holds replicas of chunks, takes mutations as primary and as secondary, serves reads, and does what the leading master
  * orders. This file puts the parts together; each has its own.
  */
-import type { Address, ServerId } from '../../core/base/brand.ts';
+import type { Address, ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import type { Connection, Env, Listener } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import { chunkCalls, windowPerWriterMax, windowWritersMax } from '../../core/protocol/chunk-calls.ts';
@@ -18,6 +18,7 @@ import { BytePool } from './byte-pool.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { Departures } from './departures.ts';
 import { Fences } from './fences.ts';
+import { awaitGrowth, type GrowthWorld, makeGrowthWaits } from './growth.ts';
 import { Heartbeats, type MasterChannel } from './heartbeats.ts';
 import { adoptImage, showImage } from './image-calls.ts';
 import { Intake } from './intake.ts';
@@ -91,6 +92,7 @@ export class Chunkserver {
   readonly #channel: MasterChannel;
   readonly #push: PushHandler;
   readonly #apply: ApplyHandler;
+  readonly #growth: GrowthWorld;
   readonly #images: Parameters<typeof showImage>[0];
   readonly #connections = new Set<RpcConnection<typeof chunkCalls>>();
   #listener: Listener | undefined;
@@ -102,7 +104,12 @@ export class Chunkserver {
     this.#store = store;
     const session = new Session(env);
     const fences = new Fences();
-    const writer = new ChunkWriter(env, store, limits, (error) => options.onDiskFailed?.(error));
+    const waits = makeGrowthWaits(env, limits.growthWaitsMax);
+    const changed = (handle: ChunkHandle) => waits.changed(handle);
+    const writer = new ChunkWriter(env, store, limits, {
+      storeFailed: (error) => options.onDiskFailed?.(error),
+      changed,
+    });
     this.#writer = writer;
     const links = new ReplicaLinks(env, self, limits);
     const staging = new Staging(env, limits);
@@ -120,6 +127,7 @@ export class Chunkserver {
       inventory,
       limits,
       links,
+      changed,
       // The master answers once the session of the failed one has lapsed: that may take as long as a session.
       exclude: async (request) =>
         (await this.#channel.call('exclude', request, limits.excludeTimeoutMs, limits.excludeAttemptMs)).grant,
@@ -142,6 +150,7 @@ export class Chunkserver {
     const { clusterId, rack, pid, onRefused = () => {} } = options;
     const identity = { clusterId, server: self, incarnation: env.random.id53(), rack, pid };
     const drop = orders.dropAll.bind(orders);
+    this.#growth = { env, store, session, inventory, leases, waits };
     this.#heartbeats = new Heartbeats({ env, store, session, inventory, leases, identity, drop, onRefused });
     this.#channel = new LeaderChannel({
       env,
@@ -208,6 +217,7 @@ export class Chunkserver {
     this.#heartbeats.stop();
     this.#channel.close();
     await this.#listener?.close();
+    this.#growth.waits.failAll(new CairnError('UNAVAILABLE', 'this server is stopping; ask another replica'));
     this.#leases.endAll(new CairnError('UNAVAILABLE', 'this server is stopping; ask another replica'));
     for (const connection of this.#connections) connection.close('the server is stopping');
     this.#links.close('the server is stopping');
@@ -230,6 +240,7 @@ export class Chunkserver {
       mutate: this.#mutations,
       read: this.#reads,
       lengths: (request) => this.#reads.lengths(request),
+      awaitGrowth: (request) => awaitGrowth(this.#growth, request),
       push: this.#push,
       apply: this.#apply,
       image: (request) => showImage(this.#images, request),

@@ -1,5 +1,5 @@
 /** What a lease needs of its server. */
-import type { ServerId } from '../../core/base/brand.ts';
+import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import type { RequestOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
@@ -13,6 +13,8 @@ export interface LeaseWorld extends CopyWorld {
   readonly self: ServerId;
   readonly limits: Limits;
   readonly links: ReplicaLinks;
+  /** To be told when a chunk has grown for its readers, or its lease has begun or ended. */
+  readonly changed: (handle: ChunkHandle) => void;
   /** Asks the master for a grant without the servers that failed. @throws CairnError when it cannot be had in time */
   readonly exclude: (request: RequestOf<(typeof masterCalls)['exclude']>) => Promise<Grant>;
 }

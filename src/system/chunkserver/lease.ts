@@ -225,6 +225,7 @@ export class Lease {
     this.#acknowledgedLength = Math.max(this.#acknowledgedLength, mutation.placement?.lengthBytes ?? 0);
     this.lastUsedAt = this.#world.env.clock.now();
     mutation.succeed();
+    this.#world.changed(this.handle);
     for (const follower of mutation.followers.splice(0)) {
       if (!follower.isSettled && follower.arrived()) this.#settle(follower);
     }
@@ -345,6 +346,7 @@ export class Lease {
     this.#orderedLength = info?.lengthBytes ?? 0;
     this.#acknowledgedLength = this.#orderedLength;
     this.#window = new AppendWindow<Mutation>(store.windowOf(this.handle));
+    this.#world.changed(this.handle);
     for (const { resolve } of this.#whenReady.splice(0)) resolve();
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -369,6 +371,7 @@ export class Lease {
     for (const { reject } of this.#whenReady.splice(0)) reject(refusal);
     for (const go of this.#whenQuiet.splice(0)) go();
     this.#onEnded(this);
+    this.#world.changed(this.handle);
   }
 
   #refusal(): CairnError {

@@ -41,6 +41,8 @@ export interface Limits {
   readonly readStallMs: number;
   /** Once in so long a page of the inventory goes with a heartbeat, when nothing presses. */
   readonly inventoryEveryMs: number;
+  /** Calls that wait for chunks to grow. */
+  readonly growthWaitsMax: number;
   /** Chunks being cloned at one time. */
   readonly clonesMax: number;
 }
@@ -68,5 +70,6 @@ export const limitsDefault: Limits = {
   readBytesPerPeerMax: 8 * mebi,
   readStallMs: 30_000,
   inventoryEveryMs: 1000,
+  growthWaitsMax: 10_000,
   clonesMax: 4,
 };

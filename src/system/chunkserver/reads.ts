@@ -12,6 +12,7 @@ import type { CallContext, Peer, Reply, StreamHandler } from '../rpc/handlers.ts
 import { blockBytes, blockSpanBytes, type ChunkStore } from '../storage/chunk-store.ts';
 import type { BytePool, PooledBytes } from './byte-pool.ts';
 import type { Departures } from './departures.ts';
+import { lengthHere } from './growth.ts';
 import type { Inventory } from './inventory.ts';
 import type { Leases } from './leases.ts';
 import type { Limits } from './limits.ts';
@@ -106,16 +107,9 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
     session.mustBeValid();
     const lengths = request.handles.map((handle) => {
       inventory.mustBeConfirmed(handle);
-      return this.#lengthOf(handle);
+      return lengthHere(this.#world.store, this.#world.leases, handle);
     });
     return { response: { lengths } };
-  }
-
-  /** Where this server is the primary, what every member holds; else what is here. */
-  #lengthOf(handle: ChunkHandle): number | undefined {
-    const lease = this.#world.leases.of(handle);
-    if (lease?.state === 'active' || lease?.state === 'closing') return lease.acknowledgedLength;
-    return this.#world.store.info(handle)?.lengthBytes;
   }
 
   #reader(peer: Peer): Reader {
@@ -165,7 +159,7 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
       const { parts, crc } = await store.readSummed(handle, offset, length, pooled?.bytes);
       const info = store.info(handle);
       if (info === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} was removed`);
-      const chunkLength = this.#lengthOf(handle) ?? info.lengthBytes;
+      const chunkLength = lengthHere(store, this.#world.leases, handle) ?? info.lengthBytes;
       context.reply({ crc, chunkLength, version: info.version }, parts);
     } catch (thrown) {
       context.fail(this.#failed(handle, toCairnError(thrown)));

@@ -20,6 +20,7 @@ import { invalid } from './failures.ts';
 import { appendFramesMax, appendQueueBytesMax, appendQueueRecordsMax } from './limits.ts';
 import { isPassing, laterGrant, mutateOnce, type Payload } from './mutate.ts';
 import type { OpenFile } from './open-file.ts';
+import { encodeRecord, recordHeadBytes } from './record-format.ts';
 
 /** So that all frames under way fit into the window that a chunk keeps of this writer. */
 const recordsPerFrameMax = Math.min(recordsPerMutationMax, Math.floor(windowPerWriterMax / appendFramesMax));
@@ -60,6 +61,8 @@ export class AppendQueue {
   /** Its own, so that its sequences begin at 1 and have no gaps. */
   readonly #writer: number;
   #sequence = 1;
+  /** Of self-identifying records: they keep theirs when a frame is sent anew. */
+  #recordSequence = 1;
   #queue: PendingRecord[] = [];
   #queuedBytes = 0;
   #frames: Frame[] = [];
@@ -114,6 +117,14 @@ export class AppendQueue {
     } finally {
       this.#withdraw(queued.record);
     }
+  }
+
+  /** The same with a head, so that `records` finds it. @returns where the head begins in the file. */
+  appendRecord(payload: Uint8Array, signal?: AbortSignalLike): Promise<number> {
+    const max = recordMaxBytes(this.#file.chunkBytes) - recordHeadBytes;
+    if (payload.length > max) return Promise.reject(tooLarge(payload.length, max));
+    const { crc32 } = this.#file.core.env;
+    return this.append(encodeRecord(this.#writer, this.#recordSequence++, payload, crc32), signal);
   }
 
   #enqueue(bytes: Uint8Array, queuedAt: number): Queued {
@@ -378,9 +389,13 @@ function checkRecord(bytes: Uint8Array, chunkBytes: number): void {
   const max = recordMaxBytes(chunkBytes);
   if (bytes.length === 0) throw invalid('a record has at least one byte; give it some');
   if (bytes.length <= max) return;
-  throw new CairnError(
+  throw tooLarge(bytes.length, max);
+}
+
+function tooLarge(bytes: number, max: number): CairnError {
+  return new CairnError(
     'RECORD_TOO_LARGE',
-    `a record of ${bytes.length} bytes; at most ${max} fit (a quarter of a chunk, and a packet): split it, or use appendFile`,
+    `a record of ${bytes} bytes; at most ${max} fit (a quarter of a chunk, and a packet): split it, or use appendFile`,
   );
 }
 

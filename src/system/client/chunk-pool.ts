@@ -25,7 +25,7 @@ import {
 } from './limits.ts';
 
 type ChunkCalls = typeof chunkCalls;
-export type ClientCall = 'mutate' | 'read' | 'lengths';
+export type ClientCall = 'mutate' | 'read' | 'lengths' | 'awaitGrowth';
 
 interface Link {
   readonly address: Address;

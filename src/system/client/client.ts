@@ -29,6 +29,7 @@ import {
 import { Masters } from './masters.ts';
 import { asked, type CallOptions, fileOf, type MakeOptions, makeFile, openAs, statFile } from './opening.ts';
 import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
+import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
 import { Stats, settledSize } from './stats.ts';
 import { childPath, type Entry, entriesOf, isMissing, type Usage, workThrough } from './tree.ts';
 import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
@@ -142,6 +143,30 @@ export class CairnClient {
       const { queue } = await this.#appendsTo(path, options);
       return queue.append(record, options.signal);
     });
+  }
+
+  /**
+   * Appends one record with a head that says what it is, making the file if it is missing: exactly once in mode strong, and told apart
+   * from padding, fragments and repetitions by `records` in every mode.
+   * @returns where it begins in the file, its head first. @throws CairnError RECORD_TOO_LARGE
+   */
+  appendRecord(path: string, payload: Uint8Array, options: MakeOptions = {}): Promise<number> {
+    return this.#call(path, options, async () => {
+      const { queue } = await this.#appendsTo(path, options);
+      return queue.appendRecord(payload, options.signal);
+    });
+  }
+
+  /** What `appendRecord` has put into a file, in order, each once; with `follow` also what comes. @see RecordsOptions */
+  async *records(path: string, options: RecordsOptions = {}): AsyncGenerator<ReadRecord, void, void> {
+    try {
+      this.#check(path, options);
+      if (typeof options.from === 'number') checkPosition(options.from);
+      const opened = await abortable(options.signal, statFile(this.#core, path));
+      yield* recordsOf(fileOf(this.#core, opened), options);
+    } catch (thrown) {
+      throw about(path, thrown);
+    }
   }
 
   /** The bytes that the file has now, in pieces of up to 1 MiB, read ahead. */

@@ -4,6 +4,7 @@
  */
 import {
   type Address,
+  type ChunkVersion,
   toAddress,
   toChunkHandle,
   toChunkIndex,
@@ -31,6 +32,7 @@ import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import type { SimWorld, SimWorldOptions } from '../../platform/sim/world.ts';
 import { type Handlers, type Peer, routesOf } from '../rpc/handlers.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
+import { Waits } from '../rpc/waits.ts';
 import { CairnClient } from './client.ts';
 import type { GivenSettings } from './limits.ts';
 
@@ -63,6 +65,7 @@ export class FakeServer {
   readonly mutations: MutateRequest[] = [];
   readonly reads: ReadRequest[] = [];
   lengthCalls = 0;
+  growthCalls = 0;
   /** Mutations being carried out, and the most there ever were. */
   inMutate = 0;
   inMutateMax = 0;
@@ -74,10 +77,12 @@ export class FakeServer {
   /** Changes the body of an answer to a read, after its checksum was made. */
   spoil: ((request: ReadRequest, body: Uint8Array) => void) | undefined;
   readonly #cluster: FakeCluster;
+  readonly #growth: Waits<number, { version: ChunkVersion; length: number; isOpen: boolean }>;
   readonly host: FakeHost;
 
   constructor(cluster: FakeCluster, id: number, host: FakeHost, address: Address) {
     this.#cluster = cluster;
+    this.#growth = new Waits(host.env, 100);
     this.id = id;
     this.address = address;
     this.host = host;
@@ -96,6 +101,17 @@ export class FakeServer {
       lengths: ({ handles }) => {
         if (handles.length > 0) this.lengthCalls += 1;
         return { response: { lengths: handles.map((handle) => this.chunks.get(handle)?.bytes.length) } };
+      },
+      awaitGrowth: async ({ handle, known, waitMs }) => {
+        this.growthCalls += 1;
+        const look = (isOver: boolean) => {
+          const chunk = this.chunks.get(handle);
+          if (chunk === undefined) throw new CairnError('CHUNK_MISSING', 'there is no such chunk here');
+          const present = { version: toChunkVersion(chunk.version), length: chunk.bytes.length, isOpen: true };
+          const isOther = present.length !== known?.length || present.version !== known.version;
+          return isOver || isOther ? present : undefined;
+        };
+        return { response: await this.#growth.wait(handle, waitMs, look) };
       },
     };
     const routes = routesOf(chunkCalls, handlers);
@@ -163,6 +179,7 @@ export class FakeServer {
     own.bytes = bytes;
     for (const member of members) {
       member.chunks.set(grant.handle, { version: own.version, bytes: own.bytes, window: new Map(own.window) });
+      member.#growth.changed(grant.handle);
     }
     return offsets;
   }
@@ -235,6 +252,7 @@ export class FakeMaster {
   readonly #results = new Map<string, unknown>();
   readonly #inodes = new Map<number, FakeInode>();
   readonly #acked = new Map<number, number>();
+  readonly #changes: Waits<number, Attributes>;
   #nextHandle = 1;
   chunkBytes = 64 * 1024;
 
@@ -242,6 +260,7 @@ export class FakeMaster {
     this.#cluster = cluster;
     this.#host = host;
     this.address = address;
+    this.#changes = new Waits(host.env, 100);
     this.root = this.#newInode('directory');
   }
 
@@ -255,6 +274,16 @@ export class FakeMaster {
       readdir: this.#reading('readdir', (request) => this.#readdir(request)),
       locate: this.#reading('locate', (request) => this.#locate(request)),
       status: this.#reading('status', () => this.#status()),
+      awaitChange: async ({ inode, known, waitMs }) => {
+        this.counts.set('awaitChange', (this.counts.get('awaitChange') ?? 0) + 1);
+        const look = (isOver: boolean) => {
+          const attributes = this.attributesOf(this.#inode(inode));
+          const { size, chunkCount, tail } = attributes;
+          const isOther = size !== known.size || chunkCount !== known.chunkCount || tail?.version !== known.tailVersion;
+          return isOver || isOther ? attributes : undefined;
+        };
+        return { response: { attributes: await this.#changes.wait(inode, waitMs, look) } };
+      },
       openForWrite: this.#command('openForWrite', (request) => this.#openForWrite(request)),
       acquire: this.#command('acquire', (request) => this.#acquire(request)),
       mkdir: this.#command('mkdir', ({ path, parents }) => this.attributesOf(this.#mkdir(path, parents))),
@@ -304,6 +333,7 @@ export class FakeMaster {
           result = { error };
         }
         this.#results.set(key, result);
+        for (const inode of this.#inodes.keys()) this.#changes.changed(inode);
       }
       if (this.loses(kind, count)) peer.close('the answer is lost');
       if ('error' in result) throw result.error;
@@ -335,6 +365,7 @@ export class FakeMaster {
   seal(path: string, index: number): void {
     const chunk = this.#find(path).chunks.get(index)!;
     chunk.sealedLength = this.#cluster.server(chunk.servers[0]!).chunks.get(chunk.handle)?.bytes.length ?? 0;
+    for (const inode of this.#inodes.keys()) this.#changes.changed(inode);
   }
 
   attributesOf(inode: FakeInode): Attributes {

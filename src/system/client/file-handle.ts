@@ -4,9 +4,11 @@ import { type AbortSignalLike, abortable } from './abort.ts';
 import type { AppendQueue } from './append-queue.ts';
 import { recordMaxBytes } from './append-queue.ts';
 import { about, invalid, isClosed } from './failures.ts';
+import { type FollowedPiece, followFile } from './follow.ts';
 import type { OpenFile } from './open-file.ts';
 import { PacketWriter } from './packet-writer.ts';
 import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
+import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
 import type { Stats } from './stats.ts';
 import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
 
@@ -92,6 +94,14 @@ export class FileHandle {
     return this.#guarded(mayWrite, 'writing', undefined, () => this.#appends().append(record, options.signal));
   }
 
+  /**
+   * The same with a head of 32 bytes that says what it is, so that `records` finds it among whatever else is in the file.
+   * @returns where it begins, its head first. @throws CairnError RECORD_TOO_LARGE
+   */
+  appendRecord(payload: Uint8Array, options: { readonly signal?: AbortSignalLike | undefined } = {}): Promise<number> {
+    return this.#guarded(mayWrite, 'writing', undefined, () => this.#appends().appendRecord(payload, options.signal));
+  }
+
   /** At the end of the file, in several records if it is larger than one: others' may lie between them. */
   append(bytes: Uint8Array, options: { readonly signal?: AbortSignalLike | undefined } = {}): Promise<void> {
     return this.#guarded(mayWrite, 'writing', undefined, () => this.#append(bytes, options.signal));
@@ -111,6 +121,29 @@ export class FileHandle {
       this.#check(mayRead, 'reading');
       checkPosition(options.start ?? 0);
       yield* readStream(this.#file, options);
+    } catch (thrown) {
+      throw about(this.path, thrown);
+    }
+  }
+
+  /** What `appendRecord` has put into the file, in order, each once. @see RecordsOptions */
+  async *records(options: RecordsOptions = {}): AsyncGenerator<ReadRecord, void, void> {
+    try {
+      this.#check(mayRead, 'reading');
+      if (typeof options.from === 'number') checkPosition(options.from);
+      yield* recordsOf(this.#file, options);
+    } catch (thrown) {
+      throw about(this.path, thrown);
+    }
+  }
+
+  /** What the file has from `start` on, and what comes, until the caller has enough. @see followFile */
+  async *follow(
+    options: { readonly start?: number | undefined; readonly signal?: AbortSignalLike | undefined } = {},
+  ): AsyncGenerator<FollowedPiece, void, void> {
+    try {
+      this.#check(mayRead, 'reading');
+      yield* followFile(this.#file, checkPosition(options.start ?? 0), options.signal);
     } catch (thrown) {
       throw about(this.path, thrown);
     }

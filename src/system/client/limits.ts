@@ -41,6 +41,11 @@ export const appendQueueBytesMax = 8 * mebi;
 /** Files whose append queues are kept for the next append. */
 export const appendersMax = 256;
 
+/** A call that waits for a change must be answered so soon after the time for it is over. */
+export const waitAnswerMs = 2_000;
+/** A lease that is not there, or not there any more: so long until the master knows too. */
+export const leaseSettlesMs = 1_000;
+
 /** Pieces shorter than this are copied together: as parts of their own they would cost more than the copy. */
 export const copyBelowBytes = 8 * 1024;
 export const readFileMaxBytes = 2 * 1024 * mebi;

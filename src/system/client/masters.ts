@@ -10,7 +10,7 @@ import { CommandIds } from './command-ids.ts';
 
 type MasterCalls = typeof masterCalls;
 type CommandKind = 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename';
-type ReadKind = 'whoLeads' | 'stat' | 'readdir' | 'locate' | 'status';
+type ReadKind = 'awaitChange' | 'whoLeads' | 'stat' | 'readdir' | 'locate' | 'status';
 type WithoutId<Request> = Omit<Request, 'id'>;
 
 export class Masters {
@@ -48,9 +48,10 @@ export class Masters {
     kind: K,
     request: RequestOf<MasterCalls[K]>,
     deadlineMs?: number,
+    attemptMs?: number,
   ): Promise<ResponseOf<MasterCalls[K]>> {
     try {
-      return await this.#channel.call(kind, request, deadlineMs);
+      return await this.#channel.call(kind, request, deadlineMs, attemptMs);
     } catch (thrown) {
       throw unanswered(thrown);
     }

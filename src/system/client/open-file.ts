@@ -26,13 +26,13 @@ export class OpenFile {
   }
 
   async stat(): Promise<Stats> {
-    const { attributes, size } = await this.#settled(this.core.env.clock.now());
+    const { attributes, size } = await this.settled(this.core.env.clock.now());
     return new Stats(attributes, size, true);
   }
 
   /** As of `since` or later. */
   async size(since: number): Promise<number> {
-    return (await this.#settled(since)).size;
+    return (await this.settled(since)).size;
   }
 
   /** Where the packet that holds `position` ends: packets end at multiples of packetMaxBytes within their chunk. */
@@ -53,7 +53,8 @@ export class OpenFile {
     return readPacket(this.core, this.locations, { index, offset, into, since });
   }
 
-  #settled(since: number) {
+  /** Attributes as of `since` or later, with the size that they lead to. */
+  settled(since: number) {
     let from = since;
     return settledSize(this.core, async () => {
       const attributes = await this.locations.attributes(from);

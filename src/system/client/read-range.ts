@@ -24,10 +24,25 @@ interface Ahead {
 
 /** The bytes that the file has now, from `start` on, in pieces of up to packetMaxBytes. */
 export async function* readStream(file: OpenFile, options: ReadStreamOptions): AsyncGenerator<Uint8Array, void, void> {
-  const { signal, start = 0, length = Number.MAX_SAFE_INTEGER, reuseMemory = false } = options;
+  const { signal, start = 0, length = Number.MAX_SAFE_INTEGER } = options;
   throwIfAborted(signal);
   const since = file.core.env.clock.now();
   const end = Math.min(await abortable(signal, file.size(since)), start + length);
+  yield* readBetween(file, start, end, since, options);
+}
+
+/**
+ * The bytes from `start` to `end`, fewer only if the file ends before.
+ * @param since when the end was looked up.
+ */
+export async function* readBetween(
+  file: OpenFile,
+  start: number,
+  end: number,
+  since: number,
+  options: Pick<ReadStreamOptions, 'windowBytes' | 'reuseMemory' | 'signal'>,
+): AsyncGenerator<Uint8Array, void, void> {
+  const { signal, reuseMemory = false } = options;
   const window = packetsIn(options.windowBytes ?? file.core.settings.readWindowBytes);
   const ahead: Ahead[] = [];
   const free: Uint8Array[] = [];

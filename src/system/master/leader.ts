@@ -22,6 +22,7 @@ import { Scan } from './scan.ts';
 import { type Command, decodeResult, encodeCommand } from './state/commands.ts';
 import type { MetadataMachine } from './state/metadata-machine.ts';
 import type { Tables } from './state/tables.ts';
+import { Watches } from './watches.ts';
 
 export type HostOfLeader = Pick<Replica, 'executeInternal' | 'barrier'>;
 
@@ -35,6 +36,7 @@ export class Leader implements LeaderWorld {
   readonly lengths: LengthReports;
   readonly garbage: Garbage;
   readonly replication: Replication;
+  readonly watches: Watches;
   readonly #replica: HostOfLeader;
   readonly #machine: MetadataMachine;
   readonly #openChunks: OpenChunks;
@@ -64,6 +66,8 @@ export class Leader implements LeaderWorld {
     });
     for (const [id, record] of machine.tables.servers) this.servers.assume(id, record);
     machine.chunkRemoved = (...removed) => this.garbage.removed(...removed);
+    this.watches = new Watches(this);
+    machine.fileChanged = (id) => this.watches.changed(id);
     this.garbage.reap();
     this.#openChunks.start();
     this.#scan.hurry();
@@ -119,6 +123,8 @@ export class Leader implements LeaderWorld {
   stop(): void {
     this.#stopped = true;
     this.#machine.chunkRemoved = () => {};
+    this.#machine.fileChanged = () => {};
+    this.watches.stop();
     this.#openChunks.stop();
     this.#scan.stop();
     this.replication.stop();

@@ -260,6 +260,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
       stat: this.#read<'stat'>(reads.stat),
       readdir: this.#read<'readdir'>(reads.readdir),
       locate: this.#read<'locate'>(reads.locate),
+      awaitChange: this.#led<'awaitChange'>((leader, request) => leader.watches.awaitChange(request)),
       status: this.#led<'status'>(async (leader) => {
         await leader.barrier();
         return clusterStatus(leader, this.#peers, this.#options.masters, this.#ownStatus());

@@ -16,13 +16,17 @@ const lineMaxBytes = 1024 * 1024;
 /** Records that wait for their acknowledgement. */
 const underWayMax = 1024;
 
+/** What becomes one record: a piece or a line as it is, or a line without its newline behind a head. */
+type Unit = 'piece' | 'line' | 'record';
+
 export async function run(invocation: Invocation): Promise<void> {
   const [path, local = '-'] = invocation.args as [string, string?];
-  const { lines, create, durability } = invocation.options;
+  const { lines, records, create, durability } = invocation.options;
   await withCluster(invocation, async (cairn) => {
     const settings = durability === undefined ? {} : { durability: durability as 'memory' | 'disk' };
     if (create === false) await cairn.stat(path);
-    const done = await appendAll(cairn, path, local, lines === true, settings);
+    const unit = records === true ? 'record' : lines === true ? 'line' : 'piece';
+    const done = await appendAll(cairn, path, local, unit, settings);
     if (invocation.json) printJson({ path, ...done });
   });
 }
@@ -31,12 +35,14 @@ async function appendAll(
   cairn: Cairn,
   path: string,
   local: string,
-  lines: boolean,
+  unit: Unit,
   settings: { durability?: 'memory' | 'disk' },
 ): Promise<{ records: number; bytes: number; firstOffset: number | null }> {
   const input = await openInput(local); // before the file is made: a mistyped name leaves nothing behind
   const file = await cairn.open(path, 'a', settings);
-  const records = lines ? linesOf(input, local) : piecesOf(input, local, await recordBytes(cairn, path));
+  const records = unit === 'piece' ? piecesOf(input, local, await recordBytes(cairn, path)) : linesOf(input, local);
+  const append = (record: Uint8Array): Promise<number> =>
+    unit === 'record' ? file.appendRecord(withoutNewline(record)) : file.recordAppend(record);
   const underWay = new Set<Promise<unknown>>();
   let failure: unknown;
   let count = 0;
@@ -44,8 +50,7 @@ async function appendAll(
   let firstOffset: number | null = null;
   try {
     for await (const record of records) {
-      const appended: Promise<unknown> = file
-        .recordAppend(record)
+      const appended: Promise<unknown> = append(record)
         .then((offset) => {
           firstOffset = Math.min(firstOffset ?? offset, offset);
         })
@@ -65,6 +70,10 @@ async function appendAll(
   }
   if (failure !== undefined) throw failure;
   return { records: count, bytes, firstOffset };
+}
+
+function withoutNewline(line: Uint8Array): Uint8Array {
+  return line.at(-1) === newline ? line.subarray(0, -1) : line;
 }
 
 async function openInput(local: string): Promise<AsyncIterable<Buffer>> {

@@ -3,7 +3,7 @@
  * commands are in namespace.ts, chunks.ts and discard.ts, what they write in records.ts.
  */
 import { unreachable } from '../../../core/base/assert.ts';
-import type { ChunkHandle } from '../../../core/base/brand.ts';
+import type { ChunkHandle, InodeId } from '../../../core/base/brand.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import { ok, type Result, refused } from '../../../core/base/result.ts';
 import type { ApplyContext, StateMachine } from '../../rsm/state-machine.ts';
@@ -32,6 +32,8 @@ export class MetadataMachine implements StateMachine {
   #tables: Tables | undefined;
   /** Told of each chunk that leaves the table; set by whoever leads. */
   chunkRemoved: (handle: ChunkHandle, chunk: ChunkRecord) => void = () => {};
+  /** Told of each file whose attributes may have changed, before the command is carried out whole; set by whoever leads. */
+  fileChanged: (id: InodeId) => void = () => {};
 
   /** The state, for reading. Valid until the next `reset`. */
   get tables(): Tables {
@@ -49,6 +51,7 @@ export class MetadataMachine implements StateMachine {
         'WRONG_FORMAT',
         `the metadata has format ${found}, this program reads ${metadataFormatVersion}; run the version that wrote it`,
       );
+    tables.fileChanged = (id) => this.fileChanged(id);
     this.#tables = tables;
   }
 

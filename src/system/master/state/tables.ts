@@ -45,6 +45,8 @@ export class Tables {
   readonly counters: Counters;
   #identity: Identity | undefined;
   readonly #servers = new Map<ServerId, ServerRecord>();
+  /** Told of each file that is put, goes, or has a chunk that is put: its attributes may be others now. */
+  fileChanged: (id: InodeId) => void = () => {};
 
   constructor(store: OrderedStore) {
     this.store = store;
@@ -106,10 +108,12 @@ export class Tables {
   putInode(id: InodeId, inode: Inode): Uint8Array {
     const bytes = encodeInode(inode);
     this.store.put(keys.inodeKey(id), bytes);
+    this.fileChanged(id);
     return bytes;
   }
   deleteInode(id: InodeId): void {
     this.store.delete(keys.inodeKey(id));
+    this.fileChanged(id);
   }
   takeInodeId(): InodeId {
     return toInodeId(this.counters.nextInode++);
@@ -123,6 +127,7 @@ export class Tables {
   }
   putChunk(handle: ChunkHandle, chunk: ChunkRecord): void {
     this.store.put(keys.chunkKey(handle), encodeChunk(chunk));
+    this.fileChanged(chunk.inode);
   }
   deleteChunk(handle: ChunkHandle): void {
     this.store.delete(keys.chunkKey(handle));
