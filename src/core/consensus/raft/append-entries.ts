@@ -1,10 +1,10 @@
 /** The receiver of AppendEntries (Figure 2; §5.3). */
 import { assert } from '../../base/assert.ts';
 import type { NodeId } from '../../base/brand.ts';
+import { ioThatMakesDurable, noteTruncation } from '../durability.ts';
 import type { Entry, LogIndex } from '../engine.ts';
 import { chainChecksum } from '../entry-format.ts';
 import { commitTo } from './commit.ts';
-import { ioThatMakesDurable, noteTruncation } from './durability.ts';
 import type { AppendEntries } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { becomeFollower } from './role.ts';

@@ -1,5 +1,5 @@
 /** A state that goes its own way from here on: simulators and visualisers fork and rewind. */
-import { cloneDurability } from './durability.ts';
+import { cloneDurability } from '../durability.ts';
 import { withView } from './elector-view.ts';
 import { cloneProgress } from './progress.ts';
 import type { Leading, RaftState } from './state.ts';

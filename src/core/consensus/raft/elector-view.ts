@@ -1,7 +1,7 @@
 /** What Raft's elector may see: the state as it is now. */
 import type { NodeId } from '../../base/brand.ts';
+import { diskStandsStill } from '../durability.ts';
 import type { ElectorView, Standing } from '../elector/elector.ts';
-import { diskStandsStill } from './durability.ts';
 import type { RaftState } from './state.ts';
 
 export class RaftView implements ElectorView {

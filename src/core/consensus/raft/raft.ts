@@ -4,12 +4,12 @@
  */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Millis, NodeId } from '../../base/brand.ts';
+import { notePersisted } from '../durability.ts';
 import type { Engine, EngineConfig, EngineKind, EngineStatus, Input, LogIndex, Restored } from '../engine.ts';
 import { onAppendEntriesAccepted, onAppendEntriesRejected } from './acknowledgement.ts';
 import { onAppendEntries } from './append-entries.ts';
 import { cloneState } from './clone.ts';
 import { advanceCommit } from './commit.ts';
-import { notePersisted } from './durability.ts';
 import { countOwnVote, onRequestVote, onRequestVoteResponse } from './election.ts';
 import { onElectorMessage, tickElector } from './elector-actions.ts';
 import { checkInvariants, type Watermarks } from './invariants.ts';

@@ -5,10 +5,10 @@
 import { assert } from '../../base/assert.ts';
 import type { Crc32 } from '../../base/env.ts';
 import { CairnError } from '../../base/errors.ts';
+import { durabilityAt } from '../durability.ts';
 import { createElector } from '../elector/create.ts';
 import type { EngineConfig, Entry, LogIndex, Restored, SnapshotPoint } from '../engine.ts';
 import { chainChecksum } from '../entry-format.ts';
-import { durabilityAt } from './durability.ts';
 import { withView } from './elector-view.ts';
 import { RaftLog } from './log.ts';
 import type { RaftRecord } from './records.ts';

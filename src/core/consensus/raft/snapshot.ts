@@ -1,8 +1,8 @@
 /** Log compaction (§7): the host keeps and moves the state; here is what it means for the log. */
 import { assert } from '../../base/assert.ts';
+import { noteStoredState, noteTruncation } from '../durability.ts';
 import type { Input, LogIndex, SnapshotPoint } from '../engine.ts';
 import { raiseCommitIndex } from './commit.ts';
-import { noteStoredState, noteTruncation } from './durability.ts';
 import type { RaftMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { toProbe } from './progress.ts';

@@ -1,8 +1,8 @@
 /** Everything a Raft node knows: the state of Figure 2 under its own names, and what surrounds it. Owned by one engine; plain data. */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import type { Durability } from '../durability.ts';
 import type { Elector, ElectorView } from '../elector/elector.ts';
 import type { EngineConfig, LogIndex, Members, ReadId, Role } from '../engine.ts';
-import type { Durability } from './durability.ts';
 import type { RaftLog } from './log.ts';
 import type { Progress } from './progress.ts';
 import type { RaftRecord } from './records.ts';

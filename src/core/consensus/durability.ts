@@ -1,11 +1,11 @@
 /**
- * Which of this node's writes are on its disk. Votes, terms and entries share one order of IoIds, so that nothing can be durable
- * before what precedes it. An acknowledgement waits for the IoId that made durable what it speaks of; entries that have been
+ * Which of this node's writes are on its disk. Votes, terms (or promises) and entries share one order of IoIds, so that nothing can be
+ * durable before what precedes it. An acknowledgement waits for the IoId that made durable what it speaks of; entries that have been
  * truncated meanwhile no longer count, whatever completes.
  */
-import { assert } from '../../base/assert.ts';
-import type { Millis } from '../../base/brand.ts';
-import type { IoId, LogIndex } from '../engine.ts';
+import { assert } from '../base/assert.ts';
+import type { Millis } from '../base/brand.ts';
+import type { IoId, LogIndex } from './engine.ts';
 
 export interface Durability {
   /** The latest write that was handed out. */
@@ -14,7 +14,7 @@ export interface Durability {
   persistedIo: IoId;
   /** Since when the disk has finished nothing although it has something to do; no meaning while it has not. */
   busySince: Millis;
-  /** The write that holds currentTerm and votedFor as they are. */
+  /** The write that holds currentTerm and votedFor (in Multi-Paxos: the promise) as they are. */
   termIo: IoId;
   /** Our log is durable up to here. */
   durableIndex: LogIndex;
