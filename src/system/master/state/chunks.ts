@@ -17,7 +17,8 @@ const done = ok({});
 export function newChunk(t: Transition, inode: InodeId, file: FileInode, index: number, servers: readonly ServerId[]) {
   const handle = t.tables.takeHandle();
   const version = toChunkVersion(1);
-  t.tables.putChunk(handle, { inode, index: toChunkIndex(index), version, sealed: false, length: 0, servers });
+  const at = { inode, index: toChunkIndex(index) };
+  t.tables.putChunk(handle, { ...at, version, sealed: false, length: 0, servers, refs: 1 }, undefined);
   const grant: Granted = { handle, version, servers };
   return { file: t.tables.withHandleAt(inode, file, index, handle), grant };
 }
@@ -44,7 +45,7 @@ export function grant(t: Transition, command: CommandOf<'grant'>): Result<Grante
   if (chunk.version !== command.version) return staleVersion(handle, command.version, chunk);
   if (!isSet(servers) || servers.some((server) => !chunk.servers.includes(server))) return badSet(servers);
   const version = toChunkVersion(chunk.version + 1);
-  t.tables.putChunk(handle, { ...chunk, version, sealed: false, servers });
+  t.tables.putChunk(handle, { ...chunk, version, sealed: false, servers }, chunk);
   return ok({ handle, version, servers });
 }
 
@@ -54,7 +55,7 @@ export function recordLengths(t: Transition, command: CommandOf<'recordLengths'>
     const chunk = t.tables.chunk(handle);
     if (chunk === undefined || chunk.version !== version || chunk.sealed) continue;
     if (!release && length <= chunk.length) continue;
-    t.tables.putChunk(handle, { ...chunk, length, sealed: release });
+    t.tables.putChunk(handle, { ...chunk, length, sealed: release }, chunk);
     const file = length === chunk.length ? undefined : t.tables.inode(chunk.inode);
     if (file !== undefined && file.modifiedAt !== t.now) t.tables.putInode(chunk.inode, { ...file, modifiedAt: t.now });
   }
@@ -69,7 +70,7 @@ export function addReplica(t: Transition, command: CommandOf<'addReplica'>): Res
   const others = chunk.servers.filter((member) => member !== server && !command.without.includes(member));
   const servers = [...others, server];
   if (!isSet(servers)) return badSet(servers);
-  t.tables.putChunk(handle, { ...chunk, servers });
+  t.tables.putChunk(handle, { ...chunk, servers }, chunk);
   return done;
 }
 
@@ -86,7 +87,7 @@ export function exclude(t: Transition, command: CommandOf<'exclude'>): Result<Re
       `chunk ${handle} has no replica besides ${command.servers.join(', ')}; it stays as it is`,
     );
   if (servers.length === chunk.servers.length) return done;
-  t.tables.putChunk(handle, { ...chunk, servers });
+  t.tables.putChunk(handle, { ...chunk, servers }, chunk);
   return done;
 }
 

@@ -3,6 +3,7 @@ import type { ChunkHandle, InodeId } from '../../../core/base/brand.ts';
 import { ok, type Result } from '../../../core/base/result.ts';
 import type { CommandOf, ReapResult } from './commands.ts';
 import type { FileInode } from './records.ts';
+import { unshare } from './sharing.ts';
 import { listOf, mustBe } from './tables.ts';
 import type { Transition } from './transition.ts';
 
@@ -24,18 +25,24 @@ export function discardChunks(t: Transition, id: InodeId, file: FileInode): bool
   if (file.chunkCount <= inlineChunksMax) {
     for (const { index, handle } of t.tables.handlesFrom(id, file, 0, inlineChunksMax)) {
       if (index > 0) t.tables.deleteListed(list, index);
-      discardChunk(t, handle);
+      discardChunk(t, handle, id);
     }
     return true;
   }
   if (file.firstHandle !== 0) t.tables.putListed(list, 0, file.firstHandle as ChunkHandle);
-  t.tables.detach(list as InodeId, 'chunks');
+  t.tables.detach(list as InodeId, { kind: 'chunks', file: id });
   return false;
 }
 
-function discardChunk(t: Transition, handle: ChunkHandle): void {
-  t.chunkRemoved(handle, mustBe(t.tables.chunk(handle), 'a chunk', handle));
-  t.tables.deleteChunk(handle);
+/** `file` has this chunk no longer. */
+function discardChunk(t: Transition, handle: ChunkHandle, file: InodeId): void {
+  const chunk = mustBe(t.tables.chunk(handle), 'a chunk', handle);
+  if (chunk.refs > 1) {
+    unshare(t.tables, handle, chunk, file);
+    return;
+  }
+  t.chunkRemoved(handle, chunk);
+  t.tables.deleteChunk(handle, chunk);
 }
 
 /** Collects up to about `limit` entries and chunks of what is detached. */
@@ -44,7 +51,7 @@ export function reap(t: Transition, command: CommandOf<'reap'>): Result<ReapResu
   while (budget > 0) {
     const item = t.tables.firstDetached();
     if (item === undefined) break;
-    budget -= item.kind === 'tree' ? reapTree(t, item.id, budget) : reapChunks(t, item.id, budget);
+    budget -= item.kind === 'tree' ? reapTree(t, item.id, budget) : reapChunks(t, item.id, item.file, budget);
   }
   return ok({ more: t.tables.firstDetached() !== undefined });
 }
@@ -54,7 +61,7 @@ function reapTree(t: Transition, id: InodeId, budget: number): number {
   let spent = 1;
   for (const { name, dirent } of entries) {
     t.tables.deleteDirent(id, name);
-    if (dirent.kind === 'directory') t.tables.detach(dirent.inode, 'tree');
+    if (dirent.kind === 'directory') t.tables.detach(dirent.inode, { kind: 'tree' });
     else {
       const file = mustBe(t.tables.inode(dirent.inode), 'a file', dirent.inode);
       spent += discardFile(t, dirent.inode, mustBe(file.kind === 'file' ? file : undefined, 'a file', dirent.inode));
@@ -68,11 +75,11 @@ function reapTree(t: Transition, id: InodeId, budget: number): number {
   return spent;
 }
 
-function reapChunks(t: Transition, list: InodeId, budget: number): number {
+function reapChunks(t: Transition, list: InodeId, file: InodeId, budget: number): number {
   const chunks = t.tables.listFrom(list, budget);
   for (const { index, handle } of chunks) {
     t.tables.deleteListed(list, index);
-    discardChunk(t, handle);
+    discardChunk(t, handle, file);
   }
   if (chunks.length < budget) t.tables.deleteDetached(list);
   return chunks.length + 1;

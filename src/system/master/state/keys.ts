@@ -17,6 +17,8 @@ import type { Key } from '../../storage/ordered-store.ts';
 
 export const identityKey: Key = 'a';
 export const countersKey: Key = 'b';
+export const loadsKey: Key = 'e';
+export const openTable = { from: 'o', to: 'p' } as const;
 export const chunkTable = { from: 'c', to: 'd' } as const;
 export const detachedTable = { from: 't', to: 'u' } as const;
 export const serverTable = { from: 's', to: 't' } as const;
@@ -56,6 +58,23 @@ export function chunkKey(handle: ChunkHandle): Key {
 }
 export function handleOfKey(key: Key): ChunkHandle {
   return toChunkHandle(readId(key, 1));
+}
+
+/** A chunk that has a lease out. */
+export function openKey(handle: ChunkHandle): Key {
+  return `o${idKey(handle)}`;
+}
+
+/** A file that shares a chunk with the one in the chunk's record. */
+export function sharerKey(handle: ChunkHandle, inode: InodeId): Key {
+  return `r${idKey(handle)}${idKey(inode)}`;
+}
+export function sharerRange(handle: ChunkHandle): { readonly from: Key; readonly to: Key } {
+  const prefix = `r${idKey(handle)}`;
+  return { from: prefix, to: prefix + afterAll };
+}
+export function sharerOfKey(key: Key): InodeId {
+  return toInodeId(readId(key, 2 + key.charCodeAt(1)));
 }
 
 export function serverKey(server: ServerId): Key {

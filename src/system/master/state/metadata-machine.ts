@@ -25,7 +25,7 @@ import { reap } from './discard.ts';
 import * as namespace from './namespace.ts';
 import { type ChunkRecord, metadataFormatVersion } from './records.ts';
 import { checkSettings, settingsOf } from './settings.ts';
-import { rootInode, Tables } from './tables.ts';
+import { rootInode, Tables, trashInode } from './tables.ts';
 import type { Transition } from './transition.ts';
 
 export class MetadataMachine implements StateMachine {
@@ -127,9 +127,12 @@ function initialise(t: Transition, command: CommandOf<'initialise'>): Result<Rec
     createdAt: t.now,
     modifiedAt: t.now,
     ...settingsOf(command),
+    parent: 0,
+    name: '',
     entries: 0,
   } as const;
   t.tables.putInode(rootInode, root);
+  t.tables.putInode(trashInode, root);
   counters.directories = 1;
   return ok({});
 }

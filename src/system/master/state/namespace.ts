@@ -9,7 +9,7 @@ import { nothingAsked, type SettingsAsked } from '../../../core/protocol/types.t
 import { newChunk } from './chunks.ts';
 import type { CommandOf, MadeResult, OpenResult } from './commands.ts';
 import { discardChunks, discardFile } from './discard.ts';
-import { encodeInode, type FileInode, type Inode } from './records.ts';
+import { type Dirent, encodeInode, type FileInode, type Inode } from './records.ts';
 import { directory, notFound, type Place, placeOf } from './resolve.ts';
 import { checkAsked, settingsFrom } from './settings.ts';
 import { mustBe, rootInode } from './tables.ts';
@@ -53,6 +53,8 @@ function createFile(t: Transition, place: Place, command: CommandOf<'openForWrit
     createdAt: now,
     modifiedAt: now,
     ...settings,
+    parent: place.parent,
+    name: place.name,
     chunkCount: 0,
     firstHandle: 0,
     list: 0,
@@ -98,7 +100,8 @@ function makeDirectory(t: Transition, parent: InodeId, name: string, asked: Sett
   tables.putDirent(parent, name, { inode, kind: 'directory' });
   tables.putInode(parent, { ...above, entries: above.entries + 1, modifiedAt: now });
   const settings = settingsFrom(above, asked);
-  tables.putInode(inode, { kind: 'directory', createdAt: now, modifiedAt: now, ...settings, entries: 0 });
+  const times = { createdAt: now, modifiedAt: now };
+  tables.putInode(inode, { kind: 'directory', ...times, ...settings, parent, name, entries: 0 });
   return inode;
 }
 
@@ -130,7 +133,7 @@ function discard(t: Transition, { found }: Place): void {
   const inode = mustBe(found, 'an entry', 0).inode;
   const what = mustBe(t.tables.inode(inode), 'an inode', inode);
   if (what.kind === 'file') discardFile(t, inode, what);
-  else if (what.entries > 0) t.tables.detach(inode, 'tree');
+  else if (what.entries > 0) t.tables.detach(inode, { kind: 'tree' });
   else {
     t.tables.deleteInode(inode);
     t.tables.counters.directories -= 1;
@@ -156,10 +159,17 @@ export function rename(t: Transition, command: CommandOf<'rename'>): Result<Reco
     unlink(t, to.value);
     discard(t, to.value);
   }
-  const parent = directory(t.tables, to.value.parent);
-  t.tables.putDirent(to.value.parent, to.value.name, from.value.found);
-  t.tables.putInode(to.value.parent, { ...parent, entries: parent.entries + 1, modifiedAt: t.now });
+  link(t, to.value, from.value.found);
   return ok({});
+}
+
+/** Puts what has no entry just now where none is. */
+export function link(t: Transition, { parent, name }: Pick<Place, 'parent' | 'name'>, { inode, kind }: Dirent): void {
+  const above = directory(t.tables, parent);
+  const moved = mustBe(t.tables.inode(inode), 'an inode', inode);
+  t.tables.putDirent(parent, name, { inode, kind });
+  t.tables.putInode(inode, { ...moved, parent, name });
+  t.tables.putInode(parent, { ...above, entries: above.entries + 1, modifiedAt: t.now });
 }
 
 function checkRename(t: Transition, command: CommandOf<'rename'>, from: Place, to: Place): Refused | undefined {

@@ -21,7 +21,7 @@ import { ByteReader, ByteWriter } from '../../../core/base/bytes.ts';
 import type { Durability, FileKind, Mode } from '../../../core/protocol/types.ts';
 
 /** Raised when a table changes in a way that older programs would misread. */
-export const metadataFormatVersion = 1;
+export const metadataFormatVersion = 2;
 
 export interface Identity {
   readonly formatVersion: number;
@@ -35,6 +35,8 @@ export interface Counters {
   files: number;
   directories: number;
   chunks: number;
+  /** Directories and chunk lists that are still being laid out as copies of others. */
+  copies: number;
 }
 
 export interface Dirent {
@@ -58,12 +60,19 @@ interface Times {
   readonly modifiedAt: number;
 }
 
-export interface DirectoryInode extends Settings, Times {
+/** Where an inode's entry is: so that who has the inode can tell its path. Of what was cut off it tells where it was. */
+export interface Placed {
+  /** 0 for the root. */
+  readonly parent: number;
+  readonly name: string;
+}
+
+export interface DirectoryInode extends Settings, Times, Placed {
   readonly kind: 'directory';
   readonly entries: number;
 }
 
-export interface FileInode extends Settings, Times {
+export interface FileInode extends Settings, Times, Placed {
   readonly kind: 'file';
   /** Index of the last chunk + 1; chunks before it may be missing (holes). */
   readonly chunkCount: number;
@@ -84,6 +93,8 @@ export interface ChunkRecord {
   readonly length: number;
   /** In-sync replicas, the primary first; never empty, without repetition. */
   readonly servers: readonly ServerId[];
+  /** Files that have it at `index`: `inode` and, if there are more, those that are listed as its sharers. A shared chunk is sealed. */
+  readonly refs: number;
 }
 
 export interface ServerRecord {
@@ -91,8 +102,8 @@ export interface ServerRecord {
   readonly rack: string;
 }
 
-/** What is to be collected: a directory with all below it, or the chunks of a long file. */
-export type DetachedKind = 'tree' | 'chunks';
+/** What is to be collected: a directory with all below it, or the chunks of a long file, which may be gone itself. */
+export type Detached = { readonly kind: 'tree' } | { readonly kind: 'chunks'; readonly file: InodeId };
 
 const directoryFlag = 1;
 const diskFlag = 2;
@@ -101,6 +112,7 @@ const modeFlags: Readonly<Record<Mode, number>> = { strong: 0, gfs: 8, async: 16
 /** `minReplicas` follows; else it is 1. */
 const minReplicasFlag = 32;
 const sealedFlag = 1;
+const sharedFlag = 2;
 
 /** One writer for all records of a process: each is copied out as it is finished. */
 const scratch = new ByteWriter(512);
@@ -125,6 +137,7 @@ export function encodeCounters(counters: Counters): Uint8Array {
   scratch.varint(counters.files);
   scratch.varint(counters.directories);
   scratch.varint(counters.chunks);
+  scratch.varint(counters.copies);
   return scratch.finish();
 }
 export function decodeCounters(bytes: Uint8Array): Counters {
@@ -134,7 +147,8 @@ export function decodeCounters(bytes: Uint8Array): Counters {
   const files = reader.varint();
   const directories = reader.varint();
   const chunks = reader.varint();
-  return { nextInode, nextHandle, files, directories, chunks };
+  const copies = reader.varint();
+  return { nextInode, nextHandle, files, directories, chunks, copies };
 }
 
 export function encodeDirent(dirent: Dirent): Uint8Array {
@@ -161,6 +175,8 @@ export function encodeInode(inode: Inode): Uint8Array {
   scratch.u8(inode.replication);
   scratch.varint(inode.chunkBytes);
   if (kept !== 0) scratch.u8(inode.minReplicas);
+  scratch.varint(inode.parent);
+  scratch.text(inode.name);
   if (isDirectory) scratch.varint(inode.entries);
   else {
     scratch.varint(inode.chunkCount);
@@ -179,7 +195,9 @@ export function decodeInode(bytes: Uint8Array): Inode {
   const durability: Durability = (flags & diskFlag) === 0 ? 'memory' : 'disk';
   const mode = modeOf(flags);
   const minReplicas = (flags & minReplicasFlag) === 0 ? 1 : reader.u8();
-  const shared = { createdAt, modifiedAt, replication, chunkBytes, durability, mode, minReplicas };
+  const parent = reader.varint();
+  const name = reader.text();
+  const shared = { createdAt, modifiedAt, replication, chunkBytes, durability, mode, minReplicas, parent, name };
   const count = reader.varint();
   if ((flags & directoryFlag) !== 0) return { kind: 'directory', ...shared, entries: count };
   const firstHandle = count > 0 ? reader.varint() : 0;
@@ -194,25 +212,29 @@ function modeOf(flags: number): Mode {
 export function encodeChunk(chunk: ChunkRecord): Uint8Array {
   assert(chunk.servers.length > 0, 'a chunk has at least one replica', { index: chunk.index });
   scratch.reset();
-  scratch.u8(chunk.sealed ? sealedFlag : 0);
+  assert(chunk.refs >= 1, 'a chunk is in some file', { inode: chunk.inode, index: chunk.index });
+  scratch.u8((chunk.sealed ? sealedFlag : 0) | (chunk.refs > 1 ? sharedFlag : 0));
   scratch.varint(chunk.inode);
   scratch.varint(chunk.index);
   scratch.varint(chunk.version);
   scratch.varint(chunk.length);
   scratch.u8(chunk.servers.length);
   for (const server of chunk.servers) scratch.varint(server);
+  if (chunk.refs > 1) scratch.varint(chunk.refs);
   return scratch.finish();
 }
 export function decodeChunk(bytes: Uint8Array): ChunkRecord {
   const reader = new ByteReader(bytes);
-  const sealed = (reader.u8() & sealedFlag) !== 0;
+  const flags = reader.u8();
+  const sealed = (flags & sealedFlag) !== 0;
   const inode = toInodeId(reader.varint());
   const index = toChunkIndex(reader.varint());
   const version = toChunkVersion(reader.varint());
   const length = reader.varint();
   const servers: ServerId[] = [];
   for (let left = reader.u8(); left > 0; left--) servers.push(toServerId(reader.varint()));
-  return { inode, index, version, sealed, length, servers };
+  const refs = (flags & sharedFlag) === 0 ? 1 : reader.varint();
+  return { inode, index, version, sealed, length, servers, refs };
 }
 
 export function encodeHandle(handle: ChunkHandle): Uint8Array {
@@ -222,6 +244,24 @@ export function encodeHandle(handle: ChunkHandle): Uint8Array {
 }
 export function decodeHandle(bytes: Uint8Array): ChunkHandle {
   return toChunkHandle(new ByteReader(bytes).varint());
+}
+
+/** Of each server, how many chunks have it in their set; ascending. */
+export function encodeLoads(loads: ReadonlyMap<ServerId, number>): Uint8Array {
+  scratch.reset();
+  const sorted = [...loads].filter(([, chunks]) => chunks > 0).sort(([a], [b]) => a - b);
+  scratch.varint(sorted.length);
+  for (const [server, chunks] of sorted) {
+    scratch.varint(server);
+    scratch.varint(chunks);
+  }
+  return scratch.finish();
+}
+export function decodeLoads(bytes: Uint8Array): Map<ServerId, number> {
+  const reader = new ByteReader(bytes);
+  const loads = new Map<ServerId, number>();
+  for (let left = reader.varint(); left > 0; left--) loads.set(toServerId(reader.varint()), reader.varint());
+  return loads;
 }
 
 export function encodeServer(server: ServerRecord): Uint8Array {
@@ -238,11 +278,15 @@ export function decodeServer(bytes: Uint8Array): ServerRecord {
   return { address: toAddress(reader.text()), rack: reader.text() };
 }
 
-export function encodeDetached(kind: DetachedKind): Uint8Array {
-  return Uint8Array.of(kind === 'tree' ? 1 : 2);
+export function encodeDetached(detached: Detached): Uint8Array {
+  scratch.reset();
+  scratch.u8(detached.kind === 'tree' ? 1 : 2);
+  if (detached.kind === 'chunks') scratch.varint(detached.file);
+  return scratch.finish();
 }
-export function decodeDetached(bytes: Uint8Array): DetachedKind {
-  const tag = new ByteReader(bytes).u8();
+export function decodeDetached(bytes: Uint8Array): Detached {
+  const reader = new ByteReader(bytes);
+  const tag = reader.u8();
   assert(tag === 1 || tag === 2, 'what is detached is a tree or chunks', { tag });
-  return tag === 1 ? 'tree' : 'chunks';
+  return tag === 1 ? { kind: 'tree' } : { kind: 'chunks', file: toInodeId(reader.varint()) };
 }

@@ -1,6 +1,6 @@
 /**
- * The metadata as nouns over the ordered store: what a command reads and writes, and what the leader reads. Owns the two things
- * that are kept in memory besides the store: counters and the (few) servers.
+ * The metadata as nouns over the ordered store: what a command reads and writes, and what the leader reads. Owns what is kept in
+ * memory besides the store: counters, the (few) servers and how many chunks each of them is to hold.
  */
 import { assert } from '../../../core/base/assert.ts';
 import { type ChunkHandle, type InodeId, type ServerId, toChunkHandle, toInodeId } from '../../../core/base/brand.ts';
@@ -9,7 +9,7 @@ import * as keys from './keys.ts';
 import {
   type ChunkRecord,
   type Counters,
-  type DetachedKind,
+  type Detached,
   type Dirent,
   decodeChunk,
   decodeCounters,
@@ -18,6 +18,7 @@ import {
   decodeHandle,
   decodeIdentity,
   decodeInode,
+  decodeLoads,
   decodeServer,
   encodeChunk,
   encodeCounters,
@@ -26,6 +27,7 @@ import {
   encodeHandle,
   encodeIdentity,
   encodeInode,
+  encodeLoads,
   encodeServer,
   type FileInode,
   type Identity,
@@ -34,11 +36,10 @@ import {
 } from './records.ts';
 
 export const rootInode = toInodeId(1);
+/** The directory of what was removed and can be restored; no path leads there. */
+export const trashInode = toInodeId(2);
 
-export interface DetachedItem {
-  readonly id: InodeId;
-  readonly kind: DetachedKind;
-}
+export type DetachedItem = Detached & { readonly id: InodeId };
 
 export class Tables {
   readonly store: OrderedStore;
@@ -47,6 +48,7 @@ export class Tables {
   readonly #servers = new Map<ServerId, ServerRecord>();
   /** Told of each file that is put, goes, or has a chunk that is put: its attributes may be others now. */
   fileChanged: (id: InodeId) => void = () => {};
+  readonly #loads: Map<ServerId, number>;
 
   constructor(store: OrderedStore) {
     this.store = store;
@@ -55,8 +57,10 @@ export class Tables {
     const counters = store.get(keys.countersKey);
     this.counters =
       counters === undefined
-        ? { nextInode: rootInode + 1, nextHandle: 1, files: 0, directories: 0, chunks: 0 }
+        ? { nextInode: trashInode + 1, nextHandle: 1, files: 0, directories: 0, chunks: 0, copies: 0 }
         : decodeCounters(counters);
+    const loads = store.get(keys.loadsKey);
+    this.#loads = loads === undefined ? new Map() : decodeLoads(loads);
     for (const [key, bytes] of store.scan(keys.serverTable.from, keys.serverTable.to))
       this.#servers.set(keys.serverOfKey(key), decodeServer(bytes));
   }
@@ -68,7 +72,9 @@ export class Tables {
 
   /** Puts what is kept in memory into the store. */
   save(): void {
-    if (this.identity !== undefined) this.store.put(keys.countersKey, encodeCounters(this.counters));
+    if (this.identity === undefined) return;
+    this.store.put(keys.countersKey, encodeCounters(this.counters));
+    this.store.put(keys.loadsKey, encodeLoads(this.#loads));
   }
 
   putIdentity(identity: Identity): void {
@@ -125,13 +131,33 @@ export class Tables {
     const bytes = this.store.get(keys.chunkKey(handle));
     return bytes === undefined ? undefined : decodeChunk(bytes);
   }
-  putChunk(handle: ChunkHandle, chunk: ChunkRecord): void {
+  /** @param before what is there now; undefined for a new chunk. */
+  putChunk(handle: ChunkHandle, chunk: ChunkRecord, before: ChunkRecord | undefined): void {
     this.store.put(keys.chunkKey(handle), encodeChunk(chunk));
     this.fileChanged(chunk.inode);
+    if (!chunk.sealed && (before?.sealed ?? true)) this.store.put(keys.openKey(handle), nothing);
+    else if (chunk.sealed && before?.sealed === false) this.store.delete(keys.openKey(handle));
+    if (before?.servers === chunk.servers) return;
+    this.#count(before?.servers ?? [], -1);
+    this.#count(chunk.servers, 1);
   }
-  deleteChunk(handle: ChunkHandle): void {
+  deleteChunk(handle: ChunkHandle, before: ChunkRecord): void {
     this.store.delete(keys.chunkKey(handle));
+    if (!before.sealed) this.store.delete(keys.openKey(handle));
+    this.#count(before.servers, -1);
     this.counters.chunks -= 1;
+  }
+  #count(servers: readonly ServerId[], by: number): void {
+    for (const server of servers) this.#loads.set(server, (this.#loads.get(server) ?? 0) + by);
+  }
+  /** How many chunks have this server in their set. */
+  chunksOn(server: ServerId): number {
+    return this.#loads.get(server) ?? 0;
+  }
+  /** Chunks with a lease out. The store must not be written meanwhile. */
+  *openChunks(after = 0): Iterable<ChunkHandle> {
+    for (const [key] of this.store.scan(keys.openKey(toChunkHandle(after + 1)), keys.openTable.to))
+      yield keys.handleOfKey(key);
   }
   takeHandle(): ChunkHandle {
     this.counters.chunks += 1;
@@ -189,15 +215,15 @@ export class Tables {
 
   // ---------------------------------------------------------------- what is to be collected
 
-  detach(id: InodeId, kind: DetachedKind): void {
-    this.store.put(keys.detachedKey(id), encodeDetached(kind));
+  detach(id: InodeId, detached: Detached): void {
+    this.store.put(keys.detachedKey(id), encodeDetached(detached));
   }
   isDetached(id: InodeId): boolean {
     return this.store.get(keys.detachedKey(id)) !== undefined;
   }
   firstDetached(): DetachedItem | undefined {
     for (const [key, bytes] of this.store.scan(keys.detachedTable.from, keys.detachedTable.to))
-      return { id: keys.detachedOfKey(key), kind: decodeDetached(bytes) };
+      return { id: keys.detachedOfKey(key), ...decodeDetached(bytes) };
     return undefined;
   }
   deleteDetached(id: InodeId): void {
@@ -217,6 +243,9 @@ export class Tables {
     this.store.put(keys.serverKey(id), encodeServer(server));
   }
 }
+
+/** A key that says all. */
+const nothing = new Uint8Array(0);
 
 /** Under which name the chunks after the first are listed. */
 export function listOf(id: InodeId, file: FileInode): number {
