@@ -12,7 +12,13 @@ const entries = {
   client: 'src/apps/library/client.ts',
   consensus: 'src/apps/library/consensus.ts',
   bench: 'src/lab/bench/main.ts',
+  'lab-process': 'src/lab/compare/process/main.ts',
   simulator: 'src/lab/simulator/main.ts',
+};
+
+/** What runs in the pages of the lab's reports, with the chart library in it. */
+const pageEntries = {
+  'report-page': 'src/lab/compare/report/browser/draw.ts',
 };
 
 const dist = join(root, 'dist');
@@ -48,10 +54,28 @@ export async function build() {
     write: false,
     logLevel: 'warning',
   });
+  outputFiles.push(...(await bundlePages(bundle)));
   const chunksFirst = outputFiles.toSorted((a, b) => Number(isChunk(b.path)) - Number(isChunk(a.path)));
   for (const file of chunksFirst) replaceFile(file.path, file.contents);
   removeStale(new Set(outputFiles.map((file) => relative(root, file.path).split(sep).join('/'))));
   replaceFile(stampPath, hash);
+}
+
+/** @returns {Promise<import('esbuild').OutputFile[]>} a script and a style for each page, whole in themselves */
+async function bundlePages(/** @type {typeof import('esbuild').build} */ bundle) {
+  const { outputFiles } = await bundle({
+    absWorkingDir: root,
+    entryPoints: Object.entries(pageEntries).map(([out, source]) => ({ in: source, out })),
+    outdir: 'dist',
+    bundle: true,
+    minify: true,
+    format: 'iife',
+    platform: 'browser',
+    target: 'es2022',
+    write: false,
+    logLevel: 'warning',
+  });
+  return outputFiles;
 }
 
 function sourceHash() {

@@ -249,5 +249,30 @@ function addOperating(program: Command): void {
     .option('--seeds <n>', 'run: how many', natural(1, 1_000_000), 10)
     .option('--start <seed>', 'run: the first', natural(0, 2 ** 31), 1)
     .option('--verbose', 'replay: each step as it happens');
+  addLab(program);
   clusterVerb(program, 'servers', 'the chunkservers', 'cairn servers', () => import('./verbs/servers.ts'));
+}
+
+function addLab(program: Command): void {
+  verb(
+    program,
+    'lab <experiment>',
+    'measure: one experiment, or all; list names them',
+    'cairn lab consensus --quick --out ./reports',
+    () => import('./verbs/lab.ts'),
+  )
+    .option('--quick', 'seconds, not minutes: shows that it works, not what is true')
+    .option('--out <dir>', 'write report.json and report.html to DIR/EXPERIMENT')
+    .option('--runs <n>', 'rounds; in each, every subject has its turn', natural(1, 1000))
+    .option('--seconds <s>', 'length of one measurement', seconds)
+    .option('--subjects <names>', 'only these, as name,name', (text) => text.split(','))
+    .option('--clients <counts>', 'numbers of clients, as n,n', counts)
+    .option('--extra-flush <ms>', "added to every flush of Cairn's disks", natural(0, 1000))
+    .option('--profile <dir>', 'CPU profiles of the processes of Cairn go there')
+    .option('--port-base <port>', 'first of 200 ports to choose from', natural(1, 65_000), 21_400)
+    .option('--scratch <dir>', 'where data lie meanwhile; on the disk that is to be measured');
+}
+
+function counts(text: string): number[] {
+  return text.split(',').map(natural(1, 10_000));
 }

@@ -1,0 +1,180 @@
+/** `consensus`: what a replicated write and read cost and give, three members on real disks, engines and etcd in turn. */
+import { chosen, type Experiment, type Lab } from '../experiment.ts';
+import type { Costs, Group } from '../groups/group.ts';
+import { engineSubjects, etcdSubjects, type GroupSubject, startGroup } from '../groups/subjects.ts';
+import { startLoad } from '../load/load.ts';
+import { fractions, type LoadAnswers, type LoadPlan, type LoadResult } from '../load/loader.ts';
+import type { Asking } from '../process/asking.ts';
+import type { Findings } from '../report/findings.ts';
+import { scoped } from '../scope.ts';
+import { drawConsensus } from './charts.ts';
+import { metricOf } from './metrics.ts';
+
+const valueBytes = 256;
+const timing = {
+  electionTimeoutMs: { min: 1000, max: 2000 }, // etcd's default; no leader is to change while it is measured
+  heartbeatMs: 100,
+};
+const attemptMs = 10_000;
+
+interface Plan {
+  readonly clients: readonly number[];
+  readonly readClients: number;
+  readonly runs: number;
+  readonly measureMs: number;
+  readonly warmUpMs: number;
+}
+
+function planOf({ options }: Lab): Plan {
+  const { quick, clients, runs, seconds } = options;
+  return {
+    clients: clients ?? (quick ? [1, 16] : [1, 16, 100, 1000]),
+    readClients: quick ? 16 : 100,
+    runs: runs ?? (quick ? 1 : 5),
+    measureMs: (seconds ?? (quick ? 0.4 : 4)) * 1000,
+    warmUpMs: quick ? 200 : 1000,
+  };
+}
+
+export const consensus: Experiment = {
+  name: 'consensus',
+  question:
+    'What does a replicated write, and a read, cost and give under each engine, beside etcd at the same durability?',
+
+  async run(lab: Lab, findings: Findings): Promise<void> {
+    const plan = planOf(lab);
+    // A lease is longer than any pause between two writes here, and shorter than an election.
+    const lease = { durationMs: timing.electionTimeoutMs.min / 2, driftMax: 0.01 };
+    const subjects = chosen([...engineSubjects(lab, { lease }), ...etcdSubjects(findings)], lab, findings);
+    describe(findings, plan);
+    for (let round = 1; round <= plan.runs; round++)
+      for (const subject of subjects) {
+        lab.say(`round ${round} of ${plan.runs}: ${subject.name}`);
+        await measureSubject(lab, findings, subject, plan);
+      }
+    compare(findings, subjects, plan);
+    drawConsensus(findings, subjects, plan.clients, plan.readClients);
+  },
+};
+
+function describe(findings: Findings, plan: Plan): void {
+  Object.assign(findings.settings, {
+    members: 3,
+    valueBytes,
+    keys: 10_000,
+    clients: plan.clients,
+    rounds: plan.runs,
+    secondsEach: plan.measureMs / 1000,
+    warmUpSeconds: plan.warmUpMs / 1000,
+    electionTimeoutMs: timing.electionTimeoutMs.min,
+    heartbeatMs: timing.heartbeatMs,
+  });
+  findings.note(
+    'All members and the load share this machine. One process makes the load for every subject: closed-loop clients, each with one operation under way. To Cairn they share one connection of the masters’ framed TCP; to etcd up to 16 connections of gRPC over HTTP/2, laid by hand for the least cost to the load (etcd’s JSON gateway and general client libraries give it lower figures).',
+  );
+  findings.note(
+    'Every acknowledged write is on the disks of a majority (fdatasync), in each system. Clients ask the leader directly.',
+  );
+}
+
+async function measureSubject(lab: Lab, findings: Findings, subject: GroupSubject, plan: Plan): Promise<void> {
+  await scoped(lab.scope, async (scope) => {
+    const { group, directory } = await startGroup(lab, scope, subject, timing);
+    const { profileDir } = lab.options;
+    const load = await startLoad(scope, { directory, ...(profileDir === undefined ? {} : { profileDir }) });
+    const leader = await group.leader();
+    const { measureMs, warmUpMs } = plan;
+    const common = { measureMs, warmUpMs, valueBytes };
+    await load.ask('connect', group.target(leader, { clients: 256, attemptMs }));
+    await load.ask('fill', valueBytes);
+    for (const clients of plan.clients)
+      await measurePoint(
+        { lab, findings, subject: subject.name, group, load, leader },
+        { ...common, operation: 'put', clients },
+      );
+    for (const operation of ['linearizable', 'lease', 'stale'] as const) {
+      if (operation === 'lease' && subject.engine === undefined) continue; // etcd offers none
+      const clients = plan.readClients;
+      await measurePoint(
+        { lab, findings, subject: subject.name, group, load, leader },
+        { ...common, operation, clients },
+      );
+    }
+  });
+}
+
+interface Place {
+  readonly lab: Lab;
+  readonly findings: Findings;
+  readonly subject: string;
+  readonly group: Group;
+  readonly load: Asking<LoadAnswers>;
+  readonly leader: number;
+}
+
+async function measurePoint(at: Place, plan: LoadPlan): Promise<void> {
+  await at.load.ask('disconnect', null);
+  await at.load.ask('connect', at.group.target(at.leader, { clients: plan.clients, attemptMs }));
+  const before = await at.group.costs();
+  const result = await at.load.ask('load', plan);
+  const after = await at.group.costs();
+  if (result.errors > 0) throw new Error(`${at.subject}: ${result.errors} operations failed: ${result.firstError}`);
+  if (result.operations === 0) throw new Error(`${at.subject}: nothing was done in ${plan.measureMs} ms`);
+  const rate = result.operations / result.seconds;
+  const say = `${at.subject} ${plan.operation}, ${plan.clients} clients: ${Math.round(rate)}/s`;
+  at.lab.say(`  ${say}, p50 ${latencyAt(result, 0.5).toFixed(2)} ms, p99 ${latencyAt(result, 0.99).toFixed(2)} ms`);
+  const add = (what: string, unit: string, value: number) =>
+    at.findings.add(at.subject, metricOf(plan.operation, plan.clients, what), unit, value);
+  add(plan.operation === 'put' ? 'writes/s' : 'reads/s', '1/s', rate);
+  for (const fraction of [0.5, 0.99] as const) add(`p${fraction * 100}`, 'ms', latencyAt(result, fraction));
+  at.findings.addDistribution(at.subject, metricOf(plan.operation, plan.clients, 'latency'), result.latencyMs);
+  addCosts(add, result, before, after, plan.operation === 'put');
+}
+
+function latencyAt({ latencyMs }: LoadResult, fraction: (typeof fractions)[number]): number {
+  return latencyMs[fractions.indexOf(fraction)]!;
+}
+
+function addCosts(
+  add: (what: string, unit: string, value: number) => void,
+  { allOperations, operations, cpuMs }: LoadResult,
+  before: Costs,
+  after: Costs,
+  isWrite: boolean,
+): void {
+  add('CPU', 'µs/op', ((after.cpuMs - before.cpuMs) * 1000) / allOperations);
+  add('CPU of the load', 'µs/op', (cpuMs * 1000) / operations);
+  if (!isWrite) return;
+  const perOperation = (what: string, unit: string, of: (costs: Costs) => number | undefined): void => {
+    const [from, to] = [of(before), of(after)];
+    if (from !== undefined && to !== undefined) add(what, unit, (to - from) / allOperations);
+  };
+  perOperation('messages', '1/op', (costs) => costs.messages);
+  perOperation('message bytes', 'B/op', (costs) => costs.messageBytes);
+  perOperation('flushes', '1/op', (costs) => costs.flushes);
+  perOperation('log entries', '1/op', (costs) => costs.entries);
+}
+
+function compare(findings: Findings, subjects: readonly GroupSubject[], plan: Plan): void {
+  const engines = subjects.filter(({ engine }) => engine !== undefined);
+  const metrics = [
+    ...plan.clients.flatMap((clients) =>
+      ['writes/s', 'p50', 'p99', 'CPU'].map((what) => metricOf('put', clients, what)),
+    ),
+    ...(['linearizable', 'lease', 'stale'] as const).map((kind) => metricOf(kind, plan.readClients, 'reads/s')),
+  ];
+  for (const metric of metrics) {
+    for (const { name } of engines) findings.ratio(name, 'etcd', metric);
+    findings.ratio('paxos', 'raft', metric);
+  }
+  const atHundred = metricOf('put', 100, 'writes/s');
+  for (const { name } of engines)
+    findings.goal(`${name}/etcd ${atHundred}`, findings.ratio(name, 'etcd', atHundred), '≥', 3);
+  const between = findings.ratio('paxos', 'raft', atHundred);
+  findings.goal(
+    'slower engine/faster engine writes/s 100 clients',
+    between === undefined ? undefined : Math.min(between, 1 / between),
+    '≥',
+    0.9,
+  );
+}

@@ -1,0 +1,140 @@
+/** etcd, where it is installed: three members at its own defaults of durability (fdatasync before a write is acknowledged). */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { cpuMs } from '../process/cpu.ts';
+import { OwnedProcess } from '../process/owned-process.ts';
+import { rotated } from './cairn-group.ts';
+import type { Costs, Group, GroupMember, GroupOptions, TargetOptions } from './group.ts';
+import { until } from './group.ts';
+
+const leaderDeadlineMs = 30_000;
+const connectionsMax = 16;
+
+/** Its version, or undefined where it is not installed. */
+export function etcdVersion(): string | undefined {
+  try {
+    const said = execFileSync('etcd', ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return /etcd Version: (\S+)/.exec(said)?.[1];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+export class EtcdGroup implements Group {
+  readonly name = 'etcd';
+  readonly members: readonly EtcdMember[];
+
+  private constructor(members: readonly EtcdMember[]) {
+    this.members = members;
+  }
+
+  static async start(options: GroupOptions): Promise<EtcdGroup> {
+    const addresses = options.places.map(({ host }, i) => ({
+      client: `${host}:${options.ports[i * 2]}`,
+      peer: `${host}:${options.ports[i * 2 + 1]}`,
+    }));
+    const members = addresses.map((_, i) => new EtcdMember(options, addresses, i + 1));
+    await Promise.all(members.map((member) => member.start()));
+    return new EtcdGroup(members);
+  }
+
+  leader(): Promise<number> {
+    return until('etcd has a leader', leaderDeadlineMs, async () => {
+      const leading = await Promise.all(this.members.map((member) => member.leads()));
+      const at = leading.indexOf(true);
+      return at < 0 ? undefined : at;
+    });
+  }
+
+  target(first: number, { clients, attemptMs }: TargetOptions) {
+    const addresses = this.members.map(({ address }) => address);
+    const connections = Math.min(clients, connectionsMax);
+    return { kind: 'etcd', addresses: rotated(addresses, first), connections, attemptMs } as const;
+  }
+
+  async costs(): Promise<Costs> {
+    const all = await Promise.all(this.members.map((member) => member.metrics()));
+    const sum = (name: string) => all.reduce((total, metrics) => total + sumOf(metrics, name), 0);
+    return {
+      cpuMs: this.members.reduce((total, { process }) => total + cpuMs(process.pid), 0),
+      flushes:
+        sum('etcd_disk_wal_fsync_duration_seconds_count') + sum('etcd_disk_backend_commit_duration_seconds_count'),
+      messages: undefined,
+      messageBytes: sum('etcd_network_peer_sent_bytes_total'),
+      entries: Math.max(...all.map((metrics) => sumOf(metrics, 'etcd_server_proposals_committed_total'))),
+    };
+  }
+}
+
+export class EtcdMember implements GroupMember {
+  readonly id: number;
+  readonly address: string;
+  readonly #options: GroupOptions;
+  readonly #args: readonly string[];
+  #process: OwnedProcess | undefined;
+
+  constructor(options: GroupOptions, addresses: readonly { client: string; peer: string }[], id: number) {
+    const { client, peer } = addresses[id - 1]!;
+    this.id = id;
+    this.address = client;
+    this.#options = options;
+    this.#args = [
+      ...['--name', `m${id}`, '--data-dir', join(options.directory, `etcd-${id}`), '--log-level', 'warn'],
+      ...['--listen-client-urls', `http://${client}`, '--advertise-client-urls', `http://${client}`],
+      ...['--listen-peer-urls', `http://${peer}`, '--initial-advertise-peer-urls', `http://${peer}`],
+      ...['--initial-cluster', addresses.map((of, i) => `m${i + 1}=http://${of.peer}`).join(',')],
+      ...[
+        '--heartbeat-interval',
+        String(options.heartbeatMs),
+        '--election-timeout',
+        String(options.electionTimeoutMs.min),
+      ],
+      ...['--logger', 'zap', '--log-outputs', 'stderr', '--auto-compaction-retention', '0'],
+    ];
+  }
+
+  get process(): OwnedProcess {
+    if (this.#process === undefined) throw new Error(`etcd ${this.id} has not been started`);
+    return this.#process;
+  }
+
+  async start(): Promise<void> {
+    const { scope, directory, places } = this.#options;
+    const { namespace } = places[this.id - 1]!;
+    this.#process = await OwnedProcess.start(scope, {
+      name: `etcd member ${this.id}`,
+      command: 'etcd',
+      args: this.#args,
+      logFile: join(directory, `etcd-${this.id}.log`),
+      ...(namespace === undefined ? {} : { namespace }),
+    });
+  }
+
+  async restart(): Promise<void> {
+    await this.process.kill();
+    await this.start();
+  }
+
+  async leads(): Promise<boolean> {
+    if (!this.process.isRunning) throw new Error(`etcd ${this.id} ended\n${this.process.lastWords()}`);
+    try {
+      const metrics = await this.metrics();
+      return sumOf(metrics, 'etcd_server_is_leader') === 1 && sumOf(metrics, 'etcd_server_proposals_applied_total') > 0;
+    } catch (error) {
+      if (error instanceof TypeError) return false; // it does not listen yet
+      throw error;
+    }
+  }
+
+  async metrics(): Promise<string> {
+    return (await fetch(`http://${this.address}/metrics`)).text();
+  }
+}
+
+/** The sum over all labels of one metric of a Prometheus text. */
+function sumOf(metrics: string, name: string): number {
+  let sum = 0;
+  for (const [, value] of metrics.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))) sum += Number(value);
+  return sum;
+}

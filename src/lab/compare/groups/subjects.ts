@@ -1,0 +1,63 @@
+/** The groups that can be compared: each of our engines, and the peers that are installed. */
+import type { EngineName } from '../../../core/consensus/index.ts';
+import type { Lab } from '../experiment.ts';
+import type { Findings } from '../report/findings.ts';
+import type { Scope } from '../scope.ts';
+import { CairnGroup, type CairnGroupOptions } from './cairn-group.ts';
+import { engineNames } from './engines.ts';
+import { EtcdGroup, etcdVersion } from './etcd-group.ts';
+import { type Group, type GroupOptions, type Place, three } from './group.ts';
+
+export interface GroupSubject {
+  readonly name: string;
+  /** Of ours: the others are only compared with. */
+  readonly engine?: EngineName;
+  start(options: GroupOptions): Promise<Group>;
+}
+
+export type CairnSettings = Pick<CairnGroupOptions, 'elector' | 'lease'>;
+
+export function cairnSubject(name: string, engine: EngineName, lab: Lab, settings: CairnSettings = {}): GroupSubject {
+  const { extraFlushMs, profileDir } = lab.options;
+  const common = {
+    engine,
+    ...settings,
+    ...(extraFlushMs === undefined ? {} : { extraFlushMs }),
+    ...(profileDir === undefined ? {} : { profileDir }),
+  };
+  return { name, engine, start: (options) => CairnGroup.start({ ...options, ...common }) };
+}
+
+export function engineSubjects(lab: Lab, settings: CairnSettings = {}): GroupSubject[] {
+  return engineNames.map((engine) => cairnSubject(engine, engine, lab, settings));
+}
+
+/** etcd where it is installed, else nothing, and the report says so. */
+export function etcdSubjects(findings: Findings, name = 'etcd'): GroupSubject[] {
+  const version = etcdVersion();
+  if (version === undefined) {
+    findings.skip('etcd', 'not installed (Debian package etcd-server)');
+    return [];
+  }
+  findings.settings.etcd = version;
+  return [{ name, start: (options) => EtcdGroup.start(options) }];
+}
+
+export interface GroupSettings {
+  readonly electionTimeoutMs: { readonly min: number; readonly max: number };
+  readonly heartbeatMs: number;
+  readonly places?: readonly Place[];
+}
+
+/** A fresh group in a fresh directory, which go with `scope`. */
+export async function startGroup(
+  lab: Lab,
+  scope: Scope,
+  subject: GroupSubject,
+  settings: GroupSettings,
+): Promise<{ readonly group: Group; readonly directory: string }> {
+  const { places = three, ...timing } = settings;
+  const directory = await lab.directory(scope);
+  const ports = await lab.ports(places.length * 2);
+  return { group: await subject.start({ scope, directory, places, ports, ...timing }), directory };
+}

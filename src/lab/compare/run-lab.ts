@@ -1,0 +1,147 @@
+/** Runs experiments, one after another: each in a scope of its own, each with its report written before the next begins. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { CairnError } from '../../core/base/errors.ts';
+import { describeEnvironment } from './environment.ts';
+import type { Experiment, Lab, LabOptions, Need } from './experiment.ts';
+import { experiments } from './experiments.ts';
+import { ownName, removeLeftovers } from './leftovers.ts';
+import { Findings } from './report/findings.ts';
+import { renderPage } from './report/page.ts';
+import type { Report } from './report/report.ts';
+import { Scope } from './scope.ts';
+
+export { experiments } from './experiments.ts';
+export { toTable } from './report/table.ts';
+
+/** Free disk that an experiment wants before it starts. */
+const freeBytesMin = 2 * 2 ** 30;
+
+export interface LabRun {
+  readonly names: readonly string[];
+  readonly options: LabOptions;
+  /** Reports go below it: NAME/report.json and NAME/report.html. Undefined: nowhere. */
+  readonly out: string | undefined;
+  say(line: string): void;
+  done(report: Report, folder: string | undefined): void;
+}
+
+export class LabSession {
+  readonly #run: LabRun;
+  readonly #scope = new Scope();
+
+  /** @throws CairnError USAGE for a name that is none */
+  constructor(run: LabRun) {
+    this.#run = run;
+    for (const name of run.names) find(name);
+  }
+
+  /** @throws what an experiment throws, after everything it made is gone */
+  async run(): Promise<void> {
+    const { names, options, say } = this.#run;
+    for (const left of removeLeftovers(options.scratch)) say(`removed ${left}, left behind by a lab that was killed`);
+    for (const name of names) await this.#one(find(name));
+  }
+
+  /** Ends whatever is under way; `run` then rejects. */
+  close(): Promise<void> {
+    return this.#scope.close();
+  }
+
+  async #one(experiment: Experiment): Promise<void> {
+    const { options, out, say, done } = this.#run;
+    for (const need of experiment.needs ?? []) require(need, experiment.name);
+    const scope = await this.#scope.inner();
+    const findings = new Findings();
+    const startedAt = performance.now();
+    try {
+      const root = await scratchDirectory(options, scope);
+      const environment = describeEnvironment(root);
+      say(`${experiment.name}: ${experiment.question}`);
+      await experiment.run(makeLab(options, scope, root, say), findings);
+      findings.settings.quick = options.quick;
+      findings.settings.tookSeconds = Math.round((performance.now() - startedAt) / 1000);
+      const report = findings.report(experiment.name, experiment.question, environment);
+      done(report, out === undefined ? undefined : write(report, out));
+    } finally {
+      await scope.close();
+    }
+  }
+}
+
+function find(name: string): Experiment {
+  const found = experiments.find((experiment) => experiment.name === name);
+  if (found !== undefined) return found;
+  throw new CairnError('USAGE', `there is no experiment ${name}; see \`cairn lab list\``);
+}
+
+async function scratchDirectory({ scratch }: LabOptions, scope: Scope): Promise<string> {
+  mkdirSync(scratch, { recursive: true });
+  const root = mkdtempSync(join(scratch, ownName('')));
+  await scope.add(() => rmSync(root, { recursive: true, force: true }));
+  const { statfsSync } = await import('node:fs');
+  const { bavail, bsize } = statfsSync(root);
+  if (bavail * bsize < freeBytesMin)
+    throw new CairnError(
+      'DISK_FULL',
+      `${scratch} has ${Math.round((bavail * bsize) / 2 ** 20)} MiB free; the lab wants ${freeBytesMin / 2 ** 20}; name another place with --scratch`,
+    );
+  return root;
+}
+
+function makeLab(options: LabOptions, scope: Scope, root: string, say: (line: string) => void): Lab {
+  let portNext = options.portBase;
+  return {
+    options,
+    scope,
+    say,
+    directory: async (within) => {
+      const dir = mkdtempSync(join(root, 'd-'));
+      await within.add(() => rmSync(dir, { recursive: true, force: true }));
+      return dir;
+    },
+    ports: async (count) => {
+      const found: number[] = [];
+      for (let tried = 0; found.length < count; tried++) {
+        if (tried > 2000)
+          throw new CairnError(
+            'PORT_IN_USE',
+            `no ${count} free ports from ${options.portBase} on; choose another --port-base`,
+          );
+        if (portNext >= options.portBase + 200) portNext = options.portBase;
+        const port = portNext++;
+        if (await isFree(port)) found.push(port);
+      }
+      return found;
+    },
+  };
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const server = createServer();
+    server.once('error', () => settle(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => settle(true)));
+  });
+}
+
+/** @throws CairnError NOT_SUPPORTED that says what is missing */
+function require(need: Need, experiment: string): void {
+  if (need === 'root') {
+    if (process.getuid?.() === 0) return;
+    throw new CairnError('NOT_SUPPORTED', `${experiment} makes network namespaces and must run as root; use sudo`);
+  }
+  const { error } = spawnSync(need, ['-V'], { stdio: 'ignore' });
+  if (error === undefined) return;
+  throw new CairnError('NOT_SUPPORTED', `${experiment} needs the program ${need}; install the package iproute2`);
+}
+
+function write(report: Report, out: string): string {
+  const folder = resolve(out, report.experiment);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
+  writeFileSync(join(folder, 'report.html'), renderPage(report));
+  return folder;
+}
