@@ -4,7 +4,7 @@ import { errorTable } from '../../core/base/errors.ts';
 import { makeProgram } from './program.ts';
 
 const reference = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
-const local = ['up', 'master', 'chunkserver', 'sim'];
+const local = ['up', 'master', 'chunkserver', 'sim', 'lab'];
 const verbs = makeProgram().commands.map((command) => command.name());
 
 function helpOf(verb: string): string {

@@ -1,9 +1,11 @@
 /** `consensus`: what a replicated write and read cost and give, three members on real disks, engines and etcd in turn. */
 import { chosen, type Experiment, type Lab } from '../experiment.ts';
+import { offerOf } from '../groups/engines.ts';
 import type { Costs, Group } from '../groups/group.ts';
-import { engineSubjects, etcdSubjects, type GroupSubject, startGroup } from '../groups/subjects.ts';
+import { cairnSubject, engineSubjects, etcdSubjects, type GroupSubject, startGroup } from '../groups/subjects.ts';
 import { startLoad } from '../load/load.ts';
 import { fractions, type LoadAnswers, type LoadPlan, type LoadResult } from '../load/loader.ts';
+import type { ReadKind } from '../load/target.ts';
 import type { Asking } from '../process/asking.ts';
 import type { Findings } from '../report/findings.ts';
 import { scoped } from '../scope.ts';
@@ -43,14 +45,13 @@ export const consensus: Experiment = {
 
   async run(lab: Lab, findings: Findings): Promise<void> {
     const plan = planOf(lab);
-    // A lease is longer than any pause between two writes here, and shorter than an election.
-    const lease = { durationMs: timing.electionTimeoutMs.min / 2, driftMax: 0.01 };
-    const subjects = chosen([...engineSubjects(lab, { lease }), ...etcdSubjects(findings)], lab, findings);
+    const subjects = chosen([...engineSubjects(lab), ...etcdSubjects(findings)], lab, findings);
     describe(findings, plan);
     for (let round = 1; round <= plan.runs; round++)
       for (const subject of subjects) {
         lab.say(`round ${round} of ${plan.runs}: ${subject.name}`);
-        await measureSubject(lab, findings, subject, plan);
+        await measure(lab, findings, subject, plan, plan.clients, ['linearizable', 'stale']);
+        await measureLease(lab, findings, subject, plan);
       }
     compare(findings, subjects, plan);
     drawConsensus(findings, subjects, plan.clients, plan.readClients);
@@ -77,29 +78,32 @@ function describe(findings: Findings, plan: Plan): void {
   );
 }
 
-async function measureSubject(lab: Lab, findings: Findings, subject: GroupSubject, plan: Plan): Promise<void> {
+/** With leases a group is another one: its leaders wait for them to end. So writes are not measured there. */
+async function measureLease(lab: Lab, findings: Findings, { engine, name }: GroupSubject, plan: Plan): Promise<void> {
+  if (engine === undefined || !offerOf(engine).hasLease) return;
+  const lease = { durationMs: timing.electionTimeoutMs.min / 2, driftMax: 0.01 };
+  await measure(lab, findings, cairnSubject(name, engine, lab, { lease }), plan, [], ['lease']);
+}
+
+async function measure(
+  lab: Lab,
+  findings: Findings,
+  subject: GroupSubject,
+  { measureMs, warmUpMs, readClients }: Plan,
+  writers: readonly number[],
+  reads: readonly ReadKind[],
+): Promise<void> {
   await scoped(lab.scope, async (scope) => {
     const { group, directory } = await startGroup(lab, scope, subject, timing);
     const { profileDir } = lab.options;
     const load = await startLoad(scope, { directory, ...(profileDir === undefined ? {} : { profileDir }) });
     const leader = await group.leader();
-    const { measureMs, warmUpMs } = plan;
     const common = { measureMs, warmUpMs, valueBytes };
+    const place = { lab, findings, subject: subject.name, group, load, leader };
     await load.ask('connect', group.target(leader, { clients: 256, attemptMs }));
     await load.ask('fill', valueBytes);
-    for (const clients of plan.clients)
-      await measurePoint(
-        { lab, findings, subject: subject.name, group, load, leader },
-        { ...common, operation: 'put', clients },
-      );
-    for (const operation of ['linearizable', 'lease', 'stale'] as const) {
-      if (operation === 'lease' && subject.engine === undefined) continue; // etcd offers none
-      const clients = plan.readClients;
-      await measurePoint(
-        { lab, findings, subject: subject.name, group, load, leader },
-        { ...common, operation, clients },
-      );
-    }
+    for (const clients of writers) await measurePoint(place, { ...common, operation: 'put', clients });
+    for (const operation of reads) await measurePoint(place, { ...common, operation, clients: readClients });
   });
 }
 

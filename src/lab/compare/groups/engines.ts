@@ -1,17 +1,21 @@
-/** The engines that stand behind the contract, by name: what the lab can put side by side. */
-import { type EngineKind, type EngineName, Raft } from '../../../core/consensus/index.ts';
+/** The engines that stand behind the contract, by name, with what each offers: what the lab can put side by side. */
+import { type ElectorName, type EngineKind, type EngineName, Raft } from '../../../core/consensus/index.ts';
 
-/** What a host needs of an engine, its own types aside. */
-export type AnyEngineKind = EngineKind<unknown, unknown>;
+export interface Offer {
+  // biome-ignore lint/suspicious/noExplicitAny: whoever runs an engine does not look into its messages and records
+  readonly kind: EngineKind<any, any>;
+  readonly electors: readonly ElectorName[];
+  readonly hasLease: boolean;
+}
 
-const engines: Partial<Record<EngineName, AnyEngineKind>> = {
-  raft: Raft as AnyEngineKind,
+const offers: Partial<Record<EngineName, Offer>> = {
+  raft: { kind: Raft, electors: ['timeout'], hasLease: false },
 };
 
-export const engineNames = Object.keys(engines) as readonly EngineName[];
+export const engineNames = Object.keys(offers) as readonly EngineName[];
 
-export function engineOf(name: EngineName): AnyEngineKind {
-  const kind = engines[name];
-  if (kind === undefined) throw new Error(`this version has no engine ${name}; it has ${engineNames.join(', ')}`);
-  return kind;
+export function offerOf(name: EngineName): Offer {
+  const offer = offers[name];
+  if (offer === undefined) throw new Error(`this version has no engine ${name}; it has ${engineNames.join(', ')}`);
+  return offer;
 }

@@ -27,7 +27,7 @@ import { OverlayStore } from '../../../system/storage/overlay-store.ts';
 import { openWriteAheadLog } from '../../../system/storage/wal/open-write-ahead-log.ts';
 import { answer } from '../process/asking.ts';
 import { Counters, type Counts, countingEnv, countingTransport } from './counting.ts';
-import { engineOf } from './engines.ts';
+import { offerOf } from './engines.ts';
 import { encodePut, KeyValueMachine, type MemberCalls, memberCalls, readValue } from './kv.ts';
 
 export interface MemberPlan {
@@ -104,7 +104,7 @@ class Member {
     );
     this.#replica = await Replica.open({
       env,
-      kind: engineOf(engine),
+      kind: offerOf(engine).kind,
       config: {
         id: toNodeId(id),
         bootstrap: { voters: members.map((member) => toNodeId(member.id)), nonVoters: [] },

@@ -1,7 +1,8 @@
 /** The process that puts load on a group: closed-loop clients, each with one operation under way. */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { answer } from '../process/asking.ts';
-import { openTarget, type ReadKind, type Target, type TargetSpec } from './target.ts';
+import { openTarget } from './open-target.ts';
+import type { ReadKind, Target, TargetSpec } from './target.ts';
 
 /** Keys that are written and read: few enough that the state does not grow with the length of the run. */
 const keyCount = 10_000;

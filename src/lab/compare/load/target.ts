@@ -18,12 +18,3 @@ export type TargetSpec =
       readonly connections: number;
       readonly attemptMs: number;
     };
-
-export async function openTarget(spec: TargetSpec): Promise<Target> {
-  switch (spec.kind) {
-    case 'cairn':
-      return new (await import('./cairn-target.ts')).CairnTarget(spec.addresses, spec.attemptMs);
-    case 'etcd':
-      return new (await import('./etcd-target.ts')).EtcdTarget(spec.addresses, spec.connections, spec.attemptMs);
-  }
-}

@@ -1,0 +1,83 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { begin, run, until } from '../end-to-end/command-line.test-support.ts';
+import type { Report } from './report/report.ts';
+
+let dir: string;
+let scratch: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'lab-test-'));
+  scratch = mkdtempSync(join(tmpdir(), 'lab-scratch-'));
+});
+afterAll(() => {
+  for (const path of [dir, scratch]) rmSync(path, { recursive: true, force: true });
+});
+
+function childrenOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return children === '' ? [] : children.split(' ').map(Number);
+}
+
+describe('a quick run', () => {
+  it('of consensus reports writes and reads of each engine, as JSON and as a page, and leaves nothing behind', async () => {
+    const ran = await run(['lab', 'consensus', '--quick', '--json', '--out', dir, '--scratch', scratch]);
+    expect(ran.stderr).toContain('round 1 of 1: raft');
+    expect(ran.code, ran.stderr).toBe(0);
+    const report = JSON.parse(ran.stdout) as Report;
+    expect(JSON.parse(readFileSync(join(dir, 'consensus/report.json'), 'utf8'))).toEqual(report);
+    const raft = report.subjects.find(({ name }) => name === 'raft')!;
+    for (const name of ['writes/s 1 client', 'writes/s 16 clients', 'linearizable read reads/s 16 clients'])
+      expect(raft.metrics[name]?.median, name).toBeGreaterThan(10);
+    // Each write is on a majority's disks before it is acknowledged, and one client cannot share a flush.
+    expect(raft.metrics['flushes 1 client']!.median).toBeGreaterThan(1.9);
+    const page = readFileSync(join(dir, 'consensus/report.html'), 'utf8');
+    expect(page).toContain('<h1>consensus</h1>');
+    expect(page).not.toMatch(/(src|href)="(?!data:)/);
+    expect(readdirSync(scratch)).toEqual([]);
+  });
+});
+
+describe('an experiment that does not end as it should', () => {
+  it.each(['SIGINT', 'SIGKILL'] as const)('takes its processes with it on %s', async (signal) => {
+    const lab = begin(['lab', 'consensus', '--runs', '1', '--seconds', '30', '--scratch', scratch]);
+    let processes: number[] = [];
+    await until('the load runs', () => {
+      processes = childrenOf(lab.child.pid!);
+      return processes.length === 4; // three members and the load
+    });
+    lab.child.kill(signal);
+    const { code } = await lab.ended;
+    expect(code).toBe(signal === 'SIGINT' ? 130 : null);
+    await until('they are gone', () => processes.every((pid) => !isThere(pid)), 5000);
+    if (signal === 'SIGINT') expect(readdirSync(scratch)).toEqual([]);
+  });
+
+  it('leaves at most a directory, which the next one removes', async () => {
+    expect(readdirSync(scratch)).toHaveLength(1);
+    const ran = await run(['lab', 'consensus', '--quick', '--subjects', 'none', '--scratch', scratch]);
+    expect(ran.stderr).toMatch(/removed cairn-lab-\d+-/);
+    expect(readdirSync(scratch)).toEqual([]);
+  });
+});
+
+describe('what cannot be run', () => {
+  it.each([
+    [['lab', 'nothing'], 2, 'there is no experiment nothing'],
+    [['lab', 'consensus', '--clients', 'many'], 2, 'whole number'],
+  ])('%j is refused', async (args, code, says) => {
+    const ran = await run(args);
+    expect(ran.code).toBe(code);
+    expect(ran.stderr).toContain(says);
+  });
+});
+
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
