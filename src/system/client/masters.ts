@@ -6,7 +6,11 @@ import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { masterCalls } from '../../core/protocol/master-calls.ts';
 import { protocolVersion } from '../../core/protocol/types.ts';
 import { LeaderChannel } from '../rpc/leader-channel.ts';
+import type { RpcConnection } from '../rpc/rpc-connection.ts';
 import { CommandIds } from './command-ids.ts';
+
+/** A master that is stopped, or cut off, costs this much. */
+const greetingMs = 700;
 
 type MasterCalls = typeof masterCalls;
 type CommandKind = 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename';
@@ -26,21 +30,13 @@ export class Masters {
 
   /** Finds the masters of the cluster that those at `addresses` belong to. @throws CairnError NO_QUORUM if none answers in time */
   static async find(env: Env, addresses: readonly Address[], deadlineMs: number): Promise<Masters> {
-    const first = channelTo(env, addresses, deadlineMs);
+    const channel = channelTo(env, addresses, deadlineMs);
     try {
-      const { clusterId, masters, protocolVersion: theirs } = await first.call('whoLeads', {});
-      if (theirs !== protocolVersion) {
-        throw new CairnError(
-          'PROTOCOL',
-          `the cluster speaks protocol ${theirs}, this client ${protocolVersion}; use a client of the cluster's version`,
-        );
-      }
-      const all = [...new Set([...addresses, ...masters])];
-      return new Masters(env, clusterId, channelTo(env, all, deadlineMs));
+      const { clusterId } = await channel.call('whoLeads', {});
+      return new Masters(env, clusterId, channel);
     } catch (thrown) {
+      channel.close();
       throw unanswered(thrown);
-    } finally {
-      first.close();
     }
   }
 
@@ -81,10 +77,20 @@ export class Masters {
 /** What was only asked has no effect that could be unknown: masters that stay silent are too few. */
 function unanswered(thrown: unknown): CairnError {
   const error = toCairnError(thrown);
-  if (error.code !== 'TIMED_OUT') return error;
+  if (error.retry !== 'unknown') return error;
   return new CairnError('NO_QUORUM', error.message, { cause: error, hint: error.hint });
 }
 
+/** Whoever it connects to tells it first where all masters are now: they may have moved since it was made. */
 function channelTo(env: Env, masters: readonly Address[], deadlineMs: number) {
-  return new LeaderChannel<MasterCalls, Record<never, never>>({ env, masters, calls: masterCalls, deadlineMs });
+  const greet = async (rpc: RpcConnection<MasterCalls>) => {
+    const { response } = await rpc.call('whoLeads', {}, { timeoutMs: greetingMs });
+    if (response.protocolVersion !== protocolVersion)
+      throw new CairnError(
+        'PROTOCOL',
+        `the cluster speaks protocol ${response.protocolVersion}, this client ${protocolVersion}; use a client of the cluster's version`,
+      );
+    return response.masters;
+  };
+  return new LeaderChannel<MasterCalls, Record<never, never>>({ env, masters, calls: masterCalls, deadlineMs, greet });
 }

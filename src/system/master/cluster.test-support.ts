@@ -288,6 +288,7 @@ export class TestMasters {
       masters,
       calls: masterCalls,
       deadlineMs: 10_000,
+      greet: async (rpc) => (await rpc.call('whoLeads', {}, { timeoutMs: 700 })).response.masters,
     });
     return this.#client.call(kind, request);
   }

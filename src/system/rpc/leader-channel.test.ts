@@ -28,6 +28,8 @@ class Masters {
   hellos = 0;
   asked = 0;
   helloFails = 0;
+  /** What a greeting tells of. */
+  others: readonly Address[] = [];
 
   constructor(seed: number) {
     this.world = testWorld(seed);
@@ -65,7 +67,10 @@ class Masters {
 
   channel(deadlineMs = 5000, masters = addresses, isGreeting = false): LeaderChannel<Calls, Calls> {
     const { env } = this.world.node('client');
-    const greet = async (rpc: RpcConnection<Calls>) => void (await rpc.call('hello', {}, { timeoutMs: 700 }));
+    const greet = async (rpc: RpcConnection<Calls>) => {
+      await rpc.call('hello', {}, { timeoutMs: 700 });
+      return this.others;
+    };
     return new LeaderChannel({ env, masters, calls, deadlineMs, ...(isGreeting ? { greet } : {}) });
   }
 }
@@ -126,6 +131,41 @@ describe('a call to the leader', () => {
     });
     expect(masters.world.now - before).toBeGreaterThanOrEqual(1500);
     expect(masters.world.now - before).toBeLessThan(2300);
+  });
+
+  test('that may have taken effect ends as such, not as one that surely has not', async () => {
+    const masters = await Masters.start(19);
+    const channel = masters.channel(2500);
+    await masters.world.settle(channel.call('ask', { word: 'x' }));
+    masters.world.node('m2').pause(); // it has the question, and nobody hears its answer
+    masters.leader = undefined;
+    const ended = masters.world.settle(channel.call('ask', { word: 'x' }), 10_000);
+    await expect(ended).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
+  });
+
+  test('that never reached anybody has surely not taken effect', async () => {
+    const masters = await Masters.start(22);
+    for (const name of names) masters.world.node(name).crash();
+    const ended = masters.world.settle(masters.channel(1500, addresses, true).call('ask', { word: 'x' }));
+    await expect(ended).rejects.toMatchObject({ code: 'NO_QUORUM' });
+  });
+
+  test('follows to a master of whom it had not been told', async () => {
+    const masters = await Masters.start(23);
+    const channel = masters.channel(5000, [addresses[0]!]);
+    expect((await masters.world.settle(channel.call('ask', { word: 'x' }))).by).toBe('m2');
+    expect(channel.target).toBe('m2:1');
+  });
+
+  test('goes to the masters that a greeting told of, when all it was given are gone', async () => {
+    const masters = await Masters.start(24);
+    masters.leader = 'm1';
+    masters.others = [addresses[1]!, addresses[2]!];
+    const channel = masters.channel(5000, [addresses[0]!], true);
+    await masters.world.settle(channel.call('ask', { word: 'x' }));
+    masters.world.node('m1').crash();
+    masters.leader = 'm3';
+    expect((await masters.world.settle(channel.call('ask', { word: 'x' }))).by).toBe('m3');
   });
 
   test('does not hurry between masters that point at each other', async () => {

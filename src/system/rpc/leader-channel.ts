@@ -1,8 +1,9 @@
 /**
  * Calls to whichever master leads. Follows hints, tries the masters in turn, backs off with jitter, and gives up at a
- * deadline with a clear error. Every call through it must be safe to repeat: a read, or a command with a CommandId.
+ * deadline with a clear error, which tells whether what was asked may have taken effect. Every call through it must be safe to
+ * repeat: a read, or a command with a CommandId. Masters come and go: the channel learns of them from greetings and hints.
  */
-import type { Address } from '../../core/base/brand.ts';
+import { type Address, toAddress } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import type { CallTable, RequestOf, ResponseOf } from '../../core/protocol/call.ts';
@@ -19,6 +20,8 @@ const aboutChunks: ReadonlySet<ErrorCode> = new Set(['NOT_PRIMARY', 'STALE_VERSI
 const fromTheLeader: ReadonlySet<ErrorCode> = new Set(['BUSY', 'NO_SERVERS', 'UNAVAILABLE']);
 /** One attempt at one master; a master that is stopped, or cut off, costs this much. */
 const attemptDefaultMs = 700;
+/** Addresses known at a time. */
+const mastersMax = 64;
 
 export interface LeaderChannelOptions<Out extends CallTable, In extends CallTable> {
   readonly env: Env;
@@ -27,12 +30,16 @@ export interface LeaderChannelOptions<Out extends CallTable, In extends CallTabl
   readonly incoming?: { readonly calls: In; readonly handlers: Handlers<In> };
   /** Within this time a call succeeds or throws. */
   readonly deadlineMs: number;
-  /** Called on each new connection before other calls use it (a chunkserver registers). */
-  readonly greet?: (rpc: RpcConnection<Out>) => Promise<void>;
+  /**
+   * Called on each new connection before other calls use it (a chunkserver registers). May return where all masters are now: they take
+   * the place of those known before.
+   */
+  readonly greet?: (rpc: RpcConnection<Out>) => Promise<readonly Address[] | void>;
 }
 
 export class LeaderChannel<Out extends CallTable, In extends CallTable> {
   readonly #options: LeaderChannelOptions<Out, In>;
+  #masters: readonly Address[];
   #target: Address;
   #current:
     | { readonly address: Address; readonly rpc: RpcConnection<Out>; readonly greeted: Promise<void> }
@@ -41,6 +48,7 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
 
   constructor(options: LeaderChannelOptions<Out, In>) {
     this.#options = options;
+    this.#masters = options.masters;
     this.#target = options.masters[options.env.random.below(options.masters.length)]!;
   }
 
@@ -60,17 +68,22 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
     const until = clock.now() + deadlineMs;
     let backOff = backOffMinMs;
     let hintsInARow = 0;
+    /** An attempt was sent of which nobody knows what became of it. */
+    let isUncertain = false;
     for (;;) {
       if (this.#closed) throw new CairnError('ABORTED', `${kind}: the client is closed`);
       const left = until - clock.now();
       const tried = this.#target;
+      let isSent = false;
       try {
         const rpc = await this.#connection();
+        isSent = true;
         return (await rpc.call(kind, request, { timeoutMs: Math.max(1, Math.min(left, attemptMs)) })).response;
       } catch (thrown) {
         const error = toCairnError(thrown);
         if (error.retry === 'never' || aboutChunks.has(error.code)) throw error;
-        if (clock.now() >= until) throw this.#giveUp(kind, deadlineMs, error);
+        if (isSent && error.retry === 'unknown') isUncertain = true;
+        if (clock.now() >= until) throw this.#giveUp(kind, deadlineMs, error, isUncertain);
         const hinted = this.#follow(tried, error);
         hintsInARow = hinted ? hintsInARow + 1 : 0;
         if (!hinted || hintsInARow > hintsInARowMax) {
@@ -99,10 +112,10 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
       return inUse.rpc;
     }
     inUse?.rpc.close('another master leads');
-    const { env, calls, incoming, greet } = this.#options;
+    const { env, calls, incoming } = this.#options;
     const address = this.#target;
     const rpc = RpcConnection.connect(env, address, calls, incoming);
-    const greeted = greet?.(rpc) ?? Promise.resolve();
+    const greeted = this.#greet(rpc, address);
     const current = { address, rpc, greeted };
     this.#current = current;
     try {
@@ -116,28 +129,48 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
     return rpc;
   }
 
+  async #greet(rpc: RpcConnection<Out>, address: Address): Promise<void> {
+    const masters = await this.#options.greet?.(rpc);
+    if (Array.isArray(masters) && masters.length > 0) this.#masters = [...new Set([...masters, address])];
+  }
+
   /** Chooses where to try next; true if a hint says so and no pause is needed. */
   #follow(tried: Address, error: CairnError): boolean {
     if (this.#target !== tried) return true; // another call has moved on already
     if (fromTheLeader.has(error.code)) return false;
-    const { masters } = this.#options;
-    const hint = masters.find((address) => address === error.hint);
-    if (error.code === 'NOT_LEADER' && hint !== undefined && hint !== tried) {
+    const hint = error.code === 'NOT_LEADER' ? this.#hinted(error.hint) : undefined;
+    if (hint !== undefined && hint !== tried) {
       this.#target = hint;
       return true;
     }
     // An answer that names no leader, or none: go round.
     if (error.code === 'TIMED_OUT') this.reconnect('it does not answer');
-    this.#target = masters[(masters.indexOf(tried) + 1) % masters.length]!;
+    this.#target = this.#masters[(this.#masters.indexOf(tried) + 1) % this.#masters.length]!;
     return false;
   }
 
-  #giveUp(kind: string, deadlineMs: number, last: CairnError): CairnError {
-    const code = last.code === 'NOT_LEADER' || last.code === 'CONNECTION_LOST' ? 'NO_QUORUM' : last.code;
+  /** A leader of whom nobody had told before has joined the others. */
+  #hinted(hint: string): Address | undefined {
+    const known = this.#masters.find((address) => address === hint);
+    if (known !== undefined || hint === '' || this.#masters.length >= mastersMax) return known;
+    const address = toAddress(hint);
+    this.#masters = [...this.#masters, address];
+    return address;
+  }
+
+  #giveUp(kind: string, deadlineMs: number, last: CairnError, isUncertain: boolean): CairnError {
+    const ms = Math.round(deadlineMs);
+    if (!isUncertain && fromTheLeader.has(last.code))
+      return new CairnError(last.code, `${kind}: for ${ms} ms it was so: ${last.message}`, { cause: last });
+    const why = `${kind}: no master could answer within ${ms} ms (${last.message})`;
+    const advice = `check \`cairn status\` and that a majority of ${this.#masters.join(', ')} runs`;
+    if (!isUncertain) return new CairnError('NO_QUORUM', `${why}; ${advice}`, { cause: last });
     return new CairnError(
-      code,
-      `${kind}: no master could answer within ${Math.round(deadlineMs)} ms (${last.message}); check \`cairn status\` and that a majority of ${this.#options.masters.join(', ')} runs`,
-      { cause: last },
+      'UNKNOWN_OUTCOME',
+      `${why}; what was asked may have taken effect, or may yet: ${advice}, then look`,
+      {
+        cause: last,
+      },
     );
   }
 
