@@ -17,6 +17,7 @@ import {
   type TypeOf,
   text,
   u16,
+  u53,
   union,
   varint,
 } from '../../../core/base/codec.ts';
@@ -29,6 +30,7 @@ import {
   chunkIndex,
   chunkVersion,
   inodeId,
+  nodeId,
   replicasMax,
   serverId,
   settingsFields,
@@ -38,6 +40,7 @@ export const reportsPerCommandMax = 4096;
 /** Names and chunks that one `reap` collects at most. */
 export const reapMax = 1000;
 
+const foundersMax = 64;
 const servers = list(serverId, replicasMax);
 
 export const command = union({
@@ -79,6 +82,15 @@ export const command = union({
   /** Servers leave the set of a sealed chunk. */
   exclude: [20, struct({ handle: chunkHandle, version: chunkVersion, servers })],
   registerServer: [32, struct({ server: serverId, address: addressCodec, rack: text })],
+  /** What the group was founded with; see roster.ts. */
+  foundMasters: [
+    48,
+    struct({ masters: list(struct({ id: u16, address: addressCodec, directory: u53 }), foundersMax) }),
+  ],
+  /** A master is to belong to the group. */
+  bookMaster: [49, struct({ id: u16, address: addressCodec, directory: u53, onlyIfMember: bool })],
+  moveMaster: [50, struct({ node: nodeId, address: addressCodec })],
+  dropMaster: [51, struct({ id: u16 })],
   /** Collects up to `limit` names and chunks of what is detached. */
   reap: [34, struct({ limit: u16 })],
 });
@@ -98,6 +110,7 @@ export type MadeResult = TypeOf<typeof madeResult>;
 export const grantResult = granted;
 export const reapResult = struct({ more: bool });
 export type ReapResult = TypeOf<typeof reapResult>;
+export const bookedResult = struct({ node: nodeId });
 export const doneResult = nothing;
 
 export function encodeCommand(value: Command): Uint8Array {

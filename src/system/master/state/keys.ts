@@ -21,6 +21,7 @@ export const loadsKey: Key = 'e';
 export const openTable = { from: 'o', to: 'p' } as const;
 export const chunkTable = { from: 'c', to: 'd' } as const;
 export const detachedTable = { from: 't', to: 'u' } as const;
+export const masterTable = { from: 'm', to: 'n' } as const;
 export const serverTable = { from: 's', to: 't' } as const;
 
 /** Greater than any byte that follows an identifier within one table: a name is UTF-8, a length is at most 7. */
@@ -75,6 +76,14 @@ export function sharerRange(handle: ChunkHandle): { readonly from: Key; readonly
 }
 export function sharerOfKey(key: Key): InodeId {
   return toInodeId(readId(key, 2 + key.charCodeAt(1)));
+}
+
+/** By configured id. */
+export function masterKey(id: number): Key {
+  return `m${idKey(id)}`;
+}
+export function masterOfKey(key: Key): number {
+  return readId(key, 1);
 }
 
 export function serverKey(server: ServerId): Key {

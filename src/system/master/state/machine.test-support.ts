@@ -16,6 +16,7 @@ import type { Result } from '../../../core/base/result.ts';
 import { toLogIndex } from '../../../core/consensus/engine.ts';
 import { nothingAsked, type SettingsAsked } from '../../../core/protocol/types.ts';
 import {
+  bookedResult,
   type Command,
   type CommandOf,
   decodeResult,
@@ -111,6 +112,10 @@ export class TestMachine {
   exclude(handle: number, version: number, out: ServerId[]) {
     const guard = { handle: toChunkHandle(handle), version: toChunkVersion(version) };
     return this.done({ kind: 'exclude', ...guard, servers: out });
+  }
+  book(id: number, directory: number, options: { address?: string; onlyIfMember?: boolean } = {}) {
+    const { address = `m${id}:1`, onlyIfMember = false } = options;
+    return this.#run(bookedResult, { kind: 'bookMaster', id, directory, address: toAddress(address), onlyIfMember });
   }
   reap(limit: number) {
     return this.#run(reapResult, { kind: 'reap', limit });

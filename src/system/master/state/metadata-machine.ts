@@ -11,6 +11,7 @@ import type { OrderedStore } from '../../storage/ordered-store.ts';
 import { set } from './attributes.ts';
 import * as chunks from './chunks.ts';
 import {
+  bookedResult,
   type Command,
   type CommandOf,
   decodeCommand,
@@ -24,6 +25,7 @@ import {
 import { reap } from './discard.ts';
 import * as namespace from './namespace.ts';
 import { type ChunkRecord, metadataFormatVersion } from './records.ts';
+import * as roster from './roster-changes.ts';
 import { checkSettings, settingsOf } from './settings.ts';
 import { rootInode, Tables, trashInode } from './tables.ts';
 import type { Transition } from './transition.ts';
@@ -105,6 +107,14 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(doneResult, chunks.exclude(t, command));
     case 'registerServer':
       return encodeResult(doneResult, chunks.registerServer(t, command));
+    case 'foundMasters':
+      return encodeResult(doneResult, roster.foundMasters(t, command));
+    case 'bookMaster':
+      return encodeResult(bookedResult, roster.bookMaster(t, command));
+    case 'moveMaster':
+      return encodeResult(doneResult, roster.moveMaster(t, command));
+    case 'dropMaster':
+      return encodeResult(doneResult, roster.dropMaster(t, command));
     case 'reap':
       return encodeResult(reapResult, reap(t, command));
     default:

@@ -97,6 +97,15 @@ export interface ChunkRecord {
   readonly refs: number;
 }
 
+/** A master, by its configured id: the latest of its incarnations. */
+export interface MasterRecord {
+  readonly incarnation: number;
+  readonly address: Address;
+  /** Names its data directory; 0 if nobody told. */
+  readonly directory: number;
+  readonly removed: boolean;
+}
+
 export interface ServerRecord {
   readonly address: Address;
   readonly rack: string;
@@ -112,6 +121,7 @@ const modeFlags: Readonly<Record<Mode, number>> = { strong: 0, gfs: 8, async: 16
 /** `minReplicas` follows; else it is 1. */
 const minReplicasFlag = 32;
 const sealedFlag = 1;
+const removedFlag = 1;
 const sharedFlag = 2;
 
 /** One writer for all records of a process: each is copied out as it is finished. */
@@ -262,6 +272,22 @@ export function decodeLoads(bytes: Uint8Array): Map<ServerId, number> {
   const loads = new Map<ServerId, number>();
   for (let left = reader.varint(); left > 0; left--) loads.set(toServerId(reader.varint()), reader.varint());
   return loads;
+}
+
+export function encodeMaster({ incarnation, address, directory, removed }: MasterRecord): Uint8Array {
+  scratch.reset();
+  scratch.u8(removed ? removedFlag : 0);
+  scratch.varint(incarnation);
+  scratch.u53(directory);
+  scratch.text(address);
+  return scratch.finish();
+}
+export function decodeMaster(bytes: Uint8Array): MasterRecord {
+  const reader = new ByteReader(bytes);
+  const removed = (reader.u8() & removedFlag) !== 0;
+  const incarnation = reader.varint();
+  const directory = reader.u53();
+  return { incarnation, address: toAddress(reader.text()), directory, removed };
 }
 
 export function encodeServer(server: ServerRecord): Uint8Array {

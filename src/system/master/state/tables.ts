@@ -34,6 +34,7 @@ import {
   type Inode,
   type ServerRecord,
 } from './records.ts';
+import { Roster } from './roster.ts';
 
 export const rootInode = toInodeId(1);
 /** The directory of what was removed and can be restored; no path leads there. */
@@ -45,6 +46,7 @@ export class Tables {
   readonly store: OrderedStore;
   readonly counters: Counters;
   #identity: Identity | undefined;
+  readonly roster: Roster;
   readonly #servers = new Map<ServerId, ServerRecord>();
   /** Told of each file that is put, goes, or has a chunk that is put: its attributes may be others now. */
   fileChanged: (id: InodeId) => void = () => {};
@@ -61,6 +63,7 @@ export class Tables {
         : decodeCounters(counters);
     const loads = store.get(keys.loadsKey);
     this.#loads = loads === undefined ? new Map() : decodeLoads(loads);
+    this.roster = new Roster(store);
     for (const [key, bytes] of store.scan(keys.serverTable.from, keys.serverTable.to))
       this.#servers.set(keys.serverOfKey(key), decodeServer(bytes));
   }
