@@ -1,10 +1,11 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { begin, run, until } from '../end-to-end/command-line.test-support.ts';
 import type { Report } from './report/report.ts';
 
+const isRoot = process.getuid?.() === 0;
 let dir: string;
 let scratch: string;
 beforeAll(() => {
@@ -36,6 +37,21 @@ describe('a quick run', () => {
     expect(page).toContain('<h1>consensus</h1>');
     expect(page).not.toMatch(/(src|href)="(?!data:)/);
     expect(readdirSync(scratch)).toEqual([]);
+  });
+
+  it('of failover tells how long nothing was acknowledged, and that nothing was lost', async () => {
+    const ran = await run(['lab', 'failover', '--quick', '--json', '--scratch', scratch]);
+    expect(ran.code, ran.stderr).toBe(0);
+    const { subjects } = JSON.parse(ran.stdout) as Report;
+    const { metrics } = subjects.find(({ name }) => name === 'raft')!;
+    for (const fault of isRoot ? ['SIGKILL', 'SIGSTOP', 'partition'] : ['SIGKILL', 'SIGSTOP']) {
+      // No follower may seek leadership before its time-out, less one heartbeat that was on its way.
+      expect(metrics[`gap after ${fault}`]!.median, fault).toBeGreaterThan(100);
+    }
+    for (const { name, metrics } of subjects) expect(metrics['acknowledged writes lost']!.max, name).toBe(0);
+    expect(
+      existsSync('/run/netns') ? readdirSync('/run/netns').filter((name) => name.startsWith('cairn-lab')) : [],
+    ).toEqual([]);
   });
 });
 

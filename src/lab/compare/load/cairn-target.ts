@@ -55,7 +55,11 @@ export class CairnTarget implements Target {
   #call<T>(act: (rpc: RpcConnection<MemberCalls>) => Promise<T>): Promise<T> {
     return this.#attempts.run(
       (address) => this.#attempt(address, act),
-      (failure) => this.#addresses.find((address) => address === toCairnError(failure).hint),
+      (failure) => {
+        const { code, hint } = toCairnError(failure);
+        if (code === 'TIMED_OUT' || code === 'CONNECTION_LOST') return undefined;
+        return this.#addresses.find((address) => address === hint) ?? 'none';
+      },
     );
   }
 

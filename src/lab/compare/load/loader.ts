@@ -3,6 +3,7 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { answer } from '../process/asking.ts';
 import { openTarget } from './open-target.ts';
 import type { ReadKind, Target, TargetSpec } from './target.ts';
+import { type Gap, type Verified, Watch } from './watch.ts';
 
 /** Keys that are written and read: few enough that the state does not grow with the length of the run. */
 const keyCount = 10_000;
@@ -36,6 +37,7 @@ export const fractions = [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.
 export type LoadAnswers = typeof answers;
 
 let target: Target | undefined;
+let watch: Watch | undefined;
 
 const answers = {
   connect: async (spec: TargetSpec): Promise<void> => {
@@ -51,6 +53,21 @@ const answers = {
     await Promise.all(Array.from({ length: 256 }).map(writer));
   },
   load: (plan: LoadPlan): Promise<LoadResult> => load(connected(), plan),
+  watch: ({ writers, valueBytes }: { readonly writers: number; readonly valueBytes: number }): void => {
+    watch = new Watch(connected(), writers, valueBytes);
+  },
+  flowing: async ({ after, count }: { readonly after: number; readonly count: number }): Promise<void> => {
+    await watching().flowing(after, count);
+  },
+  largestGap: (from: number): Gap => watching().largestGap(from),
+  rates: ({ from, to, spanMs }: { readonly from: number; readonly to: number; readonly spanMs: number }): number[] =>
+    watching().rates(from, to, spanMs),
+  verify: (_: null): Promise<Verified> => watching().verify(),
+  stopWatch: async (_: null): Promise<void> => {
+    await watching().stop();
+    if (watch?.failure !== undefined) throw watch.failure;
+    watch = undefined;
+  },
   disconnect: (_: null): void => {
     target?.close();
     target = undefined;
@@ -64,6 +81,12 @@ export function serve(): void {
 function connected(): Target {
   if (target === undefined) throw new Error('the load is not connected');
   return target;
+}
+
+function watching(): Watch {
+  if (watch === undefined) throw new Error('nothing is watched');
+  if (watch.failure !== undefined) throw watch.failure;
+  return watch;
 }
 
 function keyOf(i: number): string {
