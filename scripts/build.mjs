@@ -11,6 +11,7 @@ const entries = {
   cli: 'src/apps/cli/main.ts',
   client: 'src/apps/library/client.ts',
   consensus: 'src/apps/library/consensus.ts',
+  engines: 'src/apps/library/engines.ts',
   bench: 'src/lab/bench/main.ts',
   'lab-process': 'src/lab/compare/process/main.ts',
   simulator: 'src/lab/simulator/main.ts',

@@ -143,7 +143,7 @@ function killIfThere(pid: number): void {
 }
 
 /** A base such that the ports a cluster of usual size takes are free just now. */
-async function freePortBase(): Promise<number> {
+export async function freePortBase(): Promise<number> {
   for (;;) {
     const base = 20_000 + Math.floor(Math.random() * 400) * 100;
     const ports = [0, 1, 2, 10, 11, 12, 13].map((offset) => base + offset);

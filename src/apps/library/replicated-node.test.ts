@@ -1,0 +1,115 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fromUtf8, toUtf8 } from '../../core/base/bytes.ts';
+import { Raft } from '../../core/consensus/index.ts';
+import { type Machine, type NodeOptions, ReplicatedNode } from './replicated-node.ts';
+
+const adder: Machine = {
+  apply(command, { store }) {
+    const sum = Number(fromUtf8(store.get('sum') ?? toUtf8('0'))) + Number(fromUtf8(command));
+    store.put('sum', toUtf8(String(sum)));
+    return toUtf8(String(sum));
+  },
+  query: (_, store) => store.get('sum') ?? toUtf8('0'),
+};
+
+let dir = '';
+let members: Record<number, string> = {};
+const nodes = new Map<number, ReplicatedNode>();
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'cairn-node-'));
+  members = Object.fromEntries((await freeAddresses(3)).map((address, i) => [i + 1, address]));
+});
+afterEach(async () => {
+  await Promise.all([...nodes.values()].map((node) => node.close()));
+  nodes.clear();
+  rmSync(dir, { recursive: true });
+});
+
+async function start(id: number, options: Partial<NodeOptions> = {}): Promise<ReplicatedNode> {
+  const node = await ReplicatedNode.start({
+    id,
+    members,
+    dir: join(dir, String(id)),
+    engine: Raft,
+    machine: adder,
+    ...options,
+  });
+  nodes.set(id, node);
+  return node;
+}
+
+async function stop(id: number): Promise<void> {
+  await nodes.get(id)!.close();
+  nodes.delete(id);
+}
+
+const add = async (node: ReplicatedNode, n: number) => Number(fromUtf8(await node.execute(toUtf8(String(n)))));
+const sum = async (node: ReplicatedNode, level?: 'stale') => Number(fromUtf8(await node.query(toUtf8(''), level)));
+
+async function freeAddresses(count: number): Promise<string[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve) => {
+          server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports.map((port) => `127.0.0.1:${port}`);
+}
+
+describe('a group of three', () => {
+  it('takes commands at every member, each once, and answers from any after the leader is gone', async () => {
+    for (const id of [1, 2, 3]) await start(id);
+    const all = [...nodes.values()];
+    const sums = await Promise.all(Array.from({ length: 300 }, (_, i) => add(all[i % 3]!, 1)));
+    expect(new Set(sums).size).toBe(300); // each command saw a state of its own
+    expect(Math.max(...sums)).toBe(300);
+    const leader = all.find((node) => node.status.role === 'leader')!.status.id;
+    await stop(leader);
+    for (const node of nodes.values()) expect(await sum(node)).toBe(300);
+    const [other] = [...nodes.values()];
+    expect(await add(other!, 5)).toBe(305);
+    const back = await start(leader);
+    expect(await sum(back)).toBe(305);
+  });
+
+  it('says NO_QUORUM within the deadline when too few are up, and answers stale questions meanwhile', async () => {
+    const alone = await start(1, { deadlineMs: 400 });
+    await expect(add(alone, 1)).rejects.toMatchObject({ code: 'NO_QUORUM' });
+    expect(await sum(alone, 'stale')).toBe(0);
+    await start(2);
+    expect(await add(nodes.get(2)!, 1)).toBe(1);
+  });
+
+  it('keeps what was acknowledged through a stop of all', async () => {
+    for (const id of [1, 2, 3]) await start(id);
+    expect(await add(nodes.get(2)!, 7)).toBe(7);
+    for (const id of [1, 2, 3]) await stop(id);
+    for (const id of [1, 2, 3]) await start(id);
+    expect(await add(nodes.get(3)!, 1)).toBe(8);
+  });
+});
+
+describe('a node', () => {
+  it('refuses to start beside itself, outside its group, or on a port in use', async () => {
+    await start(1);
+    await expect(start(1)).rejects.toMatchObject({ code: 'DIR_IN_USE' });
+    await expect(start(9)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await expect(start(2, { members: { ...members, 2: members[1]! } })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
+  });
+
+  it('without questions says so', async () => {
+    const { query: _, ...mute } = adder;
+    const node = await start(1, { machine: mute, members: { 1: members[1]! } });
+    await add(node, 2);
+    await expect(node.query(toUtf8(''))).rejects.toMatchObject({ code: 'NOT_SUPPORTED' });
+  });
+});
