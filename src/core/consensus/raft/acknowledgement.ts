@@ -9,6 +9,7 @@ import { confirmReads } from './read-index.ts';
 import { replicateTo } from './replication.ts';
 import { becomeFollower } from './role.ts';
 import type { Leading, RaftState } from './state.ts';
+import { pursueTransfer } from './transfer.ts';
 
 export function onAppendEntriesAccepted(s: RaftState, out: Outbox, from: NodeId, m: AppendEntriesAccepted): void {
   const leading = leadingInTermOf(s, out, m);
@@ -24,6 +25,7 @@ export function onAppendEntriesAccepted(s: RaftState, out: Outbox, from: NodeId,
   if (rose && m.matchIndex > s.commitIndex) advanceCommit(s, leading, out);
   replicateTo(s, leading, out, from, p);
   confirmReads(s, leading, out);
+  if (rose) pursueTransfer(s, leading, out);
 }
 
 /** Where the logs agree is known now: from there on entries may flow. An answer to something older settles nothing. */
@@ -70,5 +72,6 @@ function leadingInTermOf(
 
 function noteHeard(s: RaftState, p: Progress, round: number): void {
   p.heardAt = s.now;
+  p.hasAnswered = true;
   if (round > p.ackedRound) p.ackedRound = round;
 }

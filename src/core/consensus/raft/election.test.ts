@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { toMillis } from '../../base/brand.ts';
-import { defaultTiming, toControlId } from '../engine.ts';
+import { defaultTiming } from '../engine.ts';
 import type { RequestVote, RequestVoteResponse } from './messages.ts';
 import {
   appendEntriesOf,
@@ -17,7 +17,13 @@ import {
 } from './one-node.test-support.ts';
 
 function requestVote(ofTerm: number, lastLogIndex = 0, lastLogTerm = 0): RequestVote {
-  return { kind: 'requestVote', term: term(ofTerm), lastLogIndex: index(lastLogIndex), lastLogTerm: term(lastLogTerm) };
+  return {
+    kind: 'requestVote',
+    term: term(ofTerm),
+    lastLogIndex: index(lastLogIndex),
+    lastLogTerm: term(lastLogTerm),
+    transfer: false,
+  };
 }
 
 function answer(ofTerm: number, voteGranted: boolean): RequestVoteResponse {
@@ -355,13 +361,5 @@ describe('a leader', () => {
     expect(leader.status.role).toBe('follower');
     leader.persist();
     expect(said(leader.timeOut(), 'preVote')).toHaveLength(2);
-  });
-
-  it('drops control requests that it does not support yet, by name', () => {
-    const leader = new OneNode();
-    leader.lead();
-    const request = { kind: 'transferLeadership', to: node(2) } as const;
-    const { dropped } = leader.input({ kind: 'control', id: toControlId(1), request, now: toMillis(leader.now) });
-    expect(dropped).toEqual([{ kind: 'control', id: 1, request, reason: 'notSupported' }]);
   });
 });

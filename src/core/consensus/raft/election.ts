@@ -14,9 +14,13 @@ import { toTerm } from './term.ts';
 
 // ---------------------------------------------------------------- candidates
 
-/** Our vote for ourselves counts, and the others are asked, only once term and vote are durable. */
-export function becomeCandidate(s: RaftState, out: Outbox): void {
+/**
+ * Our vote for ourselves counts, and the others are asked, only once term and vote are durable. `transfer`: the leader wants it (§4.2.3 of
+ * the dissertation).
+ */
+export function becomeCandidate(s: RaftState, out: Outbox, transfer = false): void {
   s.role = 'candidate';
+  s.leader = undefined;
   s.currentTerm = toTerm(s.currentTerm + 1);
   s.votedFor = s.id;
   s.votes.clear();
@@ -24,7 +28,7 @@ export function becomeCandidate(s: RaftState, out: Outbox): void {
   s.elector.restart(s.view);
   out.trace('election_started', { term: s.currentTerm, lastLogIndex: s.log.lastIndex });
   for (const to of votersBut(s))
-    out.sendAfter(s.durability.termIo, to, { kind: 'requestVote', term: s.currentTerm, ...lastOfLog(s) });
+    out.sendAfter(s.durability.termIo, to, { kind: 'requestVote', term: s.currentTerm, ...lastOfLog(s), transfer });
 }
 
 /** To be called when a write has become durable. */
@@ -60,6 +64,9 @@ function becomeLeader(s: RaftState, out: Outbox): void {
     termStart: (lastIndex + 1) as LogIndex,
     established: false,
     progress: new Map(peersOfSelf(s).map((id) => [id, newProgress(lastIndex, s.now)] as const)),
+    departing: new Map<NodeId, Millis>(),
+    change: undefined,
+    membersSettled: false,
     nextHeartbeatAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis,
     announceAt: never,
     uncommittedBytes: uncommittedBytes(s),
@@ -84,7 +91,7 @@ function uncommittedBytes(s: RaftState): number {
 
 /** Granted once a term, to a log that is no older than ours; the answer leaves when the vote is durable. */
 export function onRequestVote(s: RaftState, out: Outbox, from: NodeId, m: RequestVote): void {
-  const disturbs = s.elector.protectsLeader(s.view);
+  const disturbs = !m.transfer && s.elector.protectsLeader(s.view);
   if (m.term > s.currentTerm && !disturbs) becomeFollower(s, out, m.term, undefined, 'a candidate has a higher term');
   const free = s.votedFor === undefined || s.votedFor === from;
   const voteGranted = m.term === s.currentTerm && !disturbs && free && isUpToDate(s, m);

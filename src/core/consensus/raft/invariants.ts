@@ -66,7 +66,7 @@ function checkDurability(s: RaftState): void {
 }
 
 function checkLeading(s: RaftState, leading: Leading): void {
-  const peers = peersOf(membersOf(s), s.id);
+  const peers = [...peersOf(membersOf(s), s.id), ...leading.departing.keys()];
   assert(peers.length === leading.progress.size, 'a leader follows each member', { peers: peers.length });
   for (const [id, p] of leading.progress) {
     assert(peers.includes(id), 'a leader follows members only', { id });

@@ -46,6 +46,11 @@ export class RaftLog {
     return this.#membersOf(this.#memberIndexes.at(-1));
   }
 
+  /** Where it is; at or before the compaction point if that brought it along. */
+  get membersIndex(): LogIndex {
+    return this.#memberIndexes.at(-1) ?? this.#base.index;
+  }
+
   /** The entry at `index`, or undefined where the log does not reach or has been compacted. */
   at(index: number): Entry | undefined {
     return index > this.#base.index ? this.#entries[this.#slot(index)] : undefined;

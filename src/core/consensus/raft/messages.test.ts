@@ -35,7 +35,8 @@ const small = fc
   .chain(([a, b, c, d, e, voteGranted]) =>
     fc.constantFrom<RaftMessage>(
       { kind: 'elector', message: { kind: 'preVote', term: a, standingTerm: b, standingIndex: c } },
-      { kind: 'requestVote', term: term(a), lastLogIndex: index(b), lastLogTerm: term(c) },
+      { kind: 'requestVote', term: term(a), lastLogIndex: index(b), lastLogTerm: term(c), transfer: voteGranted },
+      { kind: 'timeoutNow', term: term(a) },
       { kind: 'elector', message: { kind: 'preVoteResponse', term: a, granted: voteGranted } },
       { kind: 'elector', message: { kind: 'heartbeatRequest', round: a } },
       {

@@ -15,7 +15,10 @@ const index = branded(varint, toLogIndex);
 
 const smallMessage = union({
   elector: [1, struct({ message: electorMessage })],
-  requestVote: [3, struct({ term, lastLogIndex: index, lastLogTerm: term })],
+  /** The leader wants the receiver to seek election now (§3.10 of the dissertation). */
+  timeoutNow: [2, struct({ term })],
+  /** `transfer`: the leader wants it, so it is not to be protected (§4.2.3 of the dissertation). */
+  requestVote: [3, struct({ term, lastLogIndex: index, lastLogTerm: term, transfer: bool })],
   requestVoteResponse: [4, struct({ term, voteGranted: bool })],
   /**
    * `success` of Figure 2. Up to `acceptedIndex` the follower's log is the leader's; up to `matchIndex` (≤ acceptedIndex) it is
@@ -27,6 +30,7 @@ const smallMessage = union({
 });
 
 type SmallMessage = TypeOf<typeof smallMessage>;
+export type TimeoutNow = Extract<SmallMessage, { kind: 'timeoutNow' }>;
 export type RequestVote = Extract<SmallMessage, { kind: 'requestVote' }>;
 export type RequestVoteResponse = Extract<SmallMessage, { kind: 'requestVoteResponse' }>;
 export type AppendEntriesAccepted = Extract<SmallMessage, { kind: 'appendEntriesAccepted' }>;

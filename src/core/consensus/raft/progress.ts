@@ -18,8 +18,9 @@ export interface Progress {
   window: Window;
   /** The commit index that the follower can know of from what was sent. */
   sentCommit: LogIndex;
-  /** When it last answered a message of this term. */
+  /** When it last answered a message of this term; until it has, when we began to send. */
   heardAt: Millis;
+  hasAnswered: boolean;
   /** The latest read round that it answered. */
   ackedRound: number;
 }
@@ -38,6 +39,7 @@ export function newProgress(lastIndex: LogIndex, now: Millis): Progress {
     window: { bytes: 0, messages: [] },
     sentCommit: 0 as LogIndex,
     heardAt: now,
+    hasAnswered: false,
     ackedRound: 0,
   };
 }

@@ -1,17 +1,18 @@
 /** What a leader takes into its log: proposals of clients, and its own no-op. */
 import type { DropReason, EntryPayload, Input, LogIndex, Proposal } from '../engine.ts';
 import { entryBytes, makeEntry } from '../entry-format.ts';
+import { isVoter } from '../quorums.ts';
 import type { RaftMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { replicateToAll } from './replication.ts';
-import type { Leading, RaftState } from './state.ts';
+import { type Leading, membersOf, type RaftState } from './state.ts';
 
 type Propose = Extract<Input<RaftMessage>, { kind: 'propose' }>;
 
 export function propose(s: RaftState, out: Outbox, { proposals }: Propose): void {
   const { leading } = s;
   for (const proposal of proposals) {
-    const reason = leading === undefined ? 'notLeader' : refusalOf(s, leading, proposal);
+    const reason = refusalOf(s, proposal);
     if (reason !== undefined) drop(out, proposal, reason);
     else {
       const { session, sequence, data } = proposal;
@@ -21,8 +22,16 @@ export function propose(s: RaftState, out: Outbox, { proposals }: Propose): void
   if (leading !== undefined) replicateToAll(s, leading, out);
 }
 
+/** A leader that is about to leave takes nothing on that it might not see through. */
+function isHandingOver(s: RaftState): boolean {
+  return s.transfer !== undefined || !isVoter(membersOf(s), s.id);
+}
+
 /** One proposal always fits, so that a bound set too small cannot stop the group. */
-function refusalOf(s: RaftState, leading: Leading, { data }: Proposal): DropReason | undefined {
+function refusalOf(s: RaftState, { data }: Proposal): DropReason | undefined {
+  const { leading } = s;
+  if (leading === undefined) return 'notLeader';
+  if (isHandingOver(s)) return 'changeInProgress';
   const { proposalMaxBytes, uncommittedMaxBytes, uncommittedMaxEntries } = s.config.limits;
   if (data.length > proposalMaxBytes) return 'tooLarge';
   const uncommitted = s.log.lastIndex - s.commitIndex;

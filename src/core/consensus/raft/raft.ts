@@ -10,9 +10,11 @@ import { onAppendEntriesAccepted, onAppendEntriesRejected } from './acknowledgem
 import { onAppendEntries } from './append-entries.ts';
 import { cloneState } from './clone.ts';
 import { advanceCommit } from './commit.ts';
+import { control } from './control.ts';
 import { countOwnVote, onRequestVote, onRequestVoteResponse } from './election.ts';
 import { onElectorMessage, tickElector } from './elector-actions.ts';
 import { checkInvariants, type Watermarks } from './invariants.ts';
+import { continueChange, sayFarewell } from './membership.ts';
 import { decodeMessage, encodeMessage, type RaftMessage } from './messages.ts';
 import { Outbox, type RaftEffects } from './outbox.ts';
 import { propose } from './proposals.ts';
@@ -21,8 +23,9 @@ import { decodeRecord, encodeRecord, indexOfRecord, type RaftRecord } from './re
 import { keepInTouch } from './replication.ts';
 import { restore } from './restore.ts';
 import { compact, snapshotInstalled, snapshotSent } from './snapshot.ts';
-import type { RaftState } from './state.ts';
+import { never, type RaftState } from './state.ts';
 import { RaftStatus } from './status.ts';
+import { onTimeoutNow, pursueTransfer, settleTransfer } from './transfer.ts';
 
 type RaftInput = Input<RaftMessage>;
 
@@ -39,6 +42,8 @@ class RaftEngine implements Engine<RaftMessage, RaftRecord> {
     if ('now' in input && input.now > s.now) s.now = input.now;
     const out = new Outbox(s);
     dispatch(s, out, input);
+    if (s.leading !== undefined) continueChange(s, s.leading, out);
+    settleTransfer(s, out);
     return out.effects();
   }
 
@@ -47,9 +52,9 @@ class RaftEngine implements Engine<RaftMessage, RaftRecord> {
   }
 
   get nextTickAt(): Millis {
-    const { leading, elector, view } = this.#state;
-    const at = elector.nextTickAt(view);
-    return leading === undefined ? at : (Math.min(at, leading.announceAt, leading.nextHeartbeatAt) as Millis);
+    const { leading, elector, view, transfer } = this.#state;
+    const at = Math.min(elector.nextTickAt(view), transfer?.until ?? never);
+    return (leading === undefined ? at : Math.min(at, leading.announceAt, leading.nextHeartbeatAt)) as Millis;
   }
 
   baseline(): readonly RaftRecord[] {
@@ -102,7 +107,7 @@ function dispatch(s: RaftState, out: Outbox, input: RaftInput): void {
       compact(s, input);
       break;
     case 'control':
-      out.drop({ kind: 'control', id: input.id, request: input.request, reason: 'notSupported' });
+      control(s, out, input);
       break;
     default:
       unreachable(input);
@@ -114,6 +119,9 @@ function onMessage(s: RaftState, out: Outbox, from: NodeId, message: RaftMessage
   switch (message.kind) {
     case 'elector':
       onElectorMessage(s, out, from, message.message);
+      break;
+    case 'timeoutNow':
+      onTimeoutNow(s, out, from, message);
       break;
     case 'requestVote':
       onRequestVote(s, out, from, message);
@@ -143,7 +151,11 @@ function traceMessage(out: Outbox, from: NodeId, message: RaftMessage): void {
 
 function tick(s: RaftState, out: Outbox): void {
   tickElector(s, out);
-  if (s.leading !== undefined) keepInTouch(s, s.leading, out);
+  const { leading } = s;
+  if (leading === undefined) return;
+  if (leading.departing.size > 0) sayFarewell(s, leading);
+  if (s.now >= leading.nextHeartbeatAt) pursueTransfer(s, leading, out);
+  keepInTouch(s, leading, out);
 }
 
 function applied(s: RaftState, index: LogIndex): void {

@@ -41,6 +41,7 @@ export function restore(config: EngineConfig, { records, applied, now }: Restore
     votes: new Map(),
     leading: undefined,
     streaming: new Set(),
+    transfer: undefined,
     unrecorded: wasAhead ? [{ kind: 'snapshotPoint', point: log.base }] : [],
   });
   state.elector.restart(state.view);

@@ -24,7 +24,14 @@ export function becomeFollower(s: RaftState, out: Outbox, term: Term, leader: No
   if (leading === undefined) return;
   out.trace('leader_stepped_down', { term, why });
   dropReads(leading, out);
+  dropChange(leading, out);
   dropUncommitted(s, leading, out);
+}
+
+/** Whoever leads next may or may not know of it. */
+function dropChange({ change }: Leading, out: Outbox): void {
+  if (change !== undefined)
+    out.drop({ kind: 'control', id: change.id, request: change.request, reason: 'steppedDown' });
 }
 
 /** What we proposed and have not seen committed may still commit under another leader: its outcome is unknown. */

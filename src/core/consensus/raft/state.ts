@@ -2,7 +2,7 @@
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { Durability } from '../durability.ts';
 import type { Elector, ElectorView } from '../elector/elector.ts';
-import type { EngineConfig, LogIndex, Members, ReadId, Role } from '../engine.ts';
+import type { ControlId, ControlRequest, EngineConfig, LogIndex, Members, ReadId, Role } from '../engine.ts';
 import type { RaftLog } from './log.ts';
 import type { Progress } from './progress.ts';
 import type { RaftRecord } from './records.ts';
@@ -36,9 +36,14 @@ export interface RaftState {
   leading: Leading | undefined;
   /** Peers to whom the host is streaming a snapshot, whoever leads. */
   readonly streaming: Set<NodeId>;
+  /** A transfer that we were asked for and whose outcome we do not know yet. */
+  transfer: Transfer | undefined;
   /** What restoring found out that the log does not say yet; goes before the first record. */
   unrecorded: readonly RaftRecord[];
 }
+
+export type TransferRequest = Extract<ControlRequest, { kind: 'transferLeadership' }>;
+export type ChangeRequest = Extract<ControlRequest, { kind: 'changeMembers' }>;
 
 export const never = Number.POSITIVE_INFINITY as Millis;
 
@@ -48,7 +53,14 @@ export interface Leading {
   readonly termStart: LogIndex;
   /** An entry of this term is committed. */
   established: boolean;
+  /** Of each peer; and of those who are departing. */
   readonly progress: Map<NodeId, Progress>;
+  /** Who is no member any more and is to learn of it, and until when we try. */
+  readonly departing: Map<NodeId, Millis>;
+  /** The change of members that we were asked for. */
+  change: MemberChange | undefined;
+  /** The configuration in force is known to be committed, and nothing is to follow it. */
+  membersSettled: boolean;
   nextHeartbeatAt: Millis;
   /** When followers are to be told of a commit that nothing else has told them of; `never` if there is none. */
   announceAt: Millis;
@@ -58,6 +70,30 @@ export interface Leading {
   roundIndex: LogIndex;
   roundReads: readonly ReadId[];
   waitingReads: ReadId[];
+}
+
+/** Outlives the leadership that it ends, until it is known who leads. */
+export interface Transfer {
+  readonly id: ControlId;
+  readonly request: TransferRequest;
+  readonly until: Millis;
+}
+
+/** A change that this leader was asked for. */
+export interface MemberChange {
+  readonly id: ControlId;
+  readonly request: ChangeRequest;
+  readonly before: Members;
+  stage: 'asked' | 'catchingUp' | 'switching';
+  /** Nodes that are to vote and do not yet. */
+  readonly catchingUp: Map<NodeId, CatchUp>;
+}
+
+/** One round: the node is to reach `target`, where our log ended when the round began. */
+interface CatchUp {
+  readonly target: LogIndex;
+  readonly since: Millis;
+  readonly round: number;
 }
 
 export function membersOf(s: RaftState): Members {

@@ -2,7 +2,8 @@
  * Conversations between engines as text: commands, and under each what the nodes then do and say. The commands name nothing of any
  * one protocol, so the same script runs on both engines and the two texts can be laid side by side.
  *
- *     group N [one]        N nodes, with empty logs; later lines name them by number. `one`: a message holds one entry
+ *     group N [one] [+K]   N nodes, with empty logs; later lines name them by number. `one`: a message holds one entry; K more nodes
+ *                          run without being members
  *     timeout N            time passes until node N wants a tick, and only N gets one
  *     deliver [A>B …]      messages arrive: all that are under way, or those of the links named; answers are under way then
  *     lose [A>B …]         messages get lost: likewise
@@ -10,6 +11,8 @@
  *     settle [N …]         deliver and write among the nodes named (or all) until all is quiet
  *     propose N TEXT       a proposal at node N
  *     read N               a linearizable read at node N
+ *     transfer N M         node N is asked to hand leadership to node M
+ *     members N A… [+ B…]  node N is asked for A… as voters, B… as non-voters
  *     crash N, restart N   what the disk had not finished is lost
  *     log                  the logs of all nodes, by the term (or round) of each entry; (n) is the commit index
  */
@@ -18,17 +21,22 @@ import { type NodeId, toMillis, toNodeId } from '../../base/brand.ts';
 import { fromUtf8, toUtf8 } from '../../base/bytes.ts';
 import { crc32 } from '../../base/crc32.ts';
 import {
+  type ControlRequest,
+  type Dropped,
   defaultLimits,
   defaultTiming,
   type Effects,
   type Engine,
   type EngineKind,
   type Entry,
+  type EntryPayload,
   type Envelope,
   type Input,
   type IoId,
   type LogIndex,
+  type Members,
   type ReadId,
+  toControlId,
   toEpoch,
 } from '../engine.ts';
 
@@ -56,6 +64,8 @@ export class Conversation<M, R> {
   #now = 1000;
   #sequence = 0;
   #reads = 0;
+  #controls = 0;
+  #bootstrap: Members = { voters: [], nonVoters: [] };
 
   constructor(kind: EngineKind<M, R>) {
     this.#kind = kind;
@@ -81,7 +91,7 @@ export class Conversation<M, R> {
   }
 
   readonly #verbs: Readonly<Record<string, (words: readonly string[]) => void>> = {
-    group: ([size, entries]) => this.#group(Number(size), entries),
+    group: ([size, ...options]) => this.#group(Number(size), options),
     timeout: ([id]) => this.#timeout(this.#node(id)),
     deliver: (links) => this.#deliver(links),
     lose: (links) => void this.#take(links),
@@ -89,14 +99,18 @@ export class Conversation<M, R> {
     settle: (ids) => this.#settle(ids.length === 0 ? this.#nodes : ids.map((id) => this.#node(id))),
     propose: ([id, ...text]) => this.#propose(this.#node(id), text.join(' ')),
     read: ([id]) => this.#read(this.#node(id)),
+    transfer: ([id, to]) => this.#control(this.#node(id), { kind: 'transferLeadership', to: this.#node(to).id }),
+    members: ([id, ...words]) => this.#changeMembers(this.#node(id), words),
     crash: ([id]) => this.#crash(this.#node(id)),
     restart: ([id]) => this.#start(this.#node(id)),
     log: () => this.#showLogs(),
   };
 
-  #group(size: number, entries: string | undefined): void {
-    if (entries === 'one') this.#limits = { ...defaultLimits, messageMaxBytes: 1 };
-    const ids = Array.from({ length: size }, (_, i) => toNodeId(i + 1));
+  #group(size: number, options: readonly string[]): void {
+    if (options.includes('one')) this.#limits = { ...defaultLimits, messageMaxBytes: 1 };
+    const strangers = Number(options.find((option) => option.startsWith('+')) ?? 0);
+    const ids = Array.from({ length: size + strangers }, (_, i) => toNodeId(i + 1));
+    this.#bootstrap = { voters: ids.slice(0, size), nonVoters: [] };
     this.#nodes = ids.map((id) => ({
       id,
       engine: undefined,
@@ -112,7 +126,7 @@ export class Conversation<M, R> {
     node.engine = this.#kind.create(
       {
         id: node.id,
-        bootstrap: { voters: this.#nodes.map(({ id }) => id), nonVoters: [] },
+        bootstrap: this.#bootstrap,
         epoch: toEpoch(1),
         seed: 1,
         crc32,
@@ -146,6 +160,18 @@ export class Conversation<M, R> {
   #read(node: Node<M, R>): void {
     this.#reads += 1;
     this.#step(node, { kind: 'read', id: this.#reads as ReadId, level: 'linearizable', now: toMillis(this.#now) });
+  }
+
+  #changeMembers(node: Node<M, R>, words: readonly string[]): void {
+    const ids = (from: readonly string[]) => from.map((id) => this.#node(id).id);
+    const plus = words.includes('+') ? words.indexOf('+') : words.length;
+    const members = { voters: ids(words.slice(0, plus)), nonVoters: ids(words.slice(plus + 1)) };
+    this.#control(node, { kind: 'changeMembers', members });
+  }
+
+  #control(node: Node<M, R>, request: ControlRequest): void {
+    this.#controls += 1;
+    this.#step(node, { kind: 'control', id: toControlId(this.#controls), request, now: toMillis(this.#now) });
   }
 
   /** Takes messages out of the air: all, or those of some links. */
@@ -212,9 +238,9 @@ export class Conversation<M, R> {
     for (const entry of effects.committed) this.#say(`${node.id} commits ${describeEntry(entry)}`);
     for (const { id, index } of effects.reads) this.#say(`${node.id} grants read ${id} at ${index}`);
     for (const dropped of effects.dropped) {
-      const what = dropped.kind === 'proposal' ? `proposal ${dropped.sequence}` : dropped.kind;
-      this.#say(`${node.id} drops ${what}: ${dropped.reason}`);
+      this.#say(`${node.id} drops ${describeDropped(dropped)}: ${dropped.reason}`);
     }
+    for (const id of effects.completed) this.#say(`${node.id} completes control request ${id}`);
     for (const { to } of effects.snapshots) this.#say(`${node.id} wants a snapshot sent to ${to}`);
   }
 
@@ -271,8 +297,21 @@ function describeValue(value: unknown): string {
 
 /** Index@term and what it is. */
 function describeEntry({ index, term, payload }: Entry): string {
-  const what = payload.kind === 'proposal' ? `“${fromUtf8(payload.data)}”` : payload.kind;
-  return `${index as LogIndex}@${term} ${what}`;
+  return `${index as LogIndex}@${term} ${describePayload(payload)}`;
+}
+
+function describePayload(payload: EntryPayload): string {
+  if (payload.kind === 'proposal') return `“${fromUtf8(payload.data)}”`;
+  if (payload.kind === 'noop') return 'noop';
+  const { voters, votersNext, nonVoters } = payload.members;
+  const next = votersNext === undefined ? '' : ` → ${votersNext.join(' ')}`;
+  const listening = nonVoters.length === 0 ? '' : ` + ${nonVoters.join(' ')}`;
+  return `members ${voters.join(' ')}${next}${listening}`;
+}
+
+function describeDropped(dropped: Dropped): string {
+  if (dropped.kind === 'proposal') return `proposal ${dropped.sequence}`;
+  return dropped.kind === 'read' ? `read ${dropped.id}` : `control request ${dropped.id}`;
 }
 
 function describeRecord(record: unknown): string {

@@ -4,7 +4,8 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { NodeId } from '../../base/brand.ts';
-import type { EngineStatus, Entry, SnapshotPoint } from '../engine.ts';
+import type { EngineStatus, Entry, Members, SnapshotPoint } from '../engine.ts';
+import { quorumReached } from '../quorums.ts';
 
 /** The log that a disk (or a memory) holds: checksums by index; everything up to `base` is held as state. */
 export class ShadowLog {
@@ -37,7 +38,9 @@ export class ShadowLog {
 }
 
 export class SafetyChecker {
-  readonly #voters: readonly NodeId[];
+  /** The latest configuration that is committed, and where. */
+  members: Members;
+  #membersIndex = 0;
   readonly #disks: ReadonlyMap<NodeId, ShadowLog>;
   readonly #leaders = new Map<number, NodeId>();
   /** Checksums by index: the hash chain makes each stand for the whole log before it. */
@@ -45,8 +48,8 @@ export class SafetyChecker {
   readonly #entries = new Map<string, number>();
   highestCommitted = 0;
 
-  constructor(voters: readonly NodeId[], disks: ReadonlyMap<NodeId, ShadowLog>) {
-    this.#voters = voters;
+  constructor(bootstrap: Members, disks: ReadonlyMap<NodeId, ShadowLog>) {
+    this.members = bootstrap;
     this.#disks = disks;
   }
 
@@ -58,8 +61,8 @@ export class SafetyChecker {
     this.#entries.set(key, entry.checksum);
   }
 
-  /** State-machine safety, and that what is committed is durable on a quorum, by the disks. */
-  committed(node: NodeId, entry: Entry): void {
+  /** State-machine safety, and that what is committed is durable on a quorum, by the disks. `members`: in force where it was committed. */
+  committed(node: NodeId, entry: Entry, members: Members): void {
     const known = this.#committed[entry.index];
     assert(known === undefined || known === entry.checksum, 'state-machine safety: one entry at each index', {
       node,
@@ -68,16 +71,19 @@ export class SafetyChecker {
     if (known !== undefined) return;
     this.#committed[entry.index] = entry.checksum;
     this.highestCommitted = Math.max(this.highestCommitted, entry.index);
-    this.durableOnQuorum(entry.index);
+    this.durableOnQuorum(entry.index, members);
+    if (entry.payload.kind !== 'members' || entry.index < this.#membersIndex) return;
+    this.members = entry.payload.members;
+    this.#membersIndex = entry.index;
   }
 
-  durableOnQuorum(index: number): void {
+  durableOnQuorum(index: number, members: Members): void {
     const checksum = this.#committed[index];
     if (checksum === undefined) return;
-    const holders = this.#voters.filter((id) => this.#disks.get(id)!.holds(index, checksum));
-    assert(holders.length > this.#voters.length / 2, 'what is committed is durable on a quorum', {
+    const holds = (id: NodeId) => (this.#disks.get(id)!.holds(index, checksum) ? 1 : 0);
+    assert(quorumReached(members, holds) >= 1, 'what is committed is durable on a quorum', {
       index,
-      holders: holders.join(' '),
+      holders: [...this.#disks.keys()].filter((id) => holds(id) === 1).join(' '),
     });
   }
 
@@ -101,6 +107,6 @@ export class SafetyChecker {
   }
 
   checkAll(): void {
-    for (let index = 1; index <= this.highestCommitted; index++) this.durableOnQuorum(index);
+    for (let index = 1; index <= this.highestCommitted; index++) this.durableOnQuorum(index, this.members);
   }
 }

@@ -2,7 +2,7 @@
 import { assert } from '../../base/assert.ts';
 import { defaultTiming, type EngineKind, type EngineTiming } from '../engine.ts';
 import { TestNetwork } from './test-network.test-support.ts';
-import type { TestNode } from './test-node.test-support.ts';
+import type { PendingControl, TestNode } from './test-node.test-support.ts';
 
 const stormMs = 1200;
 /** Small, so that windows fill and messages split all the time. */
@@ -10,6 +10,29 @@ const limits = { messageMaxBytes: 400, windowMaxMessages: 4, windowMaxBytes: 120
 const sizes = [3, 3, 5, 3, 1, 2, 4] as const;
 /** In every other group elections come thick and fast: messages take as long as it takes to lose patience. */
 const impatient: EngineTiming = { electionTimeoutMinMs: 30, electionTimeoutMaxMs: 50, heartbeatIntervalMs: 10 };
+
+/** How many nodes there are besides the first members. */
+const strangers = 2;
+
+/** Asks some leader for other members, or for another leader. */
+function reorganise(group: TestNetwork): void {
+  const { leaders } = group;
+  const leader = leaders[group.below(leaders.length)];
+  if (leader === undefined) return;
+  if (group.chance(0.5)) leader.control({ kind: 'transferLeadership', to: anyNode(group).id });
+  else group.changeMembers(leader, ...anyMembers(group));
+}
+
+/** Mostly voters, at least one of them. */
+function anyMembers(group: TestNetwork): [voters: number[], nonVoters: number[]] {
+  const voters: number[] = [];
+  const nonVoters: number[] = [];
+  for (const { id } of group.nodes) {
+    if (group.chance(0.7)) voters.push(id);
+    else if (group.chance(0.4)) nonVoters.push(id);
+  }
+  return voters.length > 0 ? [voters, nonVoters] : [[anyNode(group).id], []];
+}
 
 /** One thing that goes wrong, or right again, at a random moment. */
 const happenings: readonly ((group: TestNetwork, node: TestNode) => void)[] = [
@@ -61,6 +84,7 @@ function act(group: TestNetwork): void {
   if (!node.up) return;
   if (group.chance(0.7)) group.propose(node, 1 + group.below(5), 1 + group.below(40));
   if (group.chance(0.5)) group.read(node);
+  if (group.chance(0.05)) reorganise(group);
 }
 
 function storm(group: TestNetwork): void {
@@ -81,6 +105,7 @@ function clear(group: TestNetwork): void {
     group.propose(group.awaitLeader(), 3); // who has not noticed yet that it was deposed drops them
     group.run(100);
   }
+  rearrange(group);
   const read = group.read(group.awaitLeader());
   group.runUntil('a read is granted', () => read.granted !== undefined);
   group.runUntil('everybody is level', () => group.converged);
@@ -89,13 +114,34 @@ function clear(group: TestNetwork): void {
   assert(group.leaders.length === 1, 'in calm weather one leader stays', { leaders: group.leaders.length });
 }
 
+/** In calm weather what is asked for is done. */
+function rearrange(group: TestNetwork): void {
+  const [voters, nonVoters] = anyMembers(group);
+  obtain(group, 'other members', () => group.changeMembers(group.awaitLeader(), voters, nonVoters));
+  const { members } = group.checker;
+  assert(members.voters.join() === voters.join() && members.nonVoters.join() === nonVoters.join(), 'who was asked for');
+  const to = group.node(voters[group.below(voters.length)]!);
+  obtain(group, 'another leader', () => group.awaitLeader().control({ kind: 'transferLeadership', to: to.id }));
+  assert(group.awaitLeader() === to, 'leadership went where it was asked to', { to: to.id });
+}
+
+function obtain(group: TestNetwork, what: string, ask: () => PendingControl): void {
+  for (let tries = 0; tries < 10; tries++) {
+    const pending = ask();
+    group.runUntil(what, () => pending.completed || pending.dropped !== undefined, 10_000);
+    if (pending.completed) return;
+    group.run(100);
+  }
+  assert(false, `within 10 attempts: ${what}`);
+}
+
 /** Throws, with the seed in its message, when a property does not hold. */
 export function weather<Message, LogRecord>(kind: EngineKind<Message, LogRecord>, seed: number): TestNetwork {
   const voters = sizes[seed % sizes.length]!;
   const nonVoters = seed % 5 === 0 ? 1 : 0;
   const timing = seed % 2 === 0 ? impatient : defaultTiming;
   const elector = seed % 3 === 0 ? 'ballot' : 'timeout';
-  const options = { seed, voters, nonVoters, limits, timing, elector } as const;
+  const options = { seed, voters, nonVoters, strangers, limits, timing, elector } as const;
   const group = new TestNetwork<Message, LogRecord>(kind, options) as unknown as TestNetwork;
   try {
     for (let round = 0; round < 2; round++) {

@@ -34,6 +34,8 @@ export interface GroupOptions {
   readonly seed: number;
   readonly voters: number;
   readonly nonVoters?: number;
+  /** Nodes that run and belong to the group only when they have been made members. */
+  readonly strangers?: number;
   readonly limits?: Partial<EngineLimits>;
   readonly timing?: EngineTiming;
   readonly weather?: Weather;
@@ -60,13 +62,14 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   constructor(kind: EngineKind<Message, LogRecord>, options: GroupOptions) {
     this.#random = seededStream(options.seed, 0);
     this.weather = options.weather ?? calm;
-    const ids = Array.from({ length: options.voters + (options.nonVoters ?? 0) }, (_, i) => toNodeId(i + 1));
-    const bootstrap: Members = { voters: ids.slice(0, options.voters), nonVoters: ids.slice(options.voters) };
+    const { voters, nonVoters = 0, strangers = 0 } = options;
+    const ids = Array.from({ length: voters + nonVoters + strangers }, (_, i) => toNodeId(i + 1));
+    const bootstrap: Members = { voters: ids.slice(0, voters), nonVoters: ids.slice(voters, voters + nonVoters) };
     const { seed, elector = 'timeout', timing = defaultTiming } = options;
     const common = { bootstrap, epoch: toEpoch(1), seed, crc32, timing, elector };
     const limits = { ...defaultLimits, ...options.limits };
     this.nodes = ids.map((id) => new TestNode(kind, { ...common, id, limits }, this, () => this.checker));
-    this.checker = new SafetyChecker(bootstrap.voters, new Map(this.nodes.map((node) => [node.id, node.disk])));
+    this.checker = new SafetyChecker(bootstrap, new Map(this.nodes.map((node) => [node.id, node.disk])));
     for (const node of this.nodes) node.start();
   }
 
@@ -201,9 +204,21 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
     for (const node of this.nodes) if (!node.up) node.start();
   }
 
-  /** Everybody has applied everything. */
+  /** Asks for these voters and non-voters, at a node that leads. */
+  changeMembers(node: TestNode<Message, LogRecord>, voters: readonly number[], nonVoters: readonly number[] = []) {
+    const members = { voters: voters.map(toNodeId), nonVoters: nonVoters.map(toNodeId) };
+    return node.control({ kind: 'changeMembers', members });
+  }
+
+  /** Those who belong to the group, as far as is committed. */
+  get members(): readonly TestNode<Message, LogRecord>[] {
+    const { voters, votersNext = [], nonVoters } = this.checker.members;
+    return this.nodes.filter(({ id }) => [...voters, ...votersNext, ...nonVoters].includes(id));
+  }
+
+  /** All members have applied everything. */
   get converged(): boolean {
-    const applied = this.nodes.map((node) => node.applied);
+    const applied = this.members.map((node) => node.applied);
     return applied.every((index) => index === this.checker.highestCommitted);
   }
 }

@@ -4,20 +4,24 @@
  */
 import { assert } from '../../base/assert.ts';
 import { type Millis, type NodeId, toMillis } from '../../base/brand.ts';
-import type {
-  Effects,
-  Engine,
-  EngineConfig,
-  EngineKind,
-  Entry,
-  Envelope,
-  Input,
-  IoId,
-  LogIndex,
-  Members,
-  Proposal,
-  ReadId,
-  SnapshotPoint,
+import {
+  type ControlId,
+  type ControlRequest,
+  type DropReason,
+  type Effects,
+  type Engine,
+  type EngineConfig,
+  type EngineKind,
+  type Entry,
+  type Envelope,
+  type Input,
+  type IoId,
+  type LogIndex,
+  type Members,
+  type Proposal,
+  type ReadId,
+  type SnapshotPoint,
+  toControlId,
 } from '../engine.ts';
 import { type SafetyChecker, ShadowLog } from './safety-checker.test-support.ts';
 
@@ -37,6 +41,12 @@ export interface World {
 interface Write {
   readonly io: IoId;
   readonly records: readonly Uint8Array[];
+}
+
+export interface PendingControl {
+  readonly request: ControlRequest;
+  completed: boolean;
+  dropped: DropReason | undefined;
 }
 
 export interface PendingRead {
@@ -69,6 +79,8 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
   #timerAt = Number.POSITIVE_INFINITY;
   #nextRead = 1;
   readonly reads = new Map<ReadId, PendingRead>();
+  #nextControl = 1;
+  readonly #controls = new Map<ControlId, PendingControl>();
   readonly dropped: string[] = [];
   readonly trace: string[] = [];
   readonly #bootstrap: Members;
@@ -118,6 +130,8 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     this.#writing = false;
     this.#gated = [];
     this.reads.clear();
+    for (const pending of this.#controls.values()) pending.dropped = 'steppedDown';
+    this.#controls.clear();
   }
 
   /** Continues as a copy of itself: what a clone lacks shows up as a difference. */
@@ -134,6 +148,14 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     const pending: PendingRead = { mustSee, granted: undefined, dropped: undefined };
     this.reads.set(id, pending);
     this.input({ kind: 'read', id, level: 'linearizable', now: this.#now() });
+    return pending;
+  }
+
+  control(request: ControlRequest): PendingControl {
+    const id = toControlId(this.#nextControl++);
+    const pending: PendingControl = { request, completed: false, dropped: undefined };
+    this.#controls.set(id, pending);
+    this.input({ kind: 'control', id, request, now: this.#now() });
     return pending;
   }
 
@@ -181,9 +203,10 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
   input(input: Input<Message>): void {
     const { engine } = this;
     if (engine === undefined) return;
+    const { members } = engine.status; // a step that commits may go on to the next configuration
     const effects = engine.step(input);
     engine.invariants();
-    this.#carryOut(effects);
+    this.#carryOut(effects, members);
     this.#afterStep();
     if (effects.persist !== undefined && this.up && this.#world.crashesWhileWriting()) this.bounce();
   }
@@ -212,7 +235,7 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     });
   }
 
-  #carryOut(effects: Effects<Message, LogRecord>): void {
+  #carryOut(effects: Effects<Message, LogRecord>, members: Members): void {
     for (const { name } of effects.trace) this.trace.push(name);
     const { persist } = effects;
     if (persist !== undefined) {
@@ -226,8 +249,10 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     for (const dropped of effects.dropped) {
       if (dropped.kind === 'read') this.#readDropped(dropped.id, dropped.reason);
       else if (dropped.kind === 'proposal') this.dropped.push(`${dropped.sequence} ${dropped.reason}`);
+      else this.#takeControl(dropped.id).dropped = dropped.reason;
     }
-    for (const entry of effects.committed) this.#apply(entry);
+    for (const id of effects.completed) this.#takeControl(id).completed = true;
+    for (const entry of effects.committed) this.#apply(entry, members);
     if (effects.committed.length > 0) this.input({ kind: 'applied', index: this.applied as LogIndex });
     for (const { to } of effects.snapshots) {
       if (this.#point === undefined) this.snapshotSent(to, this.#emptyPoint(), false);
@@ -235,8 +260,8 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     }
   }
 
-  #apply(entry: Entry): void {
-    this.#checker().committed(this.id, entry);
+  #apply(entry: Entry, inForce: Members): void {
+    this.#checker().committed(this.id, entry, inForce);
     if (entry.index <= this.applied) return;
     assert(entry.index === this.applied + 1, 'entries are committed without a gap', { index: entry.index });
     const members =
@@ -264,6 +289,13 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     assert(pending !== undefined, 'a read is answered once', { id });
     pending.dropped = reason;
     this.reads.delete(id);
+  }
+
+  #takeControl(id: ControlId): PendingControl {
+    const pending = this.#controls.get(id);
+    assert(pending !== undefined, 'a control request is answered once', { id });
+    this.#controls.delete(id);
+    return pending;
   }
 
   #send({ to, message }: Envelope<Message>): void {
