@@ -42,6 +42,8 @@ const appendRecords = struct({
 export const mutationKind = union({
   write: [1, struct({ offset: varint })],
   append: [2, appendRecords],
+  /** Makes the chunk `lengthBytes` long: cuts it, or adds zeros. Without a body; exactly once, as a record of its writer. */
+  resize: [3, struct({ writer: u53, sequence: varint, lengthBytes: varint })],
 });
 export type MutationKind = TypeOf<typeof mutationKind>;
 
@@ -75,6 +77,8 @@ const ordered = struct({
   /** Length of the chunk afterwards. */
   lengthBytes: varint,
   window: list(windowRun, recordsPerMutationMax),
+  /** It makes the chunk shorter: there are no bytes. */
+  isCut: bool,
   sync: bool,
   /** Where the bytes are: at this place of this message's body, or of what was pushed before under this id. */
   from: union({ body: [1, struct({ at: varint })], pushed: [2, struct({ dataId: u53, at: varint })] }),
@@ -83,7 +87,7 @@ export type OrderedMutation = TypeOf<typeof ordered>;
 
 export const chunkCalls = {
   /**
-   * A mutation, to the primary; the body is its bytes (1 … packetMaxBytes), `crc` their CRC-32. Answered when every replica of the grant holds it.
+   * A mutation, to the primary; the body is its bytes (1 … packetMaxBytes; none of a resize), `crc` their CRC-32. Answered when every replica of the grant holds it.
    * Append: `offsets` says where each record landed; fewer offsets than records: the chunk is full, the rest belongs to the next one.
    */
   mutate: call(

@@ -167,6 +167,8 @@ export const masterCalls = {
     }),
     struct({ grant, created: bool }),
   ),
+  /** Takes the chunks from index `chunkCount` on off a file; the last that stays is cut by its primary. */
+  truncate: call(31, struct({ id: commandId, inode: inodeId, chunkCount: varint }), attributes),
   mkdir: call(18, struct({ id: commandId, path: text, parents: bool, ...askedFields }), attributes),
   /** A directory must be empty unless `recursive`: then it goes in one step, its content is collected afterwards. */
   remove: call(19, struct({ id: commandId, path: text, recursive: bool }), nothing),

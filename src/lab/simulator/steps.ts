@@ -19,6 +19,7 @@ const draws: readonly (readonly [weight: number, draw: Draw])[] = [
   [6, writeWhole],
   [4, writeAt],
   [3, appendOwn],
+  [3, truncate],
   [4, readWhole],
   [3, readRange],
   [3, makeDirectory],
@@ -191,6 +192,26 @@ function appendOwn(maker: StepMaker): Step | undefined {
       const after = new Uint8Array(offset + record.length);
       after.set(bytes);
       after.set(record, offset);
+      tree.put(path, { kind: 'file', bytes: after, durability });
+    },
+    unknown: () => tree.doubt(path),
+  };
+}
+
+/** Shorter or longer; what is skipped are zeros. */
+function truncate(maker: StepMaker): Step | undefined {
+  const { random, tree, chunkBytes } = maker;
+  const path = tree.pickFile(random);
+  if (path === undefined) return undefined;
+  const { bytes, durability } = tree.file(path);
+  const border = chunkBytes * random.between(0, 2);
+  const size = random.pick([0, border, random.between(0, bytes.length), random.between(0, bytes.length + chunkBytes)]);
+  return {
+    what: `truncate ${path} to ${size} (${bytes.length} bytes)`,
+    run: async (client) => {
+      await client.truncate(path, size);
+      const after = new Uint8Array(size);
+      after.set(bytes.subarray(0, size));
       tree.put(path, { kind: 'file', bytes: after, durability });
     },
     unknown: () => tree.doubt(path),

@@ -15,6 +15,8 @@ import type { Limits } from './limits.ts';
 export interface LocalWrite {
   readonly mutation: ChunkMutation;
   readonly bytes: number;
+  /** Makes the chunk shorter: nothing else of the chunk goes along with it. */
+  readonly isCut: boolean;
   /** Called once. */
   written(error: CairnError | undefined): void;
 }
@@ -134,14 +136,9 @@ export class ChunkWriter {
       this.#ready.delete(slot);
       slot.isBusy = true;
       const first = slot.queue[0]!;
-      if ('run' in first) {
+      if ('run' in first || first.isCut) {
         slot.queue.shift();
-        this.#tasks += 1;
-        void first.run().then(() => {
-          this.#tasks -= 1;
-          this.#on.changed(slot.handle);
-          this.#free(slot);
-        });
+        this.#runAlone(slot, 'run' in first ? first.run : () => this.#cut(first));
         continue;
       }
       const count = this.#takeable(slot, bytes, group.length);
@@ -154,12 +151,29 @@ export class ChunkWriter {
     }
   }
 
+  #runAlone(slot: Slot, run: () => Promise<void>): void {
+    this.#tasks += 1;
+    void run().then(() => {
+      this.#tasks -= 1;
+      this.#on.changed(slot.handle);
+      this.#free(slot);
+    });
+  }
+
+  async #cut(write: LocalWrite): Promise<void> {
+    const { handle } = write.mutation;
+    const broken = this.#broken.get(handle);
+    const failure = broken ?? (await this.#attempt(1, () => this.#store.cut(write.mutation)));
+    if (failure !== undefined) this.#broken.set(handle, failure);
+    write.written(failure);
+  }
+
   /** How many mutations at the head of the queue still belong to the group: at least one. */
   #takeable(slot: Slot, bytesBefore: number, countBefore: number): number {
     let bytes = bytesBefore;
     let count = 0;
     for (const item of slot.queue) {
-      if ('run' in item) break;
+      if ('run' in item || item.isCut) break;
       if (count > 0 && (bytes >= this.#limits.groupBytesMax || countBefore + count >= this.#limits.groupMutationsMax)) {
         break;
       }
@@ -176,7 +190,8 @@ export class ChunkWriter {
       return;
     }
     this.#groups += 1;
-    this.#apply(whole).then((failure) => {
+    const mutations = whole.map((write) => write.mutation);
+    this.#attempt(whole.length, () => this.#store.apply(mutations)).then((failure) => {
       this.#groups -= 1;
       for (const write of whole) {
         const { handle } = write.mutation;
@@ -191,13 +206,13 @@ export class ChunkWriter {
     });
   }
 
-  async #apply(group: readonly LocalWrite[]): Promise<CairnError | undefined> {
+  async #attempt(mutations: number, change: () => Promise<void>): Promise<CairnError | undefined> {
     try {
-      await this.#store.apply(group.map((write) => write.mutation));
+      await change();
       return undefined;
     } catch (thrown) {
       const error = toCairnError(thrown);
-      this.#env.events.emit('error', 'chunkserver.writeFailed', { mutations: group.length, code: error.code, error });
+      this.#env.events.emit('error', 'chunkserver.writeFailed', { mutations, code: error.code, error });
       if (this.#store.hasFailed) this.#on.storeFailed(error);
       return error;
     }

@@ -11,16 +11,17 @@
  * error; what was not acknowledged fails with it, and the chunk waits for another grant.
  */
 
-import { assert } from '../../core/base/assert.ts';
+import { assert, unreachable } from '../../core/base/assert.ts';
 import type { ChunkHandle, ChunkVersion, ServerId } from '../../core/base/brand.ts';
 import { toMutationSerial } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { MutationKind } from '../../core/protocol/chunk-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { ChunkMutation } from '../storage/chunk-store.ts';
 import { AppendWindow } from './append-window.ts';
 import type { LeaseWorld } from './lease-world.ts';
 import type { Mutation, Placement } from './mutation.ts';
-import { placeAppend, placeWrite } from './placing.ts';
+import { placeAppend, placeResize, placeWrite } from './placing.ts';
 import { recoverReplicas } from './recovery.ts';
 import type { ReplicaLink } from './replica-link.ts';
 import { entriesOf } from './window-runs.ts';
@@ -41,6 +42,8 @@ export class Lease {
   /** With all that was ordered. */
   #orderedLength = 0;
   #acknowledgedLength = 0;
+  /** The highest that every member holds. */
+  #settledSerial = 0;
   #window = new AppendWindow<Mutation>();
   /** Ordered, not settled. */
   readonly #pending = new Set<Mutation>();
@@ -136,10 +139,7 @@ export class Lease {
     let placement: Placement | undefined;
     const { kind } = mutation.request;
     try {
-      placement =
-        kind.kind === 'write'
-          ? placeWrite(mutation, kind.offset, this.#orderedLength)
-          : placeAppend(mutation, kind, this.#orderedLength, this.#window, this.#world.env.crc32);
+      placement = this.#place(mutation, kind);
     } catch (thrown) {
       mutation.fail(toCairnError(thrown));
       return;
@@ -150,6 +150,20 @@ export class Lease {
     }
     this.#pending.add(mutation);
     if (placement !== undefined) this.#send(mutation, placement);
+  }
+
+  /** Undefined when nothing is to be written. @throws CairnError */
+  #place(mutation: Mutation, kind: MutationKind): Placement | undefined {
+    switch (kind.kind) {
+      case 'write':
+        return placeWrite(mutation, kind.offset, this.#orderedLength);
+      case 'append':
+        return placeAppend(mutation, kind, this.#orderedLength, this.#window, this.#world.env.crc32);
+      case 'resize':
+        return placeResize(mutation, kind, this.#orderedLength, this.#window);
+      default:
+        return unreachable(kind);
+    }
   }
 
   #send(mutation: Mutation, placement: Placement): void {
@@ -166,6 +180,7 @@ export class Lease {
     this.#world.writer.write({
       mutation: order,
       bytes: placement.bytes,
+      isCut: placement.isCut,
       written: (error) => {
         pooled?.release();
         this.#written(mutation, version, error);
@@ -173,7 +188,13 @@ export class Lease {
     });
     const isPushed = pushed !== undefined && pushed.version === version && placement.bodyAt !== undefined;
     const write = {
-      order: { ...order, bytes: placement.bytes, crc: placement.crc, window: placement.window },
+      order: {
+        ...order,
+        bytes: placement.bytes,
+        crc: placement.crc,
+        window: placement.window,
+        isCut: placement.isCut,
+      },
       parts: placement.parts,
       pushed: isPushed && placement.bytes > 0 ? { dataId: pushed.dataId, at: placement.bodyAt } : undefined,
       applied: (server: ServerId, error: CairnError | undefined) => {
@@ -222,7 +243,11 @@ export class Lease {
 
   #settle(mutation: Mutation): void {
     this.#pending.delete(mutation);
-    this.#acknowledgedLength = Math.max(this.#acknowledgedLength, mutation.placement?.lengthBytes ?? 0);
+    // Who holds it holds all that was ordered before it.
+    if (mutation.placement !== undefined && mutation.serial > this.#settledSerial) {
+      this.#settledSerial = mutation.serial;
+      this.#acknowledgedLength = mutation.placement.lengthBytes;
+    }
     this.lastUsedAt = this.#world.env.clock.now();
     mutation.succeed();
     this.#world.changed(this.handle);
@@ -343,6 +368,7 @@ export class Lease {
     this.#state = 'active';
     this.#links = this.#linksOf(this.#grant);
     this.#serial = info?.serial ?? 0;
+    this.#settledSerial = this.#serial;
     this.#orderedLength = info?.lengthBytes ?? 0;
     this.#acknowledgedLength = this.#orderedLength;
     this.#window = new AppendWindow<Mutation>(store.windowOf(this.handle));

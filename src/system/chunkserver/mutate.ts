@@ -7,7 +7,7 @@ import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf } from '../../core/protocol/call.ts';
 import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import { packetMaxBytes, smallMutationMaxBytes } from '../../core/protocol/types.ts';
-import { collectBody } from '../rpc/body.ts';
+import { collectBody, emptyBody } from '../rpc/body.ts';
 import type { CallContext, Peer, StreamHandler } from '../rpc/handlers.ts';
 import { blockBytes } from '../storage/chunk-store.ts';
 import type { BytePool, PooledBytes } from './byte-pool.ts';
@@ -81,6 +81,10 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     }
     lease.arriving += 1;
     this.#bytes += bodyBytes;
+    if (bodyBytes === 0) {
+      this.#whole(request, { ...smallBody, body: emptyBody, sum: 0 }, context, lease);
+      return undefined;
+    }
     if (pooled === undefined) return this.#beginSmall(request, bodyBytes, context, lease);
     return this.#beginBulk(request, bodyBytes, context, lease, pooled);
   }
@@ -183,7 +187,10 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
 
 /** @throws CairnError INVALID_ARGUMENT, TOO_LARGE, RECORD_TOO_LARGE */
 function checkShape({ kind, chunkBytes }: MutateRequest, bodyBytes: number): void {
-  if (bodyBytes < 1) throw new CairnError('INVALID_ARGUMENT', 'a mutation has at least one byte');
+  const isResize = kind.kind === 'resize';
+  if (isResize !== (bodyBytes === 0)) {
+    throw new CairnError('INVALID_ARGUMENT', `a ${kind.kind} has ${isResize ? 'no bytes' : 'at least one byte'}`);
+  }
   if (bodyBytes > packetMaxBytes) {
     throw new CairnError('TOO_LARGE', `a mutation of ${bodyBytes} bytes; at most ${packetMaxBytes} are taken`);
   }
@@ -191,11 +198,10 @@ function checkShape({ kind, chunkBytes }: MutateRequest, bodyBytes: number): voi
     throw new CairnError('INVALID_ARGUMENT', `a chunk of ${chunkBytes} bytes; it has 1 … ${chunkBytesMax}`);
   }
   if (kind.kind === 'append') checkRecords(kind.lengths, chunkBytes, bodyBytes);
-  else if (kind.offset + bodyBytes > chunkBytes) {
-    throw new CairnError(
-      'INVALID_ARGUMENT',
-      `a write to ${kind.offset} + ${bodyBytes} is not within ${chunkBytes} bytes`,
-    );
+  else {
+    const end = kind.kind === 'resize' ? kind.lengthBytes : kind.offset + bodyBytes;
+    if (end <= chunkBytes) return;
+    throw new CairnError('INVALID_ARGUMENT', `a ${kind.kind} up to ${end} is not within ${chunkBytes} bytes`);
   }
 }
 

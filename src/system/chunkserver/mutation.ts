@@ -24,6 +24,8 @@ export interface Placement {
   /** Of the chunk, afterwards. */
   readonly lengthBytes: number;
   readonly window: readonly WindowRun[];
+  /** The chunk is shorter afterwards. */
+  readonly isCut: boolean;
 }
 
 export interface MutationRequest {

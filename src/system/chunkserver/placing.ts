@@ -19,7 +19,35 @@ export function placeWrite(mutation: Mutation, offset: number, lengthBytes: numb
     bodyAt: 0,
     lengthBytes: mutation.lengthAfter,
     window: [],
+    isCut: false,
   };
+}
+
+type ResizeKind = Extract<MutationKind, { kind: 'resize' }>;
+
+/**
+ * Cuts the chunk or adds zeros, once: the window remembers it as a record of no bytes.
+ * @returns undefined when it was done before; the mutation that does it, if it is under way, is awaited.
+ */
+export function placeResize(
+  mutation: Mutation,
+  { writer, sequence, lengthBytes }: ResizeKind,
+  lengthBefore: number,
+  window: AppendWindow<Mutation>,
+): Placement | undefined {
+  const known = window.find(writer, sequence);
+  if (known === 'forgotten') throw forgotten(sequence);
+  mutation.lengthAfter = known === undefined ? lengthBytes : lengthBefore;
+  if (known?.owner?.isSettled === false) {
+    known.owner.followers.push(mutation);
+    mutation.missing += 1;
+  }
+  if (known !== undefined) return undefined;
+  const offset = Math.min(lengthBytes, lengthBefore);
+  window.add(writer, sequence, offset, mutation);
+  const run = { writer, firstSequence: sequence, offset, lengths: [0] };
+  const isCut = lengthBytes < lengthBefore;
+  return { offset, bytes: 0, parts: [], crc: 0, bodyAt: 0, lengthBytes, window: [run], isCut };
 }
 
 /** Records of one append while they are being laid. */
@@ -107,7 +135,7 @@ function placementOf(mutation: Mutation, laid: Laying, offset: number, crc32: Cr
   const parts = isWhole ? [body] : laid.stretches.map(({ from, to }) => body.subarray(from, to));
   const bodyAt = parts.length > 1 ? undefined : (laid.stretches[0]?.from ?? 0);
   const partsCrc = isWhole ? crc : parts.reduce((sum, part) => crc32(part, sum), 0);
-  return { offset, bytes, parts, crc: partsCrc, bodyAt, lengthBytes: mutation.lengthAfter, window };
+  return { offset, bytes, parts, crc: partsCrc, bodyAt, lengthBytes: mutation.lengthAfter, window, isCut: false };
 }
 
 function forgotten(sequence: number): CairnError {

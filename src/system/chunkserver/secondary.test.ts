@@ -23,6 +23,7 @@ function ordered(
     crc: cluster.client.node.env.crc32(bytes),
     lengthBytes: offset + bytes.length,
     window: [],
+    isCut: false,
     sync: false,
     from: { kind: 'body', at: 0 },
     ...changes,

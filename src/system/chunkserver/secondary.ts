@@ -233,6 +233,7 @@ export class Secondary {
         sync,
       },
       bytes: order.bytes,
+      isCut: order.isCut,
       written: (error) => {
         pooled?.release();
         done(error);

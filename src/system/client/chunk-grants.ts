@@ -54,6 +54,11 @@ export class ChunkGrants {
     this.#held.clear();
   }
 
+  /** Chunks from this index on are gone. */
+  forgetFrom(index: number): void {
+    for (const held of this.#held.keys()) if (held >= index) this.#held.delete(held);
+  }
+
   /** Makes the chunk if the file ends before it. */
   get(index: number, deadlineMs: number): Promise<Grant> {
     const warm = this.warm(index);

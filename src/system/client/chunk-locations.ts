@@ -45,6 +45,12 @@ export class ChunkLocations {
     if (attributes.tail !== undefined) this.#keep(attributes.tail, asOf);
   }
 
+  /** The same of a file that was cut: what lies behind its end is forgotten. */
+  cut(attributes: Attributes, asOf: number): void {
+    for (const index of this.#known.keys()) if (index >= attributes.chunkCount) this.#known.delete(index);
+    this.put(attributes, asOf);
+  }
+
   /** @param since negative answers must not be older than this. @throws CairnError */
   async find(index: number, since: number): Promise<Place> {
     const known = this.#valid(index);

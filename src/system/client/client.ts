@@ -15,7 +15,7 @@ import { recordMaxBytes } from './append-queue.ts';
 import { AppendQueues } from './append-queues.ts';
 import { ChunkPool } from './chunk-pool.ts';
 import { type CopyOptions, copy } from './copying.ts';
-import type { ClientCore } from './core.ts';
+import { type ClientCore, OnceIds } from './core.ts';
 import { about, invalid, isClosed, namesOf } from './failures.ts';
 import { appendBytes, checkPosition, FileHandle, type OpenFlags } from './file-handle.ts';
 import {
@@ -32,6 +32,7 @@ import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
 import { Stats, settledSize } from './stats.ts';
 import { childPath, type Entry, entriesOf, isMissing, type Usage, workThrough } from './tree.ts';
+import { truncateFile } from './truncate.ts';
 import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
 
 export type ClusterStatus = ResponseOf<(typeof masterCalls)['status']>;
@@ -167,6 +168,18 @@ export class CairnClient {
     } catch (thrown) {
       throw about(path, thrown);
     }
+  }
+
+  /**
+   * Makes a file so long: what is behind is gone, what was not there reads as zeros. Cut short half-way (its caller died, or it failed) the
+   * file may be of any length between.
+   * @throws CairnError TOO_LARGE
+   */
+  truncate(path: string, size = 0, options: CallOptions = {}): Promise<void> {
+    return this.#call(path, options, async () => {
+      checkPosition(size);
+      await truncateFile(fileOf(this.#core, await statFile(this.#core, path)), size);
+    });
   }
 
   /** The bytes that the file has now, in pieces of up to 1 MiB, read ahead. */
@@ -400,5 +413,6 @@ export async function makeCore(
   if (!(all.deadlineMs > 0)) throw invalid(`a deadline of ${all.deadlineMs} ms; give a positive number`);
   const seed = env.random.below(0x7fff_ffff);
   const found = await Masters.find(env, masters, all.deadlineMs);
-  return { env, masters: found, pool: new ChunkPool(env), settings: all, allocate, seed };
+  const once = new OnceIds(env);
+  return { env, masters: found, pool: new ChunkPool(env), settings: all, allocate, once, seed };
 }

@@ -159,6 +159,11 @@ export class FakeServer {
     let { bytes } = own;
     if (kind.kind === 'write') {
       bytes = withBytesAt(bytes, kind.offset, body);
+    } else if (kind.kind === 'resize') {
+      const key = `${kind.writer}:${kind.sequence}`;
+      if (!own.window.has(key))
+        bytes = withBytesAt(bytes.subarray(0, kind.lengthBytes), kind.lengthBytes, new Uint8Array(0));
+      own.window.set(key, kind.lengthBytes);
     } else {
       let at = 0;
       for (const [n, length] of kind.lengths.entries()) {
@@ -290,6 +295,11 @@ export class FakeMaster {
       remove: this.#command('remove', (request) => this.#remove(request)),
       set: this.#command('set', (request) => this.#set(request)),
       rename: this.#command('rename', (request) => this.#rename(request)),
+      truncate: this.#command('truncate', ({ inode, chunkCount }) => {
+        const file = this.#inode(inode);
+        for (const index of [...file.chunks.keys()]) if (index >= chunkCount) file.chunks.delete(index);
+        return this.attributesOf(file);
+      }),
     };
     const routes = routesOf(masterCalls, reads);
     const listener = await env.network.listen(this.address, (connection) =>
@@ -311,7 +321,7 @@ export class FakeMaster {
   }
 
   /** With a session table: once, in the order of first arrival; the first answer is repeated. */
-  #command<K extends 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename', R>(
+  #command<K extends 'truncate' | 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename', R>(
     kind: K,
     work: (request: RequestOf<(typeof masterCalls)[K]>) => R,
   ) {

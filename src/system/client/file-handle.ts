@@ -10,6 +10,7 @@ import { PacketWriter } from './packet-writer.ts';
 import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
 import type { Stats } from './stats.ts';
+import { truncateFile } from './truncate.ts';
 import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
 
 /** As in node:fs: `r` read; `r+` read and write; `w` make or empty, and write; `wx` make, which must not exist; `a` make if missing, and append. */
@@ -109,6 +110,11 @@ export class FileHandle {
 
   #append(bytes: Uint8Array, signal: AbortSignalLike | undefined): Promise<void> {
     return appendBytes(this.#appends(), bytes, recordMaxBytes(this.#file.chunkBytes), signal);
+  }
+
+  /** @see CairnClient.truncate */
+  truncate(size = 0): Promise<void> {
+    return this.#guarded(mayWrite, 'writing', undefined, () => truncateFile(this.#file, checkPosition(size)));
   }
 
   stat(): Promise<Stats> {

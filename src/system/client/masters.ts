@@ -13,7 +13,7 @@ import { CommandIds } from './command-ids.ts';
 const greetingMs = 700;
 
 type MasterCalls = typeof masterCalls;
-type CommandKind = 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename';
+type CommandKind = 'truncate' | 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename';
 type ReadKind = 'awaitChange' | 'whoLeads' | 'stat' | 'readdir' | 'locate' | 'status';
 type WithoutId<Request> = Omit<Request, 'id'>;
 

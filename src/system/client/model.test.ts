@@ -12,6 +12,7 @@ type Step =
   | { readonly kind: 'read'; readonly position: number; readonly length: number }
   | { readonly kind: 'append'; readonly length: number; readonly seed: number }
   | { readonly kind: 'stream'; readonly position: number }
+  | { readonly kind: 'truncate'; readonly size: number; readonly byHandle: boolean }
   | { readonly kind: 'empty' }
   | { readonly kind: 'wait'; readonly ms: number };
 
@@ -37,6 +38,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('stream' as const), position: near }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('truncate' as const), size: near, byHandle: fc.boolean() }),
+  },
   { weight: 1, arbitrary: fc.constant({ kind: 'empty' as const }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(1, 2500, 7000) }) },
 );
@@ -49,6 +54,11 @@ class Model {
     const all = new Uint8Array(Math.max(this.bytes.length, position + bytes.length));
     all.set(this.bytes);
     all.set(bytes, position);
+    this.bytes = all;
+  }
+  truncate(size: number): void {
+    const all = new Uint8Array(size);
+    all.set(this.bytes.subarray(0, size));
     this.bytes = all;
   }
   append(bytes: Uint8Array): number {
@@ -111,6 +121,12 @@ async function run(seed: number, steps: readonly Step[], faults: number): Promis
         expect(bytesEqual(read, model.bytes.subarray(one.position))).toBe(true);
         break;
       }
+      case 'truncate':
+        await cluster.run(one.byHandle ? handle.truncate(one.size) : other.truncate('/f', one.size));
+        model.truncate(one.size);
+        // What this client knew of the file is of another one: see docs/client.md.
+        if (!one.byHandle) handle = await cluster.run(client.open('/f', 'r+'));
+        break;
       case 'empty':
         await cluster.run(other.writeFile('/f', ''));
         handle = await cluster.run(client.open('/f', 'r+'));
@@ -130,7 +146,7 @@ describe('a file is an array of bytes', () => {
   test.each([
     ['when all goes well', 0],
     ['whatever fails now and then', 8],
-  ])('for random reads, writes and appends of two clients, %s', async (_, faults) => {
+  ])('for random reads, writes, appends and changes of length of two clients, %s', async (_, faults) => {
     const run1 = fc.asyncProperty(fc.nat(), fc.array(step, { minLength: 1, maxLength: 25 }), (seed, steps) =>
       run(seed, steps, faults),
     );

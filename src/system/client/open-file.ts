@@ -35,6 +35,12 @@ export class OpenFile {
     return (await this.settled(since)).size;
   }
 
+  /** It has other chunks now: those behind its end are gone. */
+  cut(attributes: Attributes, asOf: number): void {
+    this.locations.cut(attributes, asOf);
+    this.grants.forgetFrom(attributes.chunkCount);
+  }
+
   /** Where the packet that holds `position` ends: packets end at multiples of packetMaxBytes within their chunk. */
   packetEnd(position: number): number {
     const chunkStart = position - (position % this.chunkBytes);

@@ -81,6 +81,15 @@ export async function mkdir(
   return attributesOf(leader, made.inode, decodeInode(made.record));
 }
 
+export async function truncate(
+  replica: Executor,
+  leader: Leader,
+  { id, ...request }: RequestOf<typeof masterCalls.truncate>,
+): Promise<Attributes> {
+  const cut = await commit(replica, id, { kind: 'truncate', ...request }, madeResult);
+  return attributesOf(leader, cut.inode, decodeInode(cut.record));
+}
+
 export async function set(
   replica: Executor,
   leader: Leader,

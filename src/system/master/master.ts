@@ -268,6 +268,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
       openForWrite: this.#led<'openForWrite'>((leader, request) =>
         changes.openForWrite(this.#replica, leader, request),
       ),
+      truncate: this.#led<'truncate'>((leader, request) => changes.truncate(this.#replica, leader, request)),
       mkdir: this.#led<'mkdir'>((leader, request) => changes.mkdir(this.#replica, leader, request)),
       set: this.#led<'set'>((leader, request) => changes.set(this.#replica, leader, request)),
       remove: this.#led<'remove'>((leader, request) => changes.remove(this.#replica, leader, request)),

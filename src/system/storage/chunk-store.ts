@@ -47,6 +47,8 @@ export interface ChunkMutation {
   readonly sync: boolean;
 }
 
+export type ChunkCut = Pick<ChunkMutation, 'handle' | 'version' | 'serial' | 'lengthBytes' | 'window'>;
+
 export interface SummedBytes {
   readonly parts: readonly Uint8Array[];
   readonly crc: number;
@@ -90,6 +92,11 @@ export interface ChunkStore {
    * @throws CairnError what befell the only chunk, or the store as a whole; GroupError when others of the group are held.
    */
   apply(mutations: readonly ChunkMutation[]): Promise<void>;
+  /**
+   * Makes a chunk shorter, as one mutation: what was behind `lengthBytes` is gone, and reads as zeros if the chunk grows again. Durable when it
+   * resolves. In the order of the calls with `apply`. @throws CairnError STALE_VERSION, CHUNK_MISSING, DISK_CORRUPT in the last block
+   */
+  cut(cut: ChunkCut): Promise<void>;
   /**
    * Reads and verifies whole blocks, returns exactly [offset, offset + length) cut at the end of the chunk, in parts.
    * The parts are views of `into`, or without it of fresh memory that nobody uses again.

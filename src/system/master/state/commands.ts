@@ -63,6 +63,8 @@ export const command = union({
   rename: [5, struct({ from: text, to: text, replace: bool })],
   /** Settings of a file, or of what will be made in a directory. */
   set: [6, struct({ path: text, ...askedFields })],
+  /** Takes the chunks from index `chunkCount` on off a file. */
+  truncate: [15, struct({ inode: inodeId, chunkCount: varint })],
   /** Makes chunk `index` of a file, with its first grant. */
   addChunk: [16, struct({ inode: inodeId, index: chunkIndex, servers })],
   /** A lease: version + 1 for `servers`, the primary first, out of the present set. */

@@ -35,7 +35,7 @@ export function discardChunks(t: Transition, id: InodeId, file: FileInode): bool
 }
 
 /** `file` has this chunk no longer. */
-function discardChunk(t: Transition, handle: ChunkHandle, file: InodeId): void {
+export function discardChunk(t: Transition, handle: ChunkHandle, file: InodeId): void {
   const chunk = mustBe(t.tables.chunk(handle), 'a chunk', handle);
   if (chunk.refs > 1) {
     unshare(t.tables, handle, chunk, file);

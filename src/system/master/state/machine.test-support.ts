@@ -94,6 +94,9 @@ export class TestMachine {
   rename(from: string, to: string, replace = false) {
     return this.done({ kind: 'rename', from, to, replace });
   }
+  truncate(inode: InodeId, chunkCount: number) {
+    return this.#run(madeResult, { kind: 'truncate', inode, chunkCount });
+  }
   addChunk(inode: InodeId, index: number, on = servers(1, 2, 3)) {
     return this.#run(grantResult, { kind: 'addChunk', inode, index: toChunkIndex(index), servers: on });
   }

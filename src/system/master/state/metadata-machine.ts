@@ -29,6 +29,7 @@ import * as roster from './roster-changes.ts';
 import { checkSettings, settingsOf } from './settings.ts';
 import { rootInode, Tables, trashInode } from './tables.ts';
 import type { Transition } from './transition.ts';
+import { truncate } from './truncate.ts';
 
 export class MetadataMachine implements StateMachine {
   #tables: Tables | undefined;
@@ -95,6 +96,8 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(doneResult, namespace.rename(t, command));
     case 'set':
       return encodeResult(madeResult, set(t, command));
+    case 'truncate':
+      return encodeResult(madeResult, truncate(t, command));
     case 'addChunk':
       return encodeResult(grantResult, chunks.addChunk(t, command));
     case 'grant':

@@ -8,12 +8,13 @@ import { show } from '../../../core/protocol/paths.ts';
 import { nothingAsked, type SettingsAsked } from '../../../core/protocol/types.ts';
 import { newChunk } from './chunks.ts';
 import type { CommandOf, MadeResult, OpenResult } from './commands.ts';
-import { discardChunks, discardFile } from './discard.ts';
+import { discardFile } from './discard.ts';
 import { type Dirent, encodeInode, type FileInode, type Inode } from './records.ts';
 import { directory, notFound, type Place, placeOf } from './resolve.ts';
 import { checkAsked, settingsFrom } from './settings.ts';
 import { mustBe, rootInode } from './tables.ts';
 import type { Transition } from './transition.ts';
+import { emptyFile } from './truncate.ts';
 
 // ---------------------------------------------------------------- making
 
@@ -71,11 +72,6 @@ function withFirstChunk(
   if (placement.length === 0) return { record: t.tables.putInode(inode, file), grant: undefined };
   const made = newChunk(t, inode, file, 0, placement);
   return { record: t.tables.putInode(inode, made.file), grant: made.grant };
-}
-
-function emptyFile(t: Transition, inode: InodeId, file: FileInode): FileInode {
-  const list = discardChunks(t, inode, file) ? file.list : t.tables.takeInodeId();
-  return { ...file, modifiedAt: t.now, chunkCount: 0, firstHandle: 0, list };
 }
 
 export function mkdir(t: Transition, command: CommandOf<'mkdir'>): Result<MadeResult> {

@@ -5,7 +5,7 @@
  */
 import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../../core/base/brand.ts';
-import type { CairnError } from '../../../core/base/errors.ts';
+import { CairnError } from '../../../core/base/errors.ts';
 import { blockBytes, type ChunkInfo } from '../chunk-store.ts';
 import type { AppendWindow } from './append-window.ts';
 
@@ -109,4 +109,28 @@ export class ChunkState {
     this.plannedLength = lengthBytes;
     this.tailChecksum = lengthBytes % blockBytes === 0 ? 0 : checksums[checksums.length - 1]!;
   }
+}
+
+/** Whether the chunk takes changes under this version. @throws CairnError CHUNK_MISSING, STALE_VERSION, what has failed before under it */
+export function mustAccept(state: ChunkState, version: ChunkVersion): void {
+  if (state.isRemoved) throw missing(state.handle);
+  if (version < state.version) {
+    throw new CairnError(
+      'STALE_VERSION',
+      `a change of chunk ${state.handle} under version ${version} comes after version ${state.version}; ask the master again`,
+    );
+  }
+  const { fence } = state;
+  if (fence !== undefined && version <= fence.version) {
+    throw new CairnError(
+      fence.cause.code,
+      `chunk ${state.handle} takes no more changes under version ${fence.version} since one failed: ${fence.cause.message}`,
+      { cause: fence.cause },
+    );
+  }
+  state.fence = undefined;
+}
+
+export function missing(handle: ChunkHandle): CairnError {
+  return new CairnError('CHUNK_MISSING', `chunk ${handle} is not on this server; ask the master again`);
 }

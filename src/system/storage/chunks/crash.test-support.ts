@@ -9,6 +9,7 @@ import type { SimRandom } from '../../../platform/sim/random.ts';
 import {
   type BadBlocksReport,
   blockBytes,
+  type ChunkCut,
   type ChunkImage,
   type ChunkMutation,
   type ChunkStore,
@@ -113,6 +114,7 @@ export class Model {
       return this.#random.chance(0.2) ? this.#clone(store, handle) : this.#group(store, [handle]);
     if (this.#random.chance(chunk.content.length === chunkBytes ? 0.3 : 0.03)) return this.#remove(store, handle);
     if (this.#random.chance(0.06)) return this.#repair(store, handle, chunk);
+    if (this.#random.chance(0.08)) return this.#shorten(store, handle, chunk);
     const others = free.filter(() => this.#random.chance(0.3));
     return this.#group(store, [...new Set([handle, ...others])]);
   }
@@ -230,6 +232,26 @@ export class Model {
     history.isBusy = true;
     if ((await this.#failedOf(store.remove(h(handle)), [handle])).size > 0) return;
     history.isBusy = false;
+    acknowledged(history, index, true);
+  }
+
+  /** Other changes of the chunk may be under way before it and behind it. */
+  async #shorten(store: ChunkStore, handle: number, { version, content, window }: ModelChunk): Promise<void> {
+    const history = this.#history(handle);
+    const lengthBytes = this.#random.below(content.length + 1);
+    const serial = ++this.#serial;
+    const entry = { writer: this.#random.below(5), sequence: serial, offset: lengthBytes, lengthBytes: 0 };
+    const after = { version, serial, content: content.slice(0, lengthBytes), window: windowAfter(window, entry) };
+    history.moments.push(momentOf(after));
+    const index = history.moments.length - 1;
+    const cut = {
+      handle: h(handle),
+      version: v(version),
+      serial: serial as ChunkCut['serial'],
+      lengthBytes,
+      window: [entry],
+    };
+    if ((await this.#failedOf(store.cut(cut), [handle])).size > 0) return;
     acknowledged(history, index, true);
   }
 

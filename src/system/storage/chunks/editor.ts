@@ -1,13 +1,15 @@
 /** What happens to whole replicas: creation, adoption of another replica's content, removal. */
+
+import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
-import { blockBytes, type ChunkImage } from '../chunk-store.ts';
+import { blockBytes, type ChunkCut, type ChunkImage } from '../chunk-store.ts';
 import { checkImage, zeroRanges } from './adoption.ts';
-import { blockCount, type ChunkState } from './chunk-state.ts';
+import { blockCount, blockOf, type ChunkState, missing, mustAccept } from './chunk-state.ts';
 import type { BlockData } from './journal-record.ts';
 import type { Mutator } from './mutator.ts';
 import { reportBadBlocks, type StoreParts } from './parts.ts';
-import { zeroParts } from './plan.ts';
+import { readVerified, zeroParts } from './plan.ts';
 import { Turn } from './turns.ts';
 
 /** Blocks that one journal batch of an adoption carries. */
@@ -73,6 +75,41 @@ export class Editor {
         throw thrown;
       }
     });
+  }
+
+  async cut({ handle, version, serial, lengthBytes, window }: ChunkCut): Promise<void> {
+    const { cache, journal } = this.#parts;
+    journal.mustTake();
+    const state = cache.get(handle);
+    if (state === undefined) throw missing(handle);
+    await this.#alone(state, async () => {
+      mustAccept(state, version);
+      assert(lengthBytes <= state.lengthBytes, 'a cut does not make a chunk longer', { handle, lengthBytes });
+      try {
+        const blockChecksums = this.#checksumsAt(state, lengthBytes);
+        const before = state.window.entries();
+        await this.#adoptAlone(
+          state,
+          { handle, version, serial, lengthBytes, blockChecksums, window: [...before, ...window] },
+          [],
+        );
+      } catch (thrown) {
+        state.fence ??= { version, cause: toCairnError(thrown) };
+        throw thrown;
+      }
+    });
+  }
+
+  /** Of the content up to there. @throws CairnError DISK_CORRUPT when the last block cannot be believed */
+  #checksumsAt(state: ChunkState, lengthBytes: number): Uint32Array<ArrayBuffer> {
+    const checksums = state.committedChecksums().slice(0, blockCount(lengthBytes));
+    const last = blockOf(lengthBytes);
+    const bytes = lengthBytes - last * blockBytes;
+    if (bytes > 0 && bytes < state.bytesIn(last)) {
+      const { env, files } = this.#parts;
+      checksums[last] = env.crc32(readVerified(state, last, files.existing(state), env.crc32).subarray(0, bytes));
+    }
+    return checksums;
   }
 
   #arrive({ handle, version, serial }: ChunkImage): ChunkState {

@@ -11,9 +11,9 @@
  */
 import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle } from '../../../core/base/brand.ts';
-import { CairnError, toCairnError } from '../../../core/base/errors.ts';
+import { type CairnError, toCairnError } from '../../../core/base/errors.ts';
 import { blockBytes, type ChunkMutation, GroupError } from '../chunk-store.ts';
-import { blockCount, blockOf, type ChunkState } from './chunk-state.ts';
+import { blockCount, blockOf, type ChunkState, missing, mustAccept } from './chunk-state.ts';
 import type { BlockData } from './journal-record.ts';
 import { reportBadBlocks, type StoreParts } from './parts.ts';
 import {
@@ -168,22 +168,7 @@ export class Mutator {
 
   #mustAccept(state: ChunkState, run: Run): void {
     this.#parts.journal.mustTake();
-    if (state.isRemoved) throw missing(state.handle);
-    if (run.version < state.version) {
-      throw new CairnError(
-        'STALE_VERSION',
-        `a change of chunk ${state.handle} under version ${run.version} comes after version ${state.version}; ask the master again`,
-      );
-    }
-    const { fence } = state;
-    if (fence !== undefined && run.version <= fence.version) {
-      throw new CairnError(
-        fence.cause.code,
-        `chunk ${state.handle} takes no more changes under version ${fence.version} since one failed: ${fence.cause.message}`,
-        { cause: fence.cause },
-      );
-    }
-    state.fence = undefined;
+    mustAccept(state, run.version);
     const tail = blockOf(state.plannedLength);
     if (!isOverwrite(state, run) && state.badBlocks.has(tail)) throw corruptBlock(state.handle, tail);
   }
@@ -348,10 +333,6 @@ function noteWrite(plan: Plan): void {
 
 function touched(plan: Plan): number[] {
   return Array.from(plan.checksums, (_, i) => plan.firstBlock + i).filter((n) => n < blockCount(plan.lengthAfter));
-}
-
-function missing(handle: ChunkHandle): CairnError {
-  return new CairnError('CHUNK_MISSING', `chunk ${handle} is not on this server; ask the master again`);
 }
 
 async function settled(promise: Promise<unknown>): Promise<void> {

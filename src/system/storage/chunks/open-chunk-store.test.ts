@@ -109,6 +109,66 @@ test('on real files: appends, bulk data and overwrites are the same after a reop
   }
 });
 
+describe('a cut', () => {
+  const cut = (lengthBytes: number, serial = 9, version = 1) => ({
+    handle: h(1),
+    version: v(version),
+    serial: serial as ChunkImage['serial'],
+    lengthBytes,
+    window: [{ writer: 3, sequence: serial, offset: lengthBytes, lengthBytes: 0 }],
+  });
+
+  test.each([0, 1, 65_535, 65_536, 65_537, 200_000])(
+    'to %i bytes leaves those, and zeros if it grows again',
+    async (length) => {
+      const one = await server();
+      const content = pattern(200_000, 1);
+      await make(one, 1, content);
+      await one.settle(one.store.cut(cut(length)));
+      expect(one.store.info(h(1))).toMatchObject({ lengthBytes: length, serial: 9 });
+      expectBytes(await one.settle(contentOf(one.store, 1)), content.subarray(0, length));
+      await one.settle(one.store.apply([mutation(1, length + 50_000, pattern(9, 2), { serial: 10 })]));
+      const grown = new Uint8Array(length + 50_009);
+      grown.set(content.subarray(0, length));
+      grown.set(pattern(9, 2), length + 50_000);
+      expectBytes(await one.settle(contentOf(one.store, 1)), grown);
+      const { store, settle } = await restarted(one);
+      expectBytes(await settle(contentOf(store, 1)), grown);
+      expect(store.windowOf(h(1))).toEqual([{ writer: 3, sequence: 9, offset: length, lengthBytes: 0 }]);
+    },
+  );
+
+  test('takes its place among the changes that were called before and after it', async () => {
+    const { store, settle } = await server();
+    store.create(h(1), v(1));
+    const calls = [
+      store.apply([mutation(1, 0, pattern(100_000, 1), { serial: 1 })]),
+      store.cut(cut(70_000, 2)),
+      store.apply([mutation(1, 70_000, pattern(5000, 2), { serial: 3 })]),
+      store.cut(cut(71_000, 4)),
+      store.apply([mutation(1, 10, pattern(10, 3), { serial: 5 })]),
+    ];
+    await settle(Promise.all(calls));
+    const expected = pattern(100_000, 1).slice(0, 71_000);
+    expected.set(pattern(1000, 2), 70_000);
+    expected.set(pattern(10, 3), 10);
+    expectBytes(await settle(contentOf(store, 1)), expected);
+    expect(store.usedBytes).toBe(71_000);
+  });
+
+  test('of an older version is refused; into a block that is bad it fails, and fences the chunk', async () => {
+    const one = await server();
+    await make(one, 1, pattern(200_000, 1));
+    await one.settle(one.store.apply([mutation(1, 200_000, pattern(9, 2), { version: 3, serial: 1 })]));
+    expect(await one.settle(codeOf(one.store.cut(cut(100, 2, 2))))).toBe('STALE_VERSION');
+    const file = one.node.env.disk.openNow(chunkPath(1), 'write');
+    file.writeNow(70_000, [pattern(9, 3)]);
+    expect(await one.settle(codeOf(one.store.cut(cut(100_000, 2, 3))))).toBe('DISK_CORRUPT');
+    expect(await one.settle(codeOf(one.store.cut(cut(0, 3, 3))))).toBe('DISK_CORRUPT');
+    expect(one.store.info(h(1))!.lengthBytes).toBe(200_009);
+  });
+});
+
 describe('mutations', () => {
   test('that follow each other without waiting are applied in the order of their calls', async () => {
     const { store, settle } = await server();

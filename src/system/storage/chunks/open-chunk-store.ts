@@ -3,6 +3,7 @@ import type { ChunkHandle, ChunkVersion } from '../../../core/base/brand.ts';
 import { ByteReader } from '../../../core/base/bytes.ts';
 import type { Env } from '../../../core/base/env.ts';
 import type {
+  ChunkCut,
   ChunkImage,
   ChunkInfo,
   ChunkMutation,
@@ -146,6 +147,11 @@ class OpenChunkStore implements ChunkStore {
     } finally {
       this.#checkpointer.consider();
     }
+  }
+
+  async cut(cut: ChunkCut): Promise<void> {
+    await this.#editor.cut(cut);
+    this.#checkpointer.consider();
   }
 
   async read(

@@ -6,9 +6,8 @@ import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle } from '../../../core/base/brand.ts';
 import { joinCrc32 } from '../../../core/base/crc32.ts';
 import { type Crc32, diskBlockBytes } from '../../../core/base/env.ts';
-import { CairnError } from '../../../core/base/errors.ts';
 import { blockBytes, blockSpanBytes, type SummedBytes } from '../chunk-store.ts';
-import { blockCount, blockOf, type ChunkState } from './chunk-state.ts';
+import { blockCount, blockOf, type ChunkState, missing } from './chunk-state.ts';
 import { reportBadBlocks, type StoreParts } from './parts.ts';
 import { corruptBlock } from './plan.ts';
 
@@ -161,8 +160,4 @@ function verify(state: ChunkState, span: Span, bytes: Uint8Array, crc32: Crc32):
     whole = joinCrc32(whole, expected, stop - at);
   }
   return { bad, crc: { value: whole, bytes: span.to - span.from } };
-}
-
-function missing(handle: ChunkHandle): CairnError {
-  return new CairnError('CHUNK_MISSING', `chunk ${handle} is not on this server; ask the master again`);
 }
