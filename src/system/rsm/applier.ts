@@ -14,7 +14,7 @@ import {
 } from '../../core/consensus/engine.ts';
 import type { OrderedStore } from '../storage/ordered-store.ts';
 import { batchMaxCommands, decodeBatch } from './batch.ts';
-import { loadPoint, savePoint } from './point.ts';
+import { loadPoint, loadTime, savePoint, saveTime } from './point.ts';
 import { Sessions } from './sessions.ts';
 import type { StateMachine } from './state-machine.ts';
 
@@ -69,6 +69,7 @@ export class Applier {
   reload(): void {
     const point = loadPoint(this.#store);
     if (point !== undefined) this.#point = point;
+    this.#time = loadTime(this.#store);
     assert(this.#store.appliedIndex === this.#point.index, 'data and applied point are of one moment', {
       store: this.#store.appliedIndex,
       point: this.#point.index,
@@ -101,6 +102,7 @@ export class Applier {
     this.#machine.save?.();
     this.#sessions.save(this.#store);
     savePoint(this.#store, this.#point);
+    if (this.#time > 0) saveTime(this.#store, this.#time);
   }
 
   #apply(entry: Entry): number {
