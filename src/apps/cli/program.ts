@@ -22,6 +22,7 @@ export function makeProgram(): Command {
   addRunning(program);
   addFiles(program);
   addFollowing(program);
+  addTruncate(program);
   addTree(program);
   addOperating(program);
   return program;
@@ -188,6 +189,18 @@ function addFollowing(program: Command): void {
     .option('-c, --bytes <bytes>', 'begin with the last so many bytes', natural(0, Number.MAX_SAFE_INTEGER))
     .option('--from <position>', 'begin at this byte', natural(0, Number.MAX_SAFE_INTEGER))
     .option('--records', 'the records that `append --records` has written, a line each');
+}
+
+function addTruncate(program: Command): void {
+  clusterVerb(
+    program,
+    'truncate <path...>',
+    'make files so long: shorter, or longer with zeros',
+    'cairn truncate -s 0 /logs/today',
+    () => import('./verbs/truncate.ts'),
+  )
+    .requiredOption('-s, --size <bytes>', 'how long', natural(0, Number.MAX_SAFE_INTEGER))
+    .option('-c, --create', 'make a file that is missing');
 }
 
 function addTree(program: Command): void {

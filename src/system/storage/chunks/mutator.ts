@@ -94,9 +94,12 @@ export class Mutator {
     const group: Group = { runs: [], plans: [], failures };
     for (const run of stage.values()) {
       const state = this.#find(run, failures);
-      if (state !== undefined) group.runs.push({ state, run });
+      if (state === undefined) continue;
+      state.pins++; // what brings the next one into memory must not take this one out of it
+      group.runs.push({ state, run });
     }
     const turn = new Turn(group.runs.map(({ state }) => state));
+    for (const { state } of group.runs) state.pins--;
     return this.#perform(group, turn);
   }
 

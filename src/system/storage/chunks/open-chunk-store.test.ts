@@ -109,6 +109,20 @@ test('on real files: appends, bulk data and overwrites are the same after a reop
   }
 });
 
+test('a group of more chunks than are kept in memory changes each of them, and no second one of them comes about', async () => {
+  const one = await server({ cachedChunksMax: 2 });
+  for (let handle = 1; handle <= 6; handle++) await make(one, handle, pattern(100, handle));
+  await one.settle(one.store.close());
+  const { store, settle } = await restarted(one, { cachedChunksMax: 2 });
+  const appends = store.apply([1, 2, 3, 4, 5, 6].map((handle) => mutation(handle, 100, pattern(9, 0), { serial: 2 })));
+  const removal = store.remove(h(1));
+  await settle(Promise.all([appends, removal]));
+  expect(store.info(h(1))).toBeUndefined();
+  expect(store.list(undefined, 10).map(({ handle, lengthBytes }) => [handle, lengthBytes])).toEqual(
+    [2, 3, 4, 5, 6].map((handle) => [handle, 109]),
+  );
+});
+
 describe('a cut', () => {
   const cut = (lengthBytes: number, serial = 9, version = 1) => ({
     handle: h(1),
