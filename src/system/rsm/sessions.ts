@@ -15,6 +15,11 @@ export const sessionWindowMax = 4096;
 export const sessionsMax = 100_000;
 /** By the time in the log. Far longer than any client retries. */
 export const sessionIdleMs = 60 * 60 * 1000;
+/**
+ * So many of the latest are kept however idle they seem: when leadership moves to a node whose time of day is hours ahead, the client that
+ * is trying again at this moment is still known.
+ */
+export const sessionsKept = 10_000;
 
 interface Session {
   ackBelow: number;
@@ -108,7 +113,8 @@ export class Sessions {
   /** Ends sessions that were idle too long by the log's time, or are too many; called once per batch, so it must be cheap. */
   expire(time: number): void {
     for (const [client, session] of this.#sessions) {
-      if (this.#sessions.size <= sessionsMax && time - session.usedAt < sessionIdleMs) return;
+      const isIdle = this.#sessions.size > sessionsKept && time - session.usedAt >= sessionIdleMs;
+      if (!isIdle && this.#sessions.size <= sessionsMax) return;
       this.#sessions.delete(client);
       this.#dirty.add(client);
     }
