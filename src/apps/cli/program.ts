@@ -252,18 +252,28 @@ function addOperating(program: Command): void {
     'cairn status --json',
     () => import('./verbs/status.ts'),
   );
+  addSim(program);
+  addLab(program);
+  clusterVerb(program, 'servers', 'the chunkservers', 'cairn servers', () => import('./verbs/servers.ts'));
+}
+
+function addSim(program: Command): void {
   verb(
     program,
     'sim <action> [seed]',
-    'whole clusters in simulated worlds: run many seeds, replay one',
-    'cairn sim run --seeds 100, or: cairn sim replay 42 --verbose',
+    'consensus groups and whole clusters in simulated worlds: run many seeds, replay one, minimise one that fails',
+    'cairn sim run --engine raft --seeds 1000, or: cairn sim replay 42 --verbose',
     () => import('./verbs/sim.ts'),
   )
-    .option('--seeds <n>', 'run: how many', natural(1, 1_000_000), 10)
+    .option('--engine <name>', 'raft or paxos', 'raft')
+    .option('--seeds <n>', 'run: how many', natural(1, 10_000_000), 100)
     .option('--start <seed>', 'run: the first', natural(0, 2 ** 31), 1)
+    .option('--members <n>', 'voters of a group; else each seed draws', natural(1, 9))
+    .option('--elector <name>', 'timeout or ballot; else each seed draws')
+    .option('--scenario <name>', 'consensus, cluster, or a file that minimise --out wrote', 'consensus')
+    .option('--until-failure', 'run: stop at the first seed that fails')
+    .option('--out <file>', 'minimise: write what is left to a file')
     .option('--verbose', 'replay: each step as it happens');
-  addLab(program);
-  clusterVerb(program, 'servers', 'the chunkservers', 'cairn servers', () => import('./verbs/servers.ts'));
 }
 
 function addLab(program: Command): void {

@@ -56,7 +56,15 @@ describe('a whole cluster in a simulated world', () => {
       expect(again.hash).toBe(first.hash);
       expect(again.eventCount).toBe(first.eventCount);
       expect(other.hash).not.toBe(first.hash);
-      const { stdout } = await execute(process.execPath, [program, 'sim', 'replay', '4', '--json']);
+      const { stdout } = await execute(process.execPath, [
+        program,
+        'sim',
+        'replay',
+        '4',
+        '--scenario',
+        'cluster',
+        '--json',
+      ]);
       const [seed, summary] = stdout
         .trim()
         .split('\n')

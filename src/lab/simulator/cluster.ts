@@ -5,7 +5,7 @@
 import { type Address, type NodeId, toAddress, toNodeId, toServerId } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { type CairnError, toCairnError } from '../../core/base/errors.ts';
-import { defaultLimits, Raft, type RaftMessage, type RaftRecord, toEpoch } from '../../core/consensus/index.ts';
+import { defaultLimits, type EngineName, toEpoch } from '../../core/consensus/index.ts';
 import type { SimNode } from '../../platform/sim/node.ts';
 import type { SimWorld } from '../../platform/sim/world.ts';
 import { Chunkserver } from '../../system/chunkserver/chunkserver.ts';
@@ -15,13 +15,14 @@ import type { Tables } from '../../system/master/state/tables.ts';
 import { openFileMap } from '../../system/storage/file-map.ts';
 import { OverlayStore } from '../../system/storage/overlay-store.ts';
 import { openWriteAheadLog } from '../../system/storage/wal/open-write-ahead-log.ts';
+import { engineNamed } from './engines.ts';
 import type { Scenario } from './scenario.ts';
 import { CommitWatch, watchedKind } from './watched-engine.ts';
 
 const clusterId = 'simulated';
 const port = 7000;
 
-export type SimulatedMaster = Master<RaftMessage, RaftRecord>;
+export type SimulatedMaster = Master<unknown, unknown>;
 
 /** A node and the program on it; `process` is undefined while it starts or is down. */
 export interface Member<Process> {
@@ -32,6 +33,7 @@ export interface Member<Process> {
 
 export interface ClusterOptions {
   readonly world: SimWorld;
+  readonly engine: EngineName;
   readonly scenario: Scenario;
   /** A process gave up, or did not start: never expected while the disks are sound. */
   onFailure(node: SimNode, error: CairnError): void;
@@ -132,7 +134,7 @@ export class SimCluster {
         pid: member.id,
         masters,
         replica: {
-          kind: watchedKind(Raft, this.commits),
+          kind: watchedKind(engineNamed(this.#options.engine), this.commits),
           config: this.#engineConfig(env, id),
           directory: 'log',
           openLog: openWriteAheadLog,

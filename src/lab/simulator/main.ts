@@ -1,43 +1,60 @@
 /**
- * `npm run sim`: whole clusters in simulated worlds.
+ * `npm run sim`: the simulator without the rest of the program; takes what `cairn sim` takes.
  *
- *     npm run sim -- --seed 7 [--verbose]               one seed, with each step if asked
+ *     npm run sim -- --seed 7 [--verbose]               one seed again, with each step if asked
  *     npm run sim -- --seeds 200 [--start 1000]         many, one after another
- *     … --json                                          one object a line, the summary last
+ *     npm run sim -- minimise 7                         a failing seed with as little as makes it fail
  */
 import { parseArgs } from 'node:util';
+import { toCairnError } from '../../core/base/errors.ts';
+import { defaultFlags, type SimRequest, seedMax, seedsMax, toRequest } from './sim-request.ts';
 import { simulate } from './simulate.ts';
-
-const seedMax = 2 ** 31;
+import { terminalOutput } from './terminal.ts';
 
 /** @throws Error that says what is wrong with the arguments */
-function optionsOf(args: readonly string[]) {
-  const { values } = parseArgs({
+function requestOf(args: readonly string[]): SimRequest {
+  const { values, positionals } = parseArgs({
     args: [...args],
+    allowPositionals: true,
     options: {
       seed: { type: 'string' },
-      seeds: { type: 'string', default: '10' },
-      start: { type: 'string', default: '1' },
-      json: { type: 'boolean', default: false },
-      verbose: { type: 'boolean', default: false },
+      seeds: { type: 'string' },
+      start: { type: 'string' },
+      engine: { type: 'string' },
+      members: { type: 'string' },
+      elector: { type: 'string' },
+      scenario: { type: 'string' },
+      out: { type: 'string' },
+      json: { type: 'boolean' },
+      verbose: { type: 'boolean' },
+      'until-failure': { type: 'boolean' },
     },
   });
-  const { seed, seeds, start, json, verbose } = values;
-  if (seed !== undefined) return { start: natural('--seed', seed), seeds: 1, json, verbose };
-  return { start: natural('--start', start), seeds: natural('--seeds', seeds), json, verbose };
+  const { seed, seeds, start, members, 'until-failure': untilFailure = false, ...rest } = values;
+  const flags = {
+    ...defaultFlags,
+    ...rest,
+    untilFailure,
+    seeds: natural('--seeds', seeds, seedsMax) ?? defaultFlags.seeds,
+    start: natural('--start', start, seedMax) ?? defaultFlags.start,
+    members: natural('--members', members, membersMax),
+  };
+  return toRequest(seed === undefined ? positionals : ['replay', seed], flags);
 }
 
-function natural(name: string, text: string): number {
+const membersMax = 9;
+
+function natural(name: string, text: string | undefined, max: number): number | undefined {
+  if (text === undefined) return undefined;
   const n = Number(text);
-  if (!/^\d+$/.test(text) || n > seedMax) throw new Error(`${name} ${text}: give a whole number up to ${seedMax}`);
+  if (!/^\d+$/.test(text) || n > max) throw new Error(`${name} ${text}: give a whole number up to ${max}`);
   return n;
 }
 
 try {
-  const options = optionsOf(process.argv.slice(2));
-  const { failed } = await simulate(options, (line) => process.stdout.write(`${line}\n`));
-  process.exitCode = failed.length === 0 ? 0 : 1;
+  const request = requestOf(process.argv.slice(2));
+  process.exitCode = (await simulate(request, terminalOutput(request.flags.json))) ? 0 : 1;
 } catch (thrown) {
-  process.stderr.write(`sim: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
+  process.stderr.write(`sim: ${toCairnError(thrown).message}\n`);
   process.exitCode = 2;
 }

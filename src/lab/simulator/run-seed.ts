@@ -3,6 +3,7 @@
  * come to rest, and what it holds must be what was acknowledged. The same seed gives the same run, event by event.
  */
 import type { CairnError } from '../../core/base/errors.ts';
+import type { EngineName } from '../../core/consensus/engine.ts';
 import type { TraceLine } from '../../platform/sim/kernel.ts';
 import type { EmittedEvent, SimNode } from '../../platform/sim/node.ts';
 import { SimRandom } from '../../platform/sim/random.ts';
@@ -45,6 +46,7 @@ export interface Outcome {
 }
 
 export interface RunOptions {
+  readonly engine?: EngineName;
   /** In place of what the seed draws. */
   readonly scenario?: Partial<Scenario>;
   readonly onLine?: ((line: string) => void) | undefined;
@@ -74,7 +76,7 @@ class Run {
   #broken: string | undefined;
   #faults = 0;
 
-  constructor(seed: number, { scenario, onLine, onKernelEvent }: RunOptions) {
+  constructor(seed: number, { engine = 'raft', scenario, onLine, onKernelEvent }: RunOptions) {
     this.#seed = seed;
     this.#trace = new Trace(onLine);
     const random = SimRandom.fromSeed(`scenario ${seed}`);
@@ -83,7 +85,7 @@ class Run {
     this.#trace.note(0, 'world', JSON.stringify(drawn));
     const onFailure = (node: SimNode, error: CairnError) =>
       this.broken(node.name, `the process gave up: [${error.code}] ${stackOf(error.cause ?? error)}`);
-    this.#cluster = new SimCluster({ world: this.#world, scenario: drawn, onFailure });
+    this.#cluster = new SimCluster({ world: this.#world, engine, scenario: drawn, onFailure });
     this.#ledger = new Ledger(drawn);
     const note = (who: string, text: string) => this.#note(who, text);
     const onViolation = (who: string, violation: Violation) => this.broken(who, violation.message);

@@ -1,17 +1,17 @@
-/** Runs seeds one after another and says how they went, for people or (`--json`) one object a line. */
-import { type Outcome, runSeed } from './run-seed.ts';
-
-export interface SimulateOptions {
-  readonly start: number;
-  readonly seeds: number;
-  readonly json: boolean;
-  /** Each line of the trace as it happens; for one seed. */
-  readonly verbose: boolean;
-}
+/** Does what was asked of the simulator, and says how it went: for people, or (`--json`) one object a line, the summary last. */
+import { writeFileSync } from 'node:fs';
+import type { EngineName } from '../../core/consensus/engine.ts';
+import { minimise } from './consensus/minimise.ts';
+import { describeHappening } from './consensus/plan.ts';
+import { GroupScenario, reportOf } from './group-scenario.ts';
+import type { SeedReport } from './scenario-kind.ts';
+import type { SimRequest } from './sim-request.ts';
+import { Trace } from './trace.ts';
 
 export interface Summary {
   readonly event: 'summary';
-  readonly engine: 'raft';
+  readonly engine: EngineName;
+  readonly scenario: string;
   readonly seeds: number;
   readonly passed: number;
   readonly failed: readonly number[];
@@ -19,59 +19,192 @@ export interface Summary {
   readonly wallSeconds: number;
 }
 
-const tailLines = 60;
+export interface Output {
+  /** A line, without its end. */
+  print(line: string): void;
+  /** Where things stand, on a terminal, in place of what was there; undefined clears it. */
+  progress?(line: string | undefined): void;
+}
 
-/** @param print a line, without its end. */
-export async function simulate(options: SimulateOptions, print: (line: string) => void): Promise<Summary> {
-  const { start, seeds, json, verbose } = options;
+const tailLines = 60;
+/** More seeds than this are not told one by one, unless they fail. */
+const toldOneByOneMax = 20;
+const progressMs = 200;
+const minimiseRunsMax = 2_000;
+
+/** @returns false if a seed failed */
+export async function simulate(request: SimRequest, output: Output): Promise<boolean> {
+  if (request.action === 'minimise') return minimiseSeed(request, output);
+  const { failed } = await runSeeds(request, output);
+  return failed.length === 0;
+}
+
+async function runSeeds(request: SimRequest, output: Output): Promise<Summary> {
+  const { start, seeds, scenario, flags } = request;
   const began = performance.now();
+  const progress = new Progress(request, output);
   const failed: number[] = [];
+  let done = 0;
   let simulatedMs = 0;
   for (let seed = start; seed < start + seeds; seed++) {
     const before = performance.now();
-    const outcome = await runSeed(seed, { onLine: verbose && !json ? print : undefined });
-    const wallMs = performance.now() - before;
-    simulatedMs += outcome.simulatedMs;
-    if (!outcome.passed) failed.push(seed);
-    print(json ? JSON.stringify(documentOf(outcome, wallMs)) : lineOf(outcome, wallMs));
-    if (!outcome.passed && !json) for (const line of report(outcome, verbose)) print(line);
+    const isTold = flags.verbose && seeds === 1 && !flags.json;
+    const report = await scenario.runSeed(seed, isTold ? { onLine: output.print } : {});
+    done += 1;
+    simulatedMs += report.simulatedMs;
+    if (!report.passed) failed.push(seed);
+    if (flags.json || !report.passed || seeds <= toldOneByOneMax) {
+      progress.clear();
+      await tell(request, report, performance.now() - before, output);
+    }
+    progress.show(done, failed.length, simulatedMs);
+    if (!report.passed && flags.untilFailure) break;
   }
+  progress.clear();
   const summary: Summary = {
     event: 'summary',
-    engine: 'raft',
-    seeds,
-    passed: seeds - failed.length,
+    engine: request.engine,
+    scenario: scenario.name,
+    seeds: done,
+    passed: done - failed.length,
     failed,
     simulatedSeconds: Math.round(simulatedMs / 1000),
     wallSeconds: Math.round((performance.now() - began) / 100) / 10,
   };
-  print(json ? JSON.stringify(summary) : summaryLine(summary));
+  output.print(flags.json ? JSON.stringify(summary) : summaryLine(summary));
   return summary;
 }
 
-function documentOf({ seed, passed, why, hash, simulatedMs, eventCount, counts, trace }: Outcome, wallMs: number) {
-  const simulatedSeconds = simulatedMs / 1000;
-  const failure = passed ? {} : { why, trace: trace.tail(tailLines), replay: replayCommand(seed) };
-  return { event: 'seed', seed, passed, hash, simulatedSeconds, wallMs, events: eventCount, ...counts, ...failure };
+async function tell(request: SimRequest, report: SeedReport, wallMs: number, { print }: Output): Promise<void> {
+  const { json, verbose } = request.flags;
+  const isLong = !report.passed && !(verbose && request.seeds === 1);
+  const tail = isLong ? await tailOf(request, report) : [];
+  if (json) print(JSON.stringify(documentOf(request, report, wallMs, tail)));
+  else {
+    for (const line of tail) print(line);
+    print(lineOf(report, wallMs));
+    if (!report.passed)
+      print(`  ${report.why}\n  replay it with: ${commandFor(request, 'replay', report.seed)} --verbose`);
+  }
 }
 
-function lineOf({ seed, passed, hash, simulatedMs, eventCount, counts }: Outcome, wallMs: number): string {
-  const { calls, unknown, records, faults } = counts;
-  const work = `${calls} calls (${unknown} of unknown fate), ${records} records, ${faults} faults`;
-  const time = `${(simulatedMs / 1000).toFixed(1)} s in ${(wallMs / 1000).toFixed(1)} s, ${eventCount} events`;
-  return `seed ${seed} ${passed ? 'passed' : 'FAILED'} ${hash}: ${work}; ${time}`;
+/** A run writes nothing down unless it is told to, so one that failed is run once more. */
+async function tailOf({ scenario }: SimRequest, { seed }: SeedReport): Promise<readonly string[]> {
+  const trace = new Trace(undefined);
+  await scenario.runSeed(seed, { onLine: (line) => trace.take(line) });
+  return trace.tail(tailLines);
 }
 
-function report({ seed, why, trace }: Outcome, verbose: boolean): readonly string[] {
-  const tail = verbose ? [] : trace.tail(tailLines);
-  return [...tail, '', `seed ${seed}: ${why}`, `replay it with: ${replayCommand(seed)}`];
+function documentOf(request: SimRequest, report: SeedReport, wallMs: number, trace: readonly string[]): object {
+  const { seed, passed, rule, why, hash, simulatedMs, events, counts } = report;
+  const failure = passed ? {} : { rule, why, trace, replay: commandFor(request, 'replay', seed) };
+  return {
+    event: 'seed',
+    seed,
+    passed,
+    hash,
+    simulatedSeconds: simulatedMs / 1000,
+    wallMs,
+    events,
+    ...counts,
+    ...failure,
+  };
 }
 
-function replayCommand(seed: number): string {
-  return `npm run sim -- --seed ${seed} --verbose`;
+function lineOf({ seed, passed, hash, simulatedMs, events, counts }: SeedReport, wallMs: number): string {
+  const done = Object.entries(counts).map(([name, count]) => `${count} ${name}`);
+  const time = `${(simulatedMs / 1000).toFixed(1)} s in ${(wallMs / 1000).toFixed(2)} s, ${events} events`;
+  return `seed ${seed} ${passed ? 'passed' : 'FAILED'} ${hash}: ${done.join(', ')}; ${time}`;
 }
 
-function summaryLine({ seeds, passed, failed, simulatedSeconds, wallSeconds }: Summary): string {
+function summaryLine({ engine, scenario, seeds, passed, failed, simulatedSeconds, wallSeconds }: Summary): string {
   const bad = failed.length === 0 ? '' : `; failed: ${failed.join(' ')}`;
-  return `${passed} of ${seeds} seeds passed; ${simulatedSeconds} simulated seconds in ${wallSeconds} s${bad}`;
+  const speed = wallSeconds > 0 ? `, ${Math.round(simulatedSeconds / wallSeconds)} × real time` : '';
+  return `${engine}, ${scenario}: ${passed} of ${seeds} seeds passed; ${simulatedSeconds} simulated seconds in ${wallSeconds} s${speed}${bad}`;
+}
+
+function commandFor({ scenario, engine, flags }: SimRequest, action: string, seed: number): string {
+  const { scenario: from, members, elector } = flags;
+  const options = [
+    ` --engine ${engine}`,
+    from === scenario.name && from === 'consensus' ? '' : ` --scenario ${from}`,
+    members === undefined ? '' : ` --members ${members}`,
+    elector === undefined ? '' : ` --elector ${elector}`,
+  ];
+  return `npm run sim -- ${action} ${seed}${options.join('')}`;
+}
+
+// ---------------------------------------------------------------- making smaller
+
+function minimiseSeed(request: SimRequest, { print, progress }: Output): boolean {
+  const { scenario, start, flags } = request;
+  if (!(scenario instanceof GroupScenario)) throw new Error('only plans of groups can be made smaller');
+  const plan = scenario.planOf(start);
+  const smallest = minimise(plan, {
+    runsMax: minimiseRunsMax,
+    onProgress: (runs, left) =>
+      progress?.(`seed ${start}: ${runs} runs, ${left} of ${plan.happenings.length} events left`),
+  });
+  progress?.(undefined);
+  if (smallest === undefined) {
+    print(flags.json ? JSON.stringify({ event: 'minimised', seed: start, passed: true }) : `seed ${start} passes`);
+    return true;
+  }
+  if (flags.out !== undefined) writeFileSync(flags.out, `${JSON.stringify(smallest.plan, undefined, 1)}\n`);
+  const trace = new Trace(undefined);
+  const report = reportOf(smallest.plan, (line) => trace.take(line));
+  if (flags.json) {
+    const { rule, why } = report;
+    print(
+      JSON.stringify({
+        event: 'minimised',
+        seed: start,
+        passed: false,
+        rule,
+        why,
+        ...smallest,
+        trace: trace.tail(tailLines),
+      }),
+    );
+    return false;
+  }
+  for (const line of trace.tail(tailLines)) print(line);
+  print(
+    `\nseed ${start} fails with ${smallest.plan.happenings.length} of ${plan.happenings.length} events (${smallest.runs} runs):`,
+  );
+  for (const happening of smallest.plan.happenings)
+    print(`  ${happening.atMs.toFixed(3).padStart(10)} ms  ${describeHappening(happening)}`);
+  print(`${report.why}`);
+  if (flags.out !== undefined) print(`replay it with: npm run sim -- replay --scenario ${flags.out} --verbose`);
+  return false;
+}
+
+/** A line that says how far the run is, now and then. */
+class Progress {
+  readonly #request: SimRequest;
+  readonly #output: Output;
+  readonly #began = performance.now();
+  #shownAt = 0;
+
+  constructor(request: SimRequest, output: Output) {
+    this.#request = request;
+    this.#output = output;
+  }
+
+  show(done: number, failed: number, simulatedMs: number): void {
+    const now = performance.now();
+    const { seeds, engine, scenario } = this.#request;
+    if (this.#output.progress === undefined || seeds === 1 || now - this.#shownAt < progressMs) return;
+    this.#shownAt = now;
+    const wallMs = now - this.#began;
+    const leftSeconds = Math.ceil(((wallMs / done) * (seeds - done)) / 1000);
+    const bad = failed === 0 ? '' : `, ${failed} failed`;
+    this.#output.progress(
+      `${engine}, ${scenario.name}: ${done} of ${seeds} seeds${bad}; ${Math.round(simulatedMs / wallMs)} × real time, ${leftSeconds} s left`,
+    );
+  }
+
+  clear(): void {
+    this.#output.progress?.(undefined);
+  }
 }

@@ -1,6 +1,10 @@
 /** The last things that happened in a run, for people: time, node, what. */
 const linesMax = 4_000;
 
+export function traceLine(atMs: number, who: string, text: string): string {
+  return `${atMs.toFixed(3).padStart(12)} ${who.padEnd(9)} ${text}`;
+}
+
 export class Trace {
   readonly #onLine: ((line: string) => void) | undefined;
   #lines: string[] = [];
@@ -11,7 +15,10 @@ export class Trace {
   }
 
   note(atMs: number, who: string, text: string): void {
-    const line = `${atMs.toFixed(3).padStart(12)} ${who.padEnd(9)} ${text}`;
+    this.take(traceLine(atMs, who, text));
+  }
+
+  take(line: string): void {
     this.#lines.push(line);
     if (this.#lines.length >= 2 * linesMax) this.#lines = this.#lines.slice(-linesMax);
     this.#onLine?.(line);

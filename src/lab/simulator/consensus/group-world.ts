@@ -1,0 +1,42 @@
+/** What surrounds the nodes of a group: time, links, checks, and whoever decides what goes wrong. */
+import type { NodeId } from '../../../core/base/brand.ts';
+import type { EngineConfig, EngineKind } from '../../../core/consensus/engine.ts';
+import type { Agenda } from './agenda.ts';
+import type { GroupChecker } from './group-checker.ts';
+import type { GroupNetwork } from './group-network.ts';
+import type { GroupNode, SnapshotOnItsWay } from './group-node.ts';
+
+/** Where a crash may be made to happen. */
+export const moments = ['writing', 'sent', 'durable', 'elected', 'committed', 'installing'] as const;
+export type Moment = (typeof moments)[number];
+
+export interface HostSettings {
+  /** Batches that may be on their way at once. */
+  readonly batchesInFlight: number;
+  /** From commit until it is applied; 0: at once. */
+  readonly applyMs: number;
+  /** Receiving a snapshot takes so long. */
+  readonly installMs: number;
+  /** Messages and records go through their bytes. */
+  readonly isCoded: boolean;
+}
+
+export interface GroupWorld<Message, LogRecord> {
+  readonly kind: EngineKind<Message, LogRecord>;
+  readonly agenda: Agenda;
+  readonly network: GroupNetwork;
+  readonly checker: GroupChecker<Message, LogRecord>;
+  readonly host: HostSettings;
+  configOf(node: NodeId): EngineConfig;
+  node(id: NodeId): GroupNode<Message, LogRecord>;
+  /** Streams a state to a peer; `ended` is told once whether it is known to be in place there. */
+  carrySnapshot(to: NodeId, snapshot: SnapshotOnItsWay, ended: (delivered: boolean) => void): void;
+  /** How long the next write of this disk takes; undefined: it fails. */
+  writeMs(node: NodeId): number | undefined;
+  /** A node is at a moment where it may be made to crash. */
+  at(moment: Moment, node: NodeId): void;
+  /** A node ended by itself: its disk failed, or its log is damaged. */
+  ended(node: NodeId, why: string): void;
+  /** For people; without it nothing is written down, which is quicker. */
+  readonly note: ((who: string, text: string) => void) | undefined;
+}

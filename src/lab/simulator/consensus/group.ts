@@ -1,0 +1,186 @@
+/** A group of nodes and its clients in virtual time, under one plan. Owns everything that is random in a run: streams named from the seed. */
+import { type NodeId, toNodeId } from '../../../core/base/brand.ts';
+import { crc32 } from '../../../core/base/crc32.ts';
+import {
+  defaultLimits,
+  type EngineConfig,
+  type EngineKind,
+  type Members,
+  toEpoch,
+} from '../../../core/consensus/engine.ts';
+import { SimRandom } from '../../../platform/sim/random.ts';
+import { engineNamed } from '../engines.ts';
+import type { RegisterOperation } from '../linearizability/register-model.ts';
+import { initialValue } from '../linearizability/register-model.ts';
+import { Agenda } from './agenda.ts';
+import { CommittedLog } from './committed-log.ts';
+import { GroupChecker } from './group-checker.ts';
+import { type ClientWorld, GroupClient } from './group-client.ts';
+import { GroupNetwork } from './group-network.ts';
+import { GroupNode, type SnapshotOnItsWay } from './group-node.ts';
+import type { GroupWorld, HostSettings, Moment } from './group-world.ts';
+import { NodeClock } from './node-clock.ts';
+import type { GroupPlan } from './plan.ts';
+import type { Answer, Request } from './requests.ts';
+import { watchOf } from './watches.ts';
+
+/** A stream of a snapshot that does not end is given up. */
+const snapshotMs = 1_000;
+/** What a supervisor takes to start a node again that ended by itself. */
+const restartMs = 100;
+
+export type Node = GroupNode<unknown, unknown>;
+
+/** What decides over disks and crashes; see mischief.ts. */
+export interface Trouble {
+  writeMs(node: NodeId): number | undefined;
+  at(moment: Moment, node: NodeId): void;
+}
+
+export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
+  readonly plan: GroupPlan;
+  readonly agenda = new Agenda();
+  readonly random: SimRandom;
+  readonly kind: EngineKind<unknown, unknown>;
+  readonly network: GroupNetwork;
+  readonly checker: GroupChecker<unknown, unknown>;
+  readonly host: HostSettings;
+  readonly note: ((who: string, text: string) => void) | undefined;
+  readonly nodesById: ReadonlyMap<NodeId, Node>;
+  readonly clients: readonly GroupClient[];
+  readonly bootstrap: Members;
+  trouble: Trouble | undefined;
+  /** Nodes whose log is damaged, found out or not. */
+  readonly lost = new Set<NodeId>();
+  readonly #engineSeeds: SimRandom;
+  readonly #values: SimRandom;
+  #ticks = 0;
+  #nextValue = initialValue + 1;
+  /** The last value that each key was seen to hold. */
+  readonly #seen = new Map<number, number>();
+
+  constructor(plan: GroupPlan, note: ((atMs: number, who: string, text: string) => void) | undefined) {
+    this.plan = plan;
+    this.random = SimRandom.fromSeed(`run ${plan.seed}`);
+    this.host = plan.host;
+    this.note = note === undefined ? undefined : (who, text) => note(this.agenda.nowMs, who, text);
+    this.#engineSeeds = this.random.fork('engines');
+    this.#values = this.random.fork('values');
+    this.network = new GroupNetwork(this.agenda, this.random.fork('network'), plan.weather);
+    const ids = Array.from({ length: plan.voters + plan.spares }, (_, i) => toNodeId(i + 1));
+    this.bootstrap = { voters: ids.slice(0, plan.voters), nonVoters: [] };
+    this.kind = engineNamed(plan.engine);
+    const log = new CommittedLog(this.bootstrap);
+    this.checker = new GroupChecker(log, watchOf(plan.engine, this.bootstrap, log));
+    const nodeOf = (id: NodeId) =>
+      new GroupNode(this, id, new NodeClock(() => this.agenda.nowMs, plan.clockRates[id - 1] ?? 1));
+    this.nodesById = new Map(ids.map((id) => [id, nodeOf(id)]));
+    this.clients = Array.from(
+      { length: plan.clients },
+      (_, i) => new GroupClient(this, i + 1, this.random.fork(`client ${i + 1}`)),
+    );
+  }
+
+  // ---------------------------------------------------------------- for nodes
+
+  configOf(id: NodeId): EngineConfig {
+    const { timing, limits, lease, quorums, elector } = this.plan;
+    return {
+      id,
+      bootstrap: this.bootstrap,
+      epoch: toEpoch(1),
+      seed: this.#engineSeeds.u32(),
+      crc32,
+      timing,
+      limits: { ...defaultLimits, ...limits, windowMaxBytes: limits.messageMaxBytes * 3 },
+      elector,
+      ...(lease === undefined ? {} : { lease }),
+      ...(quorums === undefined ? {} : { quorums }),
+    };
+  }
+
+  node(id: NodeId): Node {
+    return this.nodesById.get(id)!;
+  }
+
+  carrySnapshot(to: NodeId, snapshot: SnapshotOnItsWay, ended: (delivered: boolean) => void): void {
+    const { from } = snapshot;
+    let isOver = false;
+    const end = (delivered: boolean) => {
+      if (isOver) return;
+      isOver = true;
+      ended(delivered);
+    };
+    this.agenda.after(snapshotMs, from, () => end(false));
+    const isLost = () => this.network.isCut(from, to) || this.random.chance(this.network.weather.loss);
+    this.agenda.after(2 * this.network.delay(), to, () => {
+      const installed = () => this.agenda.after(this.network.delay(), from, () => end(!this.network.isCut(to, from)));
+      if (isLost() || !this.node(to).takeSnapshot(snapshot, installed)) end(false);
+    });
+  }
+
+  writeMs(node: NodeId): number | undefined {
+    return this.trouble === undefined ? this.plan.writeMs[0] : this.trouble.writeMs(node);
+  }
+
+  at(moment: Moment, node: NodeId): void {
+    this.trouble?.at(moment, node);
+  }
+
+  ended(id: NodeId, why: string): void {
+    this.note?.(`n${id}`, `ends: ${why}`);
+    this.agenda.after(restartMs, id, () => this.node(id).start());
+  }
+
+  // ---------------------------------------------------------------- for clients
+
+  get settings(): GroupPlan['client'] {
+    return this.plan.client;
+  }
+
+  nodes(): readonly NodeId[] {
+    return [...this.nodesById.keys()];
+  }
+
+  ask(node: NodeId, request: Request, answer: (answer: Answer) => void): void {
+    if (this.node(node).isUp) this.node(node).ask(request, answer);
+    else answer({ kind: 'refused', why: 'notLeader', leader: undefined }); // nobody listens there
+  }
+
+  tick(): number {
+    return ++this.#ticks;
+  }
+
+  nextValue(): number {
+    return this.#nextValue++;
+  }
+
+  /** Mostly the right one. */
+  likelyValue(key: number): number {
+    return this.#values.chance(0.8) ? (this.#seen.get(key) ?? initialValue) : this.#values.below(this.#nextValue);
+  }
+
+  saw(key: number, value: number): void {
+    this.#seen.set(key, value);
+  }
+
+  refused(value: number): void {
+    this.checker.refused(value);
+  }
+
+  // ---------------------------------------------------------------- for the run
+
+  /** The node that leads in the highest term, as far as it knows. */
+  get leader(): Node | undefined {
+    let found: Node | undefined;
+    for (const node of this.nodesById.values()) {
+      const { status } = node;
+      if (status?.role === 'leader' && status.term > (found?.status?.term ?? -1)) found = node;
+    }
+    return found;
+  }
+
+  history(): readonly RegisterOperation[] {
+    return this.clients.flatMap(({ history }) => history);
+  }
+}
