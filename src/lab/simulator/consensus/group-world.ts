@@ -1,10 +1,10 @@
 /** What surrounds the nodes of a group: time, links, checks, and whoever decides what goes wrong. */
 import type { NodeId } from '../../../core/base/brand.ts';
-import type { EngineConfig, EngineKind } from '../../../core/consensus/engine.ts';
+import type { EngineConfig, EngineKind, SnapshotPoint } from '../../../core/consensus/engine.ts';
 import type { Agenda } from './agenda.ts';
 import type { GroupChecker } from './group-checker.ts';
 import type { GroupNetwork } from './group-network.ts';
-import type { GroupNode, SnapshotOnItsWay } from './group-node.ts';
+import type { StoreImage } from './group-store.ts';
 
 /** Where a crash may be made to happen. */
 export const moments = ['writing', 'sent', 'durable', 'elected', 'committed', 'installing'] as const;
@@ -21,6 +21,20 @@ export interface HostSettings {
   readonly isCoded: boolean;
 }
 
+export interface SnapshotOnItsWay {
+  readonly from: NodeId;
+  readonly term: number;
+  readonly point: SnapshotPoint;
+  readonly image: StoreImage;
+}
+
+/** A node as others see it. */
+export interface Peer<Message> {
+  receive(from: NodeId, message: Message): void;
+  /** A state arrives whole. False if it is not wanted; else `installed` is told when it is in place. */
+  takeSnapshot(snapshot: SnapshotOnItsWay, installed: () => void): boolean;
+}
+
 export interface GroupWorld<Message, LogRecord> {
   readonly kind: EngineKind<Message, LogRecord>;
   readonly agenda: Agenda;
@@ -28,7 +42,7 @@ export interface GroupWorld<Message, LogRecord> {
   readonly checker: GroupChecker<Message, LogRecord>;
   readonly host: HostSettings;
   configOf(node: NodeId): EngineConfig;
-  node(id: NodeId): GroupNode<Message, LogRecord>;
+  node(id: NodeId): Peer<Message>;
   /** Streams a state to a peer; `ended` is told once whether it is known to be in place there. */
   carrySnapshot(to: NodeId, snapshot: SnapshotOnItsWay, ended: (delivered: boolean) => void): void;
   /** How long the next write of this disk takes; undefined: it fails. */
