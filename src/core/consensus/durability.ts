@@ -56,6 +56,18 @@ export function noteWrite(d: Durability, io: IoId, lastIndex: LogIndex): void {
   else d.pending.push({ io, lastIndex });
 }
 
+/** What is held here up to `lastIndex` is durable once everything is that was handed out so far. */
+export function noteHeld(d: Durability, lastIndex: LogIndex): void {
+  if (d.persistedIo === d.lastIo) d.durableIndex = lastIndex;
+  else noteWrite(d, d.lastIo, lastIndex);
+}
+
+/** What is held is counted anew, from `index` on, which counts as durable. */
+export function restartAt(d: Durability, index: LogIndex): void {
+  d.durableIndex = index;
+  d.pending.length = 0;
+}
+
 /** The log was truncated from `index` on: writes of what was there acknowledge it no more. */
 export function noteTruncation(d: Durability, index: number): void {
   const last = (index - 1) as LogIndex;

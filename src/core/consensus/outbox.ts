@@ -46,8 +46,8 @@ export abstract class EngineOutbox<Message, LogRecord> {
     this.#writing = writing;
   }
 
-  /** The record that leads this step's batch, if there is to be one. */
-  protected abstract leadingRecord(): LogRecord | undefined;
+  /** What this step writes: the records that were pushed, and those that the engine puts around them. */
+  protected abstract batch(records: readonly LogRecord[]): readonly LogRecord[];
 
   protected push(record: LogRecord): void {
     this.openIo();
@@ -139,9 +139,7 @@ export abstract class EngineOutbox<Message, LogRecord> {
 
   #takePersist(): Effects<Message, LogRecord>['persist'] {
     if (this.#io === undefined) return undefined;
-    let records: readonly LogRecord[] = this.#records ?? none;
-    const first = this.leadingRecord();
-    if (first !== undefined) records = [first, ...records];
+    let records = this.batch(this.#records ?? none);
     const { unrecorded } = this.#writing;
     if (unrecorded.length > 0) {
       records = [...unrecorded, ...records];

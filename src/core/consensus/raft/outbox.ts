@@ -35,9 +35,9 @@ export class Outbox extends EngineOutbox<RaftMessage, RaftRecord> {
     this.push({ kind: 'snapshotPoint', point: this.#state.log.base });
   }
 
-  protected override leadingRecord(): RaftRecord | undefined {
-    if (!this.#hardState) return undefined;
+  protected override batch(records: readonly RaftRecord[]): readonly RaftRecord[] {
+    if (!this.#hardState) return records;
     const { currentTerm, votedFor } = this.#state;
-    return { kind: 'hardState', currentTerm, votedFor };
+    return [{ kind: 'hardState', currentTerm, votedFor }, ...records];
   }
 }

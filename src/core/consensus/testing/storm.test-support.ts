@@ -84,7 +84,7 @@ function act(group: TestNetwork): void {
   if (!node.up) return;
   if (group.chance(0.7)) group.propose(node, 1 + group.below(5), 1 + group.below(40));
   if (group.chance(0.5)) group.read(node);
-  if (group.chance(0.05)) reorganise(group);
+  if (group.chance(0.05) && group.kindName !== 'paxos') reorganise(group);
 }
 
 function storm(group: TestNetwork): void {
@@ -99,13 +99,14 @@ function storm(group: TestNetwork): void {
 /** What must come back by itself when the faults stop: a leader, commits, reads, and everybody level. */
 function clear(group: TestNetwork): void {
   group.heal();
+  group.runUntil('stalled disks have finished', () => group.nodes.every((node) => !node.isWriting));
   const before = group.checker.highestCommitted;
   for (let tries = 0; group.checker.highestCommitted < before + 3; tries++) {
     assert(tries < 30, 'proposals commit within 30 attempts');
     group.propose(group.awaitLeader(), 3); // who has not noticed yet that it was deposed drops them
     group.run(100);
   }
-  rearrange(group);
+  if (group.kindName !== 'paxos') rearrange(group);
   const read = group.read(group.awaitLeader());
   group.runUntil('a read is granted', () => read.granted !== undefined);
   group.runUntil('everybody is level', () => group.converged);

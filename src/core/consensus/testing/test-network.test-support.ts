@@ -47,6 +47,7 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   readonly #random: { state: number };
   readonly nodes: readonly TestNode<Message, LogRecord>[];
   readonly checker: SafetyChecker;
+  readonly kindName: string;
   weather: Weather;
   /** Links that carry nothing, as `from>to`. */
   readonly cut = new Set<string>();
@@ -60,6 +61,7 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   #sequence = 0;
 
   constructor(kind: EngineKind<Message, LogRecord>, options: GroupOptions) {
+    this.kindName = kind.name;
     this.#random = seededStream(options.seed, 0);
     this.weather = options.weather ?? calm;
     const { voters, nonVoters = 0, strangers = 0 } = options;
@@ -69,7 +71,7 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
     const common = { bootstrap, epoch: toEpoch(1), seed, crc32, timing, elector };
     const limits = { ...defaultLimits, ...options.limits };
     this.nodes = ids.map((id) => new TestNode(kind, { ...common, id, limits }, this, () => this.checker));
-    this.checker = new SafetyChecker(bootstrap, new Map(this.nodes.map((node) => [node.id, node.disk])));
+    this.checker = new SafetyChecker(kind.name, bootstrap);
     for (const node of this.nodes) node.start();
   }
 

@@ -1,0 +1,148 @@
+/**
+ * Learning what is chosen and did not come by itself ("Paxos Made Simple", §2.3: a learner asks): a peer, any peer, is asked for the
+ * missing values, and one that has compacted them sends its state instead. Who is far behind spares the leader if it can.
+ */
+import type { Millis, NodeId } from '../../base/brand.ts';
+import type { LogIndex } from '../engine.ts';
+import { chainChecksum } from '../entry-format.ts';
+import { peersOf } from '../quorums.ts';
+import { noBallot, sameBallot } from './ballot.ts';
+import { windowSlots } from './configuration.ts';
+import { deliver, deliverFollowed, extendHeld } from './learner.ts';
+import type { Chosen, Learn } from './messages.ts';
+import type { Outbox } from './outbox.ts';
+import { beginPhaseTwo } from './phase-two.ts';
+import type { PaxosState } from './state.ts';
+import { Vote } from './vote.ts';
+
+/** Asks for what is missing, unless somebody is being asked. */
+export function considerLearning(s: PaxosState, out: Outbox): void {
+  const last = lastMissing(s);
+  if (last === undefined) s.learning = undefined;
+  else if (s.learning === undefined) ask(s, out, 0, last);
+}
+
+/** Up to where chosen values are missing, from the first unchosen slot on; undefined if none are. */
+function lastMissing(s: PaxosState): LogIndex | undefined {
+  const { leading, following: f, log } = s;
+  const first = log.firstUnchosen;
+  if (leading !== undefined) return first <= leading.phase.knownChosen ? leading.phase.knownChosen : undefined;
+  if (f === undefined || first > f.chosen || first >= f.streamAt) return undefined;
+  let last: number = first;
+  const end = Math.min(f.chosen, f.streamAt - 1, first + windowSlots);
+  if (isHeldIn(s, first)) return undefined;
+  while (last < end && !isHeldIn(s, last + 1)) last += 1;
+  return (last === first + windowSlots ? f.chosen : last) as LogIndex;
+}
+
+function isHeldIn(s: PaxosState, slot: number): boolean {
+  const vote = s.log.at(slot);
+  return vote !== undefined && sameBallot(vote.ballot, s.following!.ballot);
+}
+
+function ask(s: PaxosState, out: Outbox, attempt: number, last: LogIndex): void {
+  const first = s.log.firstUnchosen;
+  const peer = peerToAsk(s, attempt, last - first >= windowSlots);
+  if (peer === undefined) return;
+  s.learning = { peer, attempt, askAgainAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis };
+  out.send(peer, { kind: 'learn', first, last });
+}
+
+/** First who must know, or if that would be the leader and it is much that we lack, first the others; then one after the other. */
+function peerToAsk(s: PaxosState, attempt: number, spareLeader: boolean): NodeId | undefined {
+  const knows = s.leading?.phase.informant ?? s.leader;
+  const peers = peersOf(s.log.members, s.id).filter((id) => id !== knows);
+  if (knows !== undefined && knows !== s.id) {
+    if (spareLeader && knows === s.leader) peers.push(knows);
+    else peers.unshift(knows);
+  }
+  return peers[attempt % Math.max(1, peers.length)];
+}
+
+/** The peer that was asked has not answered. */
+export function askAnother(s: PaxosState, out: Outbox): void {
+  const attempt = (s.learning?.attempt ?? 0) + 1;
+  const last = lastMissing(s);
+  s.learning = undefined;
+  if (last !== undefined) ask(s, out, attempt, last);
+}
+
+// ---------------------------------------------------------------- the peer
+
+export function onLearn(s: PaxosState, out: Outbox, from: NodeId, m: Learn): void {
+  const { log } = s;
+  const { firstIndex: firstRetained } = log;
+  if (m.first > log.chosenIndex) return;
+  if (m.first < firstRetained) {
+    askForSnapshot(s, out, from, m.first);
+    out.send(from, { kind: 'chosen', first: m.first, firstRetained, entries: [] });
+    return;
+  }
+  const last = log.lastWithin(m.first, Math.min(m.last, log.chosenIndex), s.config.limits.messageMaxBytes);
+  out.send(from, { kind: 'chosen', first: m.first, firstRetained, entries: log.slice(m.first, last) });
+}
+
+/** One stream at a time to each peer; the host says when it has ended. */
+function askForSnapshot(s: PaxosState, out: Outbox, to: NodeId, first: LogIndex): void {
+  if (s.streaming.has(to)) return;
+  s.streaming.add(to);
+  out.requestSnapshot(to);
+  out.trace('snapshot_requested', { to, first, firstRetained: s.log.firstIndex });
+}
+
+// ---------------------------------------------------------------- the answer
+
+export function onChosen(s: PaxosState, out: Outbox, from: NodeId, m: Chosen): void {
+  if (m.entries.length === 0) awaitSnapshot(s, from, m);
+  else if (m.first > s.log.firstUnchosen || s.leading?.start !== undefined)
+    return; // overtaken, or not what we asked for
+  else if (!continuesChain(s, m)) out.trace('values_refused_as_damaged', { from, first: m.first });
+  else {
+    learn(s, out, m);
+    afterLearning(s, out, s.learning?.peer === from ? s.learning.attempt : 0);
+  }
+}
+
+/** The peer streams its state to us: nobody else needs to. */
+function awaitSnapshot(s: PaxosState, from: NodeId, m: Chosen): void {
+  if (s.learning?.peer !== from || m.firstRetained <= s.log.firstUnchosen) return;
+  s.learning = { ...s.learning, askAgainAt: (s.now + s.config.timing.electionTimeoutMaxMs) as Millis };
+}
+
+function continuesChain(s: PaxosState, m: Chosen): boolean {
+  let checksum = s.log.checksumAt(m.first - 1);
+  for (const entry of m.entries) {
+    if (checksum !== undefined) {
+      checksum = chainChecksum(s.config.crc32, checksum, entry.term, entry.index, entry.payload);
+      if (checksum !== entry.checksum) return false;
+    } else if (entry.index === s.log.base.index) checksum = s.log.base.checksum;
+  }
+  return checksum !== undefined;
+}
+
+/** Values that we have voted for in the same log are here already. */
+function learn(s: PaxosState, out: Outbox, m: Chosen): void {
+  const entries = [];
+  for (const entry of m.entries) {
+    if (entry.index !== s.log.firstUnchosen) continue;
+    if (s.log.at(entry.index)?.entry.checksum !== entry.checksum) {
+      s.log.put(new Vote(noBallot, entry, s.log.chosenChecksum));
+      out.recordLearned(entry);
+    }
+    entries.push(deliver(s));
+  }
+  out.commit(entries);
+}
+
+/** More can be delivered now, and more may be missing: who has answered is asked on. */
+export function afterLearning(s: PaxosState, out: Outbox, attempt: number): void {
+  const { following: f, leading } = s;
+  if (f !== undefined) {
+    extendHeld(s, f);
+    deliverFollowed(s, f, out);
+  }
+  if (leading !== undefined) beginPhaseTwo(s, leading, out);
+  const last = lastMissing(s);
+  s.learning = undefined;
+  if (last !== undefined) ask(s, out, attempt, last);
+}

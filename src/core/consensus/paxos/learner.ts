@@ -1,0 +1,133 @@
+/**
+ * The learner: when a value is chosen ("Paxos Made Simple", §2.3), and its delivery, in the order of the slots. A leader counts votes,
+ * slot by slot and in any order; a follower takes the leader's word, which counts only together with the ballot it was given under.
+ */
+import { assert } from '../../base/assert.ts';
+import type { NodeId } from '../../base/brand.ts';
+import { noteHeld } from '../durability.ts';
+import type { Entry, LogIndex } from '../engine.ts';
+import { entryBytes } from '../entry-format.ts';
+import { sameBallot } from './ballot.ts';
+import { configurationAfter, quorumsAt } from './configuration.ts';
+import type { Accept, Accepted } from './messages.ts';
+import type { Outbox } from './outbox.ts';
+import { noteAcknowledged } from './progress.ts';
+import { proposeWaiting } from './proposals.ts';
+import { confirmReads, startReadRound } from './reads.ts';
+import { scheduleAnnouncement, sendTo } from './sending.ts';
+import type { Following, Leading, PaxosState } from './state.ts';
+
+// ---------------------------------------------------------------- on the leader
+
+export function onAccepted(s: PaxosState, out: Outbox, from: NodeId, m: Accepted): void {
+  const { leading } = s;
+  const p = leading?.progress.get(from);
+  if (leading === undefined || p === undefined || !sameBallot(m.ballot, leading.ballot)) return;
+  const end = leading.start === undefined ? s.log.firstUnchosen : leading.nextSlot;
+  if (m.last >= end || m.match >= end) {
+    out.trace('answer_refused', { from, last: m.last, match: m.match, nextSlot: end });
+    return;
+  }
+  p.heardAt = s.now;
+  if (m.round > p.ackedRound) p.ackedRound = m.round;
+  countVotes(s, from, m.first, m.last);
+  countVotes(s, from, p.matchIndex + 1, m.match);
+  noteAcknowledged(p, m.first, m.last, m.match);
+  deliverCounted(s, leading, out);
+  sendTo(s, leading, out, from, p);
+  confirmReads(s, leading, out);
+}
+
+/** To be called when a write has become durable: our own votes count from now on like anybody else's. */
+export function countOwnVotes(s: PaxosState, leading: Leading, out: Outbox, before: LogIndex): void {
+  countVotes(s, s.id, before + 1, s.durability.durableIndex);
+  deliverCounted(s, leading, out);
+}
+
+function countVotes(s: PaxosState, acceptor: NodeId, first: number, last: number): void {
+  for (let slot = Math.max(first, s.log.firstUnchosen); slot <= last; slot++) {
+    const vote = s.log.at(slot)!;
+    const acceptors = vote.acceptors!;
+    if (acceptors.includes(acceptor)) continue;
+    acceptors.push(acceptor);
+    if (!vote.chosen) vote.chosen = quorumsAt(s.configuration, slot).isQuorum('accept', acceptors);
+  }
+}
+
+function deliverCounted(s: PaxosState, leading: Leading, out: Outbox): void {
+  if (leading.start === undefined || s.log.at(s.log.firstUnchosen)?.chosen !== true) return;
+  const entries: Entry[] = [];
+  while (s.log.at(s.log.firstUnchosen)?.chosen === true) {
+    const entry = deliver(s);
+    leading.unchosenBytes -= entryBytes(entry);
+    entries.push(entry);
+  }
+  out.commit(entries);
+  scheduleAnnouncement(s, leading);
+  establish(s, leading, out);
+  proposeWaiting(s, leading, out);
+}
+
+/** With everything decided that anybody voted for before, a leader knows all that was ever acknowledged: reads may begin. */
+export function establish(s: PaxosState, leading: Leading, out: Outbox): void {
+  if (leading.established || s.log.chosenIndex < leading.firstOwn - 1) return;
+  leading.established = true;
+  out.trace('leadership_established', { round: leading.ballot.round, chosenIndex: s.log.chosenIndex });
+  startReadRound(s, leading, out);
+}
+
+// ---------------------------------------------------------------- on a follower
+
+/** Everything that the leader calls chosen, and that we have voted for in its ballot. */
+export function deliverFollowed(s: PaxosState, f: Following, out: Outbox): void {
+  if (!isDeliverable(s, f)) return;
+  const entries: Entry[] = [];
+  while (isDeliverable(s, f)) entries.push(deliver(s));
+  out.commit(entries);
+}
+
+function isDeliverable(s: PaxosState, f: Following): boolean {
+  if (s.log.chosenIndex >= f.chosen) return false;
+  const vote = s.log.at(s.log.firstUnchosen);
+  return vote !== undefined && sameBallot(vote.ballot, f.ballot);
+}
+
+/** The hash chain compares all that is chosen here with what is chosen there. */
+export function agreesWithLeader(s: PaxosState, m: Accept): boolean {
+  const known = s.log.checksumAt(m.chosenIndex);
+  return known === undefined || known === m.chosenChecksum;
+}
+
+/** What is held of a ballot now reaches further, without a gap. */
+export function extendHeld(s: PaxosState, f: Following): void {
+  const before = f.heldTo;
+  if (f.chosen > f.heldTo) f.heldTo = f.chosen;
+  for (;;) {
+    const vote = s.log.at(f.heldTo + 1);
+    if (vote === undefined || !sameBallot(vote.ballot, f.ballot)) break;
+    f.heldTo = (f.heldTo + 1) as LogIndex;
+  }
+  if (f.heldTo > before) noteHeld(s.durability, f.heldTo);
+}
+
+// ---------------------------------------------------------------- on anybody
+
+/** What the log says was chosen before the stop. */
+export function deliverRecovered(s: PaxosState, out: Outbox): void {
+  const entries: Entry[] = [];
+  while (s.log.chosenIndex < s.recoveredIndex) entries.push(deliver(s));
+  out.commit(entries);
+}
+
+export function deliver(s: PaxosState): Entry {
+  const entry = s.log.deliver(s.config.crc32);
+  const { payload, index } = entry;
+  if (payload.kind === 'members') s.configuration = configurationAfter(index, payload.members, s.config.quorums);
+  return entry;
+}
+
+/** Only what was delivered is applied. */
+export function applied(s: PaxosState, index: LogIndex): void {
+  assert(index <= s.log.chosenIndex, 'only what is chosen is applied', { index, chosenIndex: s.log.chosenIndex });
+  if (index > s.appliedIndex) s.appliedIndex = index;
+}
