@@ -4,9 +4,9 @@
 //     curl -X POST localhost:8001/visits     # counts, at whichever member is asked
 //     curl localhost:8002/visits             # the same number, at any other
 import { createServer } from 'node:http';
-import { Raft, ReplicatedNode } from 'cairn/consensus';
+import { MultiPaxos, Raft, ReplicatedNode } from 'cairn/consensus';
 
-const [id = '1', dir = `counter-${id}`, portBase = '8000'] = process.argv.slice(2);
+const [id = '1', name = 'raft', dir = `counter-${id}`, portBase = '8000'] = process.argv.slice(2);
 const members = Object.fromEntries([1, 2, 3].map((n) => [n, `127.0.0.1:${Number(portBase) + 100 + n}`]));
 const text = (bytes) => new TextDecoder().decode(bytes);
 const bytes = (value) => new TextEncoder().encode(String(value));
@@ -24,7 +24,8 @@ const machine = {
   query: (question, store) => bytes(countOf(text(question), store)),
 };
 
-const node = await ReplicatedNode.start({ id: Number(id), members, dir, engine: Raft, machine });
+const engine = { raft: Raft, paxos: MultiPaxos }[name];
+const node = await ReplicatedNode.start({ id: Number(id), members, dir, engine, machine });
 
 const server = createServer(async ({ method, url }, response) => {
   const name = bytes(url.slice(1));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fromUtf8, toUtf8 } from '../../core/base/bytes.ts';
-import { Raft } from '../../core/consensus/index.ts';
+import { MultiPaxos, Raft } from '../../core/consensus/index.ts';
 import { type Machine, type NodeOptions, ReplicatedNode } from './replicated-node.ts';
 
 const adder: Machine = {
@@ -65,9 +65,9 @@ async function freeAddresses(count: number): Promise<string[]> {
   return ports.map((port) => `127.0.0.1:${port}`);
 }
 
-describe('a group of three', () => {
+describe.each([Raft, MultiPaxos])('a group of three under $name', (engine) => {
   it('takes commands at every member, each once, and answers from any after the leader is gone', async () => {
-    for (const id of [1, 2, 3]) await start(id);
+    for (const id of [1, 2, 3]) await start(id, { engine });
     const all = [...nodes.values()];
     const sums = await Promise.all(Array.from({ length: 300 }, (_, i) => add(all[i % 3]!, 1)));
     expect(new Set(sums).size).toBe(300); // each command saw a state of its own
@@ -77,23 +77,23 @@ describe('a group of three', () => {
     for (const node of nodes.values()) expect(await sum(node)).toBe(300);
     const [other] = [...nodes.values()];
     expect(await add(other!, 5)).toBe(305);
-    const back = await start(leader);
+    const back = await start(leader, { engine });
     expect(await sum(back)).toBe(305);
   });
 
   it('says NO_QUORUM within the deadline when too few are up, and answers stale questions meanwhile', async () => {
-    const alone = await start(1, { deadlineMs: 400 });
+    const alone = await start(1, { engine, deadlineMs: 400 });
     await expect(add(alone, 1)).rejects.toMatchObject({ code: 'NO_QUORUM' });
     expect(await sum(alone, 'stale')).toBe(0);
-    await start(2);
+    await start(2, { engine });
     expect(await add(nodes.get(2)!, 1)).toBe(1);
   });
 
   it('keeps what was acknowledged through a stop of all', async () => {
-    for (const id of [1, 2, 3]) await start(id);
+    for (const id of [1, 2, 3]) await start(id, { engine });
     expect(await add(nodes.get(2)!, 7)).toBe(7);
     for (const id of [1, 2, 3]) await stop(id);
-    for (const id of [1, 2, 3]) await start(id);
+    for (const id of [1, 2, 3]) await start(id, { engine });
     expect(await add(nodes.get(3)!, 1)).toBe(8);
   });
 });
