@@ -3,5 +3,6 @@ import { consensus } from './consensus/consensus.ts';
 
 import type { Experiment } from './experiment.ts';
 import { failover } from './failover/failover.ts';
+import { transport } from './transport/transport.ts';
 
-export const experiments: readonly Experiment[] = [consensus, failover];
+export const experiments: readonly Experiment[] = [consensus, failover, transport];

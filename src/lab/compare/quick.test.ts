@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { begin, run, until } from '../end-to-end/command-line.test-support.ts';
 import type { Report } from './report/report.ts';
 
+/** A second or three on a free machine; tests share theirs. */
+const slow = { timeout: 120_000 };
 const isRoot = process.getuid?.() === 0;
 let dir: string;
 let scratch: string;
@@ -22,24 +24,28 @@ function childrenOf(pid: number): number[] {
 }
 
 describe('a quick run', () => {
-  it('of consensus reports writes and reads of each engine, as JSON and as a page, and leaves nothing behind', async () => {
-    const ran = await run(['lab', 'consensus', '--quick', '--json', '--out', dir, '--scratch', scratch]);
-    expect(ran.stderr).toContain('round 1 of 1: raft');
-    expect(ran.code, ran.stderr).toBe(0);
-    const report = JSON.parse(ran.stdout) as Report;
-    expect(JSON.parse(readFileSync(join(dir, 'consensus/report.json'), 'utf8'))).toEqual(report);
-    const raft = report.subjects.find(({ name }) => name === 'raft')!;
-    for (const name of ['writes/s 1 client', 'writes/s 16 clients', 'linearizable read reads/s 16 clients'])
-      expect(raft.metrics[name]?.median, name).toBeGreaterThan(10);
-    // Each write is on a majority's disks before it is acknowledged, and one client cannot share a flush.
-    expect(raft.metrics['flushes 1 client']!.median).toBeGreaterThan(1.9);
-    const page = readFileSync(join(dir, 'consensus/report.html'), 'utf8');
-    expect(page).toContain('<h1>consensus</h1>');
-    expect(page).not.toMatch(/(src|href)="(?!data:)/);
-    expect(readdirSync(scratch)).toEqual([]);
-  });
+  it(
+    'of consensus reports writes and reads of each engine, as JSON and as a page, and leaves nothing behind',
+    slow,
+    async () => {
+      const ran = await run(['lab', 'consensus', '--quick', '--json', '--out', dir, '--scratch', scratch]);
+      expect(ran.stderr).toContain('round 1 of 1: raft');
+      expect(ran.code, ran.stderr).toBe(0);
+      const report = JSON.parse(ran.stdout) as Report;
+      expect(JSON.parse(readFileSync(join(dir, 'consensus/report.json'), 'utf8'))).toEqual(report);
+      const raft = report.subjects.find(({ name }) => name === 'raft')!;
+      for (const name of ['writes/s 1 client', 'writes/s 16 clients', 'linearizable read reads/s 16 clients'])
+        expect(raft.metrics[name]?.median, name).toBeGreaterThan(10);
+      // Each write is on a majority's disks before it is acknowledged, and one client cannot share a flush.
+      expect(raft.metrics['flushes 1 client']!.median).toBeGreaterThan(1.9);
+      const page = readFileSync(join(dir, 'consensus/report.html'), 'utf8');
+      expect(page).toContain('<h1>consensus</h1>');
+      expect(page).not.toMatch(/(src|href)="(?!data:)/);
+      expect(readdirSync(scratch)).toEqual([]);
+    },
+  );
 
-  it('of failover tells how long nothing was acknowledged, and that nothing was lost', async () => {
+  it('of failover tells how long nothing was acknowledged, and that nothing was lost', slow, async () => {
     const ran = await run(['lab', 'failover', '--quick', '--json', '--scratch', scratch]);
     expect(ran.code, ran.stderr).toBe(0);
     const { subjects } = JSON.parse(ran.stdout) as Report;
@@ -55,8 +61,30 @@ describe('a quick run', () => {
   });
 });
 
+describe('the transports', () => {
+  it('all give the right answer, none fails', slow, async () => {
+    const ran = await run(['lab', 'transport', '--quick', '--json', '--scratch', scratch]);
+    expect(ran.code, ran.stderr).toBe(0);
+    const { subjects } = JSON.parse(ran.stdout) as Report;
+    expect(subjects.map(({ name }) => name)).toEqual([
+      'framed TCP',
+      'framed TCP, own codec',
+      'HTTP/1.1 + JSON',
+      'HTTP/1.1 + JSON, no keep-alive',
+      'gRPC unary',
+      'gRPC unary, light client',
+      'gRPC streaming',
+      'gRPC-Web',
+    ]);
+    for (const { name, metrics } of subjects) {
+      expect(metrics['calls/s']!.median, name).toBeGreaterThan(10);
+      expect(metrics.errors!.max, name).toBe(0);
+    }
+  });
+});
+
 describe('an experiment that does not end as it should', () => {
-  it.each(['SIGINT', 'SIGKILL'] as const)('takes its processes with it on %s', async (signal) => {
+  it.each(['SIGINT', 'SIGKILL'] as const)('takes its processes with it on %s', slow, async (signal) => {
     const lab = begin(['lab', 'consensus', '--runs', '1', '--seconds', '30', '--scratch', scratch]);
     let processes: number[] = [];
     await until('the load runs', () => {
@@ -70,7 +98,7 @@ describe('an experiment that does not end as it should', () => {
     if (signal === 'SIGINT') expect(readdirSync(scratch)).toEqual([]);
   });
 
-  it('leaves at most a directory, which the next one removes', async () => {
+  it('leaves at most a directory, which the next one removes', slow, async () => {
     expect(readdirSync(scratch)).toHaveLength(1);
     const ran = await run(['lab', 'consensus', '--quick', '--subjects', 'none', '--scratch', scratch]);
     expect(ran.stderr).toMatch(/removed cairn-lab-\d+-/);

@@ -55,6 +55,7 @@ export class Asking<A extends Answers> {
 /** The answering side: serves until the lab is gone. */
 export function answer<A extends Answers>(answers: A): void {
   process.on('SIGINT', () => {}); // Ctrl-C reaches the whole group: the lab ends us in its order
+  process.once('SIGTERM', () => process.exit(0));
   process.once('disconnect', () => process.exit(0));
   process.on('message', (message) => {
     const { id, what, value } = message as Question;

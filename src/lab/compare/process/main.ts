@@ -3,6 +3,8 @@
 const roles: Readonly<Record<string, () => Promise<{ serve(): void }>>> = {
   member: () => import('../groups/member.ts'),
   load: () => import('../load/loader.ts'),
+  'transport-server': () => import('../transport/server.ts'),
+  'transport-client': () => import('../transport/calling.ts'),
 };
 
 const role = roles[process.argv[2] ?? ''];

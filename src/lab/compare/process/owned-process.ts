@@ -21,6 +21,8 @@ export interface ProcessPlan {
   readonly env?: Readonly<Record<string, string>>;
   /** A channel for messages, for programs that run Node. */
   readonly ipc?: boolean;
+  /** Asked to end, so that it can write what it has gathered; else it is killed. */
+  readonly endsGently?: boolean;
 }
 
 export class OwnedProcess {
@@ -52,7 +54,7 @@ export class OwnedProcess {
     });
     closeSync(log);
     const owned = new OwnedProcess(plan, child);
-    await scope.add(() => owned.kill());
+    await scope.add(() => (plan.endsGently === true ? owned.stop() : owned.kill()));
     return owned;
   }
 
@@ -107,5 +109,5 @@ export function nodePlan(
 ): ProcessPlan {
   const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
   const args = ['--max-semi-space-size=32', '--enable-source-maps', ...profile, processProgram, role];
-  return { ...plan, command: process.execPath, args, ipc: true };
+  return { ...plan, command: process.execPath, args, ipc: true, endsGently: profileDir !== undefined };
 }
