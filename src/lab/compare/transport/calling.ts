@@ -2,8 +2,8 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { fractions } from '../load/loader.ts';
 import { answer } from '../process/asking.ts';
-import { fileCount, type LocateRequest, pathOf } from './locator.ts';
-import { type Caller, type Transport, type TransportName, transports } from './transports.ts';
+import { type Caller, fileCount, type LocateRequest, pathOf } from './locator.ts';
+import { type Transport, type TransportName, transports } from './transports.ts';
 
 /** An open loop that the transport cannot keep up with sheds what is beyond. */
 const underWayMax = 20_000;

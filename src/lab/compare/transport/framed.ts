@@ -7,8 +7,7 @@ import { call } from '../../../core/protocol/call.ts';
 import { nodeEnv } from '../../../platform/node/node-env.ts';
 import { routesOf } from '../../../system/rpc/handlers.ts';
 import { RpcConnection } from '../../../system/rpc/rpc-connection.ts';
-import { type LocateResponse, type Locator, locateRequest, locateResponse } from './locator.ts';
-import type { Caller } from './transports.ts';
+import { type Caller, type LocateResponse, type Locator, locateRequest, locateResponse } from './locator.ts';
 
 const replica = struct({ server: u16, address: text, rack: text });
 const message = struct({ message: keptBlob });

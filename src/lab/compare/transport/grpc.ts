@@ -3,6 +3,7 @@ import * as grpc from '@grpc/grpc-js';
 import { GrpcConnection } from '../load/grpc-connection.ts';
 import { requestHeaders } from '../load/http2-frames.ts';
 import {
+  type Caller,
   type LocateAnswer,
   type LocateCall,
   type LocateRequest,
@@ -15,7 +16,6 @@ import {
   locateRequest,
   locateResponse,
 } from './locator.ts';
-import type { Caller } from './transports.ts';
 
 const lightTimeoutMs = 10_000;
 

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Pool } from 'undici';
 import {
+  type Caller,
   type LocateRequest,
   type LocateResponse,
   type Locator,
@@ -9,7 +10,6 @@ import {
   locateRequest,
   locateResponse,
 } from './locator.ts';
-import type { Caller } from './transports.ts';
 
 const jsonPath = '/v1/locate';
 const frameHeadBytes = 5;

@@ -57,6 +57,13 @@ export function pathOf(file: number): string {
   return `/logs/2024/region-${file % 7}/service-${file % 31}/part-${file}`;
 }
 
+/** The calling side of a transport. */
+export interface Caller {
+  /** Rejects when the call fails. */
+  locate(request: LocateRequest): Promise<LocateResponse>;
+  close(): Promise<void>;
+}
+
 /** A table of chunks in memory: as cheap as an answer can be that is not always the same. */
 export class Locator {
   readonly #files = new Map<string, LocateResponse>();

@@ -1,11 +1,5 @@
 /** The transports under test, by name: how each is served, and how it is called. */
-import type { LocateRequest, LocateResponse, Locator } from './locator.ts';
-
-export interface Caller {
-  /** Rejects when the call fails. */
-  locate(request: LocateRequest): Promise<LocateResponse>;
-  close(): Promise<void>;
-}
+import type { Caller, Locator } from './locator.ts';
 
 export interface Transport {
   serve(locator: Locator, port: number): Promise<void>;
