@@ -78,7 +78,7 @@ export type Replica = TypeOf<typeof replica>;
 
 /**
  * The right to mutate a chunk under one version: every one of `replicas` must hold a mutation for it to succeed. The first is
- * the primary. Clients carry it in each mutation.
+ * the primary. Clients carry it in each mutation. `knownLength`: what the master knew of the chunk's length, as in a location.
  */
 export const grant = struct({
   handle: chunkHandle,
@@ -87,6 +87,7 @@ export const grant = struct({
   durability,
   mode,
   minReplicas: u16,
+  knownLength: varint,
 });
 export type Grant = TypeOf<typeof grant>;
 
@@ -98,6 +99,8 @@ export const location = struct({
   replicas: list(replica, replicasMax),
   /** Known while no lease is open; otherwise ask the first replica (the primary). */
   sealedLength: optional(varint),
+  /** What the master knows of its length: a chunk that nobody has was lost, unless this is 0. */
+  knownLength: varint,
 });
 export type Location = TypeOf<typeof location>;
 

@@ -104,7 +104,10 @@ export class ScriptedMaster {
     const replicas = servers.map((id) => this.replica(id));
     const handleOf = toChunkHandle(handle);
     const first = { handle: handleOf, version: toChunkVersion(0), replicas, durability };
-    return this.#grant(this.grants.get(handle) ?? { ...first, mode: 'strong', minReplicas: 1 }, replicas);
+    return this.#grant(
+      this.grants.get(handle) ?? { ...first, mode: 'strong', minReplicas: 1, knownLength: 0 },
+      replicas,
+    );
   }
 
   /** It may be serving, as far as the master knows. */

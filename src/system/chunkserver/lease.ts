@@ -306,7 +306,15 @@ export class Lease {
       else if (this.#failed.size > 0) this.#adopt(await this.#exclude());
       if (this.#isEnded()) return;
       this.#links = this.#linksOf(this.#grant);
-      const { failed, wasBehind } = await recoverReplicas(this.#world, this.handle, this.version, this.#links);
+      const { knownLength: length, durability } = this.#grant;
+      const expected = { length, isDurable: durability === 'disk' };
+      const { failed, wasBehind } = await recoverReplicas(
+        this.#world,
+        this.handle,
+        this.version,
+        this.#links,
+        expected,
+      );
       for (const [server, error] of failed) this.#failed.set(server, error);
       // Who has ordered under a version is ahead of all others in it, so what was ordered here is in what they have now.
       assert(!wasBehind || this.#pending.size === 0, 'a primary that has ordered is not behind', {

@@ -29,6 +29,12 @@ export interface Recovered {
   readonly wasBehind: boolean;
 }
 
+/** What the master knows of the chunk, and whether that was on disks. */
+export interface Expected {
+  readonly length: number;
+  readonly isDurable: boolean;
+}
+
 interface Member {
   readonly link: ReplicaLink;
   readonly image: ChunkImage | undefined;
@@ -36,19 +42,22 @@ interface Member {
 
 /**
  * The caller sees to it that nothing mutates the chunk under the new version meanwhile.
- * @throws CairnError STALE_VERSION when a member knows of a newer version; DISK_FULL, DISK_FAILED, DISK_CORRUPT of this server
+ * @throws CairnError STALE_VERSION when a member knows of a newer version; DATA_LOST when nobody has what was on disks; DISK_FULL, DISK_FAILED, DISK_CORRUPT of this server
  */
 export async function recoverReplicas(
   world: CopyWorld,
   handle: ChunkHandle,
   version: ChunkVersion,
   links: readonly ReplicaLink[],
+  expects: Expected,
 ): Promise<Recovered> {
   world.fences.raise(handle, version);
   const failed = new Map<ServerId, CairnError>();
   const members = await Promise.all(links.map((link) => memberOf(link, handle, version, failed)));
   throwIfStale(failed);
   const present = await presentImage(world, handle, version);
+  const isNowhere = present === undefined && members.every(({ image }) => image === undefined);
+  if (isNowhere && expects.length > 0 && expects.isDurable) throw lost(handle, expects.length, [...failed.keys()]);
   if (failed.size > 0) return { failed, wasBehind: false };
   const ahead = furthest(members, present);
   if (ahead !== undefined) await copyFrom(world, ahead.image, present, ahead.link, version);
@@ -57,6 +66,18 @@ export async function recoverReplicas(
   throwIfStale(failed);
   if (failed.size === 0) await takeVersion(world, own, version);
   return { failed, wasBehind: ahead !== undefined };
+}
+
+/** Who does not answer may have it still: it must not be left out for those who have nothing. */
+function lost(handle: ChunkHandle, lengthBytes: number, silent: readonly ServerId[]): CairnError {
+  if (silent.length > 0) {
+    const where = `chunk ${handle} is gone from all servers of it that are up; start ${silent.join(', ')}`;
+    return new CairnError('UNAVAILABLE', where);
+  }
+  return new CairnError(
+    'DATA_LOST',
+    `chunk ${handle} had ${lengthBytes} bytes, and none of its servers has it any more; \`cairn fsck\` lists what is gone`,
+  );
 }
 
 async function memberOf(

@@ -326,7 +326,10 @@ export class AppendQueue {
         if (grant.handle !== known.handle) return { kind: 'replaced' };
         this.#at = { index, grant };
       } catch (thrown) {
-        return { kind: 'lost', error: attempts.giveUp('the append', toCairnError(thrown)) };
+        const error = toCairnError(thrown);
+        // Nobody has this chunk any more, nor will: it took nothing, and the file goes on behind it.
+        if (error.code === 'DATA_LOST') return { kind: 'answered', offsets: [] };
+        return { kind: 'lost', error: attempts.giveUp('the append', error) };
       }
       outcome = await this.#attempt(payload, attempts);
     }

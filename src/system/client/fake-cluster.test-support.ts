@@ -405,6 +405,7 @@ export class FakeMaster {
       version: toChunkVersion(version),
       replicas: this.#replicas(servers),
       sealedLength,
+      knownLength: sealedLength ?? 0,
     };
   }
 
@@ -519,6 +520,7 @@ export class FakeMaster {
       durability: file.durability,
       mode: 'strong',
       minReplicas: 1,
+      knownLength: 0,
     };
   }
 

@@ -11,8 +11,8 @@ interface Asked {
   /** Those not asked yet, the best to ask first. */
   readonly left: Replica[];
   length: number | undefined;
-  /** A member said that it has no such chunk. */
-  isAbsent: boolean;
+  /** Members that said that they have no such chunk. */
+  absent: number;
 }
 
 /** In the order of `tails`; undefined where no member could tell. */
@@ -24,7 +24,7 @@ export async function lengthsOf(
     tail,
     left: tail.replicas.toSorted((a, b) => lostRank(core, a) - lostRank(core, b)),
     length: tail.sealedLength,
-    isAbsent: false,
+    absent: 0,
   }));
   for (;;) {
     const open = asked.filter(({ length, left }) => length === undefined && left.length > 0);
@@ -34,9 +34,13 @@ export async function lengthsOf(
   return asked.map(lengthOf);
 }
 
-/** A chunk is made by its first mutation: a member of version 1 that does not have it shows that nothing was acknowledged. */
-function lengthOf({ tail, length, isAbsent }: Asked): number | undefined {
-  return length === undefined && isAbsent && tail.version === 1 ? 0 : length;
+/**
+ * A chunk is made by its first mutation: where a member does not have it and the master knows of nothing, nothing was acknowledged. Where
+ * no member has it any more it is lost; it had what the master knows of.
+ */
+function lengthOf({ tail, length, absent }: Asked): number | undefined {
+  if (length !== undefined || absent === 0) return length;
+  return tail.knownLength === 0 || absent === tail.replicas.length ? tail.knownLength : undefined;
 }
 
 function lostRank(core: ClientCore, replica: Replica): number {
@@ -66,7 +70,7 @@ async function askOne(core: ClientCore, address: Address, page: readonly Asked[]
     const { response } = await core.pool.call(address, 'lengths', { handles }, { timeoutMs: readAttemptMs });
     page.forEach((one, n) => {
       const length = response.lengths[n];
-      if (length === undefined) one.isAbsent = true;
+      if (length === undefined) one.absent += 1;
       else one.length = length;
     });
   } catch (thrown) {

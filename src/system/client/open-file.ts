@@ -56,7 +56,7 @@ export class OpenFile {
   readPacket(position: number, into: Uint8Array, since: number): Promise<number> {
     const offset = position % this.chunkBytes;
     const index = (position - offset) / this.chunkBytes;
-    return readPacket(this.core, this.locations, { index, offset, into, since });
+    return readPacket(this.core, this.locations, { position, index, offset, into, since });
   }
 
   /** Attributes as of `since` or later, with the size that they lead to. */

@@ -11,6 +11,8 @@ import { attemptsOf, type ClientCore } from './core.ts';
 import { readAttemptMs } from './limits.ts';
 
 export interface PacketRequest {
+  /** In the file. */
+  readonly position: number;
   readonly index: number;
   /** Within the chunk. */
   readonly offset: number;
@@ -24,14 +26,22 @@ export interface PacketRequest {
 export async function readPacket(core: ClientCore, locations: ChunkLocations, packet: PacketRequest): Promise<number> {
   const { index, into, since } = packet;
   const attempts = attemptsOf(core);
-  const failed = new Set<number>();
+  /** What each replica has answered in this round. */
+  const failed = new Map<number, CairnError>();
   let last: CairnError | undefined;
+  let lostRounds = 0;
   for (;;) {
     const place = await locations.find(index, since);
     if (place.kind === 'end') return 0;
     if (place.kind === 'hole') return zerosFrom(into, 0);
     const replica = chooseReplica(core, place.location, failed);
     if (replica === undefined) {
+      if (isUnwritten(place.location, failed)) {
+        const all = amount(place, 0, packet);
+        if (all !== undefined) return all;
+      }
+      if (isLostEverywhere(place.location, failed)) lostRounds += 1;
+      if (lostRounds === lostRoundsMax) throw dataLost(place.location, failed, packet);
       attempts.failed(`reading chunk ${place.location.handle}`, last ?? noReplica(place.location), false);
       await attempts.pause();
       locations.forget(index);
@@ -46,7 +56,7 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
     } catch (thrown) {
       last = toCairnError(thrown);
       if (last.retry === 'never') throw last;
-      failed.add(replica.server);
+      failed.set(replica.server, last);
       noteFailure(core, place.location, replica, last);
     }
   }
@@ -67,7 +77,11 @@ function zerosFrom(into: Uint8Array, from: number): number {
 // ---------------------------------------------------------------- which replica
 
 /** The one with the highest score among the healthy, else among the others; undefined when all have failed. */
-function chooseReplica(core: ClientCore, location: Location, failed: ReadonlySet<number>): Replica | undefined {
+function chooseReplica(
+  core: ClientCore,
+  location: Location,
+  failed: ReadonlyMap<number, unknown>,
+): Replica | undefined {
   let best: Replica | undefined;
   let bestScore = -1;
   for (const replica of location.replicas) {
@@ -104,10 +118,40 @@ const badReplica: ReadonlySet<ErrorCode> = new Set([
   'STALE_VERSION',
 ]);
 
+/** The server is up, and these bytes are not there. */
+const lostReplica: ReadonlySet<ErrorCode> = new Set(['CHUNK_MISSING', 'DISK_CORRUPT', 'DISK_FAILED']);
+
 function noteFailure(core: ClientCore, { handle }: Location, { server, address }: Replica, error: CairnError): void {
   if (badReplica.has(error.code)) core.pool.reportBadReplica(handle, server);
   const level = isLost(error) ? 'info' : 'warn';
   core.env.events.emit(level, 'client.replicaNotRead', { handle, server, address, code: error.code });
+}
+
+/** Rounds in which every replica has said that it is damaged or gone, before it is believed: copies may be moving. */
+const lostRoundsMax = 3;
+
+/** A chunk is made by its first mutation, which has not come. */
+function isUnwritten({ replicas, knownLength }: Location, failed: ReadonlyMap<number, CairnError>): boolean {
+  return knownLength === 0 && replicas.every(({ server }) => failed.get(server)?.code === 'CHUNK_MISSING');
+}
+
+function isLostEverywhere({ replicas }: Location, failed: ReadonlyMap<number, CairnError>): boolean {
+  const isLostAt = (server: number) => lostReplica.has(failed.get(server)?.code ?? 'INTERNAL');
+  return replicas.length > 0 && replicas.every(({ server }) => isLostAt(server));
+}
+
+function dataLost(
+  { handle }: Location,
+  failed: ReadonlyMap<number, CairnError>,
+  { position, into }: PacketRequest,
+): CairnError {
+  const range = `bytes ${position} to ${position + into.length} of the file`;
+  const reasons = [...failed].map(([server, { code }]) => `server ${server}: ${code}`).join(', ');
+  return new CairnError(
+    'DATA_LOST',
+    `${range} are lost: no server of chunk ${handle} has them any more (${reasons}); the rest can be read, \`cairn fsck\` lists what is gone`,
+    { hint: String(handle) },
+  );
 }
 
 function noReplica({ handle }: Location): CairnError {

@@ -157,7 +157,7 @@ describe('replicas that fail', () => {
     cluster.master.seal('/f', 0);
     for (const server of cluster.servers) server.chunks.clear();
     const before = cluster.world.now;
-    expect(await codeOf(cluster.run(client.readFile('/f')))).toBe('UNAVAILABLE');
+    expect(await codeOf(cluster.run(client.readFile('/f')))).toBe('DATA_LOST');
     expect(cluster.world.now - before).toBeLessThan(3000);
   });
 

@@ -42,5 +42,6 @@ export type Promises = Pick<Settings, 'durability' | 'mode' | 'minReplicas'>;
 
 export function grantOf(tables: Tables, granted: Granted, { durability, mode, minReplicas }: Promises): Grant {
   const { handle, version, servers } = granted;
-  return { handle, version, replicas: addressesOf(tables, servers), durability, mode, minReplicas };
+  const knownLength = tables.chunk(handle)?.length ?? 0;
+  return { handle, version, replicas: addressesOf(tables, servers), durability, mode, minReplicas, knownLength };
 }

@@ -83,5 +83,6 @@ function locationOf({ tables, hasSession }: ReadWorld, handle: ChunkHandle): Loc
   const { index, version, sealed, length, servers } = mustBe(tables.chunk(handle), 'a chunk', handle);
   const serving = servers.filter(hasSession);
   const ordered = [...serving, ...servers.filter((server) => !serving.includes(server))];
-  return { index, handle, version, replicas: addressesOf(tables, ordered), sealedLength: sealed ? length : undefined };
+  const lengths = { sealedLength: sealed ? length : undefined, knownLength: length };
+  return { index, handle, version, replicas: addressesOf(tables, ordered), ...lengths };
 }
