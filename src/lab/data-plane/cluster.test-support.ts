@@ -24,7 +24,12 @@ export class DataPlane {
     const sizes = { masters: 3, chunkservers: 3, clients: 1, replication: 3, chunkBytes, clockDriftPpm: 0 };
     const drawn = { ...drawScenario(SimRandom.fromSeed('data plane')), ...sizes, ...scenario };
     const failures: unknown[] = [];
-    const cluster = new SimCluster({ world, scenario: drawn, onFailure: (_, error) => void failures.push(error) });
+    const cluster = new SimCluster({
+      world,
+      engine: 'raft',
+      scenario: drawn,
+      onFailure: (_, error) => void failures.push(error),
+    });
     cluster.bootAll();
     if (!(await world.runUntil(() => cluster.isUp, 20_000))) throw new Error('the cluster does not come up');
     const client = await world.settle(cluster.startClient(cluster.clientNodes[0]!.env), 20_000);

@@ -117,6 +117,7 @@ export class Leader implements LeaderWorld {
   #came(server: ChunkServer): void {
     const { id, address, rack } = server;
     this.env.events.emit('info', 'chunkserver_up', { server: id, address, rack });
+    this.replication.serverCame(id);
     this.#scan.hurry();
   }
 

@@ -8,7 +8,7 @@ import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { ChunkServer } from './chunk-servers.ts';
 import { addressOf, grantOf, type LeaderWorld } from './leader-world.ts';
 import type { Leases } from './leases.ts';
-import { isLive, Needs, needOf } from './needs.ts';
+import { isLive, type Need, Needs, needOf } from './needs.ts';
 import { valueOrThrow } from './refusal.ts';
 import { doneResult, type Granted } from './state/commands.ts';
 import type { ChunkRecord, Inode } from './state/records.ts';
@@ -19,6 +19,7 @@ export const clonesPerServerMax = 4;
 const candidatesMax = 64;
 /** A copy that failed is tried again after this. */
 const coolMs = 1000;
+const goneMax = 100_000;
 const coolingMax = 10_000;
 /** A finished copy stays unknown to an inventory that was on its way: see inventory.ts. */
 const settledMs = 5000;
@@ -37,6 +38,8 @@ export class Replication {
   /** Chunks that are just losing a broken replica. */
   readonly #excluding = new Set<ChunkHandle>();
   #running = 0;
+  /** Chunks of which the only member has said that it has no good replica; until it starts anew. */
+  readonly #gone = new Map<ChunkHandle, ServerId>();
   #pumpIsDue = false;
   #timer: Timer | undefined;
 
@@ -47,7 +50,7 @@ export class Replication {
 
   /** Something about this chunk has changed: sees what it needs. */
   note(handle: ChunkHandle): void {
-    const need = needOf(this.#world.tables, this.#world.servers, handle);
+    const need = this.#needOf(handle);
     if (this.needs.set(handle, need))
       this.#world.env.events.emit('error', 'chunk_lost', {
         handle,
@@ -55,6 +58,26 @@ export class Replication {
         advice: 'start one of these servers again; until then this part of the file cannot be read',
       });
     if (need.kind === 'short') this.pump();
+  }
+
+  /** What the server has said of its replicas may be over. */
+  serverCame(id: ServerId): void {
+    for (const [handle, server] of this.#gone) {
+      if (server !== id) continue;
+      this.#gone.delete(handle);
+      this.note(handle);
+    }
+  }
+
+  #needOf(handle: ChunkHandle): Need {
+    const { tables, servers } = this.#world;
+    const only = this.#gone.get(handle);
+    if (only !== undefined) {
+      const chunk = tables.chunk(handle);
+      if (chunk?.servers.length === 1 && chunk.servers[0] === only) return { kind: 'lost' };
+      this.#gone.delete(handle);
+    }
+    return needOf(tables, servers, handle);
   }
 
   isCloning(handle: ChunkHandle, server: ChunkServer): boolean {
@@ -85,7 +108,7 @@ export class Replication {
 
   #consider(handle: ChunkHandle): void {
     const { tables, servers, placement, departures } = this.#world;
-    const need = needOf(tables, servers, handle);
+    const need = this.#needOf(handle);
     this.needs.set(handle, need);
     const chunk = tables.chunk(handle);
     if (need.kind !== 'short' || chunk === undefined) return;
@@ -249,6 +272,7 @@ export class Replication {
     if (chunk === undefined || !chunk.servers.includes(server) || this.#excluding.has(handle)) return;
     env.events.emit('warn', 'replica_gone', { handle, server, why, left: chunk.servers.length - 1 });
     if (chunk.servers.length === 1) {
+      if (this.#gone.size < goneMax) this.#gone.set(handle, server);
       if (this.needs.set(handle, { kind: 'lost' }))
         env.events.emit('error', 'last_replica_gone', {
           handle,
