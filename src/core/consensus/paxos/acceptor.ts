@@ -167,10 +167,11 @@ function answer(s: PaxosState, out: Outbox, m: Accept, f: Following): void {
   const { durability: d } = s;
   const { ballot, first, round } = m;
   const last = first + m.entries.length - 1;
-  if (last < first) {
-    const match = Math.min(f.heldTo, d.durableIndex) as LogIndex;
-    out.sendAfter(d.termIo, ballot.node, { kind: 'accepted', ballot, first, last, match, round });
-  } else out.sendAfter(d.lastIo, ballot.node, { kind: 'accepted', ballot, first, last, match: f.heldTo, round });
+  const lacks = Math.max(0, f.chosen - s.log.chosenIndex);
+  const isHeartbeat = m.entries.length === 0;
+  const match = isHeartbeat ? (Math.min(f.heldTo, d.durableIndex) as LogIndex) : f.heldTo;
+  const accepted = { kind: 'accepted', ballot, first, last, match, lacks, round } as const;
+  out.sendAfter(isHeartbeat ? d.termIo : d.lastIo, ballot.node, accepted);
 }
 
 /** What was sent before this message and is still open, and is not here. The same gap is told again with the next heartbeat. */

@@ -29,6 +29,8 @@ function cloneLeading(l: Leading): Leading {
     ...l,
     phase: clonePhaseOne(l.phase),
     progress,
+    departing: new Map(l.departing),
+    change: l.change === undefined ? undefined : { ...l.change, catchingUp: new Map(l.change.catchingUp) },
     waiting: l.waiting.slice(),
     waitingReads: l.waitingReads.slice(),
   };

@@ -9,7 +9,7 @@ import type { LogIndex, Members, QuorumSizes } from '../engine.ts';
 import { jointQuorums, type QuorumSystem, quorumSystemOf } from '../quorums.ts';
 
 /** α: how many slots may be under way beyond what is delivered. */
-export const windowSlots = 1024;
+export const windowSlots = 256;
 
 export interface Configuration {
   readonly current: QuorumSystem;

@@ -87,8 +87,9 @@ function heldBy({ durability: d }: PaxosState): number {
 function checkLeading(s: PaxosState, leading: Leading): void {
   const { log } = s;
   const peers = peersOf(log.members, s.id);
-  assert(peers.length === leading.progress.size, 'a leader follows each member', { peers: peers.length });
-  for (const id of leading.progress.keys()) assert(peers.includes(id), 'a leader follows members only', { id });
+  for (const id of peers) assert(leading.progress.has(id), 'a leader follows each member', { id });
+  for (const id of leading.progress.keys())
+    assert(peers.includes(id) !== leading.departing.has(id), 'a leader follows members, and who has just left', { id });
   const waiting = leading.waiting.reduce((sum, payload) => sum + valueBytes(payload), 0);
   assert(waiting === leading.waitingBytes, 'a leader knows the bytes that wait', { waiting });
   assert(leading.established || leading.roundReads.length === 0, 'only an established leader confirms reads');

@@ -16,6 +16,7 @@ import { proposeWaiting } from './proposals.ts';
 import { confirmReads, startReadRound } from './reads.ts';
 import { scheduleAnnouncement, sendTo } from './sending.ts';
 import type { Following, Leading, PaxosState } from './state.ts';
+import { pursueTransfer } from './transfer.ts';
 
 // ---------------------------------------------------------------- on the leader
 
@@ -29,12 +30,14 @@ export function onAccepted(s: PaxosState, out: Outbox, from: NodeId, m: Accepted
     return;
   }
   p.heardAt = s.now;
+  p.lacks = m.lacks;
   if (m.round > p.ackedRound) p.ackedRound = m.round;
   countVotes(s, from, m.first, m.last);
   countVotes(s, from, p.matchIndex + 1, m.match);
   noteAcknowledged(p, m.first, m.last, m.match);
   deliverCounted(s, leading, out);
   sendTo(s, leading, out, from, p);
+  pursueTransfer(s, leading, out);
   confirmReads(s, leading, out);
 }
 

@@ -31,15 +31,17 @@ const smallMessage = union({
   prepare: [2, struct({ ballot: ballotCodec, first: slot, transfer: bool })],
   /**
    * Phase 2b, for slots first … last (none in answer to a heartbeat): they are voted for in `ballot`, durably. So is every slot up to
-   * `match` that the leader has not called chosen.
+   * `match` that the leader has not called chosen. `lacks`: how many values that it has called chosen are not here.
    */
-  accepted: [6, struct({ ballot: ballotCodec, first: slot, last: varint, match: slot, round: varint })],
+  accepted: [6, struct({ ballot: ballotCodec, first: slot, last: varint, match: slot, lacks: varint, round: varint })],
   /** No part is taken in `ballot`: a higher one is promised, or (if `promised` is lower) a leader is heard. */
   rejected: [7, struct({ ballot: ballotCodec, promised: promiseCodec })],
   /** Slots first … last of `ballot` have not arrived although later ones have, or should have. */
   missing: [8, struct({ ballot: ballotCodec, first: slot, last: slot })],
   /** A learner lacks the chosen values first … last. */
   learn: [9, struct({ first: slot, last: slot })],
+  /** Of the leader of `ballot`: seek to lead at once. */
+  takeOver: [11, struct({ ballot: ballotCodec })],
 });
 
 type SmallMessage = TypeOf<typeof smallMessage>;
@@ -47,6 +49,7 @@ export type Prepare = Extract<SmallMessage, { kind: 'prepare' }>;
 export type Accepted = Extract<SmallMessage, { kind: 'accepted' }>;
 export type Rejected = Extract<SmallMessage, { kind: 'rejected' }>;
 export type Missing = Extract<SmallMessage, { kind: 'missing' }>;
+export type TakeOver = Extract<SmallMessage, { kind: 'takeOver' }>;
 export type Learn = Extract<SmallMessage, { kind: 'learn' }>;
 
 /** A vote that a Promise reports. */

@@ -9,20 +9,23 @@ import type { Engine, EngineConfig, EngineKind, EngineStatus, Input, IoId, Resto
 import { onAccept, onPrepare } from './acceptor.ts';
 import { askAnother, onChosen, onLearn } from './catch-up.ts';
 import { cloneState } from './clone.ts';
+import { control } from './control.ts';
 import { onElectorMessage, tickElector } from './elector-actions.ts';
 import { checkInvariants, type Watermarks } from './invariants.ts';
 import { applied, countOwnVotes, deliverRecovered, onAccepted } from './learner.ts';
 import { decodeMessage, encodeMessage, type PaxosMessage } from './messages.ts';
 import { Outbox, type PaxosEffects } from './outbox.ts';
 import { propose } from './proposals.ts';
-import { askForPromises, countOwnPromise, onPromise, onRejected } from './proposer.ts';
+import { askForPromises, countOwnPromise, onPromise, onRejected, onTakeOver } from './proposer.ts';
 import { read } from './reads.ts';
+import { askAgainForPromises, continueChange, sayFarewell } from './reconfiguration.ts';
 import { decodeRecord, encodeRecord, indexOfRecord, type PaxosRecord } from './records.ts';
 import { restore } from './restore.ts';
 import { announceChosen, heartbeatAll, onMissing } from './sending.ts';
 import { compact, snapshotInstalled, snapshotSent } from './snapshot.ts';
 import { never, type PaxosState } from './state.ts';
 import { PaxosStatus } from './status.ts';
+import { pursueTransfer, settleTransfer } from './transfer.ts';
 
 type PaxosInput = Input<PaxosMessage>;
 
@@ -40,6 +43,8 @@ class PaxosEngine implements Engine<PaxosMessage, PaxosRecord> {
     const out = new Outbox(s);
     if (s.log.chosenIndex < s.recoveredIndex) deliverRecovered(s, out);
     dispatch(s, out, input);
+    if (s.leading !== undefined) continueChange(s, s.leading, out);
+    settleTransfer(s, out);
     return out.effects();
   }
 
@@ -48,8 +53,9 @@ class PaxosEngine implements Engine<PaxosMessage, PaxosRecord> {
   }
 
   get nextTickAt(): Millis {
-    const { elector, view, leading, campaign, learning } = this.#state;
-    let at = Math.min(elector.nextTickAt(view), campaign?.askAgainAt ?? never, learning?.askAgainAt ?? never);
+    const { elector, view, leading, campaign, learning, transfer } = this.#state;
+    const asking = Math.min(campaign?.askAgainAt ?? never, learning?.askAgainAt ?? never);
+    let at = Math.min(elector.nextTickAt(view), asking, transfer?.until ?? never);
     if (leading !== undefined) at = Math.min(at, leading.announceAt, leading.nextHeartbeatAt);
     return at as Millis;
   }
@@ -104,7 +110,7 @@ function dispatch(s: PaxosState, out: Outbox, input: PaxosInput): void {
       compact(s, input);
       break;
     case 'control':
-      out.drop({ kind: 'control', id: input.id, request: input.request, reason: 'notSupported' });
+      control(s, out, input);
       break;
     default:
       unreachable(input);
@@ -118,8 +124,12 @@ function tick(s: PaxosState, out: Outbox): void {
   if (campaign !== undefined && now >= campaign.askAgainAt) askForPromises(s, campaign, out);
   if (learning !== undefined && now >= learning.askAgainAt) askAnother(s, out);
   if (leading === undefined) return;
-  if (now >= leading.nextHeartbeatAt) heartbeatAll(s, leading, out);
-  else if (now >= leading.announceAt) announceChosen(s, leading, out);
+  if (leading.departing.size > 0) sayFarewell(s, leading);
+  if (now >= leading.nextHeartbeatAt) {
+    pursueTransfer(s, leading, out);
+    askAgainForPromises(s, leading, out);
+    heartbeatAll(s, leading, out);
+  } else if (now >= leading.announceAt) announceChosen(s, leading, out);
 }
 
 function onMessage(s: PaxosState, out: Outbox, from: NodeId, message: PaxosMessage): void {
@@ -151,6 +161,9 @@ function onMessage(s: PaxosState, out: Outbox, from: NodeId, message: PaxosMessa
       break;
     case 'chosen':
       onChosen(s, out, from, message);
+      break;
+    case 'takeOver':
+      onTakeOver(s, out, from, message);
       break;
     default:
       unreachable(message);

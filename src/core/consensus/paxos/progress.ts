@@ -10,6 +10,8 @@ export interface Progress {
   nextSlot: LogIndex;
   /** Every slot up to it was chosen when we began, or the peer has voted for it durably. Only grows while we lead. */
   matchIndex: LogIndex;
+  /** How many chosen values it said it has not got; undefined if it has not answered yet. */
+  lacks: number | undefined;
   /** Messages with values that are not acknowledged, oldest first. */
   window: Window;
   /** The chosenIndex that the peer was told last. */
@@ -33,6 +35,7 @@ export function newProgress(first: LogIndex, now: Millis): Progress {
   return {
     nextSlot: first,
     matchIndex: (first - 1) as LogIndex,
+    lacks: undefined,
     window: { bytes: 0, messages: [] },
     sentChosen: 0 as LogIndex,
     heardAt: now,

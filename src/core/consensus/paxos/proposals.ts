@@ -3,6 +3,7 @@
 import { noteHeld } from '../durability.ts';
 import type { DropReason, EntryPayload, Input, LogIndex, Proposal } from '../engine.ts';
 import { entryBytes, makeEntry, noop, valueBytes } from '../entry-format.ts';
+import { isVoter } from '../quorums.ts';
 import { quorumsAt, windowSlots } from './configuration.ts';
 import type { PaxosMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
@@ -15,15 +16,21 @@ type Propose = Extract<Input<PaxosMessage>, { kind: 'propose' }>;
 export function propose(s: PaxosState, out: Outbox, { proposals }: Propose): void {
   const { leading } = s;
   for (const proposal of proposals) {
-    const reason = leading === undefined ? 'notLeader' : refusalOf(s, leading, proposal);
+    const reason = refusalOf(s, proposal);
     if (reason !== undefined) drop(out, proposal, reason);
-    else takeIn(leading!, proposal);
+    else {
+      const { session, sequence, data } = proposal;
+      takeIn(leading!, { kind: 'proposal', session, sequence, data });
+    }
   }
   if (leading !== undefined) proposeWaiting(s, leading, out);
 }
 
 /** One proposal always fits, so that a bound set too small cannot stop the group. */
-function refusalOf(s: PaxosState, leading: Leading, { data }: Proposal): DropReason | undefined {
+function refusalOf(s: PaxosState, { data }: Proposal): DropReason | undefined {
+  const { leading } = s;
+  if (leading === undefined) return 'notLeader';
+  if (isHandingOver(s)) return 'changeInProgress';
   const { proposalMaxBytes, uncommittedMaxBytes, uncommittedMaxEntries } = s.config.limits;
   if (data.length > proposalMaxBytes) return 'tooLarge';
   const entries = openSlots(s, leading) + leading.waiting.length;
@@ -36,8 +43,13 @@ function openSlots(s: PaxosState, leading: Leading): number {
   return leading.start === undefined ? 0 : leading.nextSlot - s.log.firstUnchosen;
 }
 
-function takeIn(leading: Leading, { session, sequence, data }: Proposal): void {
-  const payload: EntryPayload = { kind: 'proposal', session, sequence, data };
+/** A leader that is about to leave takes nothing on that it might not see through. */
+function isHandingOver(s: PaxosState): boolean {
+  return s.transfer !== undefined || !isVoter(s.log.members, s.id);
+}
+
+/** Behind everything that waits for a slot. */
+export function takeIn(leading: Leading, payload: EntryPayload): void {
   leading.waiting.push(payload);
   leading.waitingBytes += valueBytes(payload);
 }
@@ -85,6 +97,7 @@ function proposeOwn(s: PaxosState, leading: Leading, out: Outbox, payload: Entry
 /** The value goes to our disk and to the peers at the same time; only what is durable here counts as our vote. */
 function assign(s: PaxosState, leading: Leading, out: Outbox, term: number, payload: EntryPayload): void {
   const { nextSlot: slot, lastChecksum, ballot } = leading;
+  if (payload.kind === 'members') leading.membersSlot = slot;
   const entry = makeEntry(s.config.crc32, lastChecksum, term, slot, payload);
   const vote = new Vote(ballot, entry, lastChecksum);
   vote.acceptors = [];

@@ -3,14 +3,17 @@
  * the elector's; that no two proposers ever disagree about a slot follows from the promises alone.
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import { mayLead } from '../elector/elector.ts';
+import type { LogIndex } from '../engine.ts';
 import { isVoter, peersOf } from '../quorums.ts';
 import { compareBallots, nameOf, sameBallot, toRound } from './ballot.ts';
 import { considerLearning } from './catch-up.ts';
 import { quorumsAt } from './configuration.ts';
-import type { Prepare, PromiseMessage, Rejected } from './messages.ts';
+import type { PromiseMessage, Rejected, TakeOver } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { newPhaseOne, type PhaseOne, takeOwnPromise, takePage } from './phase-one.ts';
 import { beginPhaseTwo } from './phase-two.ts';
+import { prepare } from './prepare.ts';
 import { newProgress } from './progress.ts';
 import { proposeWaiting } from './proposals.ts';
 import { becomeFollower, noteRound, raisePromise } from './role.ts';
@@ -34,11 +37,6 @@ export function campaign(s: PaxosState, out: Outbox, transfer: boolean): void {
 export function askForPromises(s: PaxosState, c: Campaign, out: Outbox): void {
   for (const id of c.phase.asked.keys()) prepare(s, out, id, c.phase, c.transfer);
   c.askAgainAt = (s.now + s.config.timing.heartbeatIntervalMs) as Millis;
-}
-
-function prepare(s: PaxosState, out: Outbox, to: NodeId, phase: PhaseOne, transfer: boolean): void {
-  const message: Prepare = { kind: 'prepare', ballot: phase.ballot, first: phase.asked.get(to)!, transfer };
-  out.sendAfter(s.durability.termIo, to, message);
 }
 
 function votersBut(s: PaxosState): readonly NodeId[] {
@@ -98,6 +96,11 @@ export function onRejected(s: PaxosState, out: Outbox, from: NodeId, m: Rejected
   }
 }
 
+/** Of the leader that we follow, and in its ballot. */
+export function onTakeOver(s: PaxosState, out: Outbox, from: NodeId, { ballot }: TakeOver): void {
+  if (s.leader === from && sameBallot(ballot, s.promised) && mayLead(s.view)) campaign(s, out, true);
+}
+
 /** A quorum has promised: nobody else is chosen anything in a lower ballot from now on. */
 function lead(s: PaxosState, phase: PhaseOne, out: Outbox): void {
   const { firstUnchosen, chosenChecksum, members } = s.log;
@@ -113,6 +116,11 @@ function lead(s: PaxosState, phase: PhaseOne, out: Outbox): void {
     lastChecksum: chosenChecksum,
     firstOwn: firstUnchosen,
     established: false,
+    followed: members,
+    departing: new Map(),
+    change: undefined,
+    membersSettled: false,
+    membersSlot: 0 as LogIndex,
     progress: new Map(peers.map((id) => [id, newProgress(firstUnchosen, s.now)] as const)),
     nextHeartbeatAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis,
     announceAt: never,

@@ -44,6 +44,7 @@ export function restore(config: EngineConfig, { records, applied, now }: Restore
     leading: undefined,
     learning: undefined,
     streaming: new Set(),
+    transfer: undefined,
     unrecorded: isNew ? [{ kind: 'snapshotPoint', point: base }] : [],
   });
   state.elector.restart(state.view);

@@ -19,6 +19,7 @@ export function becomeFollower(s: PaxosState, out: Outbox, leader: NodeId | unde
   if (leading === undefined) return;
   out.trace('leader_stepped_down', { ballot: nameOf(leading.ballot), why });
   dropReads(leading, out);
+  dropChange(leading, out);
   dropProposals(s, leading, out);
   forgetTally(s);
 }
@@ -35,6 +36,12 @@ export function raisePromise(s: PaxosState, out: Outbox, ballot: Ballot, why: st
 
 export function noteRound(s: PaxosState, round: Round): void {
   if (round > s.roundSeen) s.roundSeen = round;
+}
+
+/** Whoever leads next may or may not know of it. */
+function dropChange({ change }: Leading, out: Outbox): void {
+  if (change !== undefined)
+    out.drop({ kind: 'control', id: change.id, request: change.request, reason: 'steppedDown' });
 }
 
 /** What we proposed and have not seen chosen may still be, under another leader; what had no slot yet will not. */

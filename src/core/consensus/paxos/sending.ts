@@ -104,6 +104,7 @@ export function onMissing(s: PaxosState, out: Outbox, from: NodeId, m: Missing):
   const p = leading?.progress.get(from);
   if (leading?.start === undefined || p === undefined || !sameBallot(m.ballot, leading.ballot)) return;
   p.heardAt = s.now;
+  p.lacks ??= 0;
   const first = Math.max(m.first, s.log.firstUnchosen) as LogIndex;
   const last = Math.min(m.last, p.nextSlot - 1) as LogIndex;
   const again = p.filledFrom === first && s.now - p.filledAt < s.config.timing.heartbeatIntervalMs;

@@ -57,6 +57,11 @@ export class SlotLog {
     return this.#membersOf(this.#memberIndexes.at(-1));
   }
 
+  /** The slot of that configuration; 0 if it lies before the compaction point. */
+  get membersIndex(): LogIndex {
+    return this.#memberIndexes.at(-1) ?? (0 as LogIndex);
+  }
+
   /** What is held in a slot: undefined in a gap, after the end, and where it has been compacted. */
   at(slot: number): Vote | undefined {
     return slot > this.#base.index ? this.#slots[this.#place(slot)] : undefined;

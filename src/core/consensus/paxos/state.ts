@@ -2,7 +2,16 @@
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { Durability } from '../durability.ts';
 import type { Elector, ElectorView } from '../elector/elector.ts';
-import type { EngineConfig, EntryPayload, LogIndex, ReadId, Role } from '../engine.ts';
+import type {
+  ControlId,
+  ControlRequest,
+  EngineConfig,
+  EntryPayload,
+  LogIndex,
+  Members,
+  ReadId,
+  Role,
+} from '../engine.ts';
 import type { Ballot, Round } from './ballot.ts';
 import type { Configuration } from './configuration.ts';
 import type { PhaseOne } from './phase-one.ts';
@@ -50,9 +59,14 @@ export interface PaxosState {
   learning: Learning | undefined;
   /** Peers to whom the host is streaming a snapshot, whoever leads. */
   readonly streaming: Set<NodeId>;
+  /** A transfer of leadership that this node was asked for while it led. */
+  transfer: Transfer | undefined;
   /** What restoring found out that the log does not say yet; goes before the first record. */
   unrecorded: readonly PaxosRecord[];
 }
+
+export type TransferRequest = Extract<ControlRequest, { kind: 'transferLeadership' }>;
+export type ChangeRequest = Extract<ControlRequest, { kind: 'changeMembers' }>;
 
 export const never = Number.POSITIVE_INFINITY as Millis;
 
@@ -95,7 +109,18 @@ export interface Leading {
   firstOwn: LogIndex;
   /** Everything that was voted for in earlier ballots is decided: linearizable reads are possible. */
   established: boolean;
+  /** Of each peer; and of those who are departing. */
   readonly progress: Map<NodeId, Progress>;
+  /** The configuration whose members those are. */
+  followed: Members;
+  /** Who is no member any more and is to learn of it, and until when we try. */
+  readonly departing: Map<NodeId, Millis>;
+  /** The change of members that we were asked for. */
+  change: MemberChange | undefined;
+  /** The configuration in force is known to be chosen, and nothing is to follow it. */
+  membersSettled: boolean;
+  /** Where we last proposed a configuration; beyond all slots while it waits for one. */
+  membersSlot: LogIndex;
   nextHeartbeatAt: Millis;
   /** When followers are to be told of a choice that nothing else has told them of; `never` if there is none. */
   announceAt: Millis;
@@ -117,4 +142,28 @@ export interface Learning {
   readonly attempt: number;
   /** When somebody else is asked. */
   askAgainAt: Millis;
+}
+
+/** Outlives the leadership that it ends, until it is known who leads. */
+export interface Transfer {
+  readonly id: ControlId;
+  readonly request: TransferRequest;
+  readonly until: Millis;
+}
+
+/** A change that this leader was asked for. */
+export interface MemberChange {
+  readonly id: ControlId;
+  readonly request: ChangeRequest;
+  readonly before: Members;
+  stage: 'asked' | 'catchingUp' | 'switching';
+  /** Nodes that are to vote and do not yet. */
+  readonly catchingUp: Map<NodeId, CatchUp>;
+}
+
+/** One round: the node is to have everything up to `target`, which was the last slot proposed when the round began. */
+interface CatchUp {
+  readonly target: LogIndex;
+  readonly since: Millis;
+  readonly round: number;
 }

@@ -2,7 +2,8 @@
 import type { NodeId } from '../../base/brand.ts';
 import type { EngineStatus } from '../engine.ts';
 import { termOf } from './elector-view.ts';
-import type { PaxosState } from './state.ts';
+import type { Progress } from './progress.ts';
+import type { Leading, PaxosState } from './state.ts';
 
 export class PaxosStatus implements EngineStatus {
   readonly engine = 'paxos';
@@ -37,7 +38,12 @@ export class PaxosStatus implements EngineStatus {
   get lagPerPeer(): ReadonlyMap<NodeId, number> {
     const { leading, log } = this.#state;
     const lag = new Map<NodeId, number>();
-    for (const [id, p] of leading?.progress ?? []) lag.set(id, Math.max(0, log.lastIndex - p.matchIndex));
+    for (const [id, p] of leading?.progress ?? []) lag.set(id, (p.lacks ?? log.chosenIndex) + openTo(leading!, p));
     return lag;
   }
+}
+
+/** How many open slots a peer has not voted in. */
+function openTo({ nextSlot }: Leading, { matchIndex }: Progress): number {
+  return Math.max(0, nextSlot - 1 - matchIndex);
 }

@@ -84,7 +84,7 @@ function act(group: TestNetwork): void {
   if (!node.up) return;
   if (group.chance(0.7)) group.propose(node, 1 + group.below(5), 1 + group.below(40));
   if (group.chance(0.5)) group.read(node);
-  if (group.chance(0.05) && group.kindName !== 'paxos') reorganise(group);
+  if (group.chance(0.05)) reorganise(group);
 }
 
 function storm(group: TestNetwork): void {
@@ -106,7 +106,7 @@ function clear(group: TestNetwork): void {
     group.propose(group.awaitLeader(), 3); // who has not noticed yet that it was deposed drops them
     group.run(100);
   }
-  if (group.kindName !== 'paxos') rearrange(group);
+  rearrange(group);
   const read = group.read(group.awaitLeader());
   group.runUntil('a read is granted', () => read.granted !== undefined);
   group.runUntil('everybody is level', () => group.converged);

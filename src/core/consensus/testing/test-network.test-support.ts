@@ -47,7 +47,6 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   readonly #random: { state: number };
   readonly nodes: readonly TestNode<Message, LogRecord>[];
   readonly checker: SafetyChecker;
-  readonly kindName: string;
   weather: Weather;
   /** Links that carry nothing, as `from>to`. */
   readonly cut = new Set<string>();
@@ -61,7 +60,6 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   #sequence = 0;
 
   constructor(kind: EngineKind<Message, LogRecord>, options: GroupOptions) {
-    this.kindName = kind.name;
     this.#random = seededStream(options.seed, 0);
     this.weather = options.weather ?? calm;
     const { voters, nonVoters = 0, strangers = 0 } = options;

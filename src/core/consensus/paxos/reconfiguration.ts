@@ -1,0 +1,220 @@
+/**
+ * Changes of membership by the α-window ("The Part-Time Parliament", §3.3.5; Lamport, Malkhi, Zhou 2010, "Reconfiguring a State Machine",
+ * §3; configuration.ts says who decides where). Nodes that are to vote listen first, until they have caught up. Then a first entry names
+ * the voters to come; from the slot on where it takes force, nothing is proposed before a prepare quorum of these has promised; the leader
+ * fills the slots before it with no-ops if nothing else comes, and there proposes a second entry, of the new voters alone. With that
+ * chosen the change is done, and a leader outside steps down. Whoever leads meanwhile goes on with it.
+ */
+import type { Millis, NodeId } from '../../base/brand.ts';
+import type { ControlId, DropReason, LogIndex, Members } from '../engine.ts';
+import { noop } from '../entry-format.ts';
+import { isVoter, peersOf, quorumSystemOf, sizesFit } from '../quorums.ts';
+import type { Outbox } from './outbox.ts';
+import { prepare } from './prepare.ts';
+import { newProgress, type Progress } from './progress.ts';
+import { proposeWaiting, takeIn } from './proposals.ts';
+import { becomeFollower } from './role.ts';
+import { heartbeatAll, sendTo } from './sending.ts';
+import type { ChangeRequest, Leading, MemberChange, PaxosState } from './state.ts';
+import { nameSuccessor } from './transfer.ts';
+
+/** As many as a configuration in the log can hold. */
+const membersMax = 64;
+/** A node that has not caught up after so many rounds, each for what the one before has left, never will. */
+const catchUpRoundsMax = 10;
+/** Election timeouts after which a silent node is given up: one that is to vote, or one that has left and was to be told. */
+const silenceMaxTimeouts = 20;
+const farewellMaxTimeouts = 4;
+
+// ---------------------------------------------------------------- the request
+
+export function changeMembers(s: PaxosState, out: Outbox, id: ControlId, request: ChangeRequest): void {
+  const { leading } = s;
+  const reason = leading === undefined ? 'notLeader' : refusalOf(s, leading, request.members);
+  if (reason !== undefined) {
+    out.drop({ kind: 'control', id, request, reason });
+    return;
+  }
+  leading!.change = { id, request, before: s.log.members, stage: 'asked', catchingUp: new Map() };
+  leading!.membersSettled = false;
+}
+
+function refusalOf(s: PaxosState, leading: Leading, goal: Members): DropReason | undefined {
+  const { members } = s.log;
+  if (s.transfer !== undefined || leading.change !== undefined) return 'changeInProgress';
+  if (members.votersNext !== undefined || leading.membersSlot > s.log.chosenIndex) return 'changeInProgress';
+  if (!isWellFormed(s, goal)) return 'membersInvalid';
+  if (!leading.established) return undefined; // too new to know whom it hears: that is looked at again before the change
+  const known = new Set([s.id, ...peersOf(members, s.id)]);
+  return hearsQuorumsOf(s, leading, goal, (voter) => !known.has(voter)) ? undefined : 'membersInvalid';
+}
+
+function isWellFormed({ config }: PaxosState, { voters, votersNext, nonVoters }: Members): boolean {
+  const all = [...voters, ...nonVoters];
+  const isSet = new Set(all).size === all.length && all.length <= membersMax;
+  const canDecide = voters.length > 0 && (config.quorums === undefined || sizesFit(voters.length, config.quorums));
+  return votersNext === undefined && isSet && canDecide;
+}
+
+/** Whether those who are to vote could decide anything: a quorum of each phase is heard, or is given the `benefit` of the doubt. */
+function hearsQuorumsOf(s: PaxosState, leading: Leading, goal: Members, benefit: (voter: NodeId) => boolean): boolean {
+  const there = goal.voters.filter((id) => id === s.id || benefit(id) || isHeard(s, leading.progress.get(id)));
+  const quorums = quorumSystemOf(goal, s.config.quorums);
+  return quorums.isQuorum('prepare', there) && quorums.isQuorum('accept', there);
+}
+
+function isHeard(s: PaxosState, p: Progress | undefined): boolean {
+  return p?.lacks !== undefined && s.now - p.heardAt < s.config.timing.electionTimeoutMaxMs;
+}
+
+function mayStillAnswer(s: PaxosState, p: Progress | undefined): boolean {
+  return p !== undefined && p.lacks === undefined && s.now - p.heardAt < s.config.timing.electionTimeoutMaxMs;
+}
+
+// ---------------------------------------------------------------- on the way
+
+/** To be called after each step of a leader. Nothing happens before all is decided that was proposed before it. */
+export function continueChange(s: PaxosState, leading: Leading, out: Outbox): void {
+  if (leading.followed !== s.log.members) followMembers(s, leading, out);
+  if (leading.membersSettled || !leading.established || leading.membersSlot > s.log.chosenIndex) return;
+  const { change } = leading;
+  if (s.log.members.votersNext !== undefined) pursueSwitch(s, leading, out, s.log.members.votersNext);
+  else if (change === undefined) settle(s, leading, out);
+  else if (change.stage === 'asked') begin(s, leading, out, change);
+  else if (change.stage === 'catchingUp') catchUp(s, leading, out, change);
+  else finish(s, leading, out, change);
+}
+
+function finish(s: PaxosState, leading: Leading, out: Outbox, change: MemberChange): void {
+  leading.change = undefined;
+  out.complete(change.id);
+  settle(s, leading, out);
+}
+
+/** Who is to vote, and is not here yet, listens first. */
+function begin(s: PaxosState, leading: Leading, out: Outbox, change: MemberChange): void {
+  const { before, request } = change;
+  const toVote = request.members.voters.filter((id) => !before.voters.includes(id));
+  for (const id of toVote) change.catchingUp.set(id, { target: lastProposed(leading), since: s.now, round: 1 });
+  const strangers = toVote.filter((id) => !before.nonVoters.includes(id));
+  change.stage = 'catchingUp';
+  if (strangers.length > 0) enter(s, leading, out, { ...before, nonVoters: [...before.nonVoters, ...strangers] });
+  else catchUp(s, leading, out, change);
+}
+
+function lastProposed(leading: Leading): LogIndex {
+  return (leading.nextSlot - 1) as LogIndex;
+}
+
+function catchUp(s: PaxosState, leading: Leading, out: Outbox, change: MemberChange): void {
+  for (const [id, round] of change.catchingUp) {
+    const p = leading.progress.get(id)!;
+    const { electionTimeoutMaxMs } = s.config.timing;
+    const isReached = p.lacks === 0 && p.matchIndex >= round.target;
+    if (isReached && s.now - round.since < electionTimeoutMaxMs) change.catchingUp.delete(id);
+    else if (s.now - p.heardAt > silenceMaxTimeouts * electionTimeoutMaxMs || round.round >= catchUpRoundsMax) {
+      abandon(s, leading, out, change, 'targetUnavailable');
+      return;
+    } else if (isReached)
+      change.catchingUp.set(id, { target: lastProposed(leading), since: s.now, round: round.round + 1 });
+  }
+  if (change.catchingUp.size === 0) switchOver(s, leading, out, change);
+}
+
+function switchOver(s: PaxosState, leading: Leading, out: Outbox, change: MemberChange): void {
+  const { before, request } = change;
+  const goal = request.members;
+  if (goal.voters.some((voter) => mayStillAnswer(s, leading.progress.get(voter)))) return;
+  if (!hearsQuorumsOf(s, leading, goal, () => false)) {
+    abandon(s, leading, out, change, 'membersInvalid');
+    return;
+  }
+  change.stage = 'switching';
+  if (!isSame(before.voters, goal.voters))
+    enter(s, leading, out, { voters: before.voters, votersNext: goal.voters, nonVoters: goal.nonVoters });
+  else if (!isSame(s.log.members.nonVoters, goal.nonVoters)) enter(s, leading, out, goal);
+  else finish(s, leading, out, change);
+}
+
+/** As it was before: who was to vote and has only listened so far goes again. */
+function abandon(s: PaxosState, leading: Leading, out: Outbox, change: MemberChange, reason: DropReason): void {
+  const { id, request, before } = change;
+  leading.change = undefined;
+  out.drop({ kind: 'control', id, request, reason });
+  out.trace('member_change_abandoned', { round: leading.ballot.round, reason });
+  if (!isSame(s.log.members.nonVoters, before.nonVoters)) enter(s, leading, out, before);
+}
+
+/** Fills the window up to the slot that the new voters decide, as far as nothing else does, and has them decide that they do. */
+function pursueSwitch(s: PaxosState, leading: Leading, out: Outbox, votersNext: readonly NodeId[]): void {
+  askForPromises(s, leading, out, votersNext);
+  const { nextFrom } = s.configuration;
+  for (let slot = leading.nextSlot + leading.waiting.length; slot < nextFrom; slot++) takeIn(leading, noop);
+  enter(s, leading, out, { voters: votersNext, nonVoters: s.log.members.nonVoters });
+}
+
+/** Who is to vote and has not promised in our ballot is asked to, once; then with each heartbeat. */
+function askForPromises(s: PaxosState, { phase }: Leading, out: Outbox, votersNext: readonly NodeId[]): void {
+  for (const id of votersNext) {
+    if (phase.promises.includes(id) || phase.asked.has(id)) continue;
+    phase.asked.set(id, s.log.firstUnchosen);
+    prepare(s, out, id, phase, false);
+  }
+}
+
+export function askAgainForPromises(s: PaxosState, { phase }: Leading, out: Outbox): void {
+  for (const id of s.log.members.votersNext ?? []) if (phase.asked.has(id)) prepare(s, out, id, phase, false);
+}
+
+/** The configuration is in force once it is delivered, as far as listening goes; voting, from α slots later on. */
+function enter(s: PaxosState, leading: Leading, out: Outbox, members: Members): void {
+  leading.membersSlot = Number.MAX_SAFE_INTEGER as LogIndex;
+  takeIn(leading, { kind: 'members', members });
+  proposeWaiting(s, leading, out);
+  const { voters, votersNext = [], nonVoters } = members;
+  const fields = { voters: voters.join(' '), votersNext: votersNext.join(' '), nonVoters: nonVoters.join(' ') };
+  out.trace('members_proposed', { round: leading.ballot.round, ...fields });
+}
+
+// ---------------------------------------------------------------- who is followed
+
+/** Who has just left is still followed, so that it learns that it has. */
+function followMembers(s: PaxosState, leading: Leading, out: Outbox): void {
+  leading.followed = s.log.members;
+  const peers = peersOf(s.log.members, s.id);
+  for (const id of peers) {
+    leading.departing.delete(id);
+    if (leading.progress.has(id)) continue;
+    const p = newProgress(s.log.firstUnchosen, s.now);
+    leading.progress.set(id, p);
+    sendTo(s, leading, out, id, p);
+  }
+  const until = (s.now + farewellMaxTimeouts * s.config.timing.electionTimeoutMaxMs) as Millis;
+  for (const id of leading.progress.keys())
+    if (!peers.includes(id) && !leading.departing.has(id)) leading.departing.set(id, until);
+}
+
+/** Lets those go who know that they have left, or will not hear of it. */
+export function sayFarewell(s: PaxosState, leading: Leading): void {
+  const { membersIndex } = s.log;
+  for (const [id, until] of leading.departing) {
+    const p = leading.progress.get(id)!;
+    const knows = p.lacks === 0 && p.matchIndex >= membersIndex && p.sentChosen >= membersIndex;
+    if (!knows && s.now < until) continue;
+    leading.departing.delete(id);
+    leading.progress.delete(id);
+  }
+}
+
+/** The configuration in force is chosen and nothing is left to be done. */
+function settle(s: PaxosState, leading: Leading, out: Outbox): void {
+  leading.membersSettled = true;
+  if (isVoter(s.log.members, s.id)) return;
+  heartbeatAll(s, leading, out);
+  nameSuccessor(s, leading, out);
+  becomeFollower(s, out, undefined, 'it has no vote any more');
+}
+
+function isSame(a: readonly NodeId[], b: readonly NodeId[]): boolean {
+  return a.length === b.length && a.every((id) => b.includes(id));
+}
