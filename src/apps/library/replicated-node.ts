@@ -85,8 +85,7 @@ export class ReplicatedNode {
     this.#addresses = new Map(
       Object.entries(options.members).map(([id, address]) => [toNodeId(Number(id)), toAddress(address)] as const),
     );
-    const members = [...this.#addresses].map(([id, address]) => ({ id, address }));
-    this.#peers = new Peers(this.#env, this.#self, members);
+    this.#peers = new Peers(this.#env, () => this.#self, { addressOf: (id) => this.#addresses.get(id) });
     this.#ids = new CommandIds(this.#env);
   }
 
@@ -218,7 +217,7 @@ export class ReplicatedNode {
           return collectBody(bodyBytes, whole, () => context.reply({}));
         },
       },
-      snapshotPart: async ({ from, epoch: _, ...part }, __, body) => {
+      snapshotPart: async ({ from, to: _, epoch: __, ...part }, ___, body) => {
         this.#mustBeMember(from);
         return { response: { nextPart: await this.#replica.receiveSnapshotPart(from, part, body) } };
       },
@@ -226,7 +225,8 @@ export class ReplicatedNode {
   }
 
   #mustBeMember(id: NodeId): void {
-    if (!this.#peers.has(id)) throw new CairnError('PROTOCOL', `node ${id} is no other member of this group`);
+    if (id === this.#self || !this.#addresses.has(id))
+      throw new CairnError('PROTOCOL', `node ${id} is no other member of this group`);
   }
 
   #ask(question: Uint8Array): Uint8Array {

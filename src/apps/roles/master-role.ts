@@ -1,6 +1,5 @@
 /** One master as a process: its engine, LMDB and the log below its directory. */
 import { join } from 'node:path';
-import { toNodeId } from '../../core/base/brand.ts';
 import { defaultLimits, defaultTiming, toEpoch } from '../../core/consensus/index.ts';
 import { openLmdbMap } from '../../platform/node/lmdb.ts';
 import { Master } from '../../system/master/master.ts';
@@ -11,20 +10,18 @@ import { heartbeatsPerSession, type RoleContext, type Running } from './run-role
 
 export async function startMaster(context: RoleContext): Promise<Running> {
   const { env, settings, cluster, masters, fail } = context;
-  const id = toNodeId(context.id);
   const { kind, elector, lease } = chooseEngine(context.engine, settings);
   const heartbeatMs = settings.replication.heartbeat_interval;
   const master = await Master.start({
     env,
-    id,
+    id: context.id,
+    address: context.address,
     clusterId: cluster,
     pid: process.pid,
     masters,
     replica: {
       kind,
       config: {
-        id,
-        bootstrap: { voters: masters.map((master) => master.id), nonVoters: [] },
         epoch: toEpoch(1),
         seed: env.random.id53(),
         crc32: env.crc32,
@@ -40,7 +37,8 @@ export async function startMaster(context: RoleContext): Promise<Running> {
       },
       directory: 'log',
       openLog: openWriteAheadLog,
-      store: new OverlayStore(await openLmdbMap(join(context.dir, 'state'))),
+      storeDirectory: 'state',
+      openStore: async () => new OverlayStore(await openLmdbMap(join(context.dir, 'state'))),
     },
     defaults: {
       replication: settings.replication.factor,

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { resolve } from 'node:path';
-import { type Address, toAddress, toNodeId } from '../../core/base/brand.ts';
+import { type Address, toAddress } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, errorTable, toCairnError } from '../../core/base/errors.ts';
 import type { EngineName } from '../../core/consensus/index.ts';
@@ -62,7 +62,7 @@ export async function runRole(
       `${configFile}: a ${role} needs the keys cluster, masters and node; see docs/operations.md`,
     );
   const dir = resolve(node.dir);
-  const addresses = masters.map(({ id, address }) => ({ id: toNodeId(id), address: toAddress(address) }));
+  const addresses = masters.map(({ id, address }) => ({ id, address: toAddress(address) }));
   const address = ownAddress(role, node, addresses, configFile);
   makeDirectory(dir);
   const lock = await lockDirectory(dir);

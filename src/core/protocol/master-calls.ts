@@ -16,6 +16,7 @@ import {
   varint,
 } from '../base/codec.ts';
 import { call } from './call.ts';
+import { additionState, introductionFrame, standing } from './membership.ts';
 import {
   addressCodec,
   askedFields,
@@ -42,16 +43,24 @@ const entry = struct({ name: text, inode: inodeId, kind: fileKind, attributes: o
 export type DirectoryEntry = TypeOf<typeof entry>;
 
 export const masterStatus = struct({
-  id: nodeId,
+  /** Configured. */
+  id: u16,
+  /** Raised each time it lost its disk. */
+  incarnation: u16,
   pid: u32,
   address: addressCodec,
+  standing,
   role: oneOf(['follower', 'preCandidate', 'candidate', 'leader', 'down']),
   engine: oneOf(['raft', 'paxos']),
+  elector: oneOf(['timeout', 'ballot']),
+  /** Raft's term, or the round of the highest ballot seen. */
   term: varint,
   commitIndex: varint,
   appliedIndex: varint,
   durableIndex: varint,
   logBytes: varint,
+  /** Entries of the leader's log that it is not known to have; undefined for the leader, and while nothing is known. */
+  lag: optional(varint),
 });
 export type MasterStatus = TypeOf<typeof masterStatus>;
 
@@ -109,7 +118,8 @@ export const masterCalls = {
     nothing,
     struct({
       clusterId: text,
-      leader: optional(nodeId),
+      /** Configured id. */
+      leader: optional(u16),
       masters: list(masterStatus, 64),
       servers: list(serverStatus, 4096),
       files: varint,
@@ -177,6 +187,14 @@ export const masterCalls = {
   /** Changes what was asked for of a file, for all that happens after the answer; of a directory, for what is made in it from then on. */
   set: call(21, struct({ id: commandId, path: text, ...askedFields }), attributes),
 
+  // ---- operating the group of masters: to be repeated until done
+  /** Answered once that master leads. */
+  transferLeadership: call(26, struct({ id: u16 }), nothing),
+  /** Takes the master that runs at the address into the group; goes on by itself until it votes. */
+  addMaster: call(27, struct({ address: addressCodec }), additionState),
+  /** Takes a master out of the group; `done` once its configuration is without it. */
+  removeMaster: call(28, struct({ id: u16 }), struct({ done: bool })),
+
   // ---- chunkservers
   /** First call of a chunkserver on a connection. Its id is for ever bound to its directory; `incarnation` is new at each start. */
   register: call(
@@ -229,12 +247,13 @@ export const masterCalls = {
 
   // ---- masters among themselves
   /** One-way: a message of the engine, which is the body. */
-  consensus: call(48, struct({ from: nodeId, epoch: varint }), nothing),
+  consensus: call(48, struct({ from: nodeId, to: nodeId, epoch: varint }), nothing),
   /** One part of a snapshot, which is the body; parts come in order, each checked by its own checksum. */
   snapshotPart: call(
     49,
     struct({
       from: nodeId,
+      to: nodeId,
       epoch: varint,
       term: varint,
       index: varint,
@@ -246,6 +265,10 @@ export const masterCalls = {
     struct({ nextPart: varint }),
   ),
   masterStatus: call(50, nothing, masterStatus),
+  /** Who are you? Answered by every master that runs; with `to`, messages of the group may follow on the connection. */
+  introduce: call(51, introductionFrame, introductionFrame),
+  /** A master without a name asks the leader for one: it was added, or has lost what it held. */
+  joinGroup: call(52, introductionFrame, struct({ node: nodeId, bootstrap: list(nodeId, 64) })),
 } as const;
 
 /** What a chunkserver answers its master, over the connection that the server opened. */

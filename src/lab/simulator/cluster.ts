@@ -2,7 +2,7 @@
  * A whole cluster in one simulated world: the masters, chunkservers and clients that run as processes elsewhere, put together in the same
  * way. What a supervisor would do (start again what died) is up to the scenario; a process that gives up on its own is reported.
  */
-import { type Address, type NodeId, toAddress, toNodeId, toServerId } from '../../core/base/brand.ts';
+import { type Address, toAddress, toServerId } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { type CairnError, toCairnError } from '../../core/base/errors.ts';
 import { defaultLimits, type EngineName, toEpoch } from '../../core/consensus/index.ts';
@@ -125,20 +125,20 @@ export class SimCluster {
   async #bootMaster(member: Member<SimulatedMaster>): Promise<void> {
     await this.#boot(member, async (env, fail) => {
       const { scenario } = this;
-      const id = toNodeId(member.id);
-      const masters = this.masters.map((other) => ({ id: toNodeId(other.id), address: addressOf(other.node) }));
+      const masters = this.masters.map((other) => ({ id: other.id, address: addressOf(other.node) }));
       return Master.start({
         env,
-        id,
+        id: member.id,
         clusterId,
         pid: member.id,
         masters,
         replica: {
           kind: watchedKind(engineNamed(this.#options.engine), this.commits),
-          config: this.#engineConfig(env, id),
+          config: this.#engineConfig(env),
           directory: 'log',
           openLog: openWriteAheadLog,
-          store: new OverlayStore(await openFileMap(env, 'state')),
+          storeDirectory: 'state',
+          openStore: async () => new OverlayStore(await openFileMap(env, 'state')),
           limits: scenario.replicaLimits,
         },
         defaults: {
@@ -151,11 +151,9 @@ export class SimCluster {
     });
   }
 
-  #engineConfig(env: Env, id: NodeId) {
+  #engineConfig(env: Env) {
     const { electionTimeoutMs } = this.scenario;
     return {
-      id,
-      bootstrap: { voters: this.masters.map((other) => toNodeId(other.id)), nonVoters: [] },
       epoch: toEpoch(1),
       seed: env.random.id53(),
       crc32: env.crc32,

@@ -11,7 +11,7 @@ import {
   toServerId,
 } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
-import { CairnError } from '../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import {
   defaultLimits,
   defaultTiming,
@@ -204,7 +204,10 @@ export class TestMasters {
   }
 
   boot(member: TestMaster): void {
-    void this.#open(member, member.node.env);
+    const { env } = member.node;
+    this.#open(member, env).catch((thrown: unknown) => {
+      if (member.node.isUp && member.node.env === env) member.failure = toCairnError(thrown);
+    });
   }
 
   async #open(member: TestMaster, env: Env): Promise<void> {
@@ -218,8 +221,6 @@ export class TestMasters {
       replica: {
         kind: Raft,
         config: {
-          id: member.id,
-          bootstrap: { voters: masters.map(({ id }) => id), nonVoters: [] },
           epoch: toEpoch(1),
           seed: env.random.id53(),
           crc32: env.crc32,
@@ -228,7 +229,8 @@ export class TestMasters {
         },
         directory: 'log',
         openLog: openWriteAheadLog,
-        store: new OverlayStore(await openFileMap(env, 'state')),
+        storeDirectory: 'state',
+        openStore: async () => new OverlayStore(await openFileMap(env, 'state')),
       },
       defaults: { replication: 3, durability: 'memory', chunkBytes: testChunkBytes, mode: 'strong', minReplicas: 1 },
       timing: this.#timing,

@@ -1,10 +1,11 @@
 /**
  * A master: one replica of the metadata and, while it leads, the one that answers for the cluster. Dispatch only: what is asked here is
- * answered in reads.ts, changes.ts, leases.ts, heartbeats.ts and status.ts; what a leader does unasked begins in leader.ts.
+ * answered in reads.ts, changes.ts, leases.ts, heartbeats.ts, status.ts and membership/; what a leader does unasked begins in leader.ts.
  */
 import type { Address, NodeId } from '../../core/base/brand.ts';
 import type { BodySink, Connection, Listener } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { configuredIdOf } from '../../core/base/node-id.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
 import { protocolVersion } from '../../core/protocol/types.ts';
@@ -12,71 +13,74 @@ import { collectBody } from '../rpc/body.ts';
 import type { CallContext, Handlers, PlainHandler, Routes } from '../rpc/handlers.ts';
 import { routesOf } from '../rpc/handlers.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
-import { type Leadership, Replica } from '../rsm/replica.ts';
+import type { Replica } from '../rsm/replica.ts';
 import * as changes from './changes.ts';
 import type { ServerConnection } from './chunk-servers.ts';
-import { Heartbeats, register } from './heartbeats.ts';
-import { Leader } from './leader.ts';
-import { defaultMasterTiming, type MasterAddress, type MasterOptions, type MasterTiming } from './options.ts';
-import { Peers } from './peers.ts';
+import { register } from './heartbeats.ts';
+import type { Leader } from './leader.ts';
+import { Group } from './membership/group.ts';
+import { Keeper } from './membership/keeper.ts';
+import * as requests from './membership/requests.ts';
+import { Office } from './office.ts';
+import { defaultMasterTiming, type MasterOptions } from './options.ts';
 import * as reads from './reads.ts';
-import { stoppedLeading } from './refusal.ts';
-import { decodeResult, doneResult, encodeCommand } from './state/commands.ts';
+import { valueOrThrow } from './refusal.ts';
+import { type Command, doneResult } from './state/commands.ts';
 import { MetadataMachine } from './state/metadata-machine.ts';
 import { clusterStatus, ownStatus } from './status.ts';
 
-/** Calls that wait for this master's leadership to be established. */
-export const callsWaitingMax = 16_384;
-const beginAgainMs = 20;
 const consensusMessageMaxBytes = 32 * 1024 * 1024;
 
 type Calls = typeof masterCalls;
-interface LeaderWaiter {
-  readonly resolve: (leader: Leader) => void;
-  readonly reject: (error: CairnError) => void;
-}
 
 export class Master<Message = unknown, LogRecord = unknown> {
   readonly #options: MasterOptions<Message, LogRecord>;
-  readonly #timing: MasterTiming;
-  readonly #self: MasterAddress;
+  readonly #configuredAddress: Address;
   readonly #machine = new MetadataMachine();
-  readonly #peers: Peers;
   readonly #connections = new Set<ServerConnection>();
-  #replica!: Replica<Message, LogRecord>;
+  readonly #office: Office;
+  #group!: Group<Message, LogRecord, ServerConnection>;
   #listener: Listener | undefined;
-  #leader: Leader | undefined;
-  #heartbeats: Heartbeats | undefined;
-  /** Leading, not yet established. */
-  #isBeginning = false;
-  #waiting: LeaderWaiter[] = [];
-  #term = 0;
-  #isClosed = false;
 
   private constructor(options: MasterOptions<Message, LogRecord>) {
-    const self = options.masters.find(({ id }) => id === options.id);
-    if (self === undefined)
-      throw new CairnError('CONFIG_INVALID', `master ${options.id} is not among the masters; add it to their list`);
+    const address = options.masters.find(({ id }) => id === options.id)?.address ?? options.address;
+    if (address === undefined)
+      throw new CairnError(
+        'CONFIG_INVALID',
+        `master ${options.id} is not among the masters; add it to their list, or say where it listens`,
+      );
     this.#options = options;
-    this.#timing = { ...defaultMasterTiming, ...options.timing };
-    this.#self = self;
-    this.#peers = new Peers(options.env, options.id, options.masters);
+    this.#configuredAddress = address;
+    const { env, id, onFailure } = options;
+    this.#office = new Office({
+      ...{ env, id, onFailure, machine: this.#machine },
+      timing: { ...defaultMasterTiming, ...options.timing },
+      replica: () => this.#group.replica as Replica | undefined,
+      opening: () => this.#opening(),
+      keeper: (leader) => this.#makeKeeper(leader),
+    });
   }
 
   /**
-   * Opens the metadata, joins the other masters and begins to answer. Closes what it was given (the store) with `stop`.
-   * @throws CairnError PORT_IN_USE, LOG_CORRUPT, WRONG_FORMAT, WRONG_CLUSTER, DISK_FAILED, CONFIG_INVALID
+   * Joins the other masters (which may take until they are there), opens the metadata and begins to answer. Closes what it was given (the
+   * store) with `stop`.
+   * @throws CairnError PORT_IN_USE, LOG_CORRUPT, WRONG_FORMAT, WRONG_CLUSTER, NOT_A_MEMBER, DUPLICATE_ID, DISK_FAILED, CONFIG_INVALID
    */
   static async start<Message, LogRecord>(
     options: MasterOptions<Message, LogRecord>,
   ): Promise<Master<Message, LogRecord>> {
     const master = new Master(options);
+    master.#group = await Group.read(options, master.#configuredAddress, master.#machine, {
+      leadershipChanged: (change) => master.#office.leadershipChanged(change),
+      rosterChanged: () => master.#rosterChanged(),
+    });
     const routes = routesOf(masterCalls, master.#handlers());
-    master.#listener = await options.env.network.listen(master.#self.address, (connection) =>
+    master.#listener = await options.env.network.listen(master.#configuredAddress, (connection) =>
       master.#accept(connection, routes),
     );
     try {
-      await master.#openReplica();
+      await master.#group.takePart();
+      await master.#checkCluster();
     } catch (thrown) {
       await master.#listener.close();
       throw thrown;
@@ -84,137 +88,96 @@ export class Master<Message = unknown, LogRecord = unknown> {
     return master;
   }
 
-  async #openReplica(): Promise<void> {
-    const { env, replica, onFailure } = this.#options;
-    this.#replica = await Replica.open({
-      env,
-      ...replica,
-      stateMachine: this.#machine,
-      transport: this.#peers,
-      onLeadership: (change) => this.#leadershipChanged(change),
-      onFailure,
-    });
-    this.#peers.epoch = this.#replica.status.epoch;
+  async #checkCluster(): Promise<void> {
     const found = this.#machine.tables.identity?.clusterId;
-    if (found === undefined || found === this.#options.clusterId) return;
-    await this.#replica.close();
-    throw this.#wrongCluster(found);
-  }
-
-  #wrongCluster(found: string): CairnError {
-    return new CairnError(
+    const { clusterId } = this.#options;
+    if (found === undefined || found === clusterId) return;
+    await this.#group.close();
+    throw new CairnError(
       'WRONG_CLUSTER',
-      `the metadata is of cluster ${found}, not of ${this.#options.clusterId}; check --dir and the cluster's name`,
+      `the metadata is of cluster ${found}, not of ${clusterId}; check --dir and the cluster's name`,
     );
   }
 
   get address(): Address {
-    return this.#listener?.address ?? this.#self.address;
+    return this.#listener?.address ?? this.#configuredAddress;
   }
   get isLeading(): boolean {
-    return this.#leader !== undefined;
+    return this.#office.leader !== undefined;
   }
   /** For tests and `status`. */
   get machine(): MetadataMachine {
     return this.#machine;
   }
   get replica(): Replica<Message, LogRecord> {
-    return this.#replica;
+    return this.#group.replica!;
+  }
+  /** Its name in the group. */
+  get node(): NodeId {
+    return this.#group.self.node;
   }
 
   async stop(): Promise<void> {
-    this.#isClosed = true;
-    this.#stopLeading();
+    this.#office.close();
     await this.#listener?.close();
     for (const connection of this.#connections) connection.close('this master stops');
-    this.#peers.close();
-    await this.#replica.close();
+    await this.#group.close();
   }
 
   #accept(connection: Connection, routes: Routes): ServerConnection {
-    const rpc: ServerConnection = RpcConnection.accept(this.#options.env, connection, serverOrders, routes, () =>
-      this.#connections.delete(rpc),
-    );
+    const rpc: ServerConnection = RpcConnection.accept(this.#options.env, connection, serverOrders, routes, () => {
+      this.#connections.delete(rpc);
+      this.#group.doorkeeper.closed(rpc);
+    });
     this.#connections.add(rpc);
     return rpc;
   }
 
   // ---------------------------------------------------------------- leading
 
-  #leadershipChanged({ leading, established, term }: Leadership): void {
-    if (this.#isClosed) return;
-    if (!leading || term !== this.#term) this.#stopLeading();
-    this.#term = term;
-    if (!leading) return;
-    if (established && !this.#isBeginning && this.#leader === undefined) void this.#beginLeading(term);
+  /** The cluster is initialised, and its founders are booked: both once, by the first leader that succeeds. */
+  #opening(): readonly Command[] {
+    const { clusterId, defaults } = this.#options;
+    const { founders } = this.#group.self.record;
+    const { voters, nonVoters } = this.#group.members;
+    const unbooked = [...voters, ...nonVoters].filter(
+      (node) => !this.#machine.tables.roster.knows(configuredIdOf(node)),
+    );
+    const masters = unbooked.flatMap((node) => {
+      const id = configuredIdOf(node);
+      const address = this.#group.addressOf(node);
+      const directory = founders.find((founder) => founder.id === id)?.directory ?? 0;
+      return address === undefined ? [] : [{ id, address, directory }];
+    });
+    const initialise = { kind: 'initialise', clusterId, ...defaults } as const;
+    return masters.length === 0 ? [initialise] : [initialise, { kind: 'foundMasters', masters }];
   }
 
-  /** Once everything of earlier leaders is applied, and the cluster is initialised. */
-  async #beginLeading(term: number): Promise<void> {
-    const { env, clusterId, defaults } = this.#options;
-    this.#isBeginning = true;
-    try {
-      // Opening may be under way still: `onLeadership` can come before `open` has returned.
-      await new Promise<void>((resolve) => env.clock.soon(resolve));
-      await this.#replica.barrier();
-      const result = await this.#replica.executeInternal(encodeCommand({ kind: 'initialise', clusterId, ...defaults }));
-      const done = decodeResult(doneResult, result);
-      if (!done.ok) this.#options.onFailure(new CairnError(done.code, done.message));
-      else if (!this.#isClosed && this.#term === term && this.#replica.leadership.established) this.#lead(term);
-    } catch (thrown) {
-      const { code, message } = toCairnError(thrown);
-      env.events.emit('warn', 'leading_not_begun', { term, code, why: message });
-    } finally {
-      this.#isBeginning = false;
-    }
-    if (this.#leader === undefined) this.#tryAgain();
-  }
-
-  /** Leadership may have been lost, or lost and won again, or the log was overrun. */
-  #tryAgain(): void {
-    this.#refuseWaiting();
-    this.#options.env.clock.after(beginAgainMs, () => {
-      const { leading, established, term } = this.#replica.leadership;
-      const isDue = leading && established && this.#leader === undefined && !this.#isBeginning;
-      if (isDue && !this.#isClosed) void this.#beginLeading(term);
+  #makeKeeper(leader: Leader): Keeper {
+    const group = this.#group;
+    const { env } = this.#options;
+    return new Keeper({
+      env,
+      self: group.self.node,
+      roster: () => group.roster,
+      status: () => this.replica.status,
+      isReachable: (node) => group.isReachable(node),
+      toldAddress: (node) => group.doorkeeper.addressOf(node),
+      control: (request) => this.replica.control(request),
+      move: async (node, address) =>
+        void valueOrThrow(await leader.execute({ kind: 'moveMaster', node, address }, doneResult)),
     });
   }
 
-  #lead(term: number): void {
-    const { env, id } = this.#options;
-    const leader = new Leader(env, this.#timing, this.#replica, this.#machine);
-    this.#leader = leader;
-    this.#heartbeats = new Heartbeats(leader);
-    env.events.emit('info', 'master_leads', { master: id, term });
-    for (const waiter of this.#waiting.splice(0)) waiter.resolve(leader);
-  }
-
-  #stopLeading(): void {
-    const leader = this.#leader;
-    this.#leader = undefined;
-    this.#heartbeats = undefined;
-    leader?.stop();
-    if (leader !== undefined)
-      this.#options.env.events.emit('warn', 'master_leads_no_more', { master: this.#options.id });
-    this.#refuseWaiting();
-  }
-
-  #refuseWaiting(): void {
-    for (const waiter of this.#waiting.splice(0)) waiter.reject(stoppedLeading());
-  }
-
-  /** The leader in office here, waited for while it begins. @throws CairnError NOT_LEADER, BUSY */
-  #leading(): Leader | Promise<Leader> {
-    if (this.#leader !== undefined) return this.#leader;
-    if (this.#replica?.leadership.leading !== true || this.#isClosed) throw stoppedLeading();
-    if (this.#waiting.length >= callsWaitingMax)
-      throw new CairnError('BUSY', 'this master has just been elected and is overrun; try again later');
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  #rosterChanged(): void {
+    for (const peer of this.#group.doorkeeper.takeGone()) peer.close('it was removed from the group');
+    this.#office.rosterChanged();
   }
 
   #leaderAddress(): Address | undefined {
-    const leader = this.#replica?.leadership.leader;
-    return this.#options.masters.find(({ id }) => id === leader)?.address;
+    const leader = this.#group.replica?.leadership.leader;
+    if (leader === undefined) return undefined;
+    return leader === this.#group.self.node ? this.#configuredAddress : this.#group.addressOf(leader);
   }
 
   /** NOT_LEADER says who leads, so that the caller asks there. */
@@ -222,9 +185,10 @@ export class Master<Message = unknown, LogRecord = unknown> {
     const error = toCairnError(thrown);
     if (error.code !== 'NOT_LEADER' || error.hint !== '') return error;
     const leader = this.#leaderAddress();
-    const hint = leader === undefined || leader === this.#self.address ? '' : leader;
-    const where = hint === '' ? 'none is known just now' : `ask ${hint}`;
-    return new CairnError('NOT_LEADER', `master ${this.#self.id} does not lead; ${where}`, { cause: thrown, hint });
+    const hint = leader === undefined || leader === this.#configuredAddress ? '' : leader;
+    const nobody = this.#group.replica === undefined ? this.#group.waitsFor : 'none is known just now';
+    const what = `master ${this.#options.id} does not lead; ${hint === '' ? nobody : `ask ${hint}`}`;
+    return new CairnError('NOT_LEADER', what, { cause: thrown, hint });
   }
 
   // ---------------------------------------------------------------- answering
@@ -235,7 +199,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
   ): PlainHandler<Calls[Kind]> {
     return async (request, context) => {
       try {
-        const leader = await this.#leading();
+        const leader = await this.#office.leading();
         return { response: await answer(leader, request, context) };
       } catch (thrown) {
         throw this.#redirected(thrown);
@@ -253,6 +217,27 @@ export class Master<Message = unknown, LogRecord = unknown> {
     });
   }
 
+  /** Of the group itself, as the log has it now. */
+  #asked<Kind extends keyof Calls>(
+    answer: (world: requests.RequestWorld, request: RequestOf<Calls[Kind]>) => Promise<ResponseOf<Calls[Kind]>>,
+  ): PlainHandler<Calls[Kind]> {
+    return this.#led<Kind>(async (leader, request) => {
+      await leader.barrier();
+      return answer(this.#requestWorld(leader), request);
+    });
+  }
+
+  #requestWorld(leader: Leader): requests.RequestWorld {
+    return {
+      leader,
+      self: this.#group.self,
+      keeper: this.#office.keeper,
+      roster: () => this.#group.roster,
+      lagOf: (node) => this.replica.status.lagPerPeer.get(node),
+      transfer: (to) => this.replica.control({ kind: 'transferLeadership', to }),
+    };
+  }
+
   #handlers(): Handlers<Calls> {
     const { clusterId } = this.#options;
     return {
@@ -263,7 +248,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
       awaitChange: this.#led<'awaitChange'>((leader, request) => leader.watches.awaitChange(request)),
       status: this.#led<'status'>(async (leader) => {
         await leader.barrier();
-        return clusterStatus(leader, this.#peers, this.#options.masters, this.#ownStatus());
+        return this.#clusterStatus(leader);
       }),
       openForWrite: this.#led<'openForWrite'>((leader, request) =>
         changes.openForWrite(this.#replica, leader, request),
@@ -274,49 +259,89 @@ export class Master<Message = unknown, LogRecord = unknown> {
       remove: this.#led<'remove'>((leader, request) => changes.remove(this.#replica, leader, request)),
       rename: this.#led<'rename'>((leader, request) => changes.rename(this.#replica, leader, request)),
       acquire: this.#led<'acquire'>(async (leader, request) => {
-        await this.#replica.touch(request.id); // repeating it is harmless: it needs no session of its own
+        await this.replica.touch(request.id); // repeating it is harmless: it needs no session of its own
         return leader.leases.acquire(request);
       }),
       register: this.#led<'register'>((leader, request, { peer }) =>
         register(leader, clusterId, request, peer as ServerConnection),
       ),
-      heartbeat: this.#led<'heartbeat'>((_, request, { peer }) => {
-        if (this.#heartbeats === undefined) throw stoppedLeading();
-        return this.#heartbeats.heartbeat(request, peer as ServerConnection);
-      }),
+      heartbeat: this.#led<'heartbeat'>((_, request, { peer }) =>
+        this.#office.heartbeats.heartbeat(request, peer as ServerConnection),
+      ),
       exclude: this.#led<'exclude'>((leader, request) => leader.leases.exclude(request)),
-      consensus: { begin: (request, bodyBytes, context) => this.#consensus(request.from, bodyBytes, context) },
-      snapshotPart: (request, _, body) => this.#snapshotPart(request, body),
+      ...this.#groupHandlers(),
+    };
+  }
+
+  #groupHandlers(): Handlers<Calls> {
+    return {
+      transferLeadership: this.#asked<'transferLeadership'>((world, { id }) => requests.transferLeadership(world, id)),
+      addMaster: this.#asked<'addMaster'>((world, { address }) => requests.addMaster(world, address)),
+      removeMaster: this.#asked<'removeMaster'>((world, { id }) => requests.removeMaster(world, id)),
+      joinGroup: this.#asked<'joinGroup'>(requests.joinGroup),
+      introduce: async (frame, { peer }) => ({
+        response: await this.#group.introduce(frame, peer as ServerConnection),
+      }),
+      consensus: { begin: (request, bodyBytes, context) => this.#consensus(request, bodyBytes, context) },
+      snapshotPart: (request, { peer }, body) => this.#snapshotPart(request, peer as ServerConnection, body),
       masterStatus: () => ({ response: this.#ownStatus() }),
     };
   }
 
+  get #replica(): Replica<Message, LogRecord> {
+    return this.replica;
+  }
+
   #whoLeads(): ResponseOf<Calls['whoLeads']> {
-    const masters = this.#options.masters.map(({ address }) => address);
-    return { clusterId: this.#options.clusterId, leader: this.#leaderAddress(), masters, protocolVersion };
+    const { clusterId, masters } = this.#options;
+    const booked = this.#group.replica === undefined ? [] : this.#group.roster.members;
+    const known = booked.length > 0 ? booked : masters;
+    return { clusterId, leader: this.#leaderAddress(), masters: known.map(({ address }) => address), protocolVersion };
   }
 
   #ownStatus() {
-    if (this.#replica === undefined) throw new CairnError('UNAVAILABLE', 'this master is starting; try again later');
-    return ownStatus(this.#replica, this.#self, this.#options.pid);
+    const { replica, self, waitsFor } = this.#group;
+    if (replica === undefined) throw new CairnError('UNAVAILABLE', `this master is starting: ${waitsFor}`);
+    const { pid } = this.#options;
+    return ownStatus(
+      replica,
+      self.node,
+      this.#configuredAddress,
+      pid,
+      this.#options.replica.config.elector ?? 'timeout',
+    );
   }
 
-  #consensus(from: NodeId, bodyBytes: number, context: CallContext): BodySink | undefined {
-    if (!this.#peers.has(from) || bodyBytes === 0 || bodyBytes > consensusMessageMaxBytes)
-      throw new CairnError(
-        'PROTOCOL',
-        `a message of ${bodyBytes} bytes from ${from} is none of a master of this cluster`,
-      );
+  #clusterStatus(leader: Leader) {
+    const { keeper } = this.#office;
+    return clusterStatus({ leader, keeper, group: this.#group, replica: this.replica, own: this.#ownStatus() });
+  }
+
+  // ---------------------------------------------------------------- messages of the group
+
+  /** What does not come from a member, under its own name and for this one, is dropped: messages may be lost. */
+  #consensus(
+    { from, to, epoch }: RequestOf<Calls['consensus']>,
+    bodyBytes: number,
+    context: CallContext,
+  ): BodySink | undefined {
+    const peer = context.peer as ServerConnection;
+    const isTaken = bodyBytes <= consensusMessageMaxBytes && this.#group.takes(peer, from, to, epoch);
+    if (bodyBytes === 0 || !isTaken) {
+      context.reply({});
+      return undefined;
+    }
     const whole = (message: Uint8Array) => {
       context.reply({});
-      if (!this.#isClosed) this.#replica?.receive(from, message);
+      if (!this.#group.receive(from, message)) peer.close('it sends messages that cannot be read');
     };
     return collectBody(bodyBytes, whole, () => context.reply({}));
   }
 
-  async #snapshotPart({ from, epoch: _, ...part }: RequestOf<Calls['snapshotPart']>, body: Uint8Array) {
-    if (!this.#peers.has(from) || this.#replica === undefined)
-      throw new CairnError('PROTOCOL', `${from} is no other master of this cluster, or this one is starting`);
-    return { response: { nextPart: await this.#replica.receiveSnapshotPart(from, part, body) } };
+  async #snapshotPart(request: RequestOf<Calls['snapshotPart']>, peer: ServerConnection, body: Uint8Array) {
+    const { from, to, epoch, ...part } = request;
+    if (!this.#group.takes(peer, from, to, epoch))
+      throw new CairnError('PROTOCOL', `a snapshot of ${from} for ${to} is not taken here; it will be sent again`);
+    return { response: { nextPart: await this.#group.receiveSnapshotPart(from, part, body) } };
   }
 }

@@ -1,32 +1,42 @@
 /** What a master needs to run. */
-import type { Address, NodeId } from '../../core/base/brand.ts';
+import type { Address } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import type { CairnError } from '../../core/base/errors.ts';
 import type { ReplicaOptions } from '../rsm/replica.ts';
+import type { OrderedStore } from '../storage/ordered-store.ts';
 import type { Settings } from './state/records.ts';
 
 export interface MasterAddress {
-  readonly id: NodeId;
+  /** Configured. */
+  readonly id: number;
   readonly address: Address;
+}
+
+/** Engine, log and store of the metadata, below directories of env.disk that are moved aside when what they hold is damaged. */
+export interface MasterReplica<Message, LogRecord>
+  extends Pick<ReplicaOptions<Message, LogRecord>, 'kind' | 'directory' | 'openLog' | 'limits'> {
+  /** Name and first members come from the group. */
+  readonly config: Omit<ReplicaOptions<Message, LogRecord>['config'], 'id' | 'bootstrap'>;
+  readonly storeDirectory: string;
+  openStore(): Promise<OrderedStore>;
 }
 
 export interface MasterOptions<Message, LogRecord> {
   readonly env: Env;
-  readonly id: NodeId;
+  /** Configured. */
+  readonly id: number;
+  /** Where it listens; needed if it is not among the masters. */
+  readonly address?: Address;
   readonly clusterId: string;
   /** Of the process, for `status`. */
   readonly pid: number;
-  /** All masters of the cluster, this one too: it listens there. */
+  /** The masters that a new group is founded with, this one among them; to a group that exists already it must be added otherwise. */
   readonly masters: readonly MasterAddress[];
-  /** Engine, log and store of the metadata. */
-  readonly replica: Pick<
-    ReplicaOptions<Message, LogRecord>,
-    'kind' | 'config' | 'directory' | 'openLog' | 'store' | 'limits'
-  >;
+  readonly replica: MasterReplica<Message, LogRecord>;
   /** What the root is made with, when the cluster is new. */
   readonly defaults: Settings;
   readonly timing?: Partial<MasterTiming>;
-  /** The disk failed, the state contradicts itself, or the directory is another cluster's: the process must stop. */
+  /** The disk failed, the state contradicts itself, the directory is another cluster's, or this master was removed: the process must stop. */
   onFailure(error: CairnError): void;
 }
 

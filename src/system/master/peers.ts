@@ -4,89 +4,149 @@
  */
 import type { Address, NodeId } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
-import { CairnError } from '../../core/base/errors.ts';
+import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import { type MasterStatus, masterCalls } from '../../core/protocol/master-calls.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
 import type { SnapshotPart, Transport } from '../rsm/replica.ts';
-import type { MasterAddress } from './options.ts';
 
 /** Messages for a peer that takes none are dropped beyond this. */
 export const peerQueueMaxBytes = 32 * 1024 * 1024;
 const backOffMinMs = 20;
 const backOffMaxMs = 200;
+/** After a refusal that will not change soon. */
+const refusedMs = 1000;
 const snapshotPartMs = 30_000;
 const statusMs = 300;
+/** Refusals of a greeting that do not pass by themselves. */
+export const refusedForGood: ReadonlySet<ErrorCode> = new Set([
+  'PROTOCOL',
+  'WRONG_CLUSTER',
+  'CONFIG_INVALID',
+  'DUPLICATE_ID',
+  'NOT_A_MEMBER',
+]);
+
+export interface PeersWorld {
+  /** Where the node listens, as far as is known now. */
+  addressOf(node: NodeId): Address | undefined;
+  /** First on each connection to `node`; what follows does not wait for it. A throw closes the connection. */
+  greet?(node: NodeId, rpc: PeerConnection): Promise<void>;
+}
+
+export type PeerConnection = RpcConnection<typeof masterCalls>;
+
+interface Links {
+  readonly address: Address;
+  readonly messages: PeerLink;
+  readonly bulk: PeerLink;
+}
 
 export class Peers implements Transport {
-  readonly #self: NodeId;
-  readonly #links = new Map<NodeId, { readonly messages: PeerLink; readonly bulk: PeerLink }>();
+  readonly #env: Env;
+  readonly #self: () => NodeId;
+  readonly #world: PeersWorld;
+  readonly #links = new Map<NodeId, Links>();
   /** Which span of the log messages belong to. */
   epoch = 1;
 
-  constructor(env: Env, self: NodeId, masters: readonly MasterAddress[]) {
+  constructor(env: Env, self: () => NodeId, world: PeersWorld) {
+    this.#env = env;
     this.#self = self;
-    for (const { id, address } of masters)
-      if (id !== self) this.#links.set(id, { messages: new PeerLink(env, address), bulk: new PeerLink(env, address) });
-  }
-
-  has(id: NodeId): boolean {
-    return this.#links.has(id);
+    this.#world = world;
   }
 
   send(to: NodeId, message: Uint8Array): void {
-    const rpc = this.#links.get(to)?.messages.open();
+    const rpc = this.#linksTo(to)?.messages.open();
     if (rpc === undefined || rpc.queuedBytes + message.length > peerQueueMaxBytes) return;
-    rpc.notify('consensus', { from: this.#self, epoch: this.epoch }, [message]);
+    rpc.notify('consensus', { from: this.#self(), to, epoch: this.epoch }, [message]);
   }
 
   async sendSnapshotPart(to: NodeId, part: SnapshotPart, bytes: Uint8Array): Promise<number> {
-    const rpc = this.#links.get(to)?.bulk.open();
+    const rpc = this.#linksTo(to)?.bulk.open();
     if (rpc === undefined)
       throw new CairnError('UNAVAILABLE', `master ${to} cannot be reached just now; try again later`);
-    const request = { from: this.#self, epoch: this.epoch, ...part };
+    const request = { from: this.#self(), to, epoch: this.epoch, ...part };
     const answer = await rpc.call('snapshotPart', request, { body: [bytes], timeoutMs: snapshotPartMs });
     return answer.response.nextPart;
   }
 
   /** @throws CairnError when it does not answer soon */
   async status(of: NodeId): Promise<MasterStatus> {
-    const rpc = this.#links.get(of)?.messages.open();
+    const rpc = this.#linksTo(of)?.messages.open();
     if (rpc === undefined)
       throw new CairnError('UNAVAILABLE', `master ${of} cannot be reached just now; try again later`);
     return (await rpc.call('masterStatus', {}, { timeoutMs: statusMs })).response;
   }
 
+  /** Closes the connections to those who belong to the group no more. */
+  keepOnly(belongs: (node: NodeId) => boolean): void {
+    for (const node of [...this.#links.keys()]) if (!belongs(node)) this.#close(node);
+  }
+
   close(): void {
-    for (const { messages, bulk } of this.#links.values()) {
-      messages.close();
-      bulk.close();
-    }
+    for (const node of [...this.#links.keys()]) this.#close(node);
+  }
+
+  /** Made when they are first wanted, and anew when the peer has moved. */
+  #linksTo(node: NodeId): Links | undefined {
+    const address = this.#world.addressOf(node);
+    const known = this.#links.get(node);
+    if (address === undefined || known?.address === address) return known;
+    this.#close(node);
+    const link = () => new PeerLink(this.#env, this.#world, node, address);
+    const links = { address, messages: link(), bulk: link() };
+    this.#links.set(node, links);
+    return links;
+  }
+
+  #close(node: NodeId): void {
+    const links = this.#links.get(node);
+    this.#links.delete(node);
+    links?.messages.close();
+    links?.bulk.close();
   }
 }
 
 /** One connection to a peer, opened when something is to be sent, at growing intervals while it fails. */
 class PeerLink {
   readonly #env: Env;
+  readonly #world: PeersWorld;
+  readonly #node: NodeId;
   readonly #address: Address;
-  #rpc: RpcConnection<typeof masterCalls> | undefined;
+  #rpc: PeerConnection | undefined;
   #openedAt = 0;
   #notBefore = 0;
   #backOffMs = backOffMinMs;
   #closed = false;
 
-  constructor(env: Env, address: Address) {
+  constructor(env: Env, world: PeersWorld, node: NodeId, address: Address) {
     this.#env = env;
+    this.#world = world;
+    this.#node = node;
     this.#address = address;
   }
 
   /** Undefined while it has just failed. */
-  open(): RpcConnection<typeof masterCalls> | undefined {
+  open(): PeerConnection | undefined {
     if (this.#rpc !== undefined) return this.#rpc;
     const now = this.#env.clock.now();
     if (this.#closed || now < this.#notBefore) return undefined;
     this.#openedAt = now;
-    this.#rpc = RpcConnection.connect(this.#env, this.#address, masterCalls, undefined, () => this.#lost());
-    return this.#rpc;
+    const rpc: PeerConnection = RpcConnection.connect(this.#env, this.#address, masterCalls, undefined, () =>
+      this.#lost(),
+    );
+    this.#rpc = rpc;
+    void this.#greet(rpc);
+    return rpc;
+  }
+
+  async #greet(rpc: PeerConnection): Promise<void> {
+    try {
+      await this.#world.greet?.(this.#node, rpc);
+    } catch (thrown) {
+      if (refusedForGood.has(toCairnError(thrown).code)) this.#notBefore = this.#env.clock.now() + refusedMs;
+      rpc.close('the greeting was not accepted');
+    }
   }
 
   #lost(): void {
@@ -94,11 +154,11 @@ class PeerLink {
     const now = this.#env.clock.now();
     const lived = now - this.#openedAt > 2 * backOffMaxMs;
     this.#backOffMs = lived ? backOffMinMs : Math.min(this.#backOffMs * 2, backOffMaxMs);
-    this.#notBefore = now + this.#backOffMs * (0.5 + this.#env.random.next() / 2);
+    this.#notBefore = Math.max(this.#notBefore, now + this.#backOffMs * (0.5 + this.#env.random.next() / 2));
   }
 
   close(): void {
     this.#closed = true;
-    this.#rpc?.close('this master stops');
+    this.#rpc?.close('this connection is not needed any more');
   }
 }

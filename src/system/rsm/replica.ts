@@ -34,6 +34,7 @@ import { LogKeeper } from './log-keeper.ts';
 import { pointOf, SnapshotIntake, type SnapshotPart, sendSnapshot } from './snapshot-transfer.ts';
 import type { StateMachine } from './state-machine.ts';
 
+export type { ControlRequest, EngineStatus, Members } from '../../core/consensus/engine.ts';
 export type { SnapshotPart } from './snapshot-transfer.ts';
 
 /** Commands waiting to be proposed, and reads waiting to be confirmed. */
@@ -73,6 +74,8 @@ export interface ReplicaOptions<Message, LogRecord> {
   readonly store: OrderedStore;
   readonly stateMachine: StateMachine;
   readonly transport: Transport;
+  /** Awaited once the log is there, before anything is promised in it. */
+  readonly logOpened?: () => Promise<void>;
   readonly limits?: Partial<ReplicaLimits>;
   onLeadership(change: Leadership): void;
   /** The disk failed or the state contradicts itself: the process must stop. Called once. */
@@ -177,6 +180,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       baseline: () => (replica.#engine === undefined ? [] : replica.#engine.baseline()),
     });
     replica.#log = keeper;
+    await options.logOpened?.();
     replica.#logBytesAtFlush = keeper.bytes;
     const point = replica.#applier.point;
     replica.#engine = options.kind.create(options.config, {
@@ -350,17 +354,18 @@ export class Replica<Message = unknown, LogRecord = unknown> {
 
   // ---------------------------------------------------------------- messages
 
-  /** A message of a peer; the bytes must not be reused by the caller. */
-  receive(from: NodeId, message: Uint8Array): void {
-    if (this.#stopped !== undefined) return;
+  /** A message of a peer; the bytes must not be reused by the caller. False if they cannot be read. */
+  receive(from: NodeId, message: Uint8Array): boolean {
+    if (this.#stopped !== undefined) return true;
     let decoded: Message;
     try {
       decoded = this.#options.kind.decodeMessage(message);
     } catch (thrown) {
       this.#env.events.emit('warn', 'peer_message_malformed', { from, why: toCairnError(thrown).message });
-      return;
+      return false;
     }
     this.#input({ kind: 'message', from, message: decoded, now: this.#env.clock.now() });
+    return true;
   }
 
   // ---------------------------------------------------------------- the engine

@@ -85,7 +85,7 @@ class Member {
     this.#env = countingEnv(env, this.#counters);
     const members = plan.members.map(({ id, address }) => ({ id: toNodeId(id), address: toAddress(address) }));
     this.#addresses = new Map(members.map(({ id, address }) => [id, address]));
-    this.#peers = new Peers(this.#env, toNodeId(plan.id), members);
+    this.#peers = new Peers(this.#env, () => toNodeId(plan.id), { addressOf: (id) => this.#addresses.get(id) });
   }
 
   static async start(plan: MemberPlan): Promise<Member> {

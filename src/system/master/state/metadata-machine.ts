@@ -35,6 +35,8 @@ export class MetadataMachine implements StateMachine {
   #tables: Tables | undefined;
   /** Told of each chunk that leaves the table; set by whoever leads. */
   chunkRemoved: (handle: ChunkHandle, chunk: ChunkRecord) => void = () => {};
+  /** Told when the roster of masters may have changed, before the command is carried out whole. */
+  rosterChanged: () => void = () => {};
   /** Told of each file whose attributes may have changed, before the command is carried out whole; set by whoever leads. */
   fileChanged: (id: InodeId) => void = () => {};
 
@@ -55,7 +57,9 @@ export class MetadataMachine implements StateMachine {
         `the metadata has format ${found}, this program reads ${metadataFormatVersion}; run the version that wrote it`,
       );
     tables.fileChanged = (id) => this.fileChanged(id);
+    tables.roster.changed = () => this.rosterChanged();
     this.#tables = tables;
+    this.rosterChanged();
   }
 
   /** Puts what is kept in memory into the store, before it is flushed or frozen. */

@@ -26,6 +26,7 @@ export class Roster {
   readonly #store: OrderedStore;
   /** By configured id. */
   readonly #masters = new Map<number, MasterRecord>();
+  changed: () => void = () => {};
 
   constructor(store: OrderedStore) {
     this.#store = store;
@@ -67,6 +68,7 @@ export class Roster {
   put(id: number, master: MasterRecord): void {
     this.#masters.set(id, master);
     this.#store.put(keys.masterKey(id), encodeMaster(master));
+    this.changed();
   }
 }
 
