@@ -254,6 +254,13 @@ function addOperating(program: Command): void {
   );
   addSim(program);
   addLab(program);
+  clusterVerb(
+    program,
+    'consensus <action> [argument]',
+    'the group of masters: status, transfer ID, add ADDRESS, remove ID',
+    'cairn consensus transfer 2, or: cairn consensus add 10.0.0.4:7070',
+    () => import('./verbs/consensus.ts'),
+  );
   clusterVerb(program, 'servers', 'the chunkservers', 'cairn servers', () => import('./verbs/servers.ts'));
 }
 

@@ -86,7 +86,11 @@ function ownAddress(
   if (role === 'master') {
     const own = masters.find(({ id }) => id === node.id);
     if (own !== undefined) return own.address;
-    throw new CairnError('CONFIG_INVALID', `${configFile}: node.id ${node.id} is not among the masters; add it there`);
+    if (node.address !== undefined) return toAddress(node.address); // it is to be added to a group that exists
+    throw new CairnError(
+      'CONFIG_INVALID',
+      `${configFile}: node.id ${node.id} is not among the masters; add it there, or, if it is to join a cluster that runs, give node.address`,
+    );
   }
   if (node.address === undefined)
     throw new CairnError('CONFIG_INVALID', `${configFile}: a chunkserver needs node.address, where others reach it`);
@@ -102,7 +106,7 @@ async function makeContext(role: string, settings: Settings, given: Given): Prom
   return { env, settings, id, rack, ...given };
 }
 
-/** Starts, waits for the end, stops. Sets the exit code. */
+/** Starts (which may take until others are there), waits for the end, stops. Sets the exit code. */
 async function untilEnded(
   start: (context: RoleContext) => Promise<Running>,
   makeIt: (fail: (error: CairnError) => void) => Promise<RoleContext>,
@@ -112,14 +116,15 @@ async function untilEnded(
     end = settle;
   });
   const context = await makeIt((error) => end(error));
-  const running = await start(context);
   onStopRequest(() => end());
+  const starting = start(context);
+  const running = await Promise.race([starting, ended.then(() => undefined)]);
   const error = await ended;
   context.env.events.emit(error === undefined ? 'info' : 'error', 'process_stopping', {
     why: error === undefined ? 'asked to stop' : error.message,
   });
   try {
-    await running.stop();
+    await running?.stop();
   } catch (thrown) {
     // After a failed disk a clean stop is not to be had: the first error is the one to report.
     if (error === undefined) throw thrown;

@@ -264,7 +264,7 @@ describe('JSON', () => {
   const sections = new Map(reference.split(/^##+ /m).map((part) => [part.split('\n', 1)[0]!, part]));
 
   it('has the names that docs/cli.md says, all of them', { timeout: 30_000 }, async () => {
-    for (const [verb, words, also] of [
+    for (const [verb, words, ...also] of [
       ['put', ['put', 'small', '/json']],
       ['put', ['get', '/json', 'json-again']],
       ['append', ['append', '/json', 'small']],
@@ -276,10 +276,12 @@ describe('JSON', () => {
       ['du', ['du']],
       ['df', ['df']],
       ['servers', ['servers']],
-      ['status', ['status'], 'servers'],
+      ['status', ['status'], 'servers', 'consensus'],
+      ['consensus', ['consensus', 'status']],
+      ['consensus', ['consensus', 'transfer', '2']],
       ['rm', ['rm', '/json-2']],
-    ] as [string, string[], string?][]) {
-      const documented = `${sections.get(verb)}${also === undefined ? '' : sections.get(also)}`;
+    ] as [string, string[], ...string[]][]) {
+      const documented = [verb, ...also].map((name) => sections.get(name)).join('');
       const printed = (await ok(...words, '--json'))
         .trim()
         .split('\n')

@@ -18,6 +18,7 @@ import { type CopyOptions, copy } from './copying.ts';
 import { type ClientCore, OnceIds } from './core.ts';
 import { about, invalid, isClosed, namesOf } from './failures.ts';
 import { appendBytes, checkPosition, FileHandle, type OpenFlags } from './file-handle.ts';
+import { MasterGroup } from './group.ts';
 import {
   type ClientSettings,
   defaultSettings,
@@ -337,6 +338,11 @@ export class CairnClient {
   /** Masters, chunkservers and chunks as the leading master sees them. */
   status(options: CallOptions = {}): Promise<ClusterStatus> {
     return this.#call('/', options, () => this.#core.masters.read('status', {}));
+  }
+
+  /** The masters, as a group that is operated. */
+  get masters(): MasterGroup {
+    return new MasterGroup(this.#core.masters);
   }
 
   async servers(options: CallOptions = {}): Promise<readonly ServerStatus[]> {

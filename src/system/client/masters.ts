@@ -15,6 +15,7 @@ const greetingMs = 700;
 type MasterCalls = typeof masterCalls;
 type CommandKind = 'truncate' | 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename';
 type ReadKind = 'awaitChange' | 'whoLeads' | 'stat' | 'readdir' | 'locate' | 'status';
+type GroupKind = 'transferLeadership' | 'addMaster' | 'removeMaster';
 type WithoutId<Request> = Omit<Request, 'id'>;
 
 export class Masters {
@@ -51,6 +52,15 @@ export class Masters {
     } catch (thrown) {
       throw unanswered(thrown);
     }
+  }
+
+  /** Asks for a change of the group itself, which is harmless to ask for again. */
+  async operate<K extends GroupKind>(
+    kind: K,
+    request: RequestOf<MasterCalls[K]>,
+    attemptMs: number,
+  ): Promise<ResponseOf<MasterCalls[K]>> {
+    return this.#channel.call(kind, request, undefined, attemptMs);
   }
 
   /** Takes effect at most once, however often it must be repeated. */

@@ -29,6 +29,8 @@ export interface SupervisorEvents {
   started(node: NodePlan, pid: number): void;
   died(node: NodePlan, death: Death, restartInMs: number): void;
   hopeless(node: NodePlan, error: CairnError): void;
+  /** It does not belong to the cluster any more: it is not started again. */
+  left(node: NodePlan, error: CairnError): void;
 }
 
 interface Watched {
@@ -100,6 +102,10 @@ export class Supervisor {
     watched.child = undefined;
     if (this.#stopping) return;
     const error = lastError(watched.node, logFrom);
+    if (error?.code === 'NOT_A_MEMBER') {
+      this.#events.left(watched.node, error);
+      return;
+    }
     if (watched.starts === 1 && code !== undefined && hopeless.has(code)) {
       this.#events.hopeless(watched.node, error ?? unexplained(watched.node));
       return;

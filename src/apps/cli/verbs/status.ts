@@ -1,29 +1,41 @@
 /** `cairn status`: who leads, who is well, what lacks copies. */
 
+import type { ClusterStatus } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { formatBytes, formatCount, formatTable, printJson, printLine } from '../output.ts';
 import { withCluster } from './connect.ts';
 import { showServer } from './servers.ts';
 
+type MasterStatus = ClusterStatus['masters'][number];
+
+/** What Raft calls a term, Multi-Paxos calls a ballot: only its round is told. */
+export function showMaster({ term, lag, ...master }: MasterStatus) {
+  return { ...master, ...(master.engine === 'paxos' ? { ballot: term } : { term }), lag: lag ?? null };
+}
+
 export async function run(invocation: Invocation): Promise<void> {
   const status = await withCluster(invocation, (cairn) => cairn.status());
   const { servers, masters, ...rest } = status;
   if (invocation.json) {
-    printJson({ ...rest, masters, chunkservers: servers.map(showServer) });
+    printJson({ ...rest, masters: masters.map(showMaster), chunkservers: servers.map(showServer) });
     return;
   }
   printLine(`cluster ${status.clusterId}, led by master ${status.leader ?? '(none)'}\n`);
   const masterRows = masters.map((m) => [
     m.id,
     m.address,
-    m.role,
+    m.standing === 'voter' ? m.role : `${m.role} (${m.standing})`,
     m.engine,
+    m.elector,
     m.term,
     m.commitIndex,
     m.appliedIndex,
+    m.lag ?? '-',
     m.pid,
   ]);
-  printLine(formatTable(['master', 'address', 'role', 'engine', 'term', 'commit', 'applied', 'pid'], masterRows));
+  const term = masters[0]?.engine === 'paxos' ? 'ballot' : 'term';
+  const columns = ['master', 'address', 'role', 'engine', 'elector', term, 'commit', 'applied', 'lag', 'pid'];
+  printLine(formatTable(columns, masterRows));
   const serverRows = servers.map((s) => [
     s.id,
     s.address,

@@ -69,6 +69,10 @@ async function superviseUntilStopped(layout: Layout, flags: Flags, json: boolean
           `${node.name} ended (${error === undefined ? how : `[${error.code}] ${error.message}`}); it is started again in ${restartInMs} ms; see ${node.logFile}`,
         );
     },
+    left: (node, error) => {
+      if (json) printJson({ event: 'left', role: node.role, id: node.id, ...errorDocument(error) });
+      else printLine(`${node.name} is not started again: ${error.message}`);
+    },
     hopeless: (_node, error) => {
       reportError(error, json);
       stop.abort();
