@@ -9,13 +9,12 @@ import {
   readFileSync,
   readSync,
   rmSync,
-  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { nodeEnv } from '../../platform/node/node-env.ts';
@@ -170,38 +169,88 @@ describe('a flipped bit', () => {
     });
   });
 
-  it("in the middle of a master's log keeps that master from starting, with file and offset, and the others go on", {
+  it("in the middle of a master's log makes it join anew and fetch everything from its peers; the damaged log is kept", {
     timeout: 90_000,
   }, async () => {
     const client = await connect();
     for (let i = 0; i < 50; i++) await client.mkdir(`/log-${i}`);
     const { leader } = await client.status();
     const victim = [1, 2, 3].find((id) => id !== leader)!;
-    const log = join(cluster.dir, `master-${victim}/data/log`);
-    const segment = readdirSync(log)
-      .map((name) => join(log, name))
-      .filter((path) => statSync(path).isFile() && statSync(path).size > 0)
-      .sort()[0]!;
-    const content = readFileSync(segment);
-    const used = content.length - trailingZeros(content);
-    flip(segment, used >> 1);
+    const data = join(cluster.dir, `master-${victim}/data`);
+    const segment = firstSegment(data);
+    flip(segment, usedBytes(segment) >> 1);
+    const damaged = readFileSync(segment);
     await cluster.killHard('master', victim);
-    await until('it refuses to start', () => eventsOf('master', victim).some((line) => line.includes('[LOG_CORRUPT]')));
-    const said = eventsOf('master', victim).find((line) => line.includes('[LOG_CORRUPT]'))!;
-    expect(said).toContain(segment.slice(segment.lastIndexOf('/') + 1));
+    await until('it votes again, under another incarnation', async () => {
+      const found = (await client.status()).masters.find(({ id }) => id === victim)!;
+      return found.incarnation === 1 && found.standing === 'voter' && found.lag === 0;
+    });
+    const said = eventsOf('master', victim).find((line) => line.includes('"log_damaged"'))!;
+    expect(said).toContain(basename(segment));
     expect(said).toMatch(/offset \d+/);
+    const kept = readdirSync(data).find((name) => /^damaged-\d{8}T\d{6}Z$/.test(name))!;
+    expect(readFileSync(join(data, kept, 'log', basename(segment))).equals(damaged)).toBe(true);
     await client.mkdir('/goes-on');
-    const { masters } = await client.status();
-    expect(masters.filter(({ role }) => role !== 'down').length).toBe(2);
-    const starts = () => eventsOf('master', victim).filter((line) => line.includes('[LOG_CORRUPT]')).length;
-    await until('it was tried again', () => starts() >= 2);
-    expect(starts()).toBeLessThan(12); // with growing pauses, not in a hot loop
+    // It has everything: it can lead.
+    await client.masters.transferLeadership(victim);
+    expect((await client.status()).leader).toBe(victim);
+    expect((await client.stat('/log-49')).kind).toBe('directory');
+  });
 
-    // As docs/operations.md says: an empty directory fetches everything from its peers.
+  it('in the log of the only master keeps it from starting, with file and offset, and why nobody can repair it', {
+    timeout: 60_000,
+  }, async () => {
+    const alone = await LocalCluster.start({ program, masters: 1, chunkservers: 1 });
+    try {
+      const client = await connect(alone);
+      for (let i = 0; i < 50; i++) await client.mkdir(`/log-${i}`);
+      const segment = firstSegment(join(alone.dir, 'master-1/data'));
+      flip(segment, usedBytes(segment) >> 1);
+      const damaged = readFileSync(segment);
+      await alone.killHard('master', 1);
+      const events = () => readFileSync(join(alone.dir, 'master-1/events.log'), 'utf8').split('\n');
+      const refusals = () => events().filter((line) => line.includes('[LOG_CORRUPT]'));
+      await until('it refuses to start', () => refusals().length > 0);
+      expect(refusals()[0]).toContain(basename(segment));
+      expect(refusals()[0]).toMatch(/offset \d+.*cannot be repaired from the other masters now: there is no other/);
+      await until('it was tried again', () => refusals().length >= 2);
+      expect(refusals().length).toBeLessThan(12); // with growing pauses, not in a hot loop
+      expect(readFileSync(segment).equals(damaged)).toBe(true);
+    } finally {
+      await alone.stop();
+    }
+  });
+
+  it("in nobody's log, but a disk replaced by an empty one: the master joins anew by itself", {
+    timeout: 60_000,
+  }, async () => {
+    const client = await connect();
+    const { leader, masters } = await client.status();
+    const victim = leader!;
+    const before = masters.find(({ id }) => id === victim)!.incarnation;
     rmSync(join(cluster.dir, `master-${victim}/data`), { recursive: true });
-    await until('it is back', async () => (await client.status()).masters.every(({ role }) => role !== 'down'));
+    await cluster.killHard('master', victim);
+    await until('it votes again', async () => {
+      const found = (await client.status()).masters.find(({ id }) => id === victim);
+      return found?.incarnation === before + 1 && found.standing === 'voter';
+    });
+    expect((await client.stat('/log-49')).kind).toBe('directory');
   });
 });
+
+/** The oldest segment of a master's log. */
+function firstSegment(data: string): string {
+  const log = join(data, 'log');
+  return readdirSync(log)
+    .filter((name) => name.endsWith('.wal'))
+    .sort()
+    .map((name) => join(log, name))[0]!;
+}
+
+function usedBytes(path: string): number {
+  const content = readFileSync(path);
+  return content.length - trailingZeros(content);
+}
 
 describe('a full disk', () => {
   const isRoot = process.getuid?.() === 0;

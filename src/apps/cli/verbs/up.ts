@@ -71,7 +71,7 @@ async function superviseUntilStopped(layout: Layout, flags: Flags, json: boolean
     },
     left: (node, error) => {
       if (json) printJson({ event: 'left', role: node.role, id: node.id, ...errorDocument(error) });
-      else printLine(`${node.name} is not started again: ${error.message}`);
+      else printLine(`${error.message}; it is not started again`);
     },
     hopeless: (_node, error) => {
       reportError(error, json);

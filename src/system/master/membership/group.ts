@@ -134,7 +134,7 @@ export class Group<Message, LogRecord, Peer extends object> {
     const { env, replica, onFailure } = this.#options;
     const self = this.#self;
     const { config, storeDirectory, openStore, ...rest } = replica;
-    if (!self.record.opened) await this.#setAside('what an earlier member left');
+    if (!self.record.opened) await this.#setAside();
     else if (!(await holdsLog(env.disk, replica.directory)))
       throw lost(`the log in ${replica.directory}/ is gone, with what this master promised in it`);
     const store = await openStore();
@@ -180,14 +180,13 @@ export class Group<Message, LogRecord, Peer extends object> {
         },
       );
     }
-    await this.#setAside(damage.message);
   }
 
-  async #setAside(why: string): Promise<void> {
+  /** What is there before a log was made under this name is of an earlier one. */
+  async #setAside(): Promise<void> {
     const { env, replica } = this.#options;
-    const moved = await asideIfThere(env, [replica.directory, replica.storeDirectory]);
-    if (moved !== undefined)
-      env.events.emit('warn', 'damaged_log_kept', { master: this.#self.id, directory: moved, why });
+    const directory = await asideIfThere(env, [replica.directory, replica.storeDirectory]);
+    if (directory !== undefined) env.events.emit('warn', 'damaged_log_kept', { master: this.#self.id, directory });
   }
 
   // ---------------------------------------------------------------- the others
