@@ -1,5 +1,5 @@
 /** The engines that stand behind the contract, by name, with what each offers: what the lab can put side by side. */
-import { type ElectorName, type EngineKind, type EngineName, Raft } from '../../../core/consensus/index.ts';
+import { type ElectorName, type EngineKind, type EngineName, MultiPaxos, Raft } from '../../../core/consensus/index.ts';
 
 export interface Offer {
   // biome-ignore lint/suspicious/noExplicitAny: whoever runs an engine does not look into its messages and records
@@ -9,7 +9,8 @@ export interface Offer {
 }
 
 const offers: Partial<Record<EngineName, Offer>> = {
-  raft: { kind: Raft, electors: ['timeout'], hasLease: false },
+  raft: { kind: Raft, electors: ['timeout', 'ballot'], hasLease: false },
+  paxos: { kind: MultiPaxos, electors: ['timeout', 'ballot'], hasLease: false },
 };
 
 export const engineNames = Object.keys(offers) as readonly EngineName[];
