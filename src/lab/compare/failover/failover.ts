@@ -70,7 +70,7 @@ function allSubjects(lab: Lab, findings: Findings): Subject[] {
   );
   const etcd = etcdSubjects(findings).flatMap((subject): Subject[] => {
     const asIs = { ...subject, settings: etcdDefaults, isBrief: true };
-    return lab.options.quick ? [asIs] : [asIs, { ...subject, name: 'etcd 150 ms', settings: etcdQuick }];
+    return lab.options.quick ? [asIs] : [asIs, { ...asIs, name: 'etcd 150 ms', settings: etcdQuick }];
   });
   return [...engines, ...etcd];
 }
