@@ -2,12 +2,14 @@
 import { ok, type Result, refused } from '../../../core/base/result.ts';
 import { show } from '../../../core/protocol/paths.ts';
 import type { CommandOf, MadeResult } from './commands.ts';
+import { settlePath } from './copies.ts';
 import { lookup } from './resolve.ts';
 import { checkSettings, settingsFrom } from './settings.ts';
 import { mustBe } from './tables.ts';
 import type { Transition } from './transition.ts';
 
 export function set(t: Transition, command: CommandOf<'set'>): Result<MadeResult> {
+  settlePath(t, command.path);
   const found = lookup(t.tables, command.path);
   if (!found.ok) return found;
   const { inode } = found.value;

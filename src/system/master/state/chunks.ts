@@ -4,11 +4,13 @@
  * versions can both acknowledge.
  */
 import type { ChunkHandle, InodeId, ServerId } from '../../../core/base/brand.ts';
-import { toChunkIndex, toChunkVersion } from '../../../core/base/brand.ts';
+import { toChunkHandle, toChunkIndex, toChunkVersion } from '../../../core/base/brand.ts';
 import { ok, type Refused, type Result, refused } from '../../../core/base/result.ts';
 import { replicasMax } from '../../../core/protocol/types.ts';
-import type { CommandOf, Granted } from './commands.ts';
+import { type CommandOf, type Granted, type HandlesResult, handlesMax } from './commands.ts';
+import { settleFile } from './copies.ts';
 import type { ChunkRecord, FileInode } from './records.ts';
+import { unshare } from './sharing.ts';
 import type { Transition } from './transition.ts';
 
 const done = ok({});
@@ -25,6 +27,7 @@ export function newChunk(t: Transition, inode: InodeId, file: FileInode, index: 
 
 export function addChunk(t: Transition, command: CommandOf<'addChunk'>): Result<Granted> {
   const { inode, index, servers } = command;
+  settleFile(t, inode, index);
   const file = t.tables.inode(inode);
   if (file === undefined) return goneFile(inode);
   if (file.kind === 'directory') return refused('IS_A_DIRECTORY', `inode ${inode} is a directory; name a file`);
@@ -40,9 +43,12 @@ export function addChunk(t: Transition, command: CommandOf<'addChunk'>): Result<
 
 export function grant(t: Transition, command: CommandOf<'grant'>): Result<Granted> {
   const { handle, servers } = command;
+  const known = t.tables.chunk(handle);
+  if (known !== undefined) settleFile(t, known.inode, known.index);
   const chunk = t.tables.chunk(handle);
   if (chunk === undefined) return goneChunk(handle);
   if (chunk.version !== command.version) return staleVersion(handle, command.version, chunk);
+  if (chunk.refs > 1) return refused('BUSY', `chunk ${handle} is shared with a snapshot; it must be split first`);
   if (!isSet(servers) || servers.some((server) => !chunk.servers.includes(server))) return badSet(servers);
   const version = toChunkVersion(chunk.version + 1);
   t.tables.putChunk(handle, { ...chunk, version, sealed: false, servers }, chunk);
@@ -88,6 +94,42 @@ export function exclude(t: Transition, command: CommandOf<'exclude'>): Result<Re
     );
   if (servers.length === chunk.servers.length) return done;
   t.tables.putChunk(handle, { ...chunk, servers }, chunk);
+  return done;
+}
+
+// ---------------------------------------------------------------- shared chunks
+
+export function takeHandles(t: Transition, { count }: CommandOf<'takeHandles'>): Result<HandlesResult> {
+  if (count < 1 || count > handlesMax)
+    return refused('INVALID_ARGUMENT', `1 to ${handlesMax} handles are taken at once`);
+  const first = toChunkHandle(t.tables.counters.nextHandle);
+  t.tables.counters.nextHandle += count;
+  return ok({ first });
+}
+
+/** The chunk is as it was for all who share it but `inode`, which has a copy from now on. */
+export function splitChunk(t: Transition, command: CommandOf<'splitChunk'>): Result<Record<never, never>> {
+  const { inode, index, into, servers, kept } = command;
+  settleFile(t, inode, index);
+  const file = t.tables.inode(inode);
+  if (file?.kind !== 'file' || t.tables.handleAt(inode, file, index) !== command.handle)
+    return goneChunk(command.handle);
+  if (t.tables.chunk(command.handle)?.refs === 1) return done;
+  const found = sealedChunk(t, command.handle, command.version);
+  if (!found.ok) return found;
+  const chunk = found.value;
+  const isMember = (server: ServerId) => chunk.servers.includes(server);
+  if (!isSet(servers) || !servers.every(isMember)) return badSet(servers);
+  if (!isSet(kept) || !kept.every(isMember)) return badSet(kept);
+  if (into >= t.tables.counters.nextHandle || t.tables.chunk(into) !== undefined)
+    return refused('INVALID_ARGUMENT', `handle ${into} was not taken for a copy; take one`);
+  const { version, length } = chunk;
+  t.tables.putChunk(into, { inode, index, version, sealed: true, length, servers, refs: 1 }, undefined);
+  t.tables.counters.chunks += 1;
+  t.tables.putInode(inode, t.tables.withHandleAt(inode, file, index, into));
+  const next = { ...chunk, version: toChunkVersion(version + 1), servers: kept };
+  t.tables.putChunk(command.handle, next, chunk);
+  unshare(t.tables, command.handle, next, inode);
   return done;
 }
 

@@ -41,6 +41,11 @@ export const reportsPerCommandMax = 4096;
 export const reapMax = 1000;
 
 const foundersMax = 64;
+/** A file with at most so many chunks goes, and is copied, at once. */
+export const inlineChunksMax = 16;
+/** Handles that one `takeHandles` takes at most. */
+export const handlesMax = 1000;
+
 const servers = list(serverId, replicasMax);
 
 export const command = union({
@@ -65,6 +70,8 @@ export const command = union({
   set: [6, struct({ path: text, ...askedFields })],
   /** Takes the chunks from index `chunkCount` on off a file. */
   truncate: [15, struct({ inode: inodeId, chunkCount: varint })],
+  /** A copy of a file or tree as it is at this point of the log. No lease of a chunk of it may be out. */
+  fileSnapshot: [7, struct({ from: text, to: text })],
   /** Makes chunk `index` of a file, with its first grant. */
   addChunk: [16, struct({ inode: inodeId, index: chunkIndex, servers })],
   /** A lease: version + 1 for `servers`, the primary first, out of the present set. */
@@ -83,6 +90,19 @@ export const command = union({
   addReplica: [19, struct({ handle: chunkHandle, version: chunkVersion, server: serverId, without: servers })],
   /** Servers leave the set of a sealed chunk. */
   exclude: [20, struct({ handle: chunkHandle, version: chunkVersion, servers })],
+  /** Handles that are used for nothing else: copies of shared chunks get them. */
+  takeHandles: [21, struct({ count: u16 })],
+  /**
+   * A file gets a copy of its own, `into`, of the chunk that it shares at `index`. `servers` have made the copy; `kept` have taken the
+   * next version for what stays of the shared chunk, so that readers who believe it is the file's are told.
+   */
+  splitChunk: [
+    22,
+    struct({
+      ...{ inode: inodeId, index: chunkIndex, handle: chunkHandle, version: chunkVersion },
+      ...{ into: chunkHandle, servers, kept: servers },
+    }),
+  ],
   registerServer: [32, struct({ server: serverId, address: addressCodec, rack: text })],
   /** What the group was founded with; see roster.ts. */
   foundMasters: [
@@ -95,6 +115,13 @@ export const command = union({
   dropMaster: [51, struct({ id: u16 })],
   /** Collects up to `limit` names and chunks of what is detached. */
   reap: [34, struct({ limit: u16 })],
+  /** Lays out about `limit` entries more of the copies that are not complete. */
+  layOut: [35, struct({ limit: u16 })],
+  /** The same for names behind `after` in one directory, which somebody wants to list. */
+  layOutNames: [36, struct({ directory: inodeId, after: text, limit: u16 })],
+  /** The same for what is at a path, or for chunk `index` of a file. */
+  settlePath: [37, struct({ path: text })],
+  settleFile: [38, struct({ inode: inodeId, index: chunkIndex })],
 });
 export type Command = TypeOf<typeof command>;
 export type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind: Kind }>;
@@ -113,6 +140,10 @@ export const grantResult = granted;
 export const reapResult = struct({ more: bool });
 export type ReapResult = TypeOf<typeof reapResult>;
 export const bookedResult = struct({ node: nodeId });
+export const handlesResult = struct({ first: chunkHandle });
+export type HandlesResult = TypeOf<typeof handlesResult>;
+export const laidOutResult = struct({ more: bool });
+export type LaidOutResult = TypeOf<typeof laidOutResult>;
 export const doneResult = nothing;
 
 export function encodeCommand(value: Command): Uint8Array {

@@ -1,14 +1,14 @@
 /** How files and trees leave the tables: short files at once, everything else cut off in one step and reaped in bounded ones. */
 import type { ChunkHandle, InodeId } from '../../../core/base/brand.ts';
 import { ok, type Result } from '../../../core/base/result.ts';
-import type { CommandOf, ReapResult } from './commands.ts';
+import { type CommandOf, inlineChunksMax, type ReapResult } from './commands.ts';
+import { layOutStep } from './copies.ts';
+import { copiesOf, endCopy, marksOf, putCopy, unmark } from './copy-links.ts';
+import { afterAll } from './keys.ts';
 import type { FileInode } from './records.ts';
 import { unshare } from './sharing.ts';
 import { listOf, mustBe } from './tables.ts';
 import type { Transition } from './transition.ts';
-
-/** A file with at most so many chunks goes at once. */
-export const inlineChunksMax = 16;
 
 /** Removes an inode that no entry leads to any more; the chunks of a long one stay for `reap`. */
 export function discardFile(t: Transition, id: InodeId, file: FileInode): number {
@@ -34,6 +34,12 @@ export function discardChunks(t: Transition, id: InodeId, file: FileInode): bool
   return false;
 }
 
+/** A copy that is being laid out, or what one is laid out from. */
+export function isCopied(t: Transition, container: number): boolean {
+  if (t.tables.counters.copies === 0) return false;
+  return t.tables.copyOf(container) !== undefined || copiesOf(t.tables, container).length > 0;
+}
+
 /** `file` has this chunk no longer. */
 export function discardChunk(t: Transition, handle: ChunkHandle, file: InodeId): void {
   const chunk = mustBe(t.tables.chunk(handle), 'a chunk', handle);
@@ -51,9 +57,27 @@ export function reap(t: Transition, command: CommandOf<'reap'>): Result<ReapResu
   while (budget > 0) {
     const item = t.tables.firstDetached();
     if (item === undefined) break;
-    budget -= item.kind === 'tree' ? reapTree(t, item.id, budget) : reapChunks(t, item.id, item.file, budget);
+    const freeing = freeCopies(t, item.id, budget);
+    if (freeing > 0) budget -= freeing;
+    else budget -= item.kind === 'tree' ? reapTree(t, item.id, budget) : reapChunks(t, item.id, item.file, budget);
   }
   return ok({ more: t.tables.firstDetached() !== undefined });
+}
+
+/**
+ * What is to go gives its copies what they have not got yet, and is itself no copy any more.
+ * @returns what it cost; 0 when nothing was to be done
+ */
+function freeCopies(t: Transition, id: InodeId, budget: number): number {
+  if (!isCopied(t, id)) return 0;
+  const [copy] = copiesOf(t.tables, id);
+  if (copy !== undefined) return layOutStep(t, copy, budget);
+  const link = mustBe(t.tables.copyOf(id), 'a copy', id);
+  const marks = marksOf(t.tables, id, budget);
+  for (const at of marks) unmark(t.tables, id, at);
+  if (marks.length < budget) endCopy(t.tables, id, link);
+  else putCopy(t.tables, id, { ...link, cursor: afterAll }); // nothing is given to it any more
+  return marks.length + 1;
 }
 
 function reapTree(t: Transition, id: InodeId, budget: number): number {

@@ -25,7 +25,7 @@ export const masterTable = { from: 'm', to: 'n' } as const;
 export const serverTable = { from: 's', to: 't' } as const;
 
 /** Greater than any byte that follows an identifier within one table: a name is UTF-8, a length is at most 7. */
-const afterAll = '\u00ff';
+export const afterAll = '\u00ff';
 
 /** 1 … 7 bytes after the one that counts them. */
 export function idKey(id: number): Key {
@@ -85,6 +85,45 @@ export function masterKey(id: number): Key {
 export function masterOfKey(key: Key): number {
   return readId(key, 1);
 }
+/** What a directory or list is still being laid out as a copy of. */
+export function copyKey(target: number): Key {
+  return `z${idKey(target)}`;
+}
+export const copyTable = { from: 'z', to: '{' } as const;
+export function targetOfKey(key: Key): number {
+  return readId(key, 1);
+}
+/** A copy of a directory or list that is still being laid out. */
+export function copiesKey(origin: number, target: number): Key {
+  return `y${idKey(origin)}${idKey(target)}`;
+}
+export function copiesRange(origin: number): { readonly from: Key; readonly to: Key } {
+  const prefix = `y${idKey(origin)}`;
+  return { from: prefix, to: prefix + afterAll };
+}
+export function copyOfKey(key: Key): number {
+  return readId(key, 2 + key.charCodeAt(1));
+}
+/** An entry beyond the cursor of a copy that is its own already. `at`: what stands behind the identifier in the entry's key. */
+export function decidedKey(target: number, at: Key): Key {
+  return `x${idKey(target)}${at}`;
+}
+export function decidedRange(target: number): { readonly from: Key; readonly to: Key } {
+  const prefix = `x${idKey(target)}`;
+  return { from: prefix, to: prefix + afterAll };
+}
+/** Entries of a directory, or of a list, behind `at`. */
+export function entryKey(kind: 'tree' | 'chunks', container: number, at: Key): Key {
+  return `${kind === 'tree' ? 'd' : 'f'}${idKey(container)}${at}`;
+}
+export function entryRange(kind: 'tree' | 'chunks', container: number, after: Key): { from: Key; to: Key } {
+  const prefix = entryKey(kind, container, '');
+  return { from: after === '' ? prefix : `${prefix}${after}\u0000`, to: prefix + afterAll };
+}
+/** What stands behind the identifier. */
+export function atOfKey(key: Key): Key {
+  return key.slice(2 + key.charCodeAt(1));
+}
 
 export function serverKey(server: ServerId): Key {
   return `s${idKey(server)}`;
@@ -127,7 +166,8 @@ export function nameOfDirentKey(key: Key): string {
   return key.slice(at);
 }
 
-function nameKey(name: string): Key {
+/** A name as it stands in keys. */
+export function nameKey(name: string): Key {
   for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) >= 0x80) return String.fromCharCode(...toUtf8(name));
   return name;
 }

@@ -23,6 +23,8 @@ import {
   doneResult,
   encodeCommand,
   grantResult,
+  handlesResult,
+  laidOutResult,
   madeResult,
   openResult,
   reapResult,
@@ -37,13 +39,14 @@ export const chunkBytes = 1024 * 1024;
 const settings = { replication: 3, durability: 'memory', chunkBytes, mode: 'strong', minReplicas: 1 } as const;
 
 export class TestMachine {
-  readonly store = new MapStore();
+  readonly store: MapStore;
   readonly machine = new MetadataMachine();
   readonly log: Uint8Array[] = [];
   readonly removed: number[] = [];
   now = 1_700_000_000_000;
 
-  constructor(initialised = true) {
+  constructor(initialised = true, store = new MapStore()) {
+    this.store = store;
     this.machine.reset(this.store);
     this.machine.chunkRemoved = (handle) => this.removed.push(handle);
     if (!initialised) return;
@@ -122,6 +125,38 @@ export class TestMachine {
   }
   reap(limit: number) {
     return this.#run(reapResult, { kind: 'reap', limit });
+  }
+
+  fileSnapshot(from: string, to: string) {
+    return this.#run(madeResult, { kind: 'fileSnapshot', from, to });
+  }
+  layOut(limit: number) {
+    return this.#run(laidOutResult, { kind: 'layOut', limit });
+  }
+  /** Lays out all copies and collects all that is cut off. */
+  complete(limit = 100): void {
+    while (must(this.layOut(limit)).more);
+    while (must(this.reap(limit)).more);
+  }
+  /** Gives a file a copy of its own of the chunk that it shares at `index`, as a leader does before it is mutated. */
+  split(path: string, index: number): ChunkHandle {
+    must(this.done({ kind: 'settlePath', path }));
+    const { id } = this.at(path);
+    must(this.done({ kind: 'settleFile', inode: id, index: toChunkIndex(index) }));
+    const handle = this.tables.handleAt(id, this.file(path), index);
+    assert(handle !== undefined, `${path} has chunk ${index}`);
+    const { version, servers } = this.chunk(handle);
+    const { first: into } = must(this.#run(handlesResult, { kind: 'takeHandles', count: 1 }));
+    const at = { inode: id, index: toChunkIndex(index), handle, version };
+    must(this.done({ kind: 'splitChunk', ...at, into, servers, kept: servers }));
+    return into;
+  }
+  /** The same state in another machine, in which things can be tried. */
+  clone(): TestMachine {
+    this.machine.save();
+    const copy = new TestMachine(false, this.store.clone());
+    copy.now = this.now;
+    return copy;
   }
 
   /** The inode a path leads to; the path must be there. */

@@ -6,7 +6,7 @@ import type { FrozenStore, Key, OrderedStore, Pair } from '../../storage/ordered
 
 export class MapStore implements OrderedStore {
   readonly #pairs = new Map<Key, Uint8Array>();
-  #sorted: Key[] | undefined;
+  #sorted: Key[] = [];
   appliedIndex = 0;
   durableIndex = 0;
   readonly dirtyBytes = 0;
@@ -16,23 +16,34 @@ export class MapStore implements OrderedStore {
     return this.#pairs.get(key);
   }
   *scan(from: Key, to: Key): Iterable<Pair> {
-    this.#sorted ??= [...this.#pairs.keys()].sort();
     const keys = this.#sorted;
+    for (let i = this.#placeOf(from); i < keys.length && keys[i]! < to; i++)
+      yield [keys[i]!, this.#pairs.get(keys[i]!)!];
+  }
+  #placeOf(key: Key): number {
     let low = 0;
-    for (let high = keys.length; low < high; ) {
+    for (let high = this.#sorted.length; low < high; ) {
       const middle = (low + high) >> 1;
-      if (keys[middle]! < from) low = middle + 1;
+      if (this.#sorted[middle]! < key) low = middle + 1;
       else high = middle;
     }
-    for (let i = low; i < keys.length && keys[i]! < to; i++) yield [keys[i]!, this.#pairs.get(keys[i]!)!];
+    return low;
   }
   put(key: Key, value: Uint8Array): void {
     this.puts += 1;
-    if (!this.#pairs.has(key)) this.#sorted = undefined;
+    if (!this.#pairs.has(key)) this.#sorted.splice(this.#placeOf(key), 0, key);
     this.#pairs.set(key, value);
   }
   delete(key: Key): void {
-    if (this.#pairs.delete(key)) this.#sorted = undefined;
+    if (this.#pairs.delete(key)) this.#sorted.splice(this.#placeOf(key), 1);
+  }
+  /** Another store with the same content. */
+  clone(): MapStore {
+    const copy = new MapStore();
+    for (const [key, value] of this.#pairs) copy.#pairs.set(key, value);
+    copy.#sorted = [...this.#sorted];
+    copy.appliedIndex = this.appliedIndex;
+    return copy;
   }
   applied(index: number): void {
     this.appliedIndex = index;
@@ -46,8 +57,8 @@ export class MapStore implements OrderedStore {
   }
   async replace(pairs: AsyncIterable<readonly Pair[]>, index: number): Promise<void> {
     this.#pairs.clear();
-    this.#sorted = undefined;
-    for await (const batch of pairs) for (const [key, value] of batch) this.#pairs.set(key, value);
+    this.#sorted = [];
+    for await (const batch of pairs) for (const [key, value] of batch) this.put(key, value);
     this.appliedIndex = index;
   }
   async close(): Promise<void> {}

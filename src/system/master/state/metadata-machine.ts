@@ -18,11 +18,15 @@ import {
   doneResult,
   encodeResult,
   grantResult,
+  handlesResult,
+  laidOutResult,
   madeResult,
   openResult,
   reapResult,
 } from './commands.ts';
+import * as copies from './copies.ts';
 import { reap } from './discard.ts';
+import { fileSnapshot } from './file-snapshot.ts';
 import * as namespace from './namespace.ts';
 import { type ChunkRecord, metadataFormatVersion } from './records.ts';
 import * as roster from './roster-changes.ts';
@@ -102,6 +106,8 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(madeResult, set(t, command));
     case 'truncate':
       return encodeResult(madeResult, truncate(t, command));
+    case 'fileSnapshot':
+      return encodeResult(madeResult, fileSnapshot(t, command));
     case 'addChunk':
       return encodeResult(grantResult, chunks.addChunk(t, command));
     case 'grant':
@@ -112,6 +118,10 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(doneResult, chunks.addReplica(t, command));
     case 'exclude':
       return encodeResult(doneResult, chunks.exclude(t, command));
+    case 'takeHandles':
+      return encodeResult(handlesResult, chunks.takeHandles(t, command));
+    case 'splitChunk':
+      return encodeResult(doneResult, chunks.splitChunk(t, command));
     case 'registerServer':
       return encodeResult(doneResult, chunks.registerServer(t, command));
     case 'foundMasters':
@@ -124,6 +134,16 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(doneResult, roster.dropMaster(t, command));
     case 'reap':
       return encodeResult(reapResult, reap(t, command));
+    case 'layOut':
+      return encodeResult(laidOutResult, copies.layOut(t, command));
+    case 'layOutNames':
+      return encodeResult(laidOutResult, copies.layOutNames(t, command));
+    case 'settlePath':
+      copies.settlePath(t, command.path);
+      return encodeResult(doneResult, ok({}));
+    case 'settleFile':
+      copies.settleFile(t, command.inode, command.index);
+      return encodeResult(doneResult, ok({}));
     default:
       return unreachable(command);
   }

@@ -1,15 +1,21 @@
 /** The tree as the simplest thing that could be right: nested maps. What the state machine must agree with. */
-export type ModelNode = Map<string, ModelNode> | 'file';
+
+/** Of each chunk a number that says which bytes it has: two files that have the same share it. */
+export interface ModelFile {
+  readonly chunks: Map<number, number>;
+}
+export type ModelNode = Map<string, ModelNode> | ModelFile;
 
 export class ModelTree {
   readonly root: Map<string, ModelNode> = new Map();
+  #nextChunk = 1;
 
   /** The directory above, or a code. */
   #parent(names: readonly string[], make: boolean): Map<string, ModelNode> | string {
     let at = this.root;
     for (const name of names.slice(0, -1)) {
       let next = at.get(name);
-      if (next === 'file') return 'NOT_A_DIRECTORY';
+      if (next !== undefined && !isDirectory(next)) return 'NOT_A_DIRECTORY';
       if (next === undefined) {
         if (!make) return 'NOT_FOUND';
         next = new Map();
@@ -20,19 +26,30 @@ export class ModelTree {
     return at;
   }
 
-  open(names: readonly string[], create: 'never' | 'ifMissing' | 'exclusive', parents: boolean): string {
+  /** `chunks`: how many the file is to have at least; none is made if it is 0. */
+  open(
+    names: readonly string[],
+    how: {
+      readonly create: 'never' | 'ifMissing' | 'exclusive';
+      readonly parents: boolean;
+      readonly truncate: boolean;
+      readonly chunks: number;
+    },
+  ): string {
     if (names.length === 0) return 'IS_A_DIRECTORY';
-    const parent = this.#parent(names, parents && create !== 'never');
+    const parent = this.#parent(names, how.parents && how.create !== 'never');
     if (typeof parent === 'string') return parent;
     const name = names.at(-1)!;
-    const found = parent.get(name);
-    if (found === undefined) {
-      if (create === 'never') return 'NOT_FOUND';
-      parent.set(name, 'file');
-      return 'ok';
-    }
-    if (found !== 'file') return 'IS_A_DIRECTORY';
-    return create === 'exclusive' ? 'EXISTS' : 'ok';
+    let found = parent.get(name);
+    if (found === undefined && how.create === 'never') return 'NOT_FOUND';
+    if (found !== undefined && isDirectory(found)) return 'IS_A_DIRECTORY';
+    if (found !== undefined && how.create === 'exclusive') return 'EXISTS';
+    found ??= { chunks: new Map() };
+    parent.set(name, found);
+    if (how.truncate) found.chunks.clear();
+    for (let index = 0; index < how.chunks; index++)
+      if (!found.chunks.has(index)) found.chunks.set(index, this.#nextChunk++);
+    return 'ok';
   }
 
   mkdir(names: readonly string[], parents: boolean): string {
@@ -40,7 +57,7 @@ export class ModelTree {
     const parent = this.#parent(names, parents);
     if (typeof parent === 'string') return parent;
     const found = parent.get(names.at(-1)!);
-    if (found !== undefined) return parents && found !== 'file' ? 'ok' : 'EXISTS';
+    if (found !== undefined) return parents && isDirectory(found) ? 'ok' : 'EXISTS';
     parent.set(names.at(-1)!, new Map());
     return 'ok';
   }
@@ -51,7 +68,7 @@ export class ModelTree {
     if (typeof parent === 'string') return parent;
     const found = parent.get(names.at(-1)!);
     if (found === undefined) return 'NOT_FOUND';
-    if (found !== 'file' && found.size > 0 && !recursive) return 'NOT_EMPTY';
+    if (isDirectory(found) && found.size > 0 && !recursive) return 'NOT_EMPTY';
     parent.delete(names.at(-1)!);
     return 'ok';
   }
@@ -65,29 +82,82 @@ export class ModelTree {
     const moved = above.get(from.at(-1)!);
     if (moved === undefined) return 'NOT_FOUND';
     if (to.length === 0) return replace ? 'NOT_EMPTY' : 'EXISTS';
-    if (moved !== 'file' && to.length > from.length && from.every((name, i) => to[i] === name)) return 'INTO_ITSELF';
+    if (isDirectory(moved) && isBelow(from, to)) return 'INTO_ITSELF';
     const target = below.get(to.at(-1)!);
     if (target !== undefined && !replace) return 'EXISTS';
     if (from.join('/') === to.join('/')) return 'ok';
-    if (target !== undefined && target !== 'file') {
-      if (moved === 'file') return 'IS_A_DIRECTORY';
+    if (target !== undefined && isDirectory(target)) {
+      if (!isDirectory(moved)) return 'IS_A_DIRECTORY';
       if (target.size > 0) return 'NOT_EMPTY';
-    } else if (target === 'file' && moved !== 'file') return 'NOT_A_DIRECTORY';
+    } else if (target !== undefined && isDirectory(moved)) return 'NOT_A_DIRECTORY';
     above.delete(from.at(-1)!);
     below.set(to.at(-1)!, moved);
     return 'ok';
   }
 
-  /** Every path, directories with a slash at the end. */
-  paths(): string[] {
-    const all: string[] = [];
+  fileSnapshot(from: readonly string[], to: readonly string[]): string {
+    const above = this.#parent(from, false);
+    if (typeof above === 'string') return above;
+    const below = this.#parent(to, false);
+    if (typeof below === 'string') return below;
+    if (from.length === 0) return 'INTO_ITSELF';
+    const source = above.get(from.at(-1)!);
+    if (source === undefined) return 'NOT_FOUND';
+    if (to.length === 0 || below.has(to.at(-1)!)) return 'EXISTS';
+    if (isDirectory(source) && isBelow(from, to)) return 'INTO_ITSELF';
+    below.set(to.at(-1)!, copyOf(source));
+    return 'ok';
+  }
+
+  /** The chunk gets bytes that no other file has. False if there is none. */
+  write(names: readonly string[], index: number): boolean {
+    const file = this.find(names);
+    if (file === undefined || isDirectory(file) || !file.chunks.has(index)) return false;
+    file.chunks.set(index, this.#nextChunk++);
+    return true;
+  }
+
+  isFile(names: readonly string[]): boolean {
+    const found = this.find(names);
+    return found !== undefined && !isDirectory(found);
+  }
+
+  /** Of a file that is there. */
+  truncate(names: readonly string[], chunkCount: number): void {
+    const file = this.find(names) as ModelFile;
+    for (const index of [...file.chunks.keys()]) if (index >= chunkCount) file.chunks.delete(index);
+  }
+
+  find(names: readonly string[]): ModelNode | undefined {
+    let at: ModelNode | undefined = this.root;
+    for (const name of names) at = at !== undefined && isDirectory(at) ? at.get(name) : undefined;
+    return at;
+  }
+
+  /** Every path, directories with a slash at the end; of files the chunks with their indexes. */
+  get contents(): ReadonlyMap<string, ReadonlyMap<number, number>> {
+    const all = new Map<string, ReadonlyMap<number, number>>();
     const visit = (at: Map<string, ModelNode>, prefix: string) => {
       for (const [name, node] of at) {
-        all.push(prefix + name + (node === 'file' ? '' : '/'));
-        if (node !== 'file') visit(node, `${prefix}${name}/`);
+        if (!isDirectory(node)) all.set(prefix + name, node.chunks);
+        else {
+          all.set(`${prefix}${name}/`, new Map());
+          visit(node, `${prefix}${name}/`);
+        }
       }
     };
     visit(this.root, '/');
-    return all.sort();
+    return all;
   }
+}
+
+function isDirectory(node: ModelNode): node is Map<string, ModelNode> {
+  return node instanceof Map;
+}
+function isBelow(above: readonly string[], path: readonly string[]): boolean {
+  return path.length > above.length && above.every((name, i) => path[i] === name);
+}
+function copyOf(node: ModelNode): ModelNode {
+  if (!isDirectory(node)) return { chunks: new Map(node.chunks) };
+  return new Map([...node].map(([name, below]) => [name, copyOf(below)]));
 }

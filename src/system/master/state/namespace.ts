@@ -8,9 +8,10 @@ import { show } from '../../../core/protocol/paths.ts';
 import { nothingAsked, type SettingsAsked } from '../../../core/protocol/types.ts';
 import { newChunk } from './chunks.ts';
 import type { CommandOf, MadeResult, OpenResult } from './commands.ts';
+import { settlePath } from './copies.ts';
 import { discardFile } from './discard.ts';
 import { type Dirent, encodeInode, type FileInode, type Inode } from './records.ts';
-import { directory, notFound, type Place, placeOf } from './resolve.ts';
+import { directory, exists, notFound, type Place, placeOf } from './resolve.ts';
 import { checkAsked, settingsFrom } from './settings.ts';
 import { mustBe, rootInode } from './tables.ts';
 import type { Transition } from './transition.ts';
@@ -21,6 +22,7 @@ import { emptyFile } from './truncate.ts';
 export function openForWrite(t: Transition, command: CommandOf<'openForWrite'>): Result<OpenResult> {
   const wrong = checkAsked(t.tables, command.path, command);
   if (wrong !== undefined) return wrong;
+  settlePath(t, command.path);
   const makes = command.create !== 'never';
   const place = placeOf(
     t.tables,
@@ -77,6 +79,7 @@ function withFirstChunk(
 export function mkdir(t: Transition, command: CommandOf<'mkdir'>): Result<MadeResult> {
   const wrong = checkAsked(t.tables, command.path, command);
   if (wrong !== undefined) return wrong;
+  settlePath(t, command.path);
   const place = placeOf(t.tables, command.path, command.parents ? (...at) => makeDirectory(t, ...at) : undefined);
   if (!place.ok) return place;
   const there = place.value === undefined ? ({ inode: rootInode, kind: 'directory' } as const) : place.value.found;
@@ -105,6 +108,7 @@ function makeDirectory(t: Transition, parent: InodeId, name: string, asked: Sett
 
 /** A directory with content is only cut off here; `reap` collects it. */
 export function remove(t: Transition, command: CommandOf<'remove'>): Result<Record<never, never>> {
+  settlePath(t, command.path);
   const place = placeOf(t.tables, command.path);
   if (!place.ok) return place;
   if (place.value === undefined)
@@ -140,6 +144,8 @@ function discard(t: Transition, { found }: Place): void {
 
 /** As rename(2); without `replace` as its RENAME_NOREPLACE. */
 export function rename(t: Transition, command: CommandOf<'rename'>): Result<Record<never, never>> {
+  settlePath(t, command.from);
+  settlePath(t, command.to);
   const from = placeOf(t.tables, command.from);
   if (!from.ok) return from;
   const to = placeOf(t.tables, command.to);
@@ -194,9 +200,6 @@ function checkRename(t: Transition, command: CommandOf<'rename'>, from: Place, t
 function fileOf(t: Transition, id: InodeId): FileInode {
   const inode = mustBe(t.tables.inode(id), 'a file', id);
   return mustBe(inode.kind === 'file' ? inode : undefined, 'a file', id);
-}
-function exists(path: string): Refused {
-  return refused('EXISTS', `${show(path)}: exists already; remove it first or choose another name`);
 }
 function notEmpty(path: string): Refused {
   return refused('NOT_EMPTY', `${show(path)}: the directory is not empty; remove what is in it first, or all with -r`);

@@ -19,6 +19,7 @@ import {
 } from '../../../core/base/brand.ts';
 import { ByteReader, ByteWriter } from '../../../core/base/bytes.ts';
 import type { Durability, FileKind, Mode } from '../../../core/protocol/types.ts';
+import type { Key } from '../../storage/ordered-store.ts';
 
 /** Raised when a table changes in a way that older programs would misread. */
 export const metadataFormatVersion = 2;
@@ -113,6 +114,17 @@ export interface ServerRecord {
 
 /** What is to be collected: a directory with all below it, or the chunks of a long file, which may be gone itself. */
 export type Detached = { readonly kind: 'tree' } | { readonly kind: 'chunks'; readonly file: InodeId };
+
+/** A directory or chunk list that is being laid out as a copy. */
+export interface CopyLink {
+  readonly kind: 'tree' | 'chunks';
+  /** The directory, or list, that it is a copy of. */
+  readonly origin: number;
+  /** The file that the list belongs to; 0 for a directory. */
+  readonly file: number;
+  /** Entries up to here are its own: a name, or an index, as it stands in keys. */
+  readonly cursor: Key;
+}
 
 const directoryFlag = 1;
 const diskFlag = 2;
@@ -302,6 +314,23 @@ export function decodeServer(bytes: Uint8Array): ServerRecord {
   const flags = reader.u8();
   assert(flags === 0, 'a server has no flags in this format', { flags });
   return { address: toAddress(reader.text()), rack: reader.text() };
+}
+
+export function encodeCopyLink({ kind, origin, file, cursor }: CopyLink): Uint8Array {
+  scratch.reset();
+  scratch.u8(kind === 'tree' ? 1 : 2);
+  scratch.varint(origin);
+  if (kind === 'chunks') scratch.varint(file);
+  scratch.text(cursor);
+  return scratch.finish();
+}
+export function decodeCopyLink(bytes: Uint8Array): CopyLink {
+  const reader = new ByteReader(bytes);
+  const tag = reader.u8();
+  assert(tag === 1 || tag === 2, 'a copy is one of a tree or of chunks', { tag });
+  const kind = tag === 1 ? 'tree' : 'chunks';
+  const origin = reader.varint();
+  return { kind, origin, file: kind === 'chunks' ? reader.varint() : 0, cursor: reader.text() };
 }
 
 export function encodeDetached(detached: Detached): Uint8Array {

@@ -1,6 +1,6 @@
 /** From a path to what it names: used by commands at apply and by reads. */
 import type { InodeId } from '../../../core/base/brand.ts';
-import { ok, type Result, refused } from '../../../core/base/result.ts';
+import { ok, type Refused, type Result, refused } from '../../../core/base/result.ts';
 import { parsePath, show } from '../../../core/protocol/paths.ts';
 import type { FileKind } from '../../../core/protocol/types.ts';
 import type { DirectoryInode, Dirent } from './records.ts';
@@ -73,6 +73,9 @@ export function directory(tables: Tables, id: InodeId): DirectoryInode {
   return mustBe(inode.kind === 'directory' ? inode : undefined, 'a directory', id);
 }
 
+export function exists(path: string): Refused {
+  return refused('EXISTS', `${show(path)}: exists already; remove it first or choose another name`);
+}
 export function notFound(path: string) {
   return refused('NOT_FOUND', `${show(path)}: no such file or directory; check the path with \`cairn ls\``);
 }

@@ -4,14 +4,16 @@
  */
 import { assert } from '../../../core/base/assert.ts';
 import { type ChunkHandle, type InodeId, type ServerId, toChunkHandle, toInodeId } from '../../../core/base/brand.ts';
-import type { OrderedStore } from '../../storage/ordered-store.ts';
+import type { Key, OrderedStore } from '../../storage/ordered-store.ts';
 import * as keys from './keys.ts';
 import {
   type ChunkRecord,
+  type CopyLink,
   type Counters,
   type Detached,
   type Dirent,
   decodeChunk,
+  decodeCopyLink,
   decodeCounters,
   decodeDetached,
   decodeDirent,
@@ -167,12 +169,21 @@ export class Tables {
     return toChunkHandle(this.counters.nextHandle++);
   }
 
+  // ---------------------------------------------------------------- chunks of files
+
   /** The chunk at `index` of a file; undefined where there is none. */
   handleAt(id: InodeId, file: FileInode, index: number): ChunkHandle | undefined {
     if (index >= file.chunkCount) return undefined;
     if (index === 0) return file.firstHandle === 0 ? undefined : toChunkHandle(file.firstHandle);
-    const bytes = this.store.get(keys.listKey(listOf(id, file), index));
-    return bytes === undefined ? undefined : decodeHandle(bytes);
+    return this.#listed(listOf(id, file), index);
+  }
+  /** In a list that is being laid out as a copy, what is not its own yet is in its origin. */
+  #listed(list: number, index: number): ChunkHandle | undefined {
+    const bytes = this.store.get(keys.listKey(list, index));
+    if (bytes !== undefined) return decodeHandle(bytes);
+    const link = this.copyOf(list);
+    if (link === undefined || this.isDecided(list, link, keys.idKey(index))) return undefined;
+    return this.#listed(link.origin, index);
   }
   /** The file with `handle` at `index`; the caller puts the inode. */
   withHandleAt(id: InodeId, file: FileInode, index: number, handle: ChunkHandle): FileInode {
@@ -196,10 +207,29 @@ export class Tables {
   }
   #collectList(list: number, first: number, limit: number, into: { index: number; handle: ChunkHandle }[]): void {
     if (into.length >= limit) return;
+    if (this.copyOf(list) !== undefined) {
+      this.#collectCopied(list, first, limit, into);
+      return;
+    }
     const from = keys.listKey(list, first);
     for (const [key, bytes] of this.store.scan(from, keys.listRange(list).to)) {
       into.push({ index: keys.indexOfListKey(key), handle: decodeHandle(bytes) });
       if (into.length >= limit) return;
+    }
+  }
+  #collectCopied(list: number, first: number, limit: number, into: { index: number; handle: ChunkHandle }[]): void {
+    const indexes = new Set<number>();
+    for (let at: number | undefined = list; at !== undefined; at = this.copyOf(at)?.origin) {
+      let taken = 0;
+      for (const [key] of this.store.scan(keys.listKey(at, first), keys.listRange(at).to)) {
+        indexes.add(keys.indexOfListKey(key));
+        if (++taken === limit) break;
+      }
+    }
+    for (const index of [...indexes].sort((a, b) => a - b)) {
+      if (into.length >= limit) return;
+      const handle = this.#listed(list, index);
+      if (handle !== undefined) into.push({ index, handle });
     }
   }
   putListed(list: number, index: number, handle: ChunkHandle): void {
@@ -214,6 +244,19 @@ export class Tables {
     const to = last >= Number.MAX_SAFE_INTEGER ? keys.chunkTable.to : keys.chunkKey(toChunkHandle(last + 1));
     for (const [key, bytes] of this.store.scan(keys.chunkKey(toChunkHandle(after + 1)), to))
       yield [keys.handleOfKey(key), decodeChunk(bytes)];
+  }
+
+  // ---------------------------------------------------------------- copies that are being laid out
+
+  /** What a directory or chunk list is being laid out as a copy of; see copies.ts. */
+  copyOf(target: number): CopyLink | undefined {
+    if (this.counters.copies === 0) return undefined;
+    const bytes = this.store.get(keys.copyKey(target));
+    return bytes === undefined ? undefined : decodeCopyLink(bytes);
+  }
+  /** Whether the copy has, or lacks, what stands `at` by itself. */
+  isDecided(target: number, { cursor }: CopyLink, at: Key): boolean {
+    return at <= cursor || this.store.get(keys.decidedKey(target, at)) !== undefined;
   }
 
   // ---------------------------------------------------------------- what is to be collected

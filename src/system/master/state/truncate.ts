@@ -1,8 +1,9 @@
 /** Makes a file shorter by whole chunks; what is cut off the last one that stays is its primary's to do. */
 import type { ChunkHandle, InodeId } from '../../../core/base/brand.ts';
 import { ok, type Result, refused } from '../../../core/base/result.ts';
-import type { CommandOf, MadeResult } from './commands.ts';
-import { discardChunk, discardChunks, inlineChunksMax } from './discard.ts';
+import { type CommandOf, inlineChunksMax, type MadeResult } from './commands.ts';
+import { settleFile } from './copies.ts';
+import { discardChunk, discardChunks, isCopied } from './discard.ts';
 import { encodeInode, type FileInode } from './records.ts';
 import { listOf } from './tables.ts';
 import type { Transition } from './transition.ts';
@@ -14,6 +15,9 @@ export function truncate(t: Transition, { inode, chunkCount }: CommandOf<'trunca
     return refused('STALE_HANDLE', `inode ${inode} does not exist any more; open the file by its path again`);
   if (file.kind === 'directory') return refused('IS_A_DIRECTORY', `inode ${inode} is a directory; name a file`);
   if (chunkCount >= file.chunkCount) return ok({ inode, record: encodeInode(file) });
+  settleFile(t, inode, 0);
+  if (chunkCount > 0 && isCopied(t, listOf(inode, file)))
+    return refused('BUSY', `inode ${inode} is in a snapshot that is still being laid out; try again later`);
   const shorter = chunkCount === 0 ? emptyFile(t, inode, file) : withoutTail(t, inode, file, chunkCount);
   return ok({ inode, record: t.tables.putInode(inode, shorter) });
 }
