@@ -15,6 +15,7 @@ const entries = {
   bench: 'src/lab/bench/main.ts',
   'lab-process': 'src/lab/compare/process/main.ts',
   simulator: 'src/lab/simulator/main.ts',
+  mutants: 'src/lab/mutants/main.ts',
 };
 
 /** What runs in the pages of the lab's reports, with the chart library in it. */

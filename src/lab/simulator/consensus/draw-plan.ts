@@ -48,7 +48,7 @@ export function drawPlan(seed: number, options: PlanOptions): GroupPlan {
     ...shape,
     quorums: engine === 'paxos' && !churns && random.chance(0.3) ? drawQuorums(random, voters) : undefined,
     limits: {
-      messageMaxBytes: random.pick([300, 2_000, 1_000_000]),
+      messageMaxBytes: random.pick([1, 300, 2_000, 1_000_000]),
       windowMaxMessages: random.pick([1, 4, 64]),
       uncommittedMaxEntries: random.pick([4, 64, 10_000]),
     },
@@ -143,6 +143,8 @@ const troubleKinds: readonly HappeningKind[] = [
   'blackout',
   'partition',
   'partition',
+  'unrest',
+  'unrest',
   'pause',
   'jump',
   'day',
@@ -216,6 +218,21 @@ class Drawing {
       case 'partition': {
         const shape = random.pick(partitionShapes);
         return { kind, atMs, shape, target: this.#target(), pick: random.next(), forMs: this.#span() };
+      }
+      case 'unrest': {
+        const how = random.pick(['crash', 'crash', 'isolate', 'pause'] as const);
+        const afterMs = random.pick([1, 10, 0.2 * this.#bounds.timing.electionTimeoutMaxMs]);
+        const forMs = 4 * this.#span();
+        return {
+          kind,
+          atMs,
+          forMs,
+          chance: random.pick([0.5, 1]),
+          afterMs,
+          how,
+          downMs: this.#span(),
+          keep: this.#keep(),
+        };
       }
       case 'pause':
         return { kind, atMs, target: this.#target(), forMs: this.#span() };

@@ -30,6 +30,7 @@ export class Mischief implements Trouble {
   /** How long each write of a disk takes while it is slow. */
   readonly #slow = new Map<NodeId, number>();
   readonly #failing = new Set<NodeId>();
+  readonly #unrest = new Set<Of<'unrest'>>();
   #isOver = false;
   /** Undone when the storm is over, if not before. */
   readonly #lasting = new Set<() => void>();
@@ -53,6 +54,7 @@ export class Mischief implements Trouble {
   }
 
   at(moment: Moment, id: NodeId): void {
+    if (moment === 'elected') for (const unrest of this.#unrest) this.#disturb(this.#group.node(id), unrest);
     if (this.#traps.length === 0) return;
     const trap = this.#traps.find((set) => set.moment === moment && (set.node === undefined || set.node === id));
     if (trap === undefined || trap.skip-- > 0) return;
@@ -92,8 +94,14 @@ export class Mischief implements Trouble {
         for (const [i, node] of [...group.nodesById.values()].entries())
           this.#crash(node, happening.downMs + i * happening.apartMs, happening.keep);
         break;
-      case 'partition':
-        this.#cut(happening);
+      case 'partition': {
+        const { shape, target, pick, forMs } = happening;
+        this.#cut(linksToCut(shape, this.#nodeOf(target).id, group.nodes(), pick), forMs);
+        break;
+      }
+      case 'unrest':
+        this.#unrest.add(happening);
+        this.#lasts(happening.forMs, () => this.#unrest.delete(happening));
         break;
       case 'transfer':
         transferLeadership(group, happening.pick);
@@ -161,12 +169,26 @@ export class Mischief implements Trouble {
     });
   }
 
-  #cut({ shape, target, pick, forMs }: Of<'partition'>): void {
+  #cut(links: ReturnType<typeof linksToCut>, forMs: number): void {
     const { network } = this.#group;
-    const links = linksToCut(shape, this.#nodeOf(target).id, this.#group.nodes(), pick);
     for (const [from, to] of links) network.cut(from, to);
     this.#lasts(forMs, () => {
       for (const [from, to] of links) network.join(from, to);
+    });
+  }
+
+  /** Somebody was elected. */
+  #disturb(node: Node, { chance, afterMs, how, downMs, keep }: Of<'unrest'>): void {
+    if (!this.#random.chance(chance)) return;
+    this.#later(this.#random.next() * afterMs, () => {
+      if (this.#isOver) return;
+      this.#group.note?.('world', `unrest: ${how} of n${node.id}`);
+      if (how === 'crash') this.#crash(node, this.#random.next() * downMs, keep);
+      else if (how === 'isolate') this.#cut(linksToCut('isolate', node.id, this.#group.nodes(), 0), downMs);
+      else {
+        node.pause(downMs);
+        this.#lasts(downMs, () => node.resume());
+      }
     });
   }
 

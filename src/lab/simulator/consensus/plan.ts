@@ -89,6 +89,16 @@ export type Happening = { readonly atMs: number } & (
       readonly pick: number;
       readonly forMs: number;
     }
+  /** For a while whoever is elected soon is in trouble: one short leadership after another. */
+  | {
+      readonly kind: 'unrest';
+      readonly forMs: number;
+      readonly chance: number;
+      readonly afterMs: number;
+      readonly how: 'crash' | 'isolate' | 'pause';
+      readonly downMs: number;
+      readonly keep: number;
+    }
   | { readonly kind: 'pause'; readonly target: Target; readonly forMs: number }
   | { readonly kind: 'jump'; readonly target: Target; readonly ms: number }
   | { readonly kind: 'day'; readonly target: Target; readonly ms: number }

@@ -1,0 +1,8 @@
+/** All mutants. */
+import { clientsAndStorage } from './clients-and-storage.ts';
+import type { Mutant } from './mutant.ts';
+import { raftCore } from './raft-core.ts';
+import { raftElections } from './raft-elections.ts';
+import { raftMembership } from './raft-membership.ts';
+
+export const mutants: readonly Mutant[] = [...raftCore, ...raftElections, ...raftMembership, ...clientsAndStorage];
