@@ -26,8 +26,8 @@ export const raftMembership: readonly Mutant[] = [
     edits: [
       {
         file: quorums,
-        find: 'Math.min(first, majorityReached(members.votersNext, reached))',
-        replace: 'majorityReached(members.votersNext, reached)',
+        find: 'return Math.min(first, countReached(votersNext, majorityOf(votersNext.length), reached));',
+        replace: 'return countReached(votersNext, majorityOf(votersNext.length), reached);',
       },
     ],
   },
@@ -39,8 +39,8 @@ export const raftMembership: readonly Mutant[] = [
     edits: [
       {
         file: quorums,
-        find: '  if (members.votersNext === undefined) return first;',
-        replace: "  if (members.votersNext === undefined || first === 'won') return first;",
+        find: 'return votersNext === undefined ? first : both(first, countOutcome(',
+        replace: "return votersNext === undefined || first === 'won' ? first : both(first, countOutcome(",
       },
     ],
   },
@@ -78,8 +78,9 @@ export const raftMembership: readonly Mutant[] = [
     edits: [
       {
         file: quorums,
-        find: 'const first = majorityReached(members.voters, reached);',
-        replace: 'const first = majorityReached([...members.voters, ...members.nonVoters], reached);',
+        find: 'const first = countReached(voters, majorityOf(voters.length), reached);',
+        replace:
+          'const all = [...voters, ...members.nonVoters];\n  const first = countReached(all, majorityOf(all.length), reached);',
       },
     ],
   },
