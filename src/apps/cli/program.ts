@@ -265,6 +265,13 @@ function addOperating(program: Command): void {
 }
 
 function addSim(program: Command): void {
+  clusterVerb(
+    program,
+    'scrub',
+    'how far the search for damaged blocks has come',
+    'cairn scrub --now',
+    () => import('./verbs/scrub.ts'),
+  ).option('--now', 'search all chunkservers now, and wait for the end');
   verb(
     program,
     'sim <action> [seed]',

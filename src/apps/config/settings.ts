@@ -80,6 +80,9 @@ const settingsSchema = z.strictObject({
       extra_flush: span.default(0),
       /** Kept free on a chunkserver's disk. */
       reserve: bytes.default(64 * kib * kib),
+      /** Each block of a chunkserver is looked at once in so long, when there is little else to do, and at this rate. */
+      scrub_every: span.default(7 * 24 * 3_600_000),
+      scrub_rate: bytes.default(32 * kib * kib),
     })
     .prefault({}),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),

@@ -26,6 +26,7 @@ export type { FileSettings } from '../../system/client/limits.ts';
 export type { CallOptions, MakeOptions } from '../../system/client/opening.ts';
 export type { ReadStreamOptions } from '../../system/client/read-range.ts';
 export type { ReadRecord, RecordsOptions, Skipped } from '../../system/client/records.ts';
+export type { ServerScrub } from '../../system/client/scrubbing.ts';
 export type { Stats } from '../../system/client/stats.ts';
 export type { Entry, Usage } from '../../system/client/tree.ts';
 export type { WriteStream, WriteStreamOptions } from '../../system/client/write-stream.ts';

@@ -32,6 +32,8 @@ export const windowWritersMax = 256;
 /** A call that waits for a change is answered after so long, whatever there is. */
 export const growthWaitMaxMs = 10_000;
 
+export const scrubFindingsMax = 1000;
+
 /** Records of one writer, one after another in the body: sequences `firstSequence`, +1, …; `lengths` says where each ends. */
 const appendRecords = struct({
   writer: u53,
@@ -161,6 +163,22 @@ export const chunkCalls = {
       blocks: list(struct({ block: varint, crc: u32 }), 64),
     }),
     nothing,
+  ),
+  /** The scrubber: `now` begins a pass, or hurries the one under way; answers how the present pass stands, or the last one ended. */
+  scrub: call(
+    33,
+    struct({ now: bool }),
+    struct({
+      isRunning: bool,
+      /** Wall times, ms since 1970. */
+      startedAt: optional(f64),
+      finishedAt: optional(f64),
+      chunks: varint,
+      chunksTotal: varint,
+      bytes: varint,
+      /** Found in this pass; `blocks` 0: the file as a whole. */
+      damaged: list(struct({ handle: chunkHandle, blocks: varint }), scrubFindingsMax),
+    }),
   ),
   /** Of the process: for `status` and tests. */
   describe: call(

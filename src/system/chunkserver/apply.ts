@@ -6,6 +6,7 @@ import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { collectBody, emptyBody } from '../rpc/body.ts';
 import type { CallContext, StreamHandler } from '../rpc/handlers.ts';
+import type { Activity } from './activity.ts';
 import type { BytePool } from './byte-pool.ts';
 import type { Secondary } from './secondary.ts';
 
@@ -17,13 +18,16 @@ const pooledMinBytes = 32 * 1024;
 export class ApplyHandler implements StreamHandler<ApplySpec> {
   readonly #secondary: Secondary;
   readonly #pool: BytePool;
+  readonly #activity: Activity;
 
-  constructor(secondary: Secondary, pool: BytePool) {
+  constructor(secondary: Secondary, pool: BytePool, activity: Activity) {
     this.#secondary = secondary;
     this.#pool = pool;
+    this.#activity = activity;
   }
 
   begin(request: RequestOf<ApplySpec>, bodyBytes: number, context: CallContext): BodySink | undefined {
+    this.#activity.note();
     if (bodyBytes > packetMaxBytes) throw new CairnError('TOO_LARGE', `orders with ${bodyBytes} bytes`);
     if (bodyBytes === 0) {
       this.#apply(request, emptyBody, context, () => {});

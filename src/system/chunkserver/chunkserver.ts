@@ -13,6 +13,7 @@ import { LeaderChannel } from '../rpc/leader-channel.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
 import type { ChunkStore, ChunkStoreOptions } from '../storage/chunk-store.ts';
 import { openChunkStore } from '../storage/chunks/open-chunk-store.ts';
+import { Activity } from './activity.ts';
 import { ApplyHandler } from './apply.ts';
 import { BytePool } from './byte-pool.ts';
 import { ChunkWriter } from './chunk-writer.ts';
@@ -31,6 +32,7 @@ import { Pipeline } from './pipeline.ts';
 import { PushHandler } from './push.ts';
 import { ReadHandler, readBufferBytes } from './reads.ts';
 import { ReplicaLinks } from './replica-link.ts';
+import { Scrubber } from './scrubber.ts';
 import { Secondary } from './secondary.ts';
 import { Session } from './session.ts';
 import { Staging } from './staging.ts';
@@ -93,6 +95,7 @@ export class Chunkserver {
   readonly #push: PushHandler;
   readonly #apply: ApplyHandler;
   readonly #growth: GrowthWorld;
+  readonly #scrubber: Scrubber;
   readonly #images: Parameters<typeof showImage>[0];
   readonly #connections = new Set<RpcConnection<typeof chunkCalls>>();
   #listener: Listener | undefined;
@@ -143,10 +146,15 @@ export class Chunkserver {
     this.#pipeline = pipeline;
     this.#images = { store, writer, fences, inventory };
     this.#secondary = new Secondary({ env, limits, store, writer, fences, inventory, staging });
-    this.#apply = new ApplyHandler(this.#secondary, pool);
+    const activity = new Activity(env.clock);
+    this.#apply = new ApplyHandler(this.#secondary, pool, activity);
     this.#push = new PushHandler({ pool, intake, pipeline, staging });
-    this.#mutations = new MutateHandler({ env, limits, session, leases, pool, intake, pipeline });
-    this.#reads = new ReadHandler({ env, limits, store, session, inventory, leases, pool: readPool, departures });
+    this.#mutations = new MutateHandler({ env, limits, session, leases, pool, intake, pipeline, activity });
+    const reading = { env, limits, store, session, inventory, leases, departures, activity };
+    this.#reads = new ReadHandler({ ...reading, pool: readPool });
+    const { directory } = options.store;
+    const placePath = directory === '' ? 'scrubbed' : `${directory}/scrubbed`;
+    this.#scrubber = new Scrubber({ env, limits, store, inventory, activity, placePath });
     const { clusterId, rack, pid, onRefused = () => {} } = options;
     const identity = { clusterId, server: self, incarnation: env.random.id53(), rack, pid };
     const drop = orders.dropAll.bind(orders);
@@ -180,8 +188,10 @@ export class Chunkserver {
     });
     const server = new Chunkserver(options, store, inventory);
     try {
+      await server.#scrubber.start();
       await server.#listen();
     } catch (thrown) {
+      await server.#scrubber.stop();
       await store.close();
       throw thrown;
     }
@@ -226,7 +236,7 @@ export class Chunkserver {
     this.#staging.close();
     this.#intake.close();
     this.#departures.close();
-    await Promise.all([this.#writer.close(), this.#reads.close()]);
+    await Promise.all([this.#writer.close(), this.#reads.close(), this.#scrubber.stop()]);
     await this.#store.close();
   }
 
@@ -245,6 +255,10 @@ export class Chunkserver {
       apply: this.#apply,
       image: (request) => showImage(this.#images, request),
       adopt: (request, _context, body) => adoptImage(this.#images, request, body),
+      scrub: ({ now }) => {
+        if (now) this.#scrubber.now();
+        return { response: this.#scrubber.status };
+      },
       describe: () => ({ response: this.#describe() }),
     });
     this.#listener = await env.network.listen(address, (connection) => this.#accept(connection, routes));

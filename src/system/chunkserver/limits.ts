@@ -43,6 +43,12 @@ export interface Limits {
   readonly inventoryEveryMs: number;
   /** Calls that wait for chunks to grow. */
   readonly growthWaitsMax: number;
+  /** From the end of one pass over all blocks to the beginning of the next, and from the start of the server to its first. */
+  readonly scrubEveryMs: number;
+  readonly scrubDelayMs: number;
+  readonly scrubBytesPerSecond: number;
+  /** The same for a pass that somebody has asked for. */
+  readonly scrubHurriedBytesPerSecond: number;
   /** Chunks being cloned at one time. */
   readonly clonesMax: number;
 }
@@ -71,5 +77,9 @@ export const limitsDefault: Limits = {
   readStallMs: 30_000,
   inventoryEveryMs: 1000,
   growthWaitsMax: 10_000,
+  scrubEveryMs: 7 * 24 * 3600 * 1000,
+  scrubDelayMs: 10 * 60 * 1000,
+  scrubBytesPerSecond: 32 * mebi,
+  scrubHurriedBytesPerSecond: 256 * mebi,
   clonesMax: 4,
 };

@@ -10,6 +10,7 @@ import { packetMaxBytes, smallMutationMaxBytes } from '../../core/protocol/types
 import { collectBody, emptyBody } from '../rpc/body.ts';
 import type { CallContext, Peer, StreamHandler } from '../rpc/handlers.ts';
 import { blockBytes } from '../storage/chunk-store.ts';
+import type { Activity } from './activity.ts';
 import type { BytePool, PooledBytes } from './byte-pool.ts';
 import type { Intake } from './intake.ts';
 import type { Lease } from './lease.ts';
@@ -34,6 +35,7 @@ export interface MutateWorld {
   readonly pool: BytePool;
   readonly intake: Intake;
   readonly pipeline: Pipeline;
+  readonly activity: Activity;
 }
 
 /** A body that is here. */
@@ -69,6 +71,7 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
   begin(request: MutateRequest, bodyBytes: number, context: CallContext): BodySink | undefined {
     const { session, leases, limits } = this.#world;
     session.mustBeValid();
+    this.#world.activity.note();
     checkShape(request, bodyBytes);
     if (this.#bytes + bodyBytes > limits.mutationBytesMax) {
       throw new CairnError('BUSY', `${this.#bytes} bytes of mutations are under way here; try again later`);

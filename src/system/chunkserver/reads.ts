@@ -10,6 +10,7 @@ import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import { packetMaxBytes } from '../../core/protocol/types.ts';
 import type { CallContext, Peer, Reply, StreamHandler } from '../rpc/handlers.ts';
 import { blockBytes, blockSpanBytes, type ChunkStore } from '../storage/chunk-store.ts';
+import type { Activity } from './activity.ts';
 import type { BytePool, PooledBytes } from './byte-pool.ts';
 import type { Departures } from './departures.ts';
 import { lengthHere } from './growth.ts';
@@ -32,6 +33,7 @@ export interface ReadWorld {
   /** Of `readBufferBytes`. */
   readonly pool: BytePool;
   readonly departures: Departures;
+  readonly activity: Activity;
 }
 
 /** A packet that begins anywhere, in whole blocks. */
@@ -66,7 +68,9 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
   }
 
   begin(request: ReadRequest, bodyBytes: number, context: CallContext): undefined {
-    this.#world.session.mustBeValid();
+    const { session, activity } = this.#world;
+    session.mustBeValid();
+    activity.note();
     if (bodyBytes > 0 || request.length < 1 || request.length > packetMaxBytes) {
       throw new CairnError('INVALID_ARGUMENT', `a read of ${request.length} bytes; it has 1 … ${packetMaxBytes}`);
     }
@@ -173,7 +177,11 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
   }
 
   #failed(handle: ChunkHandle, error: CairnError): CairnError {
-    const { env, inventory } = this.#world;
+    const { env, inventory, store } = this.#world;
+    // The file was taken away: the store finds that out, and says so.
+    if (error.code === 'CHUNK_MISSING' && store.info(handle) !== undefined) {
+      store.verify(handle).catch(() => inventory.markDamaged(handle));
+    }
     if (error.code === 'DISK_CORRUPT' || error.code === 'DISK_FAILED') {
       env.events.emit('error', 'chunkserver.chunkDamaged', { handle, code: error.code, message: error.message });
       inventory.markDamaged(handle);

@@ -25,7 +25,7 @@ import {
 } from './limits.ts';
 
 type ChunkCalls = typeof chunkCalls;
-export type ClientCall = 'mutate' | 'read' | 'lengths' | 'awaitGrowth';
+export type ClientCall = 'mutate' | 'read' | 'lengths' | 'awaitGrowth' | 'scrub';
 
 interface Link {
   readonly address: Address;

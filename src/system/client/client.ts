@@ -31,6 +31,7 @@ import { Masters } from './masters.ts';
 import { asked, type CallOptions, fileOf, type MakeOptions, makeFile, openAs, statFile } from './opening.ts';
 import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
+import { type ServerScrub, scrubAll } from './scrubbing.ts';
 import { Stats, settledSize } from './stats.ts';
 import { childPath, type Entry, entriesOf, isMissing, type Usage, workThrough } from './tree.ts';
 import { truncateFile } from './truncate.ts';
@@ -347,6 +348,11 @@ export class CairnClient {
 
   async servers(options: CallOptions = {}): Promise<readonly ServerStatus[]> {
     return (await this.status(options)).servers;
+  }
+
+  /** How the search of each chunkserver for damaged blocks stands; `now` begins one everywhere. */
+  scrub(options: CallOptions & { readonly now?: boolean | undefined } = {}): Promise<readonly ServerScrub[]> {
+    return this.#call('/', options, () => scrubAll(this.#core, options.now ?? false));
   }
 
   async df(options: CallOptions = {}): Promise<DiskFree> {

@@ -117,8 +117,12 @@ export interface ChunkStore {
   adopt(image: ChunkImage, blocks: readonly { readonly block: number; readonly bytes: Uint8Array }[]): Promise<void>;
   /** Removes a replica; its file is kept for reuse within a bound. */
   remove(handle: ChunkHandle): Promise<void>;
-  /** Recomputes the checksums of all blocks; returns the bad ones. */
-  verify(handle: ChunkHandle): Promise<readonly number[]>;
+  /**
+   * Recomputes the checksums of all blocks, of the file that is under the chunk's name now; returns the bad ones. A chunk whose file is not
+   * there is taken off the books, and reported as bad in all blocks.
+   * @param pace awaited before each piece of up to 1 MiB. @throws CairnError CHUNK_MISSING
+   */
+  verify(handle: ChunkHandle, pace?: (bytes: number) => Promise<void>): Promise<readonly number[]>;
   /** Blocks that are known to fail their checksums: reads of them fail, a repair or a write over the whole block mends them. */
   badBlocksOf(handle: ChunkHandle): readonly number[];
   /** Waits for nothing that is under way: the caller has ended its changes and reads. Leaves a checkpoint, so that the next start is short. */

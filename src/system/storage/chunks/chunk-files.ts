@@ -66,9 +66,23 @@ export class ChunkFiles {
     }
   }
 
+  /** Opens the file that has the chunk's name now, unless it is in use. @throws CairnError CHUNK_MISSING */
+  reopen(state: ChunkState): void {
+    const entry = this.#open.get(state.handle);
+    if (entry !== undefined && entry.users === 0) {
+      this.#open.delete(state.handle);
+      this.#close(entry.file);
+    }
+    this.#entry(state);
+  }
+
   /** The chunk is gone: its file goes to the pool, or away. */
   async retire(state: ChunkState): Promise<void> {
     if (!state.hasFile) return;
+    if (!(await this.#env.disk.exists(this.#layout.pathOf(state.handle)))) {
+      this.#forget(state);
+      return;
+    }
     const { bytes } = this.#dismiss(state);
     const path = this.#layout.pathOf(state.handle);
     await this.pool.put(path, bytes);
@@ -159,6 +173,16 @@ export class ChunkFiles {
     if (entry.users === 0) this.#close(entry.file);
     state.hasFile = false;
     return { bytes };
+  }
+
+  /** Somebody has taken the file away. */
+  #forget(state: ChunkState): void {
+    const entry = this.#open.get(state.handle);
+    state.hasFile = false;
+    if (entry === undefined) return;
+    this.#open.delete(state.handle);
+    entry.isRetired = true;
+    if (entry.users === 0) this.#close(entry.file);
   }
 
   #close(file: DiskFile): void {

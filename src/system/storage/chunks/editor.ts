@@ -8,7 +8,7 @@ import { checkImage, zeroRanges } from './adoption.ts';
 import { blockCount, blockOf, type ChunkState, missing, mustAccept } from './chunk-state.ts';
 import type { BlockData } from './journal-record.ts';
 import type { Mutator } from './mutator.ts';
-import { reportBadBlocks, type StoreParts } from './parts.ts';
+import { reportBadBlocks, reportLost, type StoreParts } from './parts.ts';
 import { readVerified, zeroParts } from './plan.ts';
 import { Turn } from './turns.ts';
 
@@ -52,6 +52,12 @@ export class Editor {
       }
       await files.retire(state);
     });
+  }
+
+  /** The file is not there any more: takes the chunk off the books, durably, and says so. */
+  async lose(handle: ChunkHandle): Promise<void> {
+    await this.remove(handle);
+    reportLost(this.#parts, handle, 'its file is missing');
   }
 
   /**

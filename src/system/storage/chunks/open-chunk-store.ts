@@ -2,6 +2,7 @@
 import type { ChunkHandle, ChunkVersion } from '../../../core/base/brand.ts';
 import { ByteReader } from '../../../core/base/bytes.ts';
 import type { Env } from '../../../core/base/env.ts';
+import { toCairnError } from '../../../core/base/errors.ts';
 import type {
   ChunkCut,
   ChunkImage,
@@ -191,8 +192,14 @@ class OpenChunkStore implements ChunkStore {
     return this.#editor.remove(handle);
   }
 
-  verify(handle: ChunkHandle): Promise<readonly number[]> {
-    return this.#reader.verify(handle);
+  async verify(handle: ChunkHandle, pace?: (bytes: number) => Promise<void>): Promise<readonly number[]> {
+    try {
+      return await this.#reader.verify(handle, pace);
+    } catch (thrown) {
+      const { code } = toCairnError(thrown);
+      if (code === 'CHUNK_MISSING' && this.info(handle) !== undefined) await this.#editor.lose(handle);
+      throw thrown;
+    }
   }
 
   async close(): Promise<void> {

@@ -35,6 +35,7 @@ interface Verdict {
   readonly crc: { readonly value: number; readonly bytes: number };
 }
 
+const noPace = async (): Promise<void> => {};
 const nothingRead: Verdict = { bad: [], crc: { value: 0, bytes: 0 } };
 
 export class Reader {
@@ -76,14 +77,17 @@ export class Reader {
   }
 
   /** All blocks of the chunk that fail. */
-  async verify(handle: ChunkHandle): Promise<readonly number[]> {
+  async verify(handle: ChunkHandle, pace: (bytes: number) => Promise<void> = noPace): Promise<readonly number[]> {
     const state = this.#find(handle);
+    // What is open may be a file that has another name by now, or none.
+    if (state.hasFile) this.#parts.files.reopen(state);
     const into = this.#buffers.pop() ?? this.#parts.env.disk.allocate(verifyBytes);
     state.pins++;
     try {
       const bad: number[] = [];
       for (let from = 0; from < state.lengthBytes; from += verifyBytes) {
         const end = Math.min(from + verifyBytes, state.lengthBytes);
+        await pace(end - from);
         bad.push(...(await this.#readBlocks(state, from, end, into)).bad);
       }
       reportBadBlocks(this.#parts, state, bad);
