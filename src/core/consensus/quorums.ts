@@ -74,6 +74,15 @@ export function quorumSystemOf({ voters, votersNext }: Members, sizes?: QuorumSi
   return votersNext === undefined ? first : jointQuorums(first, new CountedQuorums(votersNext, sizes));
 }
 
+/** Majorities, for either phase, of a configuration that may change. */
+export function majoritiesOf(members: () => Members): QuorumSystem {
+  return {
+    isQuorum: (_, nodes) => quorumReached(members(), (voter) => (nodes.includes(voter) ? 1 : 0)) >= 1,
+    outcome: (_, votes) => voteOutcome(members(), votes),
+    reached: (_, reached) => quorumReached(members(), reached),
+  };
+}
+
 /** Both have to agree. */
 export function jointQuorums(first: QuorumSystem, second: QuorumSystem): QuorumSystem {
   return {

@@ -8,7 +8,7 @@
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { EngineConfig } from '../engine.ts';
-import { isVoter, peersOf, quorumReached } from '../quorums.ts';
+import { isVoter, peersOf } from '../quorums.ts';
 import { nextUniform, type SeededStream, seededStream } from '../seeded-stream.ts';
 import {
   checkLeadership,
@@ -150,7 +150,7 @@ export class BallotElector implements Elector {
   #isElectable(view: ElectorView): boolean {
     if (!mayLead(view)) return false;
     const { standing } = view;
-    const outcome = quorumReached(view.members, (voter) => {
+    const outcome = view.quorums.reached('prepare', (voter) => {
       if (voter === view.id) return 1;
       const reply = this.#fresh(view, voter);
       return reply !== undefined && reaches(standing, standingOf(reply)) ? 1 : 0;
@@ -159,7 +159,7 @@ export class BallotElector implements Elector {
   }
 
   #leadsQuorum(view: ElectorView): boolean {
-    const heardAt = quorumReached(view.members, (voter) => (voter === view.id ? view.now : view.heardAt(voter)));
+    const heardAt = view.quorums.reached('accept', (voter) => (voter === view.id ? view.now : view.heardAt(voter)));
     return view.now - heardAt < view.timing.electionTimeoutMinMs && !view.diskStalled;
   }
 

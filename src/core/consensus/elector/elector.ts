@@ -7,7 +7,7 @@
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { ElectorName, EngineTiming, Members } from '../engine.ts';
-import { isVoter, quorumReached } from '../quorums.ts';
+import { isVoter, type QuorumSystem } from '../quorums.ts';
 import type { ElectorMessage } from './messages.ts';
 
 /** What an elector may know of the engine it serves, as of now. */
@@ -16,6 +16,8 @@ export interface ElectorView {
   readonly now: Millis;
   /** The configuration in force for elections. */
   readonly members: Members;
+  /** Who has to agree in it: a `prepare` quorum to a new leader, an `accept` quorum for one to get anything done. */
+  readonly quorums: QuorumSystem;
   readonly timing: EngineTiming;
   /** Raft's currentTerm, or the round of the highest ballot seen. */
   readonly term: number;
@@ -79,7 +81,7 @@ export function mayLead(view: ElectorView): boolean {
 
 /** CheckQuorum: a leader that is cut off stops leading, so that its clients look elsewhere; and so does one whose disk stalls. */
 export function checkLeadership(view: ElectorView, out: ElectorOutbox): void {
-  const heardAt = quorumReached(view.members, (voter) => (voter === view.id ? view.now : view.heardAt(voter)));
+  const heardAt = view.quorums.reached('accept', (voter) => (voter === view.id ? view.now : view.heardAt(voter)));
   if (view.now - heardAt >= view.timing.electionTimeoutMaxMs) out.abdicate('it has not heard from a quorum');
   else if (view.diskStalled) out.abdicate('its disk has stalled');
 }

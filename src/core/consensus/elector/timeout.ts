@@ -4,7 +4,7 @@
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { EngineConfig } from '../engine.ts';
-import { isVoter, peersOf, voteOutcome } from '../quorums.ts';
+import { isVoter, peersOf } from '../quorums.ts';
 import { nextUniform, type SeededStream, seededStream } from '../seeded-stream.ts';
 import {
   checkLeadership,
@@ -84,7 +84,7 @@ export class TimeoutElector implements Elector {
   }
 
   #count(view: ElectorView, out: ElectorOutbox): void {
-    const outcome = voteOutcome(view.members, this.#answers);
+    const outcome = view.quorums.outcome('prepare', this.#answers);
     if (outcome === 'open') return;
     this.#asked = undefined;
     if (outcome === 'won') out.campaign();

@@ -23,6 +23,9 @@ export class PaxosView implements ElectorView {
   get members() {
     return this.#state.log.members;
   }
+  get quorums() {
+    return this.#state.configuration.electorate;
+  }
   get timing() {
     return this.#state.config.timing;
   }

@@ -2,13 +2,16 @@
 import type { NodeId } from '../../base/brand.ts';
 import { diskStandsStill } from '../durability.ts';
 import type { ElectorView, Standing } from '../elector/elector.ts';
+import { majoritiesOf, type QuorumSystem } from '../quorums.ts';
 import type { RaftState } from './state.ts';
 
 export class RaftView implements ElectorView {
   readonly #state: RaftState;
+  readonly quorums: QuorumSystem;
 
   constructor(state: RaftState) {
     this.#state = state;
+    this.quorums = majoritiesOf(() => state.log.members);
   }
 
   get id() {
