@@ -11,7 +11,6 @@ import { windowSlots } from './configuration.ts';
 import { deliver, deliverFollowed, extendHeld } from './learner.ts';
 import type { Chosen, Learn } from './messages.ts';
 import type { Outbox } from './outbox.ts';
-import { beginPhaseTwo } from './phase-two.ts';
 import type { PaxosState } from './state.ts';
 import { Vote } from './vote.ts';
 
@@ -24,9 +23,9 @@ export function considerLearning(s: PaxosState, out: Outbox): void {
 
 /** Up to where chosen values are missing, from the first unchosen slot on; undefined if none are. */
 function lastMissing(s: PaxosState): LogIndex | undefined {
-  const { leading, following: f, log } = s;
+  const { campaign, following: f, log } = s;
   const first = log.firstUnchosen;
-  if (leading !== undefined) return first <= leading.phase.knownChosen ? leading.phase.knownChosen : undefined;
+  if (campaign !== undefined) return first <= campaign.phase.knownChosen ? campaign.phase.knownChosen : undefined;
   if (f === undefined || first > f.chosen || first >= f.streamAt) return undefined;
   let last: number = first;
   const end = Math.min(f.chosen, f.streamAt - 1, first + windowSlots);
@@ -50,7 +49,7 @@ function ask(s: PaxosState, out: Outbox, attempt: number, last: LogIndex): void 
 
 /** First who must know, or if that would be the leader and it is much that we lack, first the others; then one after the other. */
 function peerToAsk(s: PaxosState, attempt: number, spareLeader: boolean): NodeId | undefined {
-  const knows = s.leading?.phase.informant ?? s.leader;
+  const knows = s.campaign?.phase.informant ?? s.leader;
   const peers = peersOf(s.log.members, s.id).filter((id) => id !== knows);
   if (knows !== undefined && knows !== s.id) {
     if (spareLeader && knows === s.leader) peers.push(knows);
@@ -94,7 +93,7 @@ function askForSnapshot(s: PaxosState, out: Outbox, to: NodeId, first: LogIndex)
 
 export function onChosen(s: PaxosState, out: Outbox, from: NodeId, m: Chosen): void {
   if (m.entries.length === 0) awaitSnapshot(s, from, m);
-  else if (m.first > s.log.firstUnchosen || s.leading?.start !== undefined)
+  else if (m.first > s.log.firstUnchosen || s.leading !== undefined)
     return; // overtaken, or not what we asked for
   else if (!continuesChain(s, m)) out.trace('values_refused_as_damaged', { from, first: m.first });
   else {
@@ -136,12 +135,11 @@ function learn(s: PaxosState, out: Outbox, m: Chosen): void {
 
 /** More can be delivered now, and more may be missing: who has answered is asked on. */
 export function afterLearning(s: PaxosState, out: Outbox, attempt: number): void {
-  const { following: f, leading } = s;
+  const { following: f } = s;
   if (f !== undefined) {
     extendHeld(s, f);
     deliverFollowed(s, f, out);
   }
-  if (leading !== undefined) beginPhaseTwo(s, leading, out);
   const last = lastMissing(s);
   s.learning = undefined;
   if (last !== undefined) ask(s, out, attempt, last);

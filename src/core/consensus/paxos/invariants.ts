@@ -93,18 +93,14 @@ function checkLeading(s: PaxosState, leading: Leading): void {
   const waiting = leading.waiting.reduce((sum, payload) => sum + valueBytes(payload), 0);
   assert(waiting === leading.waitingBytes, 'a leader knows the bytes that wait', { waiting });
   assert(leading.established || leading.roundReads.length === 0, 'only an established leader confirms reads');
-  if (leading.start === undefined) {
-    assert(log.chosenIndex < leading.phase.knownChosen, 'a leader that knows what is chosen proposes');
-    return;
-  }
-  checkProposals(s, leading, leading.start);
+  checkProposals(s, leading);
   assert(
     log.chosenIndex >= leading.firstOwn - 1 === leading.established,
     'a leader is established when what others proposed is decided',
   );
 }
 
-function checkProposals(s: PaxosState, leading: Leading, start: number): void {
+function checkProposals(s: PaxosState, leading: Leading): void {
   const { log } = s;
   assert(leading.nextSlot <= log.chosenIndex + windowSlots + 1, 'a leader keeps within its window');
   assert(heldBy(s) === leading.nextSlot - 1, 'what is proposed is durable or being written');
@@ -118,7 +114,7 @@ function checkProposals(s: PaxosState, leading: Leading, start: number): void {
   }
   assert(bytes === leading.unchosenBytes, 'a leader knows the bytes that are not chosen', { bytes });
   for (const [id, p] of leading.progress) {
-    assert(p.nextSlot >= start && p.nextSlot <= leading.nextSlot, 'a peer is sent what is proposed', { id });
+    assert(p.nextSlot >= leading.start && p.nextSlot <= leading.nextSlot, 'a peer is sent what is proposed', { id });
     assert(p.matchIndex < leading.nextSlot, 'only what was proposed is held', { id });
     assert(p.ackedRound <= leading.round, 'only rounds that began are answered', { id });
     const under = p.window.messages.reduce((sum, message) => sum + message.bytes, 0);

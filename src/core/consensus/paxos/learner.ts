@@ -24,9 +24,8 @@ export function onAccepted(s: PaxosState, out: Outbox, from: NodeId, m: Accepted
   const { leading } = s;
   const p = leading?.progress.get(from);
   if (leading === undefined || p === undefined || !sameBallot(m.ballot, leading.ballot)) return;
-  const end = leading.start === undefined ? s.log.firstUnchosen : leading.nextSlot;
-  if (m.last >= end || m.match >= end) {
-    out.trace('answer_refused', { from, last: m.last, match: m.match, nextSlot: end });
+  if (m.last >= leading.nextSlot || m.match >= leading.nextSlot) {
+    out.trace('answer_refused', { from, last: m.last, match: m.match, nextSlot: leading.nextSlot });
     return;
   }
   p.heardAt = s.now;
@@ -58,7 +57,7 @@ function countVotes(s: PaxosState, acceptor: NodeId, first: number, last: number
 }
 
 function deliverCounted(s: PaxosState, leading: Leading, out: Outbox): void {
-  if (leading.start === undefined || s.log.at(s.log.firstUnchosen)?.chosen !== true) return;
+  if (s.log.at(s.log.firstUnchosen)?.chosen !== true) return;
   const entries: Entry[] = [];
   while (s.log.at(s.log.firstUnchosen)?.chosen === true) {
     const entry = deliver(s);

@@ -16,7 +16,7 @@ import { applied, countOwnVotes, deliverRecovered, onAccepted } from './learner.
 import { decodeMessage, encodeMessage, type PaxosMessage } from './messages.ts';
 import { Outbox, type PaxosEffects } from './outbox.ts';
 import { propose } from './proposals.ts';
-import { askForPromises, countOwnPromise, onPromise, onRejected, onTakeOver } from './proposer.ts';
+import { askForPromises, continueCampaign, countOwnPromise, onPromise, onRejected, onTakeOver } from './proposer.ts';
 import { read } from './reads.ts';
 import { askAgainForPromises, continueChange, sayFarewell } from './reconfiguration.ts';
 import { decodeRecord, encodeRecord, indexOfRecord, type PaxosRecord } from './records.ts';
@@ -43,6 +43,7 @@ class PaxosEngine implements Engine<PaxosMessage, PaxosRecord> {
     const out = new Outbox(s);
     if (s.log.chosenIndex < s.recoveredIndex) deliverRecovered(s, out);
     dispatch(s, out, input);
+    if (s.campaign !== undefined) continueCampaign(s, s.campaign, out);
     if (s.leading !== undefined) continueChange(s, s.leading, out);
     settleTransfer(s, out);
     return out.effects();
@@ -174,8 +175,8 @@ function onMessage(s: PaxosState, out: Outbox, from: NodeId, message: PaxosMessa
 function onPersisted(s: PaxosState, out: Outbox, io: IoId): void {
   const before = s.durability.durableIndex;
   notePersisted(s.durability, io, s.now);
-  countOwnPromise(s, out);
-  if (s.leading?.start !== undefined) countOwnVotes(s, s.leading, out, before);
+  countOwnPromise(s);
+  if (s.leading !== undefined) countOwnVotes(s, s.leading, out, before);
 }
 
 export const MultiPaxos: EngineKind<PaxosMessage, PaxosRecord> = {

@@ -40,7 +40,7 @@ function refusalOf(s: PaxosState, { data }: Proposal): DropReason | undefined {
 }
 
 function openSlots(s: PaxosState, leading: Leading): number {
-  return leading.start === undefined ? 0 : leading.nextSlot - s.log.firstUnchosen;
+  return leading.nextSlot - s.log.firstUnchosen;
 }
 
 /** A leader that is about to leave takes nothing on that it might not see through. */
@@ -59,7 +59,6 @@ export function takeIn(leading: Leading, payload: EntryPayload): void {
  * the window reaches, and as far as those who decide there have promised.
  */
 export function proposeWaiting(s: PaxosState, leading: Leading, out: Outbox): void {
-  if (leading.start === undefined) return;
   const { phase, waiting } = leading;
   let taken = 0;
   while (mayPropose(s, leading)) {

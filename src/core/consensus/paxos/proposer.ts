@@ -3,16 +3,16 @@
  * the elector's; that no two proposers ever disagree about a slot follows from the promises alone.
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import { restartAt } from '../durability.ts';
 import { mayLead } from '../elector/elector.ts';
-import type { LogIndex } from '../engine.ts';
-import { isVoter, peersOf } from '../quorums.ts';
+import type { LogIndex, Members } from '../engine.ts';
+import { isVoter, peersOf, type QuorumSystem, quorumSystemOf } from '../quorums.ts';
 import { compareBallots, nameOf, sameBallot, toRound } from './ballot.ts';
 import { considerLearning } from './catch-up.ts';
-import { quorumsAt } from './configuration.ts';
+import { establish } from './learner.ts';
 import type { PromiseMessage, Rejected, TakeOver } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { newPhaseOne, type PhaseOne, takeOwnPromise, takePage } from './phase-one.ts';
-import { beginPhaseTwo } from './phase-two.ts';
 import { prepare } from './prepare.ts';
 import { newProgress } from './progress.ts';
 import { proposeWaiting } from './proposals.ts';
@@ -29,8 +29,48 @@ export function campaign(s: PaxosState, out: Outbox, transfer: boolean): void {
   s.campaign = { phase: newPhaseOne(ballot), transfer, refusals: new Map(), askAgainAt: never };
   s.elector.restart(s.view);
   out.trace('phase_one_begun', { ballot: nameOf(ballot), first: s.log.firstUnchosen });
-  for (const id of votersBut(s)) s.campaign.phase.asked.set(id, s.log.firstUnchosen);
-  askForPromises(s, s.campaign, out);
+  continueCampaign(s, s.campaign, out);
+  s.campaign.askAgainAt = (s.now + s.config.timing.heartbeatIntervalMs) as Millis;
+}
+
+/**
+ * To be called after each step of a candidate. It leads once all quorums that may decide in an open slot have promised, and everything
+ * is here that is known to be chosen: whoever proposes must know who decides, and what precedes. So nothing is ever proposed in slots
+ * that others call chosen, whether they can still show the value or not.
+ */
+export function continueCampaign(s: PaxosState, c: Campaign, out: Outbox): void {
+  const changes = changesUnderWay(s, c.phase);
+  askVoters(s, c, out, [...votersBut(s), ...changes.flatMap(({ votersNext }) => votersNext ?? [])]);
+  if (s.log.chosenIndex < c.phase.knownChosen) considerLearning(s, out);
+  else if ([s.configuration.electorate, ...changes.map(quorumsToCome(s))].every(havePromised(c.phase)))
+    lead(s, c.phase, out);
+}
+
+/** Changes of voters that somebody has voted for, and that may be chosen for all we know. */
+function changesUnderWay(s: PaxosState, phase: PhaseOne): readonly Members[] {
+  const changes: Members[] = [];
+  for (const [slot, { entry }] of phase.adopted) {
+    if (entry.payload.kind !== 'members' || slot <= s.log.chosenIndex) continue;
+    if (entry.payload.members.votersNext !== undefined) changes.push(entry.payload.members);
+  }
+  return changes;
+}
+
+function quorumsToCome(s: PaxosState) {
+  return ({ votersNext = [], nonVoters }: Members): QuorumSystem =>
+    quorumSystemOf({ voters: votersNext, nonVoters }, s.config.quorums);
+}
+
+function havePromised({ promises }: PhaseOne) {
+  return (quorums: QuorumSystem): boolean => quorums.isQuorum('prepare', promises);
+}
+
+function askVoters(s: PaxosState, { phase, transfer }: Campaign, out: Outbox, voters: readonly NodeId[]): void {
+  for (const id of voters) {
+    if (id === s.id || phase.asked.has(id) || phase.promises.includes(id)) continue;
+    phase.asked.set(id, s.log.firstUnchosen);
+    prepare(s, out, id, phase, transfer);
+  }
 }
 
 /** Asks those who have not told all their votes, again if need be. */
@@ -45,11 +85,10 @@ function votersBut(s: PaxosState): readonly NodeId[] {
 }
 
 /** To be called when a write has become durable. */
-export function countOwnPromise(s: PaxosState, out: Outbox): void {
+export function countOwnPromise(s: PaxosState): void {
   const { campaign: c, durability } = s;
   if (c === undefined || durability.termIo > durability.persistedIo || c.phase.promises.includes(s.id)) return;
   takeOwnPromise(c.phase, s.id, s.log);
-  countPromises(s, c, out);
 }
 
 export function onPromise(s: PaxosState, out: Outbox, from: NodeId, m: PromiseMessage): void {
@@ -65,20 +104,14 @@ export function onPromise(s: PaxosState, out: Outbox, from: NodeId, m: PromiseMe
       prepare(s, out, from, phase, s.campaign?.transfer ?? false);
       return;
     case 'complete':
-      if (s.campaign !== undefined) countPromises(s, s.campaign, out);
-      else if (s.leading !== undefined) proposeWaiting(s, s.leading, out);
+      if (s.leading !== undefined) proposeWaiting(s, s.leading, out);
   }
 }
 
 /** Once phase 2 has begun, only slots that voters to come decide still wait for promises. */
 function openFrom({ leading, configuration }: PaxosState): number {
-  if (leading?.start === undefined) return 0;
+  if (leading === undefined) return 0;
   return configuration.next === undefined ? Number.POSITIVE_INFINITY : configuration.nextFrom;
-}
-
-function countPromises(s: PaxosState, c: Campaign, out: Outbox): void {
-  const quorums = quorumsAt(s.configuration, s.log.firstUnchosen);
-  if (quorums.isQuorum('prepare', c.phase.promises)) lead(s, c.phase, out);
 }
 
 /** For a higher ballot: we go above it, later. Otherwise for another of our round, or a leader: we give way if too many say so. */
@@ -91,8 +124,8 @@ export function onRejected(s: PaxosState, out: Outbox, from: NodeId, m: Rejected
     becomeFollower(s, out, undefined, 'an acceptor has promised a higher ballot');
   } else if (c !== undefined) {
     c.refusals.set(from, false);
-    const quorums = quorumsAt(s.configuration, s.log.firstUnchosen);
-    if (quorums.outcome('prepare', c.refusals) === 'lost') becomeFollower(s, out, undefined, 'its ballot is refused');
+    const outcome = s.configuration.electorate.outcome('prepare', c.refusals);
+    if (outcome === 'lost') becomeFollower(s, out, undefined, 'its ballot is refused');
   }
 }
 
@@ -101,27 +134,40 @@ export function onTakeOver(s: PaxosState, out: Outbox, from: NodeId, { ballot }:
   if (s.leader === from && sameBallot(ballot, s.promised) && mayLead(s.view)) campaign(s, out, true);
 }
 
-/** A quorum has promised: nobody else is chosen anything in a lower ballot from now on. */
+/** Nobody else's values are chosen in a lower ballot from now on: what was voted for is proposed again, and gaps are filled. */
 function lead(s: PaxosState, phase: PhaseOne, out: Outbox): void {
-  const { firstUnchosen, chosenChecksum, members } = s.log;
   s.role = 'leader';
   s.leader = s.id;
   s.campaign = undefined;
+  s.learning = undefined;
+  const leading = newLeading(s, phase);
+  s.leading = leading;
+  for (const slot of phase.adopted.keys()) if (slot < leading.start) phase.adopted.delete(slot);
+  restartAt(s.durability, s.log.chosenIndex);
+  const { start, firstOwn } = leading;
+  out.trace('leader_elected', { ballot: nameOf(phase.ballot), start, adopted: firstOwn - start });
+  establish(s, leading, out);
+  proposeWaiting(s, leading, out);
+  if (leading.nextSlot === start) heartbeatAll(s, leading, out);
+}
+
+function newLeading(s: PaxosState, phase: PhaseOne): Leading {
+  const { firstUnchosen: start, chosenChecksum, members } = s.log;
   const peers = peersOf(members, s.id);
-  const leading: Leading = {
+  return {
     ballot: phase.ballot,
     phase,
-    start: undefined,
-    nextSlot: firstUnchosen,
+    start,
+    nextSlot: start,
     lastChecksum: chosenChecksum,
-    firstOwn: firstUnchosen,
+    firstOwn: Math.max(start, phase.adoptedTo + 1) as LogIndex,
     established: false,
     followed: members,
     departing: new Map(),
     change: undefined,
     membersSettled: false,
     membersSlot: 0 as LogIndex,
-    progress: new Map(peers.map((id) => [id, newProgress(firstUnchosen, s.now)] as const)),
+    progress: new Map(peers.map((id) => [id, newProgress(start, s.now)] as const)),
     nextHeartbeatAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis,
     announceAt: never,
     unchosenBytes: 0,
@@ -132,9 +178,4 @@ function lead(s: PaxosState, phase: PhaseOne, out: Outbox): void {
     roundReads: [],
     waitingReads: [],
   };
-  s.leading = leading;
-  out.trace('leader_elected', { ballot: nameOf(phase.ballot), knownChosen: phase.knownChosen });
-  beginPhaseTwo(s, leading, out);
-  considerLearning(s, out);
-  if (leading.nextSlot === leading.start || leading.start === undefined) heartbeatAll(s, leading, out);
 }

@@ -17,7 +17,6 @@ export function sendToAll(s: PaxosState, leading: Leading, out: Outbox): void {
 }
 
 export function sendTo(s: PaxosState, leading: Leading, out: Outbox, id: NodeId, p: Progress): void {
-  if (leading.start === undefined) return;
   skipWhatIsLeftBehind(s, leading, p);
   while (p.nextSlot < leading.nextSlot && windowIsOpen(p, s.config.limits)) {
     const { message, last, bytes } = valuesFrom(s, leading, out, p.nextSlot, (leading.nextSlot - 1) as LogIndex);
@@ -69,8 +68,7 @@ export function heartbeatAll(s: PaxosState, leading: Leading, out: Outbox): void
 }
 
 function heartbeat(s: PaxosState, leading: Leading, out: Outbox, id: NodeId, p: Progress): void {
-  if (leading.start === undefined) p.nextSlot = s.log.firstUnchosen;
-  else skipWhatIsLeftBehind(s, leading, p);
+  skipWhatIsLeftBehind(s, leading, p);
   out.send(id, accept(s, leading, p.nextSlot, noEntries));
   noteChosenSent(p, s.log.chosenIndex);
 }
@@ -102,7 +100,7 @@ function noteChosenSent(p: Progress, chosenIndex: LogIndex): void {
 export function onMissing(s: PaxosState, out: Outbox, from: NodeId, m: Missing): void {
   const { leading } = s;
   const p = leading?.progress.get(from);
-  if (leading?.start === undefined || p === undefined || !sameBallot(m.ballot, leading.ballot)) return;
+  if (leading === undefined || p === undefined || !sameBallot(m.ballot, leading.ballot)) return;
   p.heardAt = s.now;
   p.lacks ??= 0;
   const first = Math.max(m.first, s.log.firstUnchosen) as LogIndex;

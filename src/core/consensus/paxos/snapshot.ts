@@ -23,7 +23,7 @@ export function snapshotInstalled(s: PaxosState, out: Outbox, { at }: Of<'snapsh
   });
   s.appliedIndex = at.index;
   if (at.index > s.log.chosenIndex) {
-    if (s.leading?.start !== undefined) becomeFollower(s, out, undefined, 'others have chosen what it proposes');
+    if (s.leading !== undefined) becomeFollower(s, out, undefined, 'others have chosen what it proposes');
     s.log.reset(at);
     s.configuration = configurationAt(at.index, at.members, s.config.quorums);
   } else if (at.index > s.log.base.index) s.log.compactTo(at.index);

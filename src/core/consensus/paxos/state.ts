@@ -100,8 +100,8 @@ export interface Leading {
   readonly ballot: Ballot;
   /** Promises go on being taken: those of voters to come are needed before their first slot. */
   readonly phase: PhaseOne;
-  /** Where phase 2 begins in this ballot, once everything that was chosen before is known here; undefined until then. */
-  start: LogIndex | undefined;
+  /** Where phase 2 begins in this ballot: everything before it was chosen, and is known here. */
+  readonly start: LogIndex;
   /** The next slot to be given a value, and the checksum of the entry before it. */
   nextSlot: LogIndex;
   lastChecksum: number;
