@@ -5,6 +5,7 @@ import { ioThatMakesDurable, noteTruncation } from '../durability.ts';
 import type { Entry, LogIndex } from '../engine.ts';
 import { chainChecksum } from '../entry-format.ts';
 import { commitTo } from './commit.ts';
+import { noteOthersEntries } from './lease.ts';
 import type { AppendEntries } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { becomeFollower } from './role.ts';
@@ -82,6 +83,7 @@ function appendFresh(s: RaftState, out: Outbox, m: AppendEntries, fresh: number)
   const first = m.entries[fresh];
   if (first === undefined) return;
   if (first.index <= s.log.lastIndex) truncate(s, out, first);
+  noteOthersEntries(s);
   for (let i = fresh; i < m.entries.length; i++) {
     s.log.append(m.entries[i]!);
     out.recordEntry(m.entries[i]!);

@@ -18,7 +18,8 @@ export function cloneState(s: RaftState): RaftState {
 
 function cloneLeading(l: Leading): Leading {
   const progress = new Map([...l.progress].map(([id, p]) => [id, cloneProgress(p)] as const));
+  const appended = l.appended.map((entries) => ({ ...entries }));
   const departing = new Map(l.departing);
   const change = l.change && { ...l.change, catchingUp: new Map(l.change.catchingUp) };
-  return { ...l, progress, departing, change, waitingReads: l.waitingReads.slice() };
+  return { ...l, progress, appended, departing, change, waitingReads: l.waitingReads.slice() };
 }

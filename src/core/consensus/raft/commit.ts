@@ -3,6 +3,7 @@ import { assert } from '../../base/assert.ts';
 import type { LogIndex } from '../engine.ts';
 import { entryBytes } from '../entry-format.ts';
 import { quorumReached } from '../quorums.ts';
+import { othersLeasesHaveEnded, renewLease } from './lease.ts';
 import type { Outbox } from './outbox.ts';
 import { startReadRound } from './read-index.ts';
 import { scheduleAnnouncement } from './replication.ts';
@@ -10,9 +11,11 @@ import { type Leading, membersOf, type RaftState } from './state.ts';
 
 /**
  * Raises commitIndex to the highest N that is durable on a quorum and of our own term (Figure 2, Rules for Servers; earlier terms
- * are never committed by counting, §5.4.2). We count ourselves by what is durable here, like anybody else.
+ * are never committed by counting, §5.4.2). We count ourselves by what is durable here, like anybody else. Nothing is committed
+ * while another leader's lease may last.
  */
 export function advanceCommit(s: RaftState, leading: Leading, out: Outbox): void {
+  if (!othersLeasesHaveEnded(s)) return;
   const stored = quorumReached(membersOf(s), (voter) =>
     voter === s.id ? s.durability.durableIndex : (leading.progress.get(voter)?.matchIndex ?? 0),
   );
@@ -34,6 +37,7 @@ export function raiseCommitIndex(s: RaftState, out: Outbox, index: LogIndex): vo
     for (let i = s.commitIndex + 1; i <= index; i++) leading.uncommittedBytes -= entryBytes(s.log.at(i)!);
   s.commitIndex = index;
   if (leading === undefined) return;
+  renewLease(leading, index);
   scheduleAnnouncement(s, leading);
   establish(s, leading, out);
 }

@@ -9,7 +9,7 @@ import { newProgress } from './progress.ts';
 import { appendOwn } from './proposals.ts';
 import { peersOfSelf, replicateToAll } from './replication.ts';
 import { becomeFollower } from './role.ts';
-import { membersOf, never, type RaftState } from './state.ts';
+import { longAgo, membersOf, never, type RaftState } from './state.ts';
 import { toTerm } from './term.ts';
 
 // ---------------------------------------------------------------- candidates
@@ -70,12 +70,16 @@ function becomeLeader(s: RaftState, out: Outbox): void {
     nextHeartbeatAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis,
     announceAt: never,
     uncommittedBytes: uncommittedBytes(s),
+    appended: [],
+    leaseFrom: longAgo,
+    leaseGivenUp: false,
     round: 0,
     roundIndex: 0 as LogIndex,
     roundReads: [],
     waitingReads: [],
   };
   s.leading = leading;
+  if (s.noLeaseBefore === s.currentTerm) s.othersLeaseUntil = longAgo;
   out.trace('leader_elected', { term: s.currentTerm, lastLogIndex: lastIndex });
   appendOwn(s, leading, out, noop);
   replicateToAll(s, leading, out);

@@ -283,7 +283,9 @@ describe('a leader that is left out (§4.2.2)', () => {
     leader.ack(2);
     const effects = leader.ack(3);
     expect(sent(effects, 'appendEntries').map(({ message }) => message.leaderCommit)).toEqual([3, 3]);
-    expect(sent(effects, 'timeoutNow')).toEqual([{ to: 2, message: { kind: 'timeoutNow', term: 1 } }]);
+    expect(sent(effects, 'timeoutNow')).toEqual([
+      { to: 2, message: { kind: 'timeoutNow', term: 1, leaseEnded: true } },
+    ]);
   });
 
   it('does not seek election any more', () => {

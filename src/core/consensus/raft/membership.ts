@@ -39,9 +39,9 @@ function refusalOf(s: RaftState, leading: Leading, goal: Members): DropReason | 
   if (s.transfer !== undefined || leading.change !== undefined) return 'changeInProgress';
   if (members.votersNext !== undefined || s.log.membersIndex > s.commitIndex) return 'changeInProgress';
   if (!isWellFormed(goal)) return 'membersInvalid';
-  if (!leading.established) return undefined; // too new to know whom it hears: that is looked at again before the change
-  const known = new Set([s.id, ...peersOf(members, s.id)]);
-  return hearsQuorumOf(s, leading, goal, (voter) => !known.has(voter)) ? undefined : 'membersInvalid';
+  // who is not known to be silent is looked at again before the change
+  const isUnknown = (voter: NodeId) => !leading.progress.has(voter) || mayStillAnswer(s, leading.progress.get(voter));
+  return hearsQuorumOf(s, leading, goal, isUnknown) ? undefined : 'membersInvalid';
 }
 
 function isWellFormed({ voters, votersNext, nonVoters }: Members): boolean {

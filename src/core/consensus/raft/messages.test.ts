@@ -36,7 +36,7 @@ const small = fc
     fc.constantFrom<RaftMessage>(
       { kind: 'elector', message: { kind: 'preVote', term: a, standingTerm: b, standingIndex: c } },
       { kind: 'requestVote', term: term(a), lastLogIndex: index(b), lastLogTerm: term(c), transfer: voteGranted },
-      { kind: 'timeoutNow', term: term(a) },
+      { kind: 'timeoutNow', term: term(a), leaseEnded: voteGranted },
       { kind: 'elector', message: { kind: 'preVoteResponse', term: a, granted: voteGranted } },
       { kind: 'elector', message: { kind: 'heartbeatRequest', round: a } },
       {

@@ -15,8 +15,8 @@ const index = branded(varint, toLogIndex);
 
 const smallMessage = union({
   elector: [1, struct({ message: electorMessage })],
-  /** The leader wants the receiver to seek election now (§3.10 of the dissertation). */
-  timeoutNow: [2, struct({ term })],
+  /** The leader wants the receiver to seek election now (§3.10 of the dissertation). `leaseEnded`: no leader has a lease any more. */
+  timeoutNow: [2, struct({ term, leaseEnded: bool })],
   /** `transfer`: the leader wants it, so it is not to be protected (§4.2.3 of the dissertation). */
   requestVote: [3, struct({ term, lastLogIndex: index, lastLogTerm: term, transfer: bool })],
   requestVoteResponse: [4, struct({ term, voteGranted: bool })],

@@ -11,10 +11,12 @@ import {
   type Entry,
   type Input,
   type IoId,
+  type LeaseTerms,
   type LogIndex,
   type Members,
   type Proposal,
   type ReadId,
+  type ReadLevel,
   type SnapshotPoint,
   toEpoch,
 } from '../engine.ts';
@@ -31,6 +33,7 @@ export interface Setup {
   readonly nonVoters?: readonly number[];
   readonly seed?: number;
   readonly limits?: Partial<EngineLimits>;
+  readonly lease?: LeaseTerms | undefined;
   readonly records?: readonly RaftRecord[];
   readonly applied?: SnapshotPoint;
 }
@@ -39,7 +42,7 @@ export const node = toNodeId;
 export const index = (n: number) => n as LogIndex;
 export const term = (n: number) => n as Term;
 
-export function configOf({ id = 1, voters = 3, nonVoters = [], seed = 1, limits = {} }: Setup): EngineConfig {
+export function configOf({ id = 1, voters = 3, nonVoters = [], seed = 1, limits = {}, lease }: Setup): EngineConfig {
   const bootstrap: Members = {
     voters: Array.from({ length: voters }, (_, i) => node(i + 1)),
     nonVoters: nonVoters.map(node),
@@ -53,6 +56,7 @@ export function configOf({ id = 1, voters = 3, nonVoters = [], seed = 1, limits 
     crc32,
     timing,
     limits: { ...defaultLimits, ...limits },
+    ...(lease && { lease }),
   };
 }
 
@@ -129,7 +133,7 @@ export class OneNode {
     return this.input({ kind: 'propose', proposals, now: this.#now() });
   }
 
-  read(level: 'linearizable' | 'lease' | 'stale' = 'linearizable'): { id: ReadId; effects: RaftEffects } {
+  read(level: ReadLevel = 'linearizable'): { id: ReadId; effects: RaftEffects } {
     const id = this.#nextRead++ as ReadId;
     return { id, effects: this.input({ kind: 'read', id, level, now: this.#now() }) };
   }
@@ -201,11 +205,12 @@ export class OneNode {
   }
 
   restart(applied?: SnapshotPoint): OneNode {
-    const { id, seed } = this.config;
+    const { id, seed, lease } = this.config;
     return new OneNode({
       id,
       voters: this.config.bootstrap.voters.length,
       seed,
+      lease,
       records: this.written,
       ...(applied && { applied }),
     });

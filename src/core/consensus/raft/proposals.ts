@@ -2,6 +2,7 @@
 import type { DropReason, EntryPayload, Input, LogIndex, Proposal } from '../engine.ts';
 import { entryBytes, makeEntry } from '../entry-format.ts';
 import { isVoter } from '../quorums.ts';
+import { noteOwnEntry } from './lease.ts';
 import type { RaftMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { replicateToAll } from './replication.ts';
@@ -45,6 +46,7 @@ export function appendOwn(s: RaftState, leading: Leading, out: Outbox, payload: 
   const index = (s.log.lastIndex + 1) as LogIndex;
   const entry = makeEntry(s.config.crc32, s.log.lastChecksum, s.currentTerm, index, payload);
   s.log.append(entry);
+  noteOwnEntry(s, leading, index);
   leading.uncommittedBytes += entryBytes(entry);
   out.recordEntry(entry);
 }

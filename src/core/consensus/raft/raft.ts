@@ -52,9 +52,11 @@ class RaftEngine implements Engine<RaftMessage, RaftRecord> {
   }
 
   get nextTickAt(): Millis {
-    const { leading, elector, view, transfer } = this.#state;
+    const { leading, elector, view, transfer, othersLeaseUntil, now } = this.#state;
     const at = Math.min(elector.nextTickAt(view), transfer?.until ?? never);
-    return (leading === undefined ? at : Math.min(at, leading.announceAt, leading.nextHeartbeatAt)) as Millis;
+    if (leading === undefined) return at as Millis;
+    const commitAt = leading.established || othersLeaseUntil <= now ? never : othersLeaseUntil;
+    return Math.min(at, leading.announceAt, leading.nextHeartbeatAt, commitAt) as Millis;
   }
 
   baseline(): readonly RaftRecord[] {
@@ -155,6 +157,7 @@ function tick(s: RaftState, out: Outbox): void {
   if (leading === undefined) return;
   if (leading.departing.size > 0) sayFarewell(s, leading);
   if (s.now >= leading.nextHeartbeatAt) pursueTransfer(s, leading, out);
+  if (!leading.established) advanceCommit(s, leading, out);
   keepInTouch(s, leading, out);
 }
 

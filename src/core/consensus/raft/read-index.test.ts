@@ -128,8 +128,15 @@ describe('other reads', () => {
     expect(new OneNode().read('stale').effects.reads).toMatchObject([{ index: 0 }]);
   });
 
-  it('lease reads are not offered, and say so', () => {
-    const { id, effects } = leading().read('lease');
+  it('lease reads take a round where no lease is set', () => {
+    const leader = leading();
+    const { id, effects } = leader.read('lease');
+    expect(effects).toMatchObject({ reads: [], dropped: [] });
+    expect(leader.ack(2, 1, 1).reads).toEqual([{ id, index: 1 }]);
+  });
+
+  it('quorum reads are not offered, and say so', () => {
+    const { id, effects } = leading().read('quorum');
     expect(effects.dropped).toEqual([{ kind: 'read', id, reason: 'readLevelNotOffered' }]);
   });
 });

@@ -6,6 +6,7 @@
  */
 import type { DropReason, Input, ReadId } from '../engine.ts';
 import { quorumReached } from '../quorums.ts';
+import { holdsLease } from './lease.ts';
 import type { RaftMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { heartbeatAll } from './replication.ts';
@@ -18,8 +19,9 @@ type Read = Extract<Input<RaftMessage>, { kind: 'read' }>;
 
 export function read(s: RaftState, out: Outbox, { id, level }: Read): void {
   if (level === 'stale') out.grantRead(id, s.appliedIndex);
-  else if (level === 'lease') dropRead(out, id, 'readLevelNotOffered');
+  else if (level === 'quorum') dropRead(out, id, 'readLevelNotOffered');
   else if (s.leading === undefined) dropRead(out, id, 'notLeader');
+  else if (level === 'lease' && holdsLease(s, s.leading)) out.grantRead(id, s.commitIndex);
   else if (s.leading.waitingReads.length + s.leading.roundReads.length >= readsWaitingMax)
     dropRead(out, id, 'queueFull');
   else {

@@ -10,9 +10,10 @@ import { createElector } from '../elector/create.ts';
 import type { EngineConfig, Entry, LogIndex, Restored, SnapshotPoint } from '../engine.ts';
 import { chainChecksum } from '../entry-format.ts';
 import { withView } from './elector-view.ts';
+import { noteOthersEntries } from './lease.ts';
 import { RaftLog } from './log.ts';
 import type { RaftRecord } from './records.ts';
-import type { RaftState } from './state.ts';
+import { longAgo, type RaftState } from './state.ts';
 import { type Term, toTerm } from './term.ts';
 
 /** @throws CairnError LOG_CORRUPT when the records leave a gap, or their hash chain does not hold. */
@@ -41,9 +42,12 @@ export function restore(config: EngineConfig, { records, applied, now }: Restore
     votes: new Map(),
     leading: undefined,
     streaming: new Set(),
+    othersLeaseUntil: longAgo,
+    noLeaseBefore: undefined,
     transfer: undefined,
     unrecorded: wasAhead ? [{ kind: 'snapshotPoint', point: log.base }] : [],
   });
+  if (log.lastIndex > 0) noteOthersEntries(state);
   state.elector.restart(state.view);
   return state;
 }

@@ -3,6 +3,7 @@ import { assert } from '../../base/assert.ts';
 import { noteStoredState, noteTruncation } from '../durability.ts';
 import type { Input, LogIndex, SnapshotPoint } from '../engine.ts';
 import { raiseCommitIndex } from './commit.ts';
+import { noteOthersEntries } from './lease.ts';
 import type { RaftMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { toProbe } from './progress.ts';
@@ -48,6 +49,7 @@ function adopt(s: RaftState, out: Outbox, at: SnapshotPoint): void {
     s.commitIndex = at.index;
     noteTruncation(s.durability, at.index + 1);
   }
+  noteOthersEntries(s);
   noteStoredState(s.durability, at.index);
   out.recordSnapshotPoint();
   out.trace('snapshot_adopted', { index: at.index, term: at.term, keptEntries: s.log.lastIndex - at.index });

@@ -36,6 +36,10 @@ export interface RaftState {
   leading: Leading | undefined;
   /** Peers to whom the host is streaming a snapshot, whoever leads. */
   readonly streaming: Set<NodeId>;
+  /** Until when another leader might serve reads by a lease that an entry of our log gives it. */
+  othersLeaseUntil: Millis;
+  /** A term in which we need not wait for that: the leader before it has said that no lease is left. */
+  noLeaseBefore: Term | undefined;
   /** A transfer that we were asked for and whose outcome we do not know yet. */
   transfer: Transfer | undefined;
   /** What restoring found out that the log does not say yet; goes before the first record. */
@@ -45,6 +49,7 @@ export interface RaftState {
 export type TransferRequest = Extract<ControlRequest, { kind: 'transferLeadership' }>;
 export type ChangeRequest = Extract<ControlRequest, { kind: 'changeMembers' }>;
 
+export const longAgo = Number.NEGATIVE_INFINITY as Millis;
 export const never = Number.POSITIVE_INFINITY as Millis;
 
 /** A leader's volatile state; begins anew with each election. */
@@ -65,6 +70,11 @@ export interface Leading {
   /** When followers are to be told of a commit that nothing else has told them of; `never` if there is none. */
   announceAt: Millis;
   uncommittedBytes: number;
+  /** When the entries of this term were appended that are not known to be committed, oldest first; see lease.ts. */
+  readonly appended: { upTo: LogIndex; readonly at: Millis }[];
+  /** When the latest committed entry of this term was appended. */
+  leaseFrom: Millis;
+  leaseGivenUp: boolean;
   /** The read round under way or last done; heartbeats of it confirm the reads that it holds. */
   round: number;
   roundIndex: LogIndex;

@@ -12,7 +12,9 @@ function transfer(leader: OneNode, to: number) {
 const refused = (reason: string, to: number) => [
   { kind: 'control', id: 1, request: { kind: 'transferLeadership', to: node(to) }, reason },
 ];
-const timeoutNow = (ofTerm: number): RaftMessage => ({ kind: 'timeoutNow', term: term(ofTerm) });
+const timeoutNow = (ofTerm: number): RaftMessage => ({
+  ...{ kind: 'timeoutNow', term: term(ofTerm), leaseEnded: true },
+});
 const requestVote = (ofTerm: number, lastLogIndex: number, lastLogTerm: number): RaftMessage => ({
   ...{ kind: 'requestVote', term: term(ofTerm), lastLogIndex: index(lastLogIndex), lastLogTerm: term(lastLogTerm) },
   transfer: true,

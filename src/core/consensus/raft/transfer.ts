@@ -8,6 +8,7 @@ import { mayLead } from '../elector/elector.ts';
 import type { ControlId } from '../engine.ts';
 import { isVoter } from '../quorums.ts';
 import { becomeCandidate } from './election.ts';
+import { giveUpLease } from './lease.ts';
 import type { TimeoutNow } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { type Leading, membersOf, type RaftState, type TransferRequest } from './state.ts';
@@ -31,11 +32,11 @@ export function transferLeadership(s: RaftState, out: Outbox, id: ControlId, req
 /** Told again with each answer and heartbeat, in case it was lost. */
 export function pursueTransfer(s: RaftState, leading: Leading, out: Outbox): void {
   const to = s.transfer?.request.to;
-  if (to !== undefined && leading.progress.get(to)?.matchIndex === s.log.lastIndex) sendTimeoutNow(s, out, to);
+  if (to !== undefined && leading.progress.get(to)?.matchIndex === s.log.lastIndex) sendTimeoutNow(s, leading, out, to);
 }
 
-function sendTimeoutNow(s: RaftState, out: Outbox, to: NodeId): void {
-  out.send(to, { kind: 'timeoutNow', term: s.currentTerm });
+function sendTimeoutNow(s: RaftState, leading: Leading, out: Outbox, to: NodeId): void {
+  out.send(to, { kind: 'timeoutNow', term: s.currentTerm, leaseEnded: giveUpLease(s, leading) });
 }
 
 /** A leader that is no voter any more leaves the group to the voter whose log reaches furthest. */
@@ -43,7 +44,7 @@ export function nameSuccessor(s: RaftState, leading: Leading, out: Outbox): void
   let best: NodeId | undefined;
   for (const [id, { matchIndex }] of leading.progress)
     if (isVoter(membersOf(s), id) && matchIndex > (leading.progress.get(best!)?.matchIndex ?? -1)) best = id;
-  if (best !== undefined) sendTimeoutNow(s, out, best);
+  if (best !== undefined) sendTimeoutNow(s, leading, out, best);
 }
 
 /** To be called after each step: ends the transfer as soon as it is known how. */
@@ -62,7 +63,8 @@ export function settleTransfer(s: RaftState, out: Outbox): void {
 }
 
 /** Of the leader that we follow, and in its term. */
-export function onTimeoutNow(s: RaftState, out: Outbox, from: NodeId, { term }: TimeoutNow): void {
+export function onTimeoutNow(s: RaftState, out: Outbox, from: NodeId, { term, leaseEnded }: TimeoutNow): void {
   if (term !== s.currentTerm || s.leader !== from || !mayLead(s.view)) return;
   becomeCandidate(s, out, true);
+  if (leaseEnded) s.noLeaseBefore = s.currentTerm;
 }

@@ -2,15 +2,17 @@
  * Conversations between engines as text: commands, and under each what the nodes then do and say. The commands name nothing of any
  * one protocol, so the same script runs on both engines and the two texts can be laid side by side.
  *
- *     group N [one] [+K]   N nodes, with empty logs; later lines name them by number. `one`: a message holds one entry; K more nodes
- *                          run without being members
+ *     group N [one] [+K] [lease]
+ *                          N nodes, with empty logs; later lines name them by number. `one`: a message holds one entry; K more nodes
+ *                          run without being members; `lease`: of 400 ms
  *     timeout N            time passes until node N wants a tick, and only N gets one
  *     deliver [A>B …]      messages arrive: all that are under way, or those of the links named; answers are under way then
  *     lose [A>B …]         messages get lost: likewise
  *     write N              node N's disk finishes everything that it was given
  *     settle [N …]         deliver and write among the nodes named (or all) until all is quiet
  *     propose N TEXT       a proposal at node N
- *     read N               a linearizable read at node N
+ *     pass MS              time passes, and nobody gets a tick
+ *     read N [LEVEL]       a read at node N, linearizable unless another level is named
  *     transfer N M         node N is asked to hand leadership to node M
  *     members N A… [+ B…]  node N is asked for A… as voters, B… as non-voters
  *     crash N, restart N   what the disk had not finished is lost
@@ -33,9 +35,11 @@ import {
   type Envelope,
   type Input,
   type IoId,
+  type LeaseTerms,
   type LogIndex,
   type Members,
   type ReadId,
+  type ReadLevel,
   toControlId,
   toEpoch,
 } from '../engine.ts';
@@ -61,6 +65,7 @@ export class Conversation<M, R> {
   #nodes: Node<M, R>[] = [];
   #flights: Flight<M>[] = [];
   #limits = defaultLimits;
+  #lease: LeaseTerms | undefined;
   #now = 1000;
   #sequence = 0;
   #reads = 0;
@@ -98,7 +103,10 @@ export class Conversation<M, R> {
     write: ([id]) => this.#write(this.#node(id)),
     settle: (ids) => this.#settle(ids.length === 0 ? this.#nodes : ids.map((id) => this.#node(id))),
     propose: ([id, ...text]) => this.#propose(this.#node(id), text.join(' ')),
-    read: ([id]) => this.#read(this.#node(id)),
+    pass: ([ms]) => {
+      this.#now += Number(ms);
+    },
+    read: ([id, level = 'linearizable']) => this.#read(this.#node(id), level as ReadLevel),
     transfer: ([id, to]) => this.#control(this.#node(id), { kind: 'transferLeadership', to: this.#node(to).id }),
     members: ([id, ...words]) => this.#changeMembers(this.#node(id), words),
     crash: ([id]) => this.#crash(this.#node(id)),
@@ -108,6 +116,7 @@ export class Conversation<M, R> {
 
   #group(size: number, options: readonly string[]): void {
     if (options.includes('one')) this.#limits = { ...defaultLimits, messageMaxBytes: 1 };
+    if (options.includes('lease')) this.#lease = { durationMs: 400, driftMax: 0.1 };
     const strangers = Number(options.find((option) => option.startsWith('+')) ?? 0);
     const ids = Array.from({ length: size + strangers }, (_, i) => toNodeId(i + 1));
     this.#bootstrap = { voters: ids.slice(0, size), nonVoters: [] };
@@ -132,6 +141,7 @@ export class Conversation<M, R> {
         crc32,
         timing: defaultTiming,
         limits: this.#limits,
+        ...(this.#lease && { lease: this.#lease }),
       },
       { records: [...node.disk], applied: undefined, now: toMillis(this.#now) },
     );
@@ -157,9 +167,9 @@ export class Conversation<M, R> {
     this.#step(node, { kind: 'propose', proposals, now: toMillis(this.#now) });
   }
 
-  #read(node: Node<M, R>): void {
+  #read(node: Node<M, R>, level: ReadLevel): void {
     this.#reads += 1;
-    this.#step(node, { kind: 'read', id: this.#reads as ReadId, level: 'linearizable', now: toMillis(this.#now) });
+    this.#step(node, { kind: 'read', id: this.#reads as ReadId, level, now: toMillis(this.#now) });
   }
 
   #changeMembers(node: Node<M, R>, words: readonly string[]): void {

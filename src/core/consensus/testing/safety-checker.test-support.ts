@@ -16,10 +16,12 @@ export class SafetyChecker {
   readonly #ledger: Ledger;
   readonly #disks = new Map<NodeId, Shadow>();
   readonly #leaders = new Map<number, NodeId>();
-  /** By term: how much was committed when its leader was elected. */
+  /** By term: how much was committed in terms before it when its leader was elected. */
   readonly #committedBefore = new Map<number, number>();
   /** By index, from 1 on. */
   readonly #committed: Entry[] = [];
+  /** In which term each was. */
+  readonly #committedIn: number[] = [];
 
   constructor(engine: EngineName, bootstrap: Members) {
     this.members = bootstrap;
@@ -48,28 +50,34 @@ export class SafetyChecker {
     this.#ledger.written(node, record, true);
   }
 
-  /** State-machine safety, and that what is committed is so by the disks. `inForce`: the members where it was committed. */
-  committed(node: NodeId, entry: Entry, inForce: Members): void {
+  /** State-machine safety, and that what is committed is so by the disks. `before`: its node before it did so. */
+  committed(node: NodeId, entry: Entry, before: Pick<EngineStatus, 'members' | 'term'>): void {
     const known = this.#committed[entry.index - 1];
     const isSame = known === undefined || (known.checksum === entry.checksum && known.term === entry.term);
     assert(isSame, 'state-machine safety: one entry at each index', { node, index: entry.index });
     if (known !== undefined) return;
     assert(entry.index === this.highestCommitted + 1, 'entries are committed without a gap', { index: entry.index });
     this.#committed.push(entry);
-    this.#ledger.committed(entry, inForce, this.#disks);
+    this.#committedIn.push(before.term);
+    this.#ledger.committed(entry, before.members, this.#disks);
     if (entry.payload.kind !== 'members' || entry.index < this.#membersIndex) return;
     this.members = entry.payload.members;
     this.#membersIndex = entry.index;
   }
 
-  /** Election safety, and that a leader knows what was committed before it. */
+  /**
+   * Election safety, and that a leader knows what was committed before it. One may learn late that it was elected, when others have led
+   * and committed in later terms.
+   */
   leads({ id, term, established, commitIndex }: EngineStatus, memory: Shadow): void {
     const known = this.#leaders.get(term);
     assert(known === undefined || known === id, 'election safety: one leader a term', { term });
     if (known === undefined) {
       this.#leaders.set(term, id);
-      this.#committedBefore.set(term, this.highestCommitted);
-      this.#ledger.elected(memory, this.#committed);
+      const later = this.#committedIn.findIndex((of) => of >= term);
+      const before = later < 0 ? this.#committed : this.#committed.slice(0, later);
+      this.#committedBefore.set(term, before.length);
+      this.#ledger.elected(memory, before);
     }
     const knows = !established || commitIndex >= this.#committedBefore.get(term)!;
     assert(knows, 'an established leader knows all that was committed before it', { leader: id, commitIndex });

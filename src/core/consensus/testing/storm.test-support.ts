@@ -1,6 +1,6 @@
 /** A group under everything that can go wrong, then the weather clears: what is drawn from one seed, for any engine. */
 import { assert } from '../../base/assert.ts';
-import { defaultTiming, type EngineKind, type EngineTiming } from '../engine.ts';
+import { defaultTiming, type EngineKind, type EngineTiming, type LeaseTerms, type ReadLevel } from '../engine.ts';
 import { TestNetwork } from './test-network.test-support.ts';
 import type { PendingControl, TestNode } from './test-node.test-support.ts';
 
@@ -10,6 +10,13 @@ const limits = { messageMaxBytes: 400, windowMaxMessages: 4, windowMaxBytes: 120
 const sizes = [3, 3, 5, 3, 1, 2, 4] as const;
 /** In every other group elections come thick and fast: messages take as long as it takes to lose patience. */
 const impatient: EngineTiming = { electionTimeoutMinMs: 30, electionTimeoutMaxMs: 50, heartbeatIntervalMs: 10 };
+
+const levels: readonly ReadLevel[] = ['linearizable', 'lease', 'lease', 'stale', 'quorum'];
+const leases: readonly (LeaseTerms | undefined)[] = [
+  undefined,
+  { durationMs: 400, driftMax: 0.2 },
+  { durationMs: 60, driftMax: 0.2 },
+];
 
 /** How many nodes there are besides the first members. */
 const strangers = 2;
@@ -77,13 +84,18 @@ function anyNode(group: TestNetwork): TestNode {
   return group.nodes[group.below(group.nodes.length)]!;
 }
 
+function upNode(group: TestNetwork): TestNode | undefined {
+  const up = group.nodes.filter((node) => node.up);
+  return up[group.below(up.length)];
+}
+
 /** Proposals and reads, mostly at those who believe that they lead. */
 function act(group: TestNetwork): void {
   const { leaders } = group;
   const node = group.chance(0.9) && leaders.length > 0 ? leaders[group.below(leaders.length)]! : anyNode(group);
   if (!node.up) return;
   if (group.chance(0.7)) group.propose(node, 1 + group.below(5), 1 + group.below(40));
-  if (group.chance(0.5)) group.read(node);
+  if (group.chance(0.5)) group.read(node, levels[group.below(levels.length)]);
   if (group.chance(0.05)) reorganise(group);
 }
 
@@ -120,7 +132,8 @@ function rearrange(group: TestNetwork): void {
   const [voters, nonVoters] = anyMembers(group);
   obtain(group, 'other members', () => group.changeMembers(group.awaitLeader(), voters, nonVoters));
   const { members } = group.checker;
-  assert(members.voters.join() === voters.join() && members.nonVoters.join() === nonVoters.join(), 'who was asked for');
+  const isSame = (a: readonly number[], b: readonly number[]) => a.toSorted().join() === b.toSorted().join();
+  assert(isSame(members.voters, voters) && isSame(members.nonVoters, nonVoters), 'the members are who was asked for');
   const to = group.node(voters[group.below(voters.length)]!);
   obtain(group, 'another leader', () => group.awaitLeader().control({ kind: 'transferLeadership', to: to.id }));
   assert(group.awaitLeader() === to, 'leadership went where it was asked to', { to: to.id });
@@ -142,7 +155,8 @@ export function weather<Message, LogRecord>(kind: EngineKind<Message, LogRecord>
   const nonVoters = seed % 5 === 0 ? 1 : 0;
   const timing = seed % 2 === 0 ? impatient : defaultTiming;
   const elector = seed % 3 === 0 ? 'ballot' : 'timeout';
-  const options = { seed, voters, nonVoters, strangers, limits, timing, elector } as const;
+  const lease = leases[seed % 4];
+  const options = { seed, voters, nonVoters, strangers, limits, timing, elector, lease } as const;
   const group = new TestNetwork<Message, LogRecord>(kind, options) as unknown as TestNetwork;
   try {
     for (let round = 0; round < 2; round++) {
@@ -178,4 +192,39 @@ export function rivalry<Message, LogRecord>(kind: EngineKind<Message, LogRecord>
     throw new Error(`seed ${seed}, at ${group.now().toFixed(1)} ms: ${String(error)}`, { cause: error });
   }
   return group;
+}
+
+/** Leaders that are cut off and read from all the same, while others take over: what a lease that lasts too long would show in. */
+export function rivalReaders<Message, LogRecord>(kind: EngineKind<Message, LogRecord>, seed: number): TestNetwork {
+  const elector = seed % 2 === 0 ? 'ballot' : 'timeout';
+  const lease = { durationMs: 180 + (seed % 4) * 30, driftMax: 0.2 };
+  const options = { seed, voters: [3, 5][seed % 2]!, elector, lease } as const;
+  const group = new TestNetwork<Message, LogRecord>(kind, options) as unknown as TestNetwork;
+  try {
+    for (let round = 0; round < 6; round++) {
+      const leader = group.awaitLeader();
+      if (round % 3 === 2) transferAway(group, leader);
+      else group.partition(leader.id);
+      for (let step = 0; step < 60; step++) {
+        for (const node of group.leaders) {
+          group.read(node, 'lease');
+          if (group.chance(0.3)) group.propose(node);
+        }
+        group.run(2 + group.below(10));
+        if (group.chance(0.02)) upNode(group)?.bounce();
+      }
+      group.cut.clear();
+      group.run(group.below(400));
+    }
+    group.checker.checkAll();
+  } catch (error) {
+    throw new Error(`seed ${seed}, at ${group.now().toFixed(1)} ms: ${String(error)}`, { cause: error });
+  }
+  return group;
+}
+
+/** The leader is cut off as soon as it has handed over. */
+function transferAway(group: TestNetwork, leader: TestNode): void {
+  leader.control({ kind: 'transferLeadership', to: anyNode(group).id });
+  group.after(group.below(6), () => group.partition(leader.id));
 }

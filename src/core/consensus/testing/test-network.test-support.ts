@@ -9,7 +9,9 @@ import {
   type EngineKind,
   type EngineLimits,
   type EngineTiming,
+  type LeaseTerms,
   type Members,
+  type ReadLevel,
   type SnapshotPoint,
   toEpoch,
 } from '../engine.ts';
@@ -40,6 +42,8 @@ export interface GroupOptions {
   readonly timing?: EngineTiming;
   readonly weather?: Weather;
   readonly elector?: ElectorName;
+  /** With a lease, clocks run at rates of their own, as far apart as the lease allows. */
+  readonly lease?: LeaseTerms | undefined;
 }
 
 export class TestNetwork<Message = unknown, LogRecord = unknown> implements World {
@@ -58,6 +62,7 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   /** Of everything that was delivered, in order: two runs of one seed give the same. */
   digest = 0;
   #sequence = 0;
+  readonly #clockRates = new Map<NodeId, number>();
 
   constructor(kind: EngineKind<Message, LogRecord>, options: GroupOptions) {
     this.#random = seededStream(options.seed, 0);
@@ -65,9 +70,10 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
     const { voters, nonVoters = 0, strangers = 0 } = options;
     const ids = Array.from({ length: voters + nonVoters + strangers }, (_, i) => toNodeId(i + 1));
     const bootstrap: Members = { voters: ids.slice(0, voters), nonVoters: ids.slice(voters, voters + nonVoters) };
-    const { seed, elector = 'timeout', timing = defaultTiming } = options;
-    const common = { bootstrap, epoch: toEpoch(1), seed, crc32, timing, elector };
+    const { seed, elector = 'timeout', timing = defaultTiming, lease } = options;
+    const common = { bootstrap, epoch: toEpoch(1), seed, crc32, timing, elector, ...(lease && { lease }) };
     const limits = { ...defaultLimits, ...options.limits };
+    if (lease !== undefined) for (const id of ids) this.#clockRates.set(id, 1 + lease.driftMax * this.below(3) * 0.5);
     this.nodes = ids.map((id) => new TestNode(kind, { ...common, id, limits }, this, () => this.checker));
     this.checker = new SafetyChecker(kind.name, bootstrap);
     for (const node of this.nodes) node.start();
@@ -92,6 +98,10 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   }
   between([low, high]: readonly [number, number]): number {
     return low + this.uniform() * (high - low);
+  }
+
+  clockRate(node: NodeId): number {
+    return this.#clockRates.get(node) ?? 1;
   }
 
   crashesWhileWriting(): boolean {
@@ -186,8 +196,8 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
     return this.#sequence;
   }
 
-  read(node: TestNode<Message, LogRecord>): PendingRead {
-    return node.read(this.checker.highestCommitted);
+  read(node: TestNode<Message, LogRecord>, level: ReadLevel = 'linearizable'): PendingRead {
+    return node.read(level, level === 'stale' ? 0 : this.checker.highestCommitted);
   }
 
   /** Cuts the group into those named and the others, in both directions. */

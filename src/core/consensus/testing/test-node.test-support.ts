@@ -12,6 +12,7 @@ import {
   type Engine,
   type EngineConfig,
   type EngineKind,
+  type EngineStatus,
   type Entry,
   type Envelope,
   type Input,
@@ -20,6 +21,7 @@ import {
   type Members,
   type Proposal,
   type ReadId,
+  type ReadLevel,
   type SnapshotPoint,
   toControlId,
 } from '../engine.ts';
@@ -29,6 +31,8 @@ import type { SafetyChecker } from './safety-checker.test-support.ts';
 /** What a node asks of the world around it. */
 export interface World {
   now(): number;
+  /** How fast this node's clock runs. */
+  clockRate(node: NodeId): number;
   after(delay: number, run: () => void): void;
   /** How long the disk of this node takes for a write. */
   writeDelay(node: NodeId): number;
@@ -118,7 +122,7 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     for (const record of records) this.#checker().remembered(this.id, this.#memory, record);
     this.#memory.holdsState(this.applied);
     this.#timerAt = Number.POSITIVE_INFINITY;
-    const now = toMillis(this.#world.now());
+    const now = this.#now();
     this.engine = this.#kind.create(this.#config, { records, applied: this.#point, now });
     this.input({ kind: 'tick', now });
   }
@@ -148,11 +152,11 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     this.input({ kind: 'propose', proposals, now: this.#now() });
   }
 
-  read(mustSee: number): PendingRead {
+  read(level: ReadLevel, mustSee: number): PendingRead {
     const id = this.#nextRead++ as ReadId;
     const pending: PendingRead = { mustSee, granted: undefined, dropped: undefined };
     this.reads.set(id, pending);
-    this.input({ kind: 'read', id, level: 'linearizable', now: this.#now() });
+    this.input({ kind: 'read', id, level, now: this.#now() });
     return pending;
   }
 
@@ -208,10 +212,10 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
   input(input: Input<Message>): void {
     const { engine } = this;
     if (engine === undefined) return;
-    const { members } = engine.status; // a step that commits may go on to the next configuration
+    const { members, term } = engine.status; // a step that commits may go on to the next configuration
     const effects = engine.step(input);
     engine.invariants();
-    this.#carryOut(effects, members);
+    this.#carryOut(effects, { members, term });
     this.#afterStep();
     if (effects.persist !== undefined && this.up && this.#world.crashesWhileWriting()) this.bounce();
   }
@@ -233,14 +237,14 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     if (at >= this.#timerAt) return;
     this.#timerAt = at;
     const { life } = this;
-    this.#world.after(Math.max(0, at - this.#world.now()), () => {
+    this.#world.after(Math.max(0, at - this.#now()) / this.#world.clockRate(this.id), () => {
       if (life !== this.life) return;
       this.#timerAt = Number.POSITIVE_INFINITY;
       this.input({ kind: 'tick', now: this.#now() });
     });
   }
 
-  #carryOut(effects: Effects<Message, LogRecord>, members: Members): void {
+  #carryOut(effects: Effects<Message, LogRecord>, before: Pick<EngineStatus, 'members' | 'term'>): void {
     for (const { name } of effects.trace) this.trace.push(name);
     const { persist } = effects;
     if (persist !== undefined) {
@@ -257,7 +261,7 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
       else this.#takeControl(dropped.id).dropped = dropped.reason;
     }
     for (const id of effects.completed) this.#takeControl(id).completed = true;
-    for (const entry of effects.committed) this.#apply(entry, members);
+    for (const entry of effects.committed) this.#apply(entry, before);
     if (effects.committed.length > 0) this.input({ kind: 'applied', index: this.applied as LogIndex });
     for (const { to } of effects.snapshots) {
       if (this.#point === undefined) this.snapshotSent(to, this.#emptyPoint(), false);
@@ -265,8 +269,8 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     }
   }
 
-  #apply(entry: Entry, inForce: Members): void {
-    this.#checker().committed(this.id, entry, inForce);
+  #apply(entry: Entry, before: Pick<EngineStatus, 'members' | 'term'>): void {
+    this.#checker().committed(this.id, entry, before);
     if (entry.index <= this.applied) return;
     assert(entry.index === this.applied + 1, 'entries are committed without a gap', { index: entry.index });
     const members =
@@ -338,6 +342,6 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
   }
 
   #now(): Millis {
-    return toMillis(this.#world.now());
+    return toMillis(this.#world.now() * this.#world.clockRate(this.id));
   }
 }
