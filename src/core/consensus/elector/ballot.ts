@@ -67,7 +67,7 @@ export class BallotElector implements Elector {
     this.#nextRoundAt = view.now + view.timing.heartbeatIntervalMs;
     if (view.leading) this.#stopSeeking();
     else this.#judge(view, out);
-    if (!view.leading && isVoter(view.members, view.id)) this.#beginRound(view, out);
+    if (!view.leading && view.eligible) this.#beginRound(view, out);
   }
 
   /** What the rounds so far say. */

@@ -7,7 +7,7 @@
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { ElectorName, EngineTiming, Members } from '../engine.ts';
-import { isVoter, type QuorumSystem } from '../quorums.ts';
+import type { QuorumSystem } from '../quorums.ts';
 import type { ElectorMessage } from './messages.ts';
 
 /** What an elector may know of the engine it serves, as of now. */
@@ -18,6 +18,11 @@ export interface ElectorView {
   readonly members: Members;
   /** Who has to agree in it: a `prepare` quorum to a new leader, an `accept` quorum for one to get anything done. */
   readonly quorums: QuorumSystem;
+  /**
+   * Whether we may lead: a voter, or one that a change leaves out which is not known to be committed. Nobody else may have what it takes to
+   * see that through (dissertation §4.2.2).
+   */
+  readonly eligible: boolean;
   readonly timing: EngineTiming;
   /** Raft's currentTerm, or the round of the highest ballot seen. */
   readonly term: number;
@@ -76,7 +81,7 @@ export interface Elector {
 
 /** Whether we may seek leadership at all. */
 export function mayLead(view: ElectorView): boolean {
-  return isVoter(view.members, view.id) && !view.diskStalled;
+  return view.eligible && !view.diskStalled;
 }
 
 /** CheckQuorum: a leader that is cut off stops leading, so that its clients look elsewhere; and so does one whose disk stalls. */

@@ -2,7 +2,7 @@
 import { type Millis, type NodeId, toNodeId } from '../../base/brand.ts';
 import { crc32 } from '../../base/crc32.ts';
 import { defaultLimits, defaultTiming, type ElectorName, type Members, toEpoch } from '../engine.ts';
-import { quorumSystemOf } from '../quorums.ts';
+import { isVoter, quorumSystemOf } from '../quorums.ts';
 import { createElector } from './create.ts';
 import type { Elector, ElectorOutbox, ElectorView, Standing } from './elector.ts';
 import type { ElectorMessage, HeartbeatReply } from './messages.ts';
@@ -22,7 +22,13 @@ export class OneElector {
     const common = { id, bootstrap, epoch: toEpoch(1), seed: 1, crc32, timing: defaultTiming, limits: defaultLimits };
     this.view = {
       ...{ id, now: 1000 as Millis, members: bootstrap, timing: defaultTiming, term: 4, standing: [0, 0] as Standing },
-      ...{ quorums: quorumSystemOf(bootstrap), leader: undefined, leading: false, diskStalled: false },
+      ...{
+        quorums: quorumSystemOf(bootstrap),
+        leader: undefined,
+        leading: false,
+        diskStalled: false,
+        eligible: isVoter(bootstrap, id),
+      },
       heardAt: (peer) => this.heardAt.get(peer) ?? 0,
     };
     this.elector = createElector(name, common);

@@ -2,6 +2,7 @@
 import type { NodeId } from '../../base/brand.ts';
 import { diskStandsStill } from '../durability.ts';
 import type { ElectorView, Standing } from '../elector/elector.ts';
+import { isVoter } from '../quorums.ts';
 import type { PaxosState } from './state.ts';
 
 /** Anybody can be elected: what it lacks it learns. */
@@ -25,6 +26,9 @@ export class PaxosView implements ElectorView {
   }
   get quorums() {
     return this.#state.configuration.electorate;
+  }
+  get eligible() {
+    return isVoter(this.members, this.id);
   }
   get timing() {
     return this.#state.config.timing;

@@ -2,7 +2,7 @@
 import type { NodeId } from '../../base/brand.ts';
 import { diskStandsStill } from '../durability.ts';
 import type { ElectorView, Standing } from '../elector/elector.ts';
-import { majoritiesOf, type QuorumSystem } from '../quorums.ts';
+import { isVoter, majoritiesOf, type QuorumSystem } from '../quorums.ts';
 import type { RaftState } from './state.ts';
 
 export class RaftView implements ElectorView {
@@ -22,6 +22,10 @@ export class RaftView implements ElectorView {
   }
   get members() {
     return this.#state.log.members;
+  }
+  get eligible() {
+    const { log, id, commitIndex } = this.#state;
+    return isVoter(log.members, id) || (log.membersIndex > commitIndex && isVoter(log.membersBefore, id));
   }
   get timing() {
     return this.#state.config.timing;

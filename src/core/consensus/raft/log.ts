@@ -46,6 +46,10 @@ export class RaftLog {
     return this.#membersOf(this.#memberIndexes.at(-1));
   }
 
+  /** The one that it replaced. */
+  get membersBefore(): Members {
+    return this.#membersOf(this.#memberIndexes.at(-2));
+  }
   /** Where it is; at or before the compaction point if that brought it along. */
   get membersIndex(): LogIndex {
     return this.#memberIndexes.at(-1) ?? this.#base.index;

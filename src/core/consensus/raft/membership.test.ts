@@ -11,7 +11,9 @@ import {
   OneNode,
   preVoteAnswer,
   recordsOf,
+  said,
   sent,
+  term,
 } from './one-node.test-support.ts';
 import type { RaftEffects } from './outbox.ts';
 
@@ -248,6 +250,32 @@ describe('a configuration in the log', () => {
     next.persist();
     next.ack(2);
     expect(next.status.members).toEqual(members([1, 2, 4]));
+  });
+});
+
+describe('a node that is left out by a configuration which is not known to be committed (§4.2.2)', () => {
+  const joint = members([1, 2], [], [1]);
+
+  it('seeks election all the same, as nobody else may hold that configuration, and does not count itself', () => {
+    const left = new OneNode({ id: 2, voters: 2, records: recordsOf(1, logWith(joint, members([1]))) });
+    expect(said(left.timeOut(), 'preVote').map(({ to }) => to)).toEqual([1]);
+    expect(left.status.role).toBe('preCandidate');
+    left.receive(1, preVoteAnswer(2, true));
+    left.persist();
+    expect(left.status.role).toBe('candidate');
+    left.receive(1, { kind: 'requestVoteResponse', term: term(2), voteGranted: true });
+    expect(left.leads).toBe(true);
+    left.persist();
+    expect(left.leads).toBe(true);
+    left.ack(1);
+    expect(left.status).toMatchObject({ role: 'follower', commitIndex: 4 });
+  });
+
+  it('does not once it knows that it is committed', () => {
+    const left = new OneNode({ id: 2, voters: 2 });
+    left.receive(1, appendEntriesOf(1, logWith(joint, members([1])), 0, { commit: 3 }));
+    left.persist();
+    expect(left.timeOut().send).toEqual([]);
   });
 });
 
