@@ -154,6 +154,8 @@ export interface ChunkStoreOptions {
   readonly poolBytesMax?: number;
   readonly poolFilesMax?: number;
   readonly pooledFileMinBytes?: number;
+  /** Small chunks share files of about this size; at least 64 KiB. */
+  readonly slabBytes?: number;
   /** A checkpoint begins when the journal has grown by this, or so much bulk data was written, or so many chunks changed. */
   readonly checkpointJournalBytes?: number;
   readonly checkpointBulkBytes?: number;

@@ -1,7 +1,8 @@
 /** Whether a replica with the given blocks becomes what an image says: everything is checked before anything is touched. */
-import type { Crc32, DiskFile } from '../../../core/base/env.ts';
+import type { Crc32 } from '../../../core/base/env.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import { blockBytes, type ChunkImage } from '../chunk-store.ts';
+import type { ChunkBytes } from './chunk-files.ts';
 import { blockCount, type ChunkState } from './chunk-state.ts';
 import type { BlockData } from './journal-record.ts';
 import { corruptBlock, readVerified, zeros } from './plan.ts';
@@ -11,7 +12,7 @@ export function checkImage(
   state: ChunkState,
   image: ChunkImage,
   blocks: readonly BlockData[],
-  file: () => DiskFile,
+  file: () => ChunkBytes,
   crc32: Crc32,
 ): void {
   if (image.version < state.version) {
@@ -42,11 +43,32 @@ export function checkImage(
 }
 
 /** The checksum of a block when it is cut or zero-extended to `bytes`. */
-function checksumAtLength(state: ChunkState, block: number, bytes: number, file: () => DiskFile, crc32: Crc32): number {
+function checksumAtLength(
+  state: ChunkState,
+  block: number,
+  bytes: number,
+  file: () => ChunkBytes,
+  crc32: Crc32,
+): number {
   const before = state.bytesIn(block);
   if (before > bytes) return crc32(readVerified(state, block, file(), crc32).subarray(0, bytes));
   const checksum = before === 0 ? 0 : state.checksumOf(block);
   return before === bytes ? checksum : crc32(zeros.subarray(0, bytes - before), checksum);
+}
+
+/** The only block of a chunk that is to have at most one: as given, or as it is, cut or zero-extended. The image must have been checked. */
+export function wholeBlock(
+  state: ChunkState,
+  lengthBytes: number,
+  blocks: readonly BlockData[],
+  file: () => ChunkBytes,
+  crc32: Crc32,
+): Uint8Array {
+  const [given] = blocks;
+  if (given !== undefined) return given.bytes;
+  const bytes = new Uint8Array(lengthBytes);
+  if (state.lengthBytes > 0) bytes.set(readVerified(state, 0, file(), crc32).subarray(0, lengthBytes));
+  return bytes;
 }
 
 /** The ranges of [from, to) that none of the blocks covers. */

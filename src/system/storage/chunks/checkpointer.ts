@@ -68,9 +68,11 @@ export class Checkpointer {
 
   async #checkpoint(): Promise<void> {
     const { cache, journal, metadata, removed } = this.#parts;
+    const { slabs } = this.#parts.files;
     const place = await journal.begin();
     const gone = [...removed];
     removed.clear();
+    let left = slabs.takeLeft();
     let succeeded = false;
     try {
       const captured = await this.#capture(cache.capture());
@@ -79,8 +81,12 @@ export class Checkpointer {
       succeeded = true;
       cache.captureEnded(true);
       await journal.release(place);
+      const free = left;
+      left = [];
+      await slabs.release(free);
       await dropOld();
     } finally {
+      slabs.giveBack(left);
       if (!succeeded) {
         cache.captureEnded(false);
         for (const handle of gone) removed.add(handle);
@@ -103,9 +109,20 @@ export class Checkpointer {
       }
     };
     await settleWorkers(Array.from({ length: syncsAtOnce }, worker));
+    await this.#syncSlabs();
     await files.syncDirectories();
     for (const { state, hasFile } of captured) if (hasFile) state.isPlaced = state.hasFile;
     return captured;
+  }
+
+  async #syncSlabs(): Promise<void> {
+    try {
+      await this.#parts.files.slabs.sync();
+    } catch (thrown) {
+      // As with a chunk's own file; here many chunks are in it.
+      this.#parts.journal.fail(toCairnError(thrown));
+      throw thrown;
+    }
   }
 
   async #syncFile(state: ChunkState): Promise<void> {
@@ -137,7 +154,8 @@ interface Captured {
 }
 
 function capture(state: ChunkState): CapturedChunk {
-  return { ...state.info, change: state.change, checksums: state.committedChecksums(), window: state.window.entries() };
+  const { info, change, slot } = state;
+  return { ...info, change, slot, checksums: state.committedChecksums(), window: state.window.entries() };
 }
 
 /** All workers end before a failure is thrown: none goes on behind the caller's back. */

@@ -66,7 +66,8 @@ export class ChunkCache {
     const state = new ChunkState(handle, record.version, record.serial, window);
     state.settle(record.lengthBytes, record.checksums);
     state.change = record.change;
-    state.hasFile = record.lengthBytes > 0;
+    state.slot = record.slot;
+    state.hasFile = record.lengthBytes > 0 && record.slot === undefined;
     state.isPlaced = state.hasFile;
     this.#keepClean(state);
     return state;
@@ -100,6 +101,12 @@ export class ChunkCache {
     this.#clean.delete(state.handle);
     this.#captured.delete(state.handle);
     this.#dirty.set(state.handle, state);
+  }
+
+  /** What the last checkpoint, or the one under way, has of its place is out of date. */
+  moved(state: ChunkState): void {
+    const { handle } = state;
+    if (this.#clean.delete(handle) || this.#captured.delete(handle)) this.#dirty.set(handle, state);
   }
 
   remove(state: ChunkState): void {

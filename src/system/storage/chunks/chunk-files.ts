@@ -1,90 +1,100 @@
 /**
- * The chunk files that are open, least recently used first out, and which directories hold names that a power loss would take.
- * A file is closed only when nobody holds it across an await.
+ * Where the bytes of chunks are: a small chunk in a slot of a slab, any other in a file of its own. A chunk that outgrows its place
+ * moves, never back: its bytes are copied first, and the place it leaves stays as it is until a checkpoint knows the new one.
+ * Also which directories hold names that a power loss would take.
  */
-import type { ChunkHandle } from '../../../core/base/brand.ts';
+import { assert } from '../../../core/base/assert.ts';
 import type { DiskFile, Env } from '../../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import type { ChunkState } from './chunk-state.ts';
 import type { FilePool } from './file-pool.ts';
 import type { Layout } from './layout.ts';
+import type { OpenFiles } from './open-files.ts';
+import type { Slabs, Slot } from './slabs.ts';
+import { slotBytesOf, slotMaxBytes } from './slabs.ts';
 
-interface OpenFile {
-  readonly file: DiskFile;
-  users: number;
-  /** The chunk is gone: close with the last user. */
-  isRetired: boolean;
-}
+/** The bytes of one chunk, the first at 0. What is there beyond the chunk's length means nothing. */
+export type ChunkBytes = Pick<DiskFile, 'readNow' | 'writeNow'>;
 
 export class ChunkFiles {
   readonly pool: FilePool;
+  readonly slabs: Slabs;
   readonly #env: Env;
   readonly #layout: Layout;
-  readonly #openMax: number;
-  /** Least recently used first. */
-  readonly #open = new Map<ChunkHandle, OpenFile>();
-  readonly #closing = new Set<Promise<void>>();
+  readonly #open: OpenFiles;
+  /** Told of each chunk that has moved: the checkpoint that gives away the slot it has left must know where it is now. */
+  readonly #onMove: (state: ChunkState) => void;
   #unsyncedDirectories = new Set<string>();
 
-  constructor(env: Env, layout: Layout, openMax: number, pool: FilePool) {
+  constructor(
+    env: Env,
+    layout: Layout,
+    open: OpenFiles,
+    pool: FilePool,
+    slabs: Slabs,
+    onMove: (state: ChunkState) => void,
+  ) {
     this.#env = env;
     this.#layout = layout;
-    this.#openMax = openMax;
+    this.#open = open;
     this.pool = pool;
+    this.slabs = slabs;
+    this.#onMove = onMove;
   }
 
-  /** The file of a chunk that has one, for use within this turn; `hold` it to use it longer. @throws CairnError CHUNK_MISSING */
-  existing(state: ChunkState): DiskFile {
-    return this.#entry(state).file;
+  /** The bytes of a chunk that has some, for use within this turn. @throws CairnError CHUNK_MISSING */
+  existing(state: ChunkState): ChunkBytes {
+    if (state.slot === undefined) return this.#ownFile(state);
+    try {
+      return new SlotBytes(this.slabs, state.slot);
+    } catch (thrown) {
+      throw missingFile(state, thrown);
+    }
   }
 
-  /** The same; makes the file when the chunk has none yet. What it holds beyond the chunk's length means nothing. */
-  obtain(state: ChunkState): DiskFile {
-    if (state.hasFile) return this.#entry(state).file;
-    const file = this.#env.disk.openNow(this.#layout.pathOf(state.handle), 'create');
-    this.#made(state);
-    return this.#admit(state.handle, file).file;
+  /** The same for a chunk that is to be so long: found a place, or moved to a larger one, if need be. */
+  obtain(state: ChunkState, lengthBytes: number): ChunkBytes {
+    if (state.hasFile) return this.#ownFile(state);
+    if (lengthBytes <= slotMaxBytes) {
+      if (state.slot === undefined || lengthBytes > slotBytesOf(state.slot)) this.#moveToSlot(state, lengthBytes);
+      return this.existing(state);
+    }
+    return this.#moveToFile(state, 'create');
   }
 
-  /** As `obtain`, but prefers a recycled file. */
+  /** As `obtain` for a chunk with a file of its own, but prefers a recycled file. */
   async obtainRecycled(state: ChunkState): Promise<void> {
     if (state.hasFile || this.pool.isEmpty) return;
-    if (!(await this.pool.take(this.#layout.pathOf(state.handle)))) return;
-    this.#made(state);
+    const path = this.#layout.pathOf(state.handle);
+    if (!(await this.pool.take(path))) return;
+    this.#moveToFile(state, 'write');
     this.#unsyncedDirectories.add(this.#layout.pool);
   }
 
-  /** Runs `use` with the file open throughout. */
+  /** Runs `use` with the chunk's own file open throughout. */
   async hold<T>(state: ChunkState, use: (file: DiskFile) => Promise<T>): Promise<T> {
-    const entry = this.#entry(state);
-    entry.users++;
-    try {
-      return await use(entry.file);
-    } finally {
-      entry.users--;
-      if (entry.isRetired && entry.users === 0) this.#close(entry.file);
-    }
+    assert(state.slot === undefined, 'who holds a file has one', { handle: state.handle });
+    return this.#open.hold(state.handle, () => this.#openOwn(state), use);
   }
 
   /** Opens the file that has the chunk's name now, unless it is in use. @throws CairnError CHUNK_MISSING */
   reopen(state: ChunkState): void {
-    const entry = this.#open.get(state.handle);
-    if (entry !== undefined && entry.users === 0) {
-      this.#open.delete(state.handle);
-      this.#close(entry.file);
-    }
-    this.#entry(state);
+    if (state.slot !== undefined) this.slabs.reopen(state.slot);
+    else this.#open.closeIdle(state.handle);
+    this.existing(state);
   }
 
   /** The chunk is gone: its file goes to the pool, or away. */
   async retire(state: ChunkState): Promise<void> {
+    this.#leaveSlot(state);
     if (!state.hasFile) return;
-    if (!(await this.#env.disk.exists(this.#layout.pathOf(state.handle)))) {
-      this.#forget(state);
-      return;
-    }
-    const { bytes } = this.#dismiss(state);
     const path = this.#layout.pathOf(state.handle);
+    // Somebody may have taken it away.
+    const isThere = await this.#env.disk.exists(path);
+    const bytes = isThere ? this.#ownFile(state).size() : 0;
+    this.#open.dismiss(state.handle);
+    state.hasFile = false;
+    if (!isThere) return;
     await this.pool.put(path, bytes);
     this.#unsyncedDirectories.add(this.#layout.directoryOf(state.handle));
     this.#unsyncedDirectories.add(this.#layout.pool);
@@ -104,6 +114,7 @@ export class ChunkFiles {
     const directories = this.#unsyncedDirectories;
     this.#unsyncedDirectories = new Set();
     try {
+      await this.slabs.syncNames();
       for (const directory of directories) await this.#env.disk.syncDirectory(directory);
     } catch (thrown) {
       for (const directory of directories) this.#unsyncedDirectories.add(directory);
@@ -111,91 +122,108 @@ export class ChunkFiles {
     }
   }
 
-  async close(): Promise<void> {
-    const files = [...this.#open.values()];
-    this.#open.clear();
-    for (const { file } of files) this.#close(file);
-    await Promise.all(this.#closing);
+  close(): Promise<void> {
+    return this.#open.close();
   }
 
-  /** The chunk's file is there, but a crash may have come before anything of it was synced. */
+  /** The chunk's own file is there, but a crash may have come before anything of it was synced. */
   found(state: ChunkState): void {
+    this.#leaveSlot(state);
     this.#made(state);
-    state.isUnsynced = true;
     state.hasUnjournalledData = true;
+  }
+
+  #moveToSlot(state: ChunkState, lengthBytes: number): void {
+    const slot = this.slabs.allocate(lengthBytes);
+    try {
+      const bytes = this.#bytesToMove(state);
+      if (bytes.length > 0) new SlotBytes(this.slabs, slot).writeNow(0, [bytes]);
+    } catch (thrown) {
+      this.slabs.leave(slot);
+      throw thrown;
+    }
+    this.#leaveSlot(state);
+    state.slot = slot;
+    this.#onMove(state);
+  }
+
+  #moveToFile(state: ChunkState, mode: 'create' | 'write'): DiskFile {
+    const bytes = this.#bytesToMove(state);
+    const path = this.#layout.pathOf(state.handle);
+    const { file } = this.#open.open(state.handle, () => this.#env.disk.openNow(path, mode));
+    if (bytes.length > 0) file.writeNow(0, [bytes]);
+    this.#leaveSlot(state);
+    this.#made(state);
+    return file;
+  }
+
+  /** All that is in its slot, whether it is right or not: that the checksums tell, wherever it is. */
+  #bytesToMove(state: ChunkState): Uint8Array {
+    if (state.slot === undefined) return new Uint8Array(0);
+    const bytes = new Uint8Array(Math.min(state.plannedLength, slotBytesOf(state.slot)));
+    return bytes.subarray(0, this.existing(state).readNow(0, bytes));
+  }
+
+  #leaveSlot(state: ChunkState): void {
+    if (state.slot === undefined) return;
+    this.slabs.leave(state.slot);
+    state.slot = undefined;
   }
 
   #made(state: ChunkState): void {
     state.hasFile = true;
     state.isPlaced = false;
+    state.isUnsynced = true;
+    state.writes++;
     this.#unsyncedDirectories.add(this.#layout.directoryOf(state.handle));
+    this.#onMove(state);
   }
 
-  #entry(state: ChunkState): OpenFile {
-    const { handle } = state;
-    const known = this.#open.get(handle);
-    if (known !== undefined) {
-      this.#open.delete(handle);
-      this.#open.set(handle, known);
-      return known;
-    }
-    if (!state.hasFile) throw new CairnError('CHUNK_MISSING', `chunk ${handle} has no file on this server`);
+  #ownFile(state: ChunkState): DiskFile {
+    return this.#open.open(state.handle, () => this.#openOwn(state)).file;
+  }
+
+  #openOwn(state: ChunkState): DiskFile {
+    if (!state.hasFile) throw new CairnError('CHUNK_MISSING', `chunk ${state.handle} has no file on this server`);
     try {
-      return this.#admit(handle, this.#env.disk.openNow(this.#layout.pathOf(handle), 'write'));
+      return this.#env.disk.openNow(this.#layout.pathOf(state.handle), 'write');
     } catch (thrown) {
-      const error = toCairnError(thrown);
-      if (error.code !== 'NOT_FOUND') throw error;
-      throw new CairnError('CHUNK_MISSING', `the file of chunk ${handle} is gone from this server`, { cause: error });
+      throw missingFile(state, thrown);
     }
   }
+}
 
-  #admit(handle: ChunkHandle, file: DiskFile): OpenFile {
-    const entry = { file, users: 0, isRetired: false };
-    this.#open.set(handle, entry);
-    if (this.#open.size > this.#openMax) this.#evict(handle);
-    return entry;
+function missingFile({ handle }: ChunkState, thrown: unknown): CairnError {
+  const error = toCairnError(thrown);
+  if (error.code !== 'NOT_FOUND') return error;
+  return new CairnError('CHUNK_MISSING', `the file of chunk ${handle} is gone from this server`, { cause: error });
+}
+
+/** One slot of a slab. */
+class SlotBytes implements ChunkBytes {
+  readonly #slabs: Slabs;
+  readonly #slot: Slot;
+  readonly #file: DiskFile;
+  readonly #bytes: number;
+
+  constructor(slabs: Slabs, slot: Slot) {
+    this.#slabs = slabs;
+    this.#slot = slot;
+    this.#file = slabs.fileOf(slot);
+    this.#bytes = slotBytesOf(slot);
   }
 
-  #evict(keep: ChunkHandle): void {
-    for (const [handle, entry] of this.#open) {
-      if (this.#open.size <= this.#openMax) return;
-      if (entry.users > 0 || handle === keep) continue;
-      this.#open.delete(handle);
-      this.#close(entry.file);
-    }
+  readNow(offset: number, into: Uint8Array): number {
+    const room = Math.max(0, this.#bytes - offset);
+    const within = into.length <= room ? into : into.subarray(0, room);
+    return this.#file.readNow(this.#slot.index * this.#bytes + offset, within);
   }
 
-  #dismiss(state: ChunkState): { readonly bytes: number } {
-    const entry = this.#entry(state);
-    const bytes = entry.file.size();
-    this.#open.delete(state.handle);
-    entry.isRetired = true;
-    if (entry.users === 0) this.#close(entry.file);
-    state.hasFile = false;
-    return { bytes };
-  }
-
-  /** Somebody has taken the file away. */
-  #forget(state: ChunkState): void {
-    const entry = this.#open.get(state.handle);
-    state.hasFile = false;
-    if (entry === undefined) return;
-    this.#open.delete(state.handle);
-    entry.isRetired = true;
-    if (entry.users === 0) this.#close(entry.file);
-  }
-
-  #close(file: DiskFile): void {
-    const closing = file.close().then(
-      () => {
-        this.#closing.delete(closing);
-      },
-      (thrown: unknown) => {
-        this.#closing.delete(closing);
-        const error = toCairnError(thrown);
-        this.#env.events.emit('error', 'chunk-file-close-failed', { path: file.path, message: error.message });
-      },
-    );
-    this.#closing.add(closing);
+  writeNow(offset: number, parts: readonly Uint8Array[]): void {
+    let end = offset;
+    for (const part of parts) end += part.length;
+    assert(end <= this.#bytes, 'a write to a slot stays in it', { end, ...this.#slot });
+    this.#slabs.written(this.#slot);
+    this.#file.writeNow(this.#slot.index * this.#bytes + offset, parts);
   }
 }

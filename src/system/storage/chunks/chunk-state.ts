@@ -8,6 +8,7 @@ import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../../core/ba
 import { CairnError } from '../../../core/base/errors.ts';
 import { blockBytes, type ChunkInfo } from '../chunk-store.ts';
 import type { AppendWindow } from './append-window.ts';
+import type { Slot } from './slabs.ts';
 
 export function blockOf(offset: number): number {
   return Math.floor(offset / blockBytes);
@@ -48,6 +49,9 @@ export class ChunkState {
   fence: { readonly version: ChunkVersion; readonly cause: CairnError } | undefined;
   readonly badBlocks = new Set<number>();
 
+  /** Where it lives while it is small. */
+  slot: Slot | undefined;
+  /** It has a file of its own, for good. */
   hasFile = false;
   /** The file's name survives a power loss. */
   isPlaced = false;

@@ -16,6 +16,7 @@ export const smallOptions: ChunkStoreOptions = {
   poolBytesMax: 4 * 1024 * 1024,
   poolFilesMax: 3,
   pooledFileMinBytes: 128 * 1024,
+  slabBytes: 128 * 1024,
   checkpointJournalBytes: 512 * 1024,
   checkpointBulkBytes: 4 * 1024 * 1024,
   checkpointChunks: 64,

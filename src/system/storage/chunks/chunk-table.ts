@@ -5,6 +5,7 @@
 import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../../core/base/brand.ts';
 import type { ChunkInfo } from '../chunk-store.ts';
+import type { Slot } from './slabs.ts';
 
 /** Where a chunk's metadata record lies in the metadata log. */
 export interface RecordPlace {
@@ -23,6 +24,9 @@ interface Columns {
   readonly segments: Uint32Array;
   readonly offsets: Uint32Array;
   readonly recordBytes: Uint32Array;
+  /** 0: the record names no slot. */
+  readonly slabs: Uint32Array;
+  readonly slots: Uint16Array;
   readonly marks: Uint8Array;
 }
 
@@ -62,8 +66,15 @@ export class ChunkTable {
     return segment === 0 ? undefined : { segment, offset: offsets[row]!, bytes: recordBytes[row]! };
   }
 
-  /** Makes the row or overwrites it; without `place` the one it has stays. */
-  put(info: ChunkInfo, place?: RecordPlace): void {
+  /** The one that the record names. */
+  slot(handle: ChunkHandle): Slot | undefined {
+    const row = this.#find(handle);
+    const slab = row < 0 ? 0 : this.#columns.slabs[row]!;
+    return slab === 0 ? undefined : { slab, index: this.#columns.slots[row]! };
+  }
+
+  /** Makes the row or overwrites it; without `place` the record that it has stays. */
+  put(info: ChunkInfo, place?: RecordPlace, slot?: Slot): void {
     assert(info.handle > 0, 'chunk handles begin at 1');
     let row = this.#find(info.handle);
     if (row < 0) row = this.#claim(info.handle);
@@ -75,6 +86,18 @@ export class ChunkTable {
     columns.segments[row] = place.segment;
     columns.offsets[row] = place.offset;
     columns.recordBytes[row] = place.bytes;
+    columns.slabs[row] = slot?.slab ?? 0;
+    columns.slots[row] = slot?.index ?? 0;
+  }
+
+  /** The record has been written again elsewhere. */
+  move(handle: ChunkHandle, place: RecordPlace): void {
+    const row = this.#find(handle);
+    if (row < 0) return;
+    const { segments, offsets, recordBytes } = this.#columns;
+    segments[row] = place.segment;
+    offsets[row] = place.offset;
+    recordBytes[row] = place.bytes;
   }
 
   delete(handle: ChunkHandle): void {
@@ -110,6 +133,14 @@ export class ChunkTable {
     let at = 0;
     for (const handle of this.#columns.handles) if (handle !== 0) all[at++] = handle;
     return all;
+  }
+
+  /** Of all records. */
+  *slots(): Iterable<Slot> {
+    const { slabs, slots } = this.#columns;
+    for (let row = 0; row < slabs.length; row++) {
+      if (slabs[row] !== 0) yield { slab: slabs[row]!, index: slots[row]! };
+    }
   }
 
   #home(handle: number): number {
@@ -165,6 +196,8 @@ function makeColumns(rows: number): Columns {
     segments: new Uint32Array(rows),
     offsets: new Uint32Array(rows),
     recordBytes: new Uint32Array(rows),
+    slabs: new Uint32Array(rows),
+    slots: new Uint16Array(rows),
     marks: new Uint8Array(rows),
   };
 }
@@ -177,11 +210,14 @@ function copyRow(from: Columns, source: number, to: Columns, target: number): vo
   to.segments[target] = from.segments[source]!;
   to.offsets[target] = from.offsets[source]!;
   to.recordBytes[target] = from.recordBytes[source]!;
+  to.slabs[target] = from.slabs[source]!;
+  to.slots[target] = from.slots[source]!;
   to.marks[target] = from.marks[source]!;
 }
 
 function clearRow(columns: Columns, row: number): void {
   columns.handles[row] = 0;
   columns.segments[row] = 0;
+  columns.slabs[row] = 0;
   columns.marks[row] = 0;
 }

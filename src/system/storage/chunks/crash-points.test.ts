@@ -20,7 +20,8 @@ async function record(seed: number, changes: number): Promise<{ disk: MemoryDisk
   const random = SimRandom.fromSeed(seed);
   const disk = new MemoryDisk();
   const store = await openChunkStore(testEnv(disk), options);
-  const model = new Model(random.fork('model'), 2);
+  const isSmall = seed % 2 === 0;
+  const model = new Model(random.fork('model'), isSmall ? 5 : 2, isSmall);
   const points: Point[] = [];
   disk.before = () => {
     points.push({ operations: disk.journal.length, model: model.copy() });
@@ -38,7 +39,7 @@ async function record(seed: number, changes: number): Promise<{ disk: MemoryDisk
 function lossesOn(disk: MemoryDisk): Readonly<Record<string, Loss>> {
   const chunkFiles = new Set<number>();
   for (const operation of disk.journal) {
-    if (operation.kind === 'create' && operation.path.includes('/chunks/')) chunkFiles.add(operation.inode);
+    if (operation.kind === 'create' && /\/(chunks|slabs)\//.test(operation.path)) chunkFiles.add(operation.inode);
   }
   const only = (keeps: (inode: number) => boolean): Loss => ({
     write: (bytes, inode) => (keeps(inode) ? bytes.length : 0),

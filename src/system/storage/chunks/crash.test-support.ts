@@ -79,8 +79,13 @@ export interface Ending {
   readonly mayRot: boolean;
 }
 
+const sizes = [0, 1, 100, 1000, 4096, 30_000, smallBytes, 70_000, 131_072, 300_000];
+/** Chunks that stay in slots mostly, and now and then outgrow them. */
+const smallSizes = [0, 1, 100, 1000, 4096, 4096, 9000, 20_000, 50_000];
+
 export class Model {
   readonly #random: SimRandom;
+  readonly #isSmall: boolean;
   readonly #histories = new Map<number, History>();
   readonly #handles: readonly number[];
   #serial = 0;
@@ -89,15 +94,16 @@ export class Model {
   rolledBack = 0;
   refused = 0;
 
-  constructor(random: SimRandom, chunks: number) {
+  constructor(random: SimRandom, chunks: number, isSmall = false) {
     this.#random = random;
+    this.#isSmall = isSmall;
     this.#handles = Array.from({ length: chunks }, (_, i) => 1 + i * 4097);
     for (const handle of this.#handles) this.#histories.set(handle, new History());
   }
 
   /** What would have to be found after a crash now; checking it changes nothing here. */
   copy(): Model {
-    const copy = new Model(this.#random.fork(`copy ${this.changes}`), this.#handles.length);
+    const copy = new Model(this.#random.fork(`copy ${this.changes}`), this.#handles.length, this.#isSmall);
     for (const [handle, history] of this.#histories) copy.#histories.set(handle, history.copy());
     copy.#serial = this.#serial;
     return copy;
@@ -112,7 +118,8 @@ export class Model {
     const { chunk } = this.#history(handle).last;
     if (chunk === undefined)
       return this.#random.chance(0.2) ? this.#clone(store, handle) : this.#group(store, [handle]);
-    if (this.#random.chance(chunk.content.length === chunkBytes ? 0.3 : 0.03)) return this.#remove(store, handle);
+    if (this.#random.chance(chunk.content.length === chunkBytes ? 0.3 : this.#isSmall ? 0.15 : 0.03))
+      return this.#remove(store, handle);
     if (this.#random.chance(0.06)) return this.#repair(store, handle, chunk);
     if (this.#random.chance(0.08)) return this.#shorten(store, handle, chunk);
     const others = free.filter(() => this.#random.chance(0.3));
@@ -208,7 +215,7 @@ export class Model {
   }
 
   #data(room: number): Uint8Array {
-    const size = this.#random.pick([0, 1, 100, 1000, 4096, 30_000, smallBytes, 70_000, 131_072, 300_000]);
+    const size = this.#random.pick(this.#isSmall ? smallSizes : sizes);
     return pattern(Math.min(size, room), this.#random.below(2 ** 31));
   }
 
@@ -256,12 +263,14 @@ export class Model {
   }
 
   #clone(store: ChunkStore, handle: number): Promise<void> {
-    const content = pattern(this.#random.below(400_000), this.#random.below(2 ** 31));
+    const content = pattern(this.#random.below(this.#isSmall ? 80_000 : 400_000), this.#random.below(2 ** 31));
     return this.#adopt(store, handle, { version: 2, serial: ++this.#serial, content, window: [] }, undefined);
   }
 
   #repair(store: ChunkStore, handle: number, before: ModelChunk): Promise<void> {
-    const length = this.#random.chance(0.5) ? before.content.length : this.#random.below(chunkBytes);
+    const length = this.#random.chance(0.5)
+      ? before.content.length
+      : this.#random.below(this.#isSmall ? 80_000 : chunkBytes);
     const content = new Uint8Array(length);
     content.set(before.content.subarray(0, length));
     for (let i = this.#random.below(4); i > 0; i--) {

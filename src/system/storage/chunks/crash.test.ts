@@ -55,7 +55,7 @@ async function liveAndDie(world: SimWorld, model: Model, life: Life): Promise<vo
 async function runSeed(seed: number, { losesPower, harm, mayRot = false }: Scenario): Promise<Model> {
   const world = testWorld(seed);
   const node = world.node('server');
-  const model = new Model(world.random.fork('model'), 6);
+  const model = new Model(world.random.fork('model'), 6, seed % 2 === 0);
   let life = await live(world, node);
   for (let round = 0; round < 5; round++) {
     const lostPower = world.random.pick(losesPower);
@@ -88,6 +88,11 @@ async function runSeeds(scenario: Scenario): Promise<{ rolledBack: number; badBl
 const seeds = Number(process.env.CAIRN_CRASH_SEEDS ?? 2);
 const firstSeed = Number(process.env.CAIRN_CRASH_SEED ?? 1);
 
+/** The chunks' bytes, wherever they are. */
+function isContent(path: string): boolean {
+  return path.includes('/chunks/') || path.includes('/slabs/');
+}
+
 describe('whatever was under way when the process or the machine died', () => {
   test('a kill leaves everything acknowledged, each change whole or absent, and no block bad', async () => {
     const met = await runSeeds({ losesPower: [false] });
@@ -105,7 +110,7 @@ describe('whatever was under way when the process or the machine died', () => {
     const met = await runSeeds({
       losesPower: [false, true],
       harm: (disk, random) => {
-        disk.mayStrike = (path) => path.includes('/chunks/');
+        disk.mayStrike = isContent;
         disk.faultRates.writeError = random.pick([0, 0.02]);
         if (random.chance(0.5)) disk.capacityBytes = disk.usedBytes + random.below(1_500_000);
       },
@@ -118,7 +123,7 @@ describe('whatever was under way when the process or the machine died', () => {
       losesPower: [false, true],
       mayRot: true,
       harm: (disk) => {
-        disk.mayStrike = (path) => path.includes('/chunks/');
+        disk.mayStrike = isContent;
         disk.faultRates.lostWrite = 0.02;
         disk.faultRates.tornWrite = 0.02;
         disk.faultRates.misdirectedWrite = 0.02;
@@ -131,10 +136,10 @@ describe('whatever was under way when the process or the machine died', () => {
     const met = await runSeeds({
       losesPower: [false],
       harm: (disk, random) => {
-        const folder = random.pick(['/chunks/', '/journal/', '/metadata/']);
+        const folder = random.pick(['/chunks/', '/slabs/', '/journal/', '/metadata/']);
         disk.mayStrike = (path) => path.includes(folder);
         disk.faultRates.syncError = 0.03;
-        disk.faultRates.writeError = folder === '/chunks/' ? 0 : 0.01;
+        disk.faultRates.writeError = isContent(folder) ? 0 : 0.01;
       },
     });
     expect(met.refused).toBeGreaterThan(0);

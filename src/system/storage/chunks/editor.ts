@@ -4,12 +4,13 @@ import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import { blockBytes, type ChunkCut, type ChunkImage } from '../chunk-store.ts';
-import { checkImage, zeroRanges } from './adoption.ts';
+import { checkImage, wholeBlock, zeroRanges } from './adoption.ts';
 import { blockCount, blockOf, type ChunkState, missing, mustAccept } from './chunk-state.ts';
 import type { BlockData } from './journal-record.ts';
 import type { Mutator } from './mutator.ts';
 import { reportBadBlocks, reportLost, type StoreParts } from './parts.ts';
 import { readVerified, zeroParts } from './plan.ts';
+import { slotMaxBytes } from './slabs.ts';
 import { Turn } from './turns.ts';
 
 /** Blocks that one journal batch of an adoption carries. */
@@ -125,22 +126,45 @@ export class Editor {
   }
 
   async #adoptAlone(state: ChunkState, image: ChunkImage, blocks: readonly BlockData[]): Promise<void> {
-    const { journal, space, env, files } = this.#parts;
+    const { space, env, files } = this.#parts;
     const lengthBefore = state.lengthBytes;
     checkImage(state, image, blocks, () => files.existing(state), env.crc32);
     const bytes = 2 * blocks.length * blockBytes + Math.max(0, image.lengthBytes - lengthBefore);
     if (!space.take(bytes)) await space.ask(bytes);
+    if (!state.hasFile && image.lengthBytes <= slotMaxBytes) return this.#adoptSmall(state, image, blocks);
     const beyond = blocks.filter(({ block }) => block * blockBytes >= lengthBefore);
     let over = blocks.filter(({ block }) => block * blockBytes < lengthBefore);
     await this.#writeBeyond(state, image.lengthBytes, beyond);
     await this.#syncFile(state);
     if (over.length > blocksPerBatch) over = await this.#replaceWholeBlocks(state, over);
+    await this.#replace(state, image, blocks, over);
+  }
+
+  /** A small chunk is in the journal as a whole: nobody could find it in a slot that no checkpoint knows. */
+  async #adoptSmall(state: ChunkState, image: ChunkImage, blocks: readonly BlockData[]): Promise<void> {
+    const { files, env } = this.#parts;
+    const { lengthBytes } = image;
+    if (lengthBytes > 0) files.obtain(state, lengthBytes);
+    const whole =
+      lengthBytes === 0
+        ? []
+        : [{ block: 0, bytes: wholeBlock(state, lengthBytes, blocks, () => files.existing(state), env.crc32) }];
+    await this.#replace(state, image, blocks, whole);
+  }
+
+  /** The step that counts: from the journal's record on the chunk is what the image says. */
+  async #replace(
+    state: ChunkState,
+    image: ChunkImage,
+    blocks: readonly BlockData[],
+    redo: readonly BlockData[],
+  ): Promise<void> {
     const { handle, version, serial, lengthBytes, blockChecksums: checksums, window } = image;
-    const record = { kind: 'replaced', handle, version, serial, lengthBytes, checksums, window, redo: over } as const;
-    const { change, written, done } = journal.append([record], true);
+    const record = { kind: 'replaced', handle, version, serial, lengthBytes, checksums, window, redo } as const;
+    const { change, written, done } = this.#parts.journal.append([record], true);
     try {
       await written;
-      const failure = await this.#writeOver(state, over);
+      const failure = await this.#writeOver(state, redo);
       state.change = change;
       this.#become(state, image, blocks);
       if (failure === undefined) return;
@@ -148,7 +172,7 @@ export class Editor {
       reportBadBlocks(
         this.#parts,
         state,
-        over.map(({ block }) => block),
+        redo.map(({ block }) => block),
       );
       throw failure;
     } finally {
@@ -167,7 +191,7 @@ export class Editor {
     const { files } = this.#parts;
     if (lengthBytes <= state.lengthBytes) return;
     await files.obtainRecycled(state);
-    files.obtain(state);
+    files.obtain(state, lengthBytes);
     noteWrite(state);
     state.hasUnjournalledData = true;
     await files.hold(state, async (file) => {
@@ -182,7 +206,7 @@ export class Editor {
 
   /** What stays must be as durable as what comes. */
   async #syncFile(state: ChunkState): Promise<void> {
-    if (!state.hasUnjournalledData) return;
+    if (!state.hasFile || !state.hasUnjournalledData) return;
     const { files, journal } = this.#parts;
     try {
       await files.hold(state, (file) => file.sync());
@@ -209,9 +233,7 @@ export class Editor {
     state.overwrites++;
     noteWrite(state);
     try {
-      await this.#parts.files.hold(state, async (file) => {
-        for (const { block, bytes } of blocks) await file.write(block * blockBytes, [bytes]);
-      });
+      await this.#writeBlocks(state, blocks);
       noteWrite(state);
       return undefined;
     } catch (thrown) {
@@ -219,6 +241,17 @@ export class Editor {
     } finally {
       state.overwrites++;
     }
+  }
+
+  async #writeBlocks(state: ChunkState, blocks: readonly BlockData[]): Promise<void> {
+    const { files } = this.#parts;
+    if (!state.hasFile) {
+      for (const { block, bytes } of blocks) files.existing(state).writeNow(block * blockBytes, [bytes]);
+      return;
+    }
+    await files.hold(state, async (file) => {
+      for (const { block, bytes } of blocks) await file.write(block * blockBytes, [bytes]);
+    });
   }
 
   #become(state: ChunkState, image: ChunkImage, blocks: readonly BlockData[]): void {

@@ -48,6 +48,7 @@ const record: JournalRecord = {
   redo: [hello],
   redoBytes: 5,
 };
+const slot = { slab: 8, index: 2 };
 const committed = { journal: { segment: 2, offset: 64 }, oldestSegment: 1, change: 3 };
 
 describe('the example of the journal', () => {
@@ -76,7 +77,7 @@ describe('the example of the metadata log', () => {
       { kind: frameKinds.chunk, handle: 4097 },
     ]);
     const payloads = Array.from(content.frames(batch!), (frame) => frame.payload());
-    const expected = { ...known, change: 3, lengthBytes: 8, checksums: Uint32Array.of(checksum), window };
+    const expected = { ...known, change: 3, slot, lengthBytes: 8, checksums: Uint32Array.of(checksum), window };
     expect(readChunkPayload(h(4097), payloads[1]!)).toEqual(expected);
   });
 
@@ -85,7 +86,7 @@ describe('the example of the metadata log', () => {
     writeSegmentHeader(writer, 1, crc32);
     writeFrame(writer, frameKinds.removed, 4098, crc32, () => {});
     writeFrame(writer, frameKinds.chunk, 4097, crc32, () =>
-      writeChunkPayload(writer, { ...known, change: 3, lengthBytes: 8 }, Uint32Array.of(checksum), window),
+      writeChunkPayload(writer, { ...known, change: 3, slot, lengthBytes: 8 }, Uint32Array.of(checksum), window),
     );
     writeFrame(writer, frameKinds.committed, 0, crc32, () => writeCommitted(writer, committed));
     expect(writer.finish()).toEqual(examples()[1]);

@@ -9,6 +9,7 @@ const handleDigits = 16;
 
 export class Layout {
   readonly chunks: string;
+  readonly slabs: string;
   readonly pool: string;
   readonly metadata: string;
   readonly journal: string;
@@ -18,6 +19,7 @@ export class Layout {
   constructor(directory: string) {
     const prefix = directory === '' ? '' : `${directory}/`;
     this.chunks = `${prefix}chunks`;
+    this.slabs = `${prefix}slabs`;
     this.pool = `${prefix}pool`;
     this.metadata = `${prefix}metadata`;
     this.journal = `${prefix}journal`;

@@ -7,8 +7,9 @@ import { CairnError } from '../../../core/base/errors.ts';
 import type { WindowEntry } from '../chunk-store.ts';
 import type { LogPlace } from '../write-ahead-log.ts';
 import { type RecordBody, readBody, writeBody } from './journal-record.ts';
+import type { Slot } from './slabs.ts';
 
-export const metadataFormatVersion = 1;
+export const metadataFormatVersion = 2;
 /** `CAIRNCM` and a zero byte. */
 const segmentMagic = [0x43, 0x41, 0x49, 0x52, 0x4e, 0x43, 0x4d, 0x00];
 export const segmentHeaderBytes = 24;
@@ -26,6 +27,8 @@ export interface FrameHeader {
 
 export interface ChunkRecord extends RecordBody {
   readonly change: number;
+  /** Where a small chunk lives; the others have a file of their own, or nothing yet. */
+  readonly slot: Slot | undefined;
   readonly handle: ChunkHandle;
   readonly version: ChunkVersion;
   readonly serial: MutationSerial;
@@ -102,6 +105,8 @@ export function writeChunkPayload(
   w.varint(chunk.version);
   w.varint(chunk.serial);
   w.varint(chunk.change);
+  w.varint(chunk.slot?.slab ?? 0);
+  if (chunk.slot !== undefined) w.varint(chunk.slot.index);
   writeBody(w, chunk.lengthBytes, checksums, window);
 }
 
@@ -111,7 +116,13 @@ export function readChunkSummary(handle: number, payload: Uint8Array) {
   const version = toChunkVersion(r.varint());
   const serial = toMutationSerial(r.varint());
   r.varint();
-  return { handle: toChunkHandle(handle), version, serial, lengthBytes: r.varint() };
+  const slot = readSlot(r);
+  return { info: { handle: toChunkHandle(handle), version, serial, lengthBytes: r.varint() }, slot };
+}
+
+function readSlot(r: ByteReader): Slot | undefined {
+  const slab = r.varint();
+  return slab === 0 ? undefined : { slab, index: r.varint() };
 }
 
 export function readChunkPayload(handle: ChunkHandle, payload: Uint8Array): ChunkRecord {
@@ -119,9 +130,10 @@ export function readChunkPayload(handle: ChunkHandle, payload: Uint8Array): Chun
   const version = toChunkVersion(r.varint());
   const serial = toMutationSerial(r.varint());
   const change = r.varint();
+  const slot = readSlot(r);
   const body = readBody(r);
   r.end();
-  return { handle, version, serial, change, ...body };
+  return { handle, version, serial, change, slot, ...body };
 }
 
 export function writeCommitted(w: ByteWriter, committed: Committed): void {

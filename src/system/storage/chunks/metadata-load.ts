@@ -144,11 +144,8 @@ class Loader {
       if (this.damaged.size > 0) this.damaged.delete(handle);
       if (frame.kind === frameKinds.removed) this.table.delete(handle);
       else if (frame.isSound) {
-        this.table.put(readChunkSummary(handle, frame.payload()), {
-          segment,
-          offset: frame.offset,
-          bytes: frame.bytes,
-        });
+        const { info, slot } = readChunkSummary(handle, frame.payload());
+        this.table.put(info, { segment, offset: frame.offset, bytes: frame.bytes }, slot);
       } else {
         this.table.delete(handle);
         this.damaged.add(handle);

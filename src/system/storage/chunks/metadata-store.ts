@@ -27,9 +27,11 @@ import {
   writeSegmentHeader,
 } from './metadata-frame.ts';
 import { SegmentContent } from './metadata-segment.ts';
+import type { Slot } from './slabs.ts';
 
 export interface CapturedChunk extends ChunkInfo {
   readonly change: number;
+  readonly slot: Slot | undefined;
   readonly checksums: Uint32Array;
   readonly window: readonly WindowEntry[];
 }
@@ -108,7 +110,7 @@ export class MetadataStore {
     this.#writeCommitted(w, { journal, oldestSegment, change });
     const segment = await this.#write(w, number, base, isNew);
     segment.bytes = base + w.length;
-    for (const [handle, place] of moved) this.#move(handle, place);
+    for (const [handle, place] of moved) this.table.move(handle, place);
     for (let i = 0; i < chunks.length; i++) this.#settle(chunks[i]!, placed[i]!);
     return () => this.#dropFirst(cleaned.length);
   }
@@ -198,15 +200,10 @@ export class MetadataStore {
     return segment;
   }
 
-  #move(handle: ChunkHandle, place: RecordPlace): void {
-    const info = this.table.info(handle);
-    if (info !== undefined) this.table.put(info, place);
-  }
-
   #settle(chunk: CapturedChunk, place: RecordPlace): void {
     if (!this.table.has(chunk.handle)) return;
     this.#liveBytes += place.bytes - (this.table.place(chunk.handle)?.bytes ?? 0);
-    this.table.put(chunk, place);
+    this.table.put(chunk, place, chunk.slot);
   }
 
   async #dropFirst(count: number): Promise<void> {

@@ -19,6 +19,7 @@ import { reportBadBlocks, type StoreParts } from './parts.ts';
 import {
   commitPlan,
   corruptBlock,
+  lengthAfterOverwrite,
   type Plan,
   planAppend,
   planOverwrite,
@@ -159,9 +160,11 @@ export class Mutator {
     try {
       this.#mustAccept(state, run);
       const { crc32 } = this.#parts.env;
-      if (isOverwrite(state, run))
-        group.plans.push(planOverwrite(state, run, this.#parts.files.existing(state), crc32));
-      else group.plans.push(planAppend(state, run, crc32));
+      if (isOverwrite(state, run)) {
+        // It may grow: what can fail of that must have failed before the journal has it.
+        const bytes = this.#parts.files.obtain(state, lengthAfterOverwrite(state, run));
+        group.plans.push(planOverwrite(state, run, bytes, crc32));
+      } else group.plans.push(planAppend(state, run, crc32));
     } catch (thrown) {
       const error = toCairnError(thrown);
       if (error.code === 'INTERNAL') throw thrown;
@@ -210,14 +213,14 @@ export class Mutator {
   }
 
   #writeNow(plan: Plan): void {
-    const file = this.#parts.files.obtain(plan.state);
+    const file = this.#parts.files.obtain(plan.state, plan.lengthAfter);
     for (const { offset, parts } of writesOf(plan)) file.writeNow(offset, parts);
   }
 
   async #writeLater(plan: Plan): Promise<void> {
     const { files } = this.#parts;
     await files.obtainRecycled(plan.state);
-    files.obtain(plan.state);
+    files.obtain(plan.state, plan.lengthAfter);
     await files.hold(plan.state, async (file) => {
       for (const { offset, parts } of writesOf(plan)) await file.write(offset, parts);
     });
@@ -227,7 +230,7 @@ export class Mutator {
 
   /** What must last and is not in the journal: in the file, before the journal speaks of it. */
   #syncFiles(group: Group): Promise<unknown> | undefined {
-    const toSync = group.plans.filter((plan) => plan.run.sync && plan.state.hasUnjournalledData);
+    const toSync = group.plans.filter((plan) => plan.run.sync && plan.state.hasFile && plan.state.hasUnjournalledData);
     if (toSync.length === 0) return undefined;
     return Promise.all(
       toSync.map((plan) =>

@@ -80,6 +80,9 @@ const chunkPath = (handle: number) => {
   return `store/chunks/${directory}/${handle.toString(16).padStart(16, '0')}`;
 };
 
+/** Of the first slab with slots of 4096 × 2^size bytes. */
+const slabPath = (number: number, size = 0) => `store/slabs/${(8 * number + size).toString(16).padStart(16, '0')}`;
+
 test('on real files: appends, bulk data and overwrites are the same after a reopening', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'cairn-chunks-'));
   try {
@@ -271,7 +274,8 @@ describe('mutations', () => {
     const { store, settle, node } = await server();
     for (const handle of [1, 2]) store.create(h(handle), v(1));
     await settle(store.apply([mutation(1, 0, pattern(100, 1)), mutation(2, 0, pattern(100, 2))]));
-    node.disk.arm('writeError', (path) => path === chunkPath(1));
+    // Both are in one slab: the first write to it is that of the first chunk.
+    node.disk.arm('writeError', (path) => path.includes('/slabs/'));
     const group = [mutation(1, 100, pattern(100, 3)), mutation(2, 100, pattern(100, 4), { serial: 2 })];
     const failure = await settle(store.apply(group).catch((thrown: unknown) => thrown));
     expect(failure).toBeInstanceOf(GroupError);
@@ -343,7 +347,7 @@ describe('a block that fails its checksum', () => {
     const { store, settle, node } = await server();
     store.create(h(1), v(1));
     await settle(store.apply([mutation(1, 0, pattern(1000, 1))]));
-    node.disk.flipBit(chunkPath(1), 7);
+    node.disk.flipBit(slabPath(1), 7);
     expect(await codeOf(settle(store.read(h(1), 0, 10)))).toBe('DISK_CORRUPT');
     expect(await codeOf(settle(store.apply([mutation(1, 1000, pattern(10, 2))])))).toBe('DISK_CORRUPT');
   });
@@ -435,10 +439,10 @@ describe('start', () => {
 
   test('damage to the metadata of one chunk costs that chunk; its file is kept aside', async () => {
     const one = await server();
-    for (const handle of [1, 2, 3]) await make(one, handle, pattern(1000, handle));
+    for (const handle of [1, 2, 3]) await make(one, handle, pattern(70_000, handle));
     await one.settle(one.store.close());
     // In the payload of the second record: behind the header of the segment, a frame, and the header of its own.
-    one.node.disk.flipBit('store/metadata/0000000000000001', 24 + (24 + 9) + 24 + 3);
+    one.node.disk.flipBit('store/metadata/0000000000000001', 24 + (24 + 16) + 24 + 3);
     const two = await restarted(one);
     expect(two.reports).toEqual([{ handle: 2, blocks: 'all' }]);
     expect(two.store.list(undefined, 10).map(({ handle }) => handle)).toEqual([1, 3]);
@@ -450,7 +454,7 @@ describe('start', () => {
     ['a damaged head', 13],
   ])('%s in the metadata is refused, since nobody knows what is behind it', async (_, offset) => {
     const one = await server();
-    await make(one, 1, pattern(1000, 1));
+    await make(one, 1, pattern(70_000, 1));
     await one.settle(one.store.close());
     one.node.disk.flipBit('store/metadata/0000000000000001', offset);
     expect(await codeOf(restarted(one))).toBe('DISK_CORRUPT');
@@ -463,7 +467,7 @@ describe('start', () => {
     await one.settle(one.store.close());
     const path = 'store/metadata/0000000000000001';
     const head = one.node.disk.read(path).slice(0, 24);
-    head[8] = 2;
+    head[8] = 1;
     new DataView(head.buffer).setUint32(20, crc32(head.subarray(0, 20)), true);
     one.node.env.disk.openNow(path, 'write').writeNow(0, [head]);
     expect(await codeOf(restarted(one))).toBe('WRONG_FORMAT');

@@ -23,10 +23,12 @@ import { type BlockData, readJournalRecord } from './journal-record.ts';
 import { Layout } from './layout.ts';
 import { loadMetadata } from './metadata-load.ts';
 import { Mutator } from './mutator.ts';
+import { OpenFiles } from './open-files.ts';
 import type { ResolvedOptions, StoreParts } from './parts.ts';
 import { Reader } from './reader.ts';
 import { Replayer } from './replayer.ts';
 import { restoreFiles } from './restore.ts';
+import { Slabs } from './slabs.ts';
 import { Space } from './space.ts';
 
 const mebibyte = 1024 * 1024;
@@ -39,6 +41,7 @@ const defaults = {
   poolBytesMax: 1024 * mebibyte,
   poolFilesMax: 64,
   pooledFileMinBytes: mebibyte,
+  slabBytes: 16 * mebibyte,
   checkpointJournalBytes: 128 * mebibyte,
   checkpointBulkBytes: 4096 * mebibyte,
   checkpointChunks: 65_536,
@@ -68,7 +71,10 @@ export async function openChunkStore(env: Env, options: ChunkStoreOptions): Prom
     fileMinBytes: resolved.pooledFileMinBytes,
   });
   await pool.load();
-  const files = new ChunkFiles(env, layout, resolved.openFilesMax, pool);
+  const open = new OpenFiles(env, resolved.openFilesMax);
+  const slabs = new Slabs(env, layout, resolved.slabBytes, open);
+  await slabs.load();
+  const files = new ChunkFiles(env, layout, open, pool, slabs, (state) => cache.moved(state));
   const space = new Space(env, resolved.reserveBytes, () => pool.drain());
   const removed = new Set<ChunkHandle>();
   const parts = { env, options: resolved, layout, metadata: loaded.store, cache, files, journal, space, removed };
@@ -81,7 +87,14 @@ export async function openChunkStore(env: Env, options: ChunkStoreOptions): Prom
 }
 
 async function makeDirectories(env: Env, layout: Layout): Promise<void> {
-  const wanted = [layout.chunks, layout.pool, layout.metadata, layout.journal, ...layout.fanOutDirectories()];
+  const wanted = [
+    layout.chunks,
+    layout.slabs,
+    layout.pool,
+    layout.metadata,
+    layout.journal,
+    ...layout.fanOutDirectories(),
+  ];
   const last = wanted.at(-1)!;
   // The last one is made when all others are: where it is, they are.
   if (!(await env.disk.exists(last))) {

@@ -5,9 +5,10 @@
  * block that the chunk ends in, so nothing is read again. An overwrite reads and verifies the blocks it touches in part.
  */
 import { assert } from '../../../core/base/assert.ts';
-import type { Crc32, DiskFile } from '../../../core/base/env.ts';
+import type { Crc32 } from '../../../core/base/env.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import { blockBytes } from '../chunk-store.ts';
+import type { ChunkBytes } from './chunk-files.ts';
 import { blockCount, blockOf, type ChunkState } from './chunk-state.ts';
 import type { MutatedRecord } from './journal-record.ts';
 import type { Run } from './run.ts';
@@ -93,11 +94,15 @@ function extendByZeros(state: ChunkState, to: number, crc32: Crc32): void {
   }
 }
 
+export function lengthAfterOverwrite(state: ChunkState, run: Run): number {
+  return Math.max(state.lengthBytes, run.offset + run.dataBytes, run.lengthBytes);
+}
+
 /** The state must be settled. @throws CairnError DISK_CORRUPT when a block of which something must stay cannot be believed. */
-export function planOverwrite(state: ChunkState, run: Run, file: DiskFile, crc32: Crc32): Plan {
+export function planOverwrite(state: ChunkState, run: Run, file: ChunkBytes, crc32: Crc32): Plan {
   const lengthBefore = state.lengthBytes;
   const end = run.offset + run.dataBytes;
-  const lengthAfter = Math.max(lengthBefore, end, run.lengthBytes);
+  const lengthAfter = lengthAfterOverwrite(state, run);
   const firstBlock = blockOf(run.offset);
   const touchedEnd = lengthAfter > lengthBefore ? lengthAfter : end;
   const checksums = new Uint32Array(blockCount(touchedEnd) - firstBlock);
@@ -123,7 +128,7 @@ function checksumAfter(
   run: Run,
   block: number,
   lengthAfter: number,
-  file: DiskFile,
+  file: ChunkBytes,
   crc32: Crc32,
 ): number {
   const start = block * blockBytes;
@@ -140,7 +145,7 @@ function checksumAfter(
   return paddingStart < stop ? crc32(zeros.subarray(0, stop - paddingStart), checksum) : checksum;
 }
 
-export function readVerified(state: ChunkState, block: number, file: DiskFile, crc32: Crc32): Uint8Array {
+export function readVerified(state: ChunkState, block: number, file: ChunkBytes, crc32: Crc32): Uint8Array {
   const bytes = new Uint8Array(state.bytesIn(block));
   const got = state.badBlocks.has(block) ? -1 : file.readNow(block * blockBytes, bytes);
   if (got === bytes.length && crc32(bytes) === state.checksumOf(block)) return bytes;

@@ -80,7 +80,7 @@ export class Reader {
   async verify(handle: ChunkHandle, pace: (bytes: number) => Promise<void> = noPace): Promise<readonly number[]> {
     const state = this.#find(handle);
     // What is open may be a file that has another name by now, or none.
-    if (state.hasFile) this.#parts.files.reopen(state);
+    if (state.lengthBytes > 0) this.#parts.files.reopen(state);
     const into = this.#buffers.pop() ?? this.#parts.env.disk.allocate(verifyBytes);
     state.pins++;
     try {

@@ -14,7 +14,7 @@ const entry = (writer: number, sequence: number) => ({ writer, sequence, offset:
 
 function captured(change: number, lengthBytes: number): CapturedChunk {
   const window = [entry(1, 2), entry(1, 6), entry(2, 7)];
-  const known = { handle: h(1), version: v(1), serial: 7 as MutationSerial, change, lengthBytes };
+  const known = { handle: h(1), version: v(1), serial: 7 as MutationSerial, change, lengthBytes, slot: undefined };
   return { ...known, checksums: Uint32Array.of(77), window };
 }
 

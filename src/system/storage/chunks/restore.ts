@@ -10,16 +10,19 @@ import { blockCount, type ChunkState } from './chunk-state.ts';
 import { handleOfName } from './layout.ts';
 import { reportBadBlocks, reportLost, type StoreParts } from './parts.ts';
 import type { Recovered, Replay } from './replayer.ts';
+import { slotMaxBytes } from './slabs.ts';
 
 export async function restoreFiles(parts: StoreParts, replay: Replay, damaged: readonly ChunkHandle[]): Promise<void> {
-  const orphans = await scan(parts);
+  const { table } = parts.metadata;
+  parts.files.slabs.take(table.slots());
+  const orphans = await scan(parts, replay);
   const lost = new Map<ChunkHandle, string>();
   for (const handle of damaged) lost.set(handle, 'its metadata is damaged');
   for (const handle of replay.incomplete) lost.set(handle, 'the journal changes it, but it is not in the metadata');
-  const { table } = parts.metadata;
   for (const handle of table.handles() as Iterable<number> as Iterable<ChunkHandle>) {
     if (table.isMarked(handle) || replay.chunks.has(handle) || parts.cache.info(handle)!.lengthBytes === 0) continue;
-    lost.set(handle, 'its file is missing');
+    const slot = table.slot(handle);
+    if (slot === undefined || !parts.files.slabs.has(slot)) lost.set(handle, 'its file is missing');
   }
   await restoreChunks(parts, replay, lost);
   await forgetLost(parts, lost);
@@ -27,8 +30,12 @@ export async function restoreFiles(parts: StoreParts, replay: Replay, damaged: r
   await clearOrphans(parts, orphans, damaged.length > 0);
 }
 
-/** Marks the chunks whose files are there; returns the files of no chunk. */
-async function scan(parts: StoreParts): Promise<string[]> {
+/** Marks the chunks whose own files are there; returns the files of no chunk. */
+async function scan(parts: StoreParts, replay: Replay): Promise<string[]> {
+  const { table } = parts.metadata;
+  // A chunk in a slot that has not changed since never was in the file that was made for it.
+  const mayOwn = (handle: ChunkHandle) =>
+    table.has(handle) && (table.slot(handle) === undefined || replay.chunks.has(handle));
   const orphans: string[] = [];
   for (const directory of parts.layout.fanOutDirectories()) {
     for (const name of await parts.env.disk.list(directory)) {
@@ -36,7 +43,7 @@ async function scan(parts: StoreParts): Promise<string[]> {
       const handle = handleOfName(name);
       if (handle === undefined || parts.layout.pathOf(handle) !== path) {
         parts.env.events.emit('warn', 'chunk-foreign-file', { path });
-      } else if (parts.metadata.table.has(handle)) parts.metadata.table.mark(handle);
+      } else if (mayOwn(handle)) table.mark(handle);
       else orphans.push(path);
     }
   }
@@ -48,22 +55,64 @@ async function restoreChunks(parts: StoreParts, replay: Replay, lost: ReadonlyMa
   const budget = { bytes: parts.options.verifyAtStartBytes };
   let redone = 0;
   for (const [handle, recovered] of replay.chunks) {
-    if (lost.has(handle) || recovered.state.lengthBytes === 0) continue;
-    redone += await restoreChunk(parts, recovered, budget);
+    const { lengthBytes } = recovered.state;
+    if (lost.has(handle) || lengthBytes === 0) continue;
+    dropLostSlot(parts, recovered.state);
+    const isSmall = !parts.metadata.table.isMarked(handle) && lengthBytes <= slotMaxBytes;
+    redone += isSmall ? restoreSmall(parts, recovered) : await restoreInFile(parts, recovered, budget);
   }
   if (replay.chunks.size > 0) {
     parts.env.events.emit('info', 'chunk-journal-replayed', { chunks: replay.chunks.size, blocksRedone: redone });
   }
 }
 
+/**
+ * All of it is in the journal, on top of what was in its slot at the last checkpoint.
+ * @returns the number of blocks that were written again.
+ */
+function restoreSmall(parts: StoreParts, { state, redo }: Recovered): number {
+  const { files, env } = parts;
+  const bytes = inSlot(parts, state) ?? new Uint8Array(slotMaxBytes);
+  const content = bytes.subarray(0, state.lengthBytes);
+  const expected = state.checksumOf(0);
+  if (state.slot !== undefined && env.crc32(content) === expected) return 0;
+  redo.applyTo(0, content);
+  const isWritten = write(() => files.obtain(state, state.lengthBytes).writeNow(0, [content]));
+  if (isWritten && env.crc32(content) === expected) return 1;
+  reportBadBlocks(parts, state, [0]);
+  return 0;
+}
+
+/** Its slab is gone: what the journal does not bring back is bad. */
+function dropLostSlot({ files }: StoreParts, state: ChunkState): void {
+  if (state.slot !== undefined && !files.slabs.has(state.slot)) state.slot = undefined;
+}
+
+/** What a chunk's slot holds, and zeros behind it; undefined when it has none. */
+function inSlot({ files }: StoreParts, state: ChunkState): Uint8Array | undefined {
+  if (state.slot === undefined) return undefined;
+  const bytes = new Uint8Array(slotMaxBytes);
+  files.existing(state).readNow(0, bytes);
+  return bytes;
+}
+
 /** @returns the number of blocks that were written again. */
-async function restoreChunk(parts: StoreParts, { state, redo }: Recovered, budget: { bytes: number }): Promise<number> {
+async function restoreInFile(
+  parts: StoreParts,
+  { state, redo }: Recovered,
+  budget: { bytes: number },
+): Promise<number> {
   const { files, metadata } = parts;
   const isThere = metadata.table.isMarked(state.handle);
   const count = blockCount(state.lengthBytes);
-  const blocks = isThere ? redo.touched(state.lengthBytes) : Array.from({ length: count }, (_, block) => block);
+  const base = inSlot(parts, state);
+  const blocks = new Set(
+    isThere ? redo.touched(state.lengthBytes) : Array.from({ length: count }, (_, block) => block),
+  );
+  // It has moved out of its slot since the checkpoint: what was copied then may be lost.
+  if (base !== undefined) blocks.add(0);
   // A name that was not synced may be lost though the journal is not: what redo does not bring back is bad.
-  if (!isThere) files.obtain(state);
+  if (!isThere) files.obtain(state, Math.max(state.lengthBytes, slotMaxBytes + 1));
   files.found(state);
   const bad: number[] = [];
   let redone = 0;
@@ -74,7 +123,7 @@ async function restoreChunk(parts: StoreParts, { state, redo }: Recovered, budge
         if (budget.bytes <= 0) continue;
         budget.bytes -= blockBytes;
       }
-      const outcome = await restoreBlock(parts, state, block, redo, file, into);
+      const outcome = restoreBlock(parts, state, block, redo, file, into, block === 0 ? base : undefined);
       if (outcome === 'bad') bad.push(block);
       if (outcome === 'redone') redone++;
     }
@@ -83,29 +132,37 @@ async function restoreChunk(parts: StoreParts, { state, redo }: Recovered, budge
   return redone;
 }
 
-async function restoreBlock(
+/** @param base what the block was at the last checkpoint, if that is not in the file. */
+function restoreBlock(
   parts: StoreParts,
   state: ChunkState,
   block: number,
   redo: Recovered['redo'],
   file: DiskFile,
   into: Uint8Array,
-): Promise<'sound' | 'redone' | 'bad'> {
+  base: Uint8Array | undefined,
+): 'sound' | 'redone' | 'bad' {
   const { crc32 } = parts.env;
   const bytes = into.subarray(0, state.bytesIn(block));
   const got = file.readNow(block * blockBytes, bytes);
   const expected = state.checksumOf(block);
   if (got === bytes.length && crc32(bytes) === expected) return 'sound';
-  bytes.fill(0, got);
-  if (!redo.applyTo(block, bytes) || crc32(bytes) !== expected) return 'bad';
+  if (base !== undefined) bytes.set(base.subarray(0, bytes.length));
+  else bytes.fill(0, got);
+  const isRedone = redo.applyTo(block, bytes) || base !== undefined;
+  if (!isRedone || crc32(bytes) !== expected) return 'bad';
+  return write(() => file.writeNow(block * blockBytes, [bytes])) ? 'redone' : 'bad';
+}
+
+/** A spot of the disk that takes no writes costs its block; a disk without room would cost more than that, and must get some. */
+function write(run: () => void): boolean {
   try {
-    await file.write(block * blockBytes, [bytes]);
+    run();
+    return true;
   } catch (thrown) {
-    // A spot of the disk that takes no writes costs its block; a disk without room would cost more than that, and must get some.
     if (toCairnError(thrown).code !== 'DISK_FAILED') throw thrown;
-    return 'bad';
+    return false;
   }
-  return 'redone';
 }
 
 /** Takes lost chunks off the books, durably, so that a later one of the same handle inherits nothing. */

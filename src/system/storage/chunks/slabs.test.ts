@@ -1,0 +1,218 @@
+/** Small chunks: in slots of slabs, exact through growth, crashes and the reuse of their places. */
+import { crc32 } from 'node:zlib';
+import { expect, test } from 'vitest';
+import { CairnError } from '../../../core/base/errors.ts';
+import { blockBytes, type ChunkImage, type ChunkStore, type ChunkStoreOptions } from '../chunk-store.ts';
+import { afterPowerLoss, losses, MemoryDisk, testEnv } from '../memory-disk.test-support.ts';
+import { contentOf, h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
+import { openChunkStore } from './open-chunk-store.ts';
+
+/** Checkpoints come when a store is closed, and else never. */
+const options: ChunkStoreOptions = {
+  ...smallOptions,
+  checkpointJournalBytes: 2 ** 30,
+  checkpointBulkBytes: 2 ** 30,
+  checkpointChunks: 2 ** 30,
+};
+
+const open = (disk: MemoryDisk, more: Partial<ChunkStoreOptions> = {}): Promise<ChunkStore> =>
+  openChunkStore(testEnv(disk), { ...options, ...more });
+
+/** A checkpoint, and the store anew. */
+async function reopened(store: ChunkStore, disk: MemoryDisk): Promise<ChunkStore> {
+  await store.close();
+  return open(disk);
+}
+
+/** A checkpoint that has begun is done when nothing follows any more: this disk never waits. */
+async function untilQuiet(disk: MemoryDisk): Promise<void> {
+  for (let seen = -1; seen !== disk.journal.length; ) {
+    seen = disk.journal.length;
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function make(store: ChunkStore, handle: number, content: Uint8Array): Promise<void> {
+  store.create(h(handle), v(1));
+  await store.apply([mutation(handle, 0, content)]);
+}
+
+async function expectContent(store: ChunkStore, handle: number, expected: Uint8Array): Promise<void> {
+  const content = await contentOf(store, handle);
+  expect([content.length, Buffer.compare(content, expected)]).toEqual([expected.length, 0]);
+}
+
+function imageOf(handle: number, version: number, content: Uint8Array): ChunkImage {
+  const blockChecksums = Uint32Array.of(...(content.length === 0 ? [] : [crc32(content)]));
+  const known = { handle: h(handle), version: v(version), serial: 1 as ChunkImage['serial'], window: [] };
+  return { ...known, lengthBytes: content.length, blockChecksums };
+}
+
+const slabsOf = async (disk: MemoryDisk) => disk.list('store/slabs');
+const filesOf = async (disk: MemoryDisk) => disk.list('store/chunks');
+
+test('a hundred chunks of 4 KiB share a few slabs and have no files, before and after a crash and a checkpoint', async () => {
+  const disk = new MemoryDisk();
+  const store = await open(disk);
+  for (let n = 1; n <= 100; n++) await make(store, n, pattern(4096, n));
+  const crashed = disk.copy();
+  for (const [found, where] of [
+    [store, disk],
+    [await open(crashed), crashed],
+    [await reopened(store, disk), disk],
+  ] as const) {
+    for (let n = 1; n <= 100; n++) await expectContent(found, n, pattern(4096, n));
+    expect(await filesOf(where)).toEqual([]);
+    expect((await slabsOf(where)).length).toBe(Math.ceil((100 * 4096) / options.slabBytes!));
+  }
+});
+
+test('a chunk that grows moves to larger slots, then to a file of its own, and is whole after a crash at any size', async () => {
+  const disk = new MemoryDisk();
+  let store = await open(disk);
+  const whole = pattern(200_000, 7);
+  store.create(h(1), v(1));
+  let length = 0;
+  for (const [step, bytes] of [10, 4086, 1, 4095, 5000, 20_000, 32_344, 1, 3000, 80_000].entries()) {
+    await store.apply([mutation(1, length, whole.subarray(length, length + bytes), { serial: step + 1 })]);
+    length += bytes;
+    await expectContent(store, 1, whole.subarray(0, length));
+    await expectContent(await open(disk.copy()), 1, whole.subarray(0, length));
+    if (step % 2 === 0) store = await reopened(store, disk);
+  }
+  expect(await filesOf(disk)).toEqual(['00/0000000000000001']);
+});
+
+test('the slot that a chunk has left is taken again after the next checkpoint, not before', async () => {
+  const disk = new MemoryDisk();
+  let store = await open(disk);
+  await make(store, 1, pattern(4000, 1));
+  store = await reopened(store, disk);
+  await store.apply([mutation(1, 4000, pattern(1000, 2), { serial: 2 })]);
+  const [slab] = await slabsOf(disk);
+  const before = disk.bytesOf(`store/slabs/${slab}`).slice(0, 4000);
+  await make(store, 2, pattern(4096, 3));
+  expect(disk.bytesOf(`store/slabs/${slab}`).slice(0, 4000)).toEqual(before);
+  await expectContent(await open(disk.copy()), 1, Buffer.concat([pattern(4000, 1), pattern(1000, 2)]));
+  store = await reopened(store, disk);
+  await make(store, 3, pattern(4096, 4));
+  expect(disk.bytesOf(`store/slabs/${slab}`).slice(0, 4096)).toEqual(pattern(4096, 4));
+});
+
+test('a change that failed after it had moved its chunk costs nothing, whoever gets the slot that was left', async () => {
+  const disk = new MemoryDisk();
+  let store = await open(disk);
+  await make(store, 1, pattern(4000, 1));
+  await store.close();
+  store = await open(disk, { checkpointChunks: 1 });
+  let writes = 0;
+  disk.before = (operation) => {
+    // The first one copies the chunk to where it has room.
+    if (operation.kind === 'write' && operation.bytes.length !== 4096 && ++writes === 2) throw failed();
+  };
+  const refused = store.apply([mutation(1, 4000, pattern(1000, 2), { serial: 2 })]);
+  await expect(refused).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  disk.before = () => {};
+  for (const handle of [2, 3, 4]) {
+    await make(store, handle, pattern(4096, 3));
+    await untilQuiet(disk);
+  }
+  expect(await slabsOf(disk)).toHaveLength(2);
+  await expectContent(store, 1, pattern(4000, 1));
+  await expectContent(await open(disk.copy()), 1, pattern(4000, 1));
+});
+
+test('the first block of a chunk that has just moved to a file survives the loss of all that was not synced', async () => {
+  const disk = new MemoryDisk();
+  const first = pattern(blockBytes, 1);
+  let store = await open(disk);
+  await make(store, 1, first);
+  store = await reopened(store, disk);
+  await store.apply([mutation(1, blockBytes, pattern(100_000, 2), { serial: 2 })]);
+  // The journal's record is on the disk, by chance; the bytes of the file are not.
+  const journal = new Set(
+    disk.journal.flatMap((op) => (op.kind === 'create' && op.path.includes('/journal/') ? op.inode : [])),
+  );
+  const loss = {
+    write: (bytes: Uint8Array, inode: number) => (journal.has(inode) ? bytes.length : 0),
+    names: (n: number) => n,
+  };
+  const found = await open(afterPowerLoss(disk.journal, loss));
+  expect(found.info(h(1))).toMatchObject({ lengthBytes: blockBytes + 100_000 });
+  const [bytes] = await found.read(h(1), 0, blockBytes);
+  expect(Buffer.compare(bytes!, first)).toBe(0);
+});
+
+test('an adoption of a small chunk is whole in the journal: cut, extended by zeros, or made', async () => {
+  const disk = new MemoryDisk();
+  let store = await open(disk);
+  await make(store, 1, pattern(3000, 1));
+  store = await reopened(store, disk);
+  await store.apply([mutation(1, 3000, pattern(1000, 2), { serial: 2 })]);
+  const cut = pattern(3000, 1).subarray(0, 1000);
+  await store.adopt(imageOf(1, 2, cut), []);
+  const extended = new Uint8Array(3500);
+  extended.set(cut);
+  await store.adopt(imageOf(1, 3, extended), []);
+  const made = pattern(5000, 3);
+  await store.adopt(imageOf(2, 1, made), [{ block: 0, bytes: made }]);
+  await store.adopt(imageOf(3, 1, new Uint8Array(0)), []);
+  for (const loss of Object.values(losses)) {
+    const found = await open(afterPowerLoss(disk.journal, loss));
+    await expectContent(found, 1, extended);
+    await expectContent(found, 2, made);
+    expect(found.info(h(3))).toMatchObject({ lengthBytes: 0 });
+  }
+});
+
+test('a file that was made for a chunk, and never used, is nobody’s after a crash', async () => {
+  const disk = new MemoryDisk();
+  let store = await open(disk);
+  await make(store, 1, pattern(4000, 1));
+  store = await reopened(store, disk);
+  disk.before = (operation) => {
+    if (operation.kind === 'write' && operation.bytes.length > 4096) throw failed();
+  };
+  const refused = store.apply([mutation(1, 4000, pattern(100_000, 2), { serial: 2 })]);
+  await expect(refused).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  disk.before = () => {};
+  expect(await filesOf(disk)).toHaveLength(1);
+  const found = await open(disk);
+  await expectContent(found, 1, pattern(4000, 1));
+  expect(await filesOf(disk)).toEqual([]);
+});
+
+test('slabs go away when they are empty, but for a spare one', async () => {
+  const disk = new MemoryDisk();
+  let store = await open(disk);
+  for (let n = 1; n <= 100; n++) await make(store, n, pattern(4096, n));
+  store = await reopened(store, disk);
+  for (let n = 1; n <= 99; n++) await store.remove(h(n));
+  store = await reopened(store, disk);
+  await expectContent(store, 100, pattern(4096, 100));
+  expect(await slabsOf(disk)).toHaveLength(1);
+  await store.remove(h(100));
+  await reopened(store, disk);
+  expect(await slabsOf(disk)).toHaveLength(1);
+});
+
+test('a slab that is gone costs the chunks in it, which are reported; others are served, and new ones find a place', async () => {
+  const disk = new MemoryDisk();
+  const store = await open(disk);
+  await make(store, 1, pattern(1000, 1));
+  await make(store, 2, pattern(10_000, 2));
+  await store.close();
+  const lost: unknown[] = [];
+  disk.deleteFile(`store/slabs/${(await slabsOf(disk))[0]}`);
+  const found = await open(disk, { badBlocks: (report) => void lost.push(report) });
+  expect(lost).toEqual([{ handle: 1, blocks: 'all' }]);
+  await expectContent(found, 2, pattern(10_000, 2));
+  await make(found, 3, pattern(1000, 3));
+  disk.deleteFile(`store/slabs/${(await slabsOf(disk))[1]}`);
+  await make(found, 4, pattern(1000, 4));
+  await expectContent(found, 4, pattern(1000, 4));
+});
+
+function failed(): CairnError {
+  return new CairnError('DISK_FAILED', 'the test says so');
+}
