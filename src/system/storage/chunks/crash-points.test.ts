@@ -62,10 +62,10 @@ async function checkPoint(disk: MemoryDisk, point: Point, loss: string): Promise
   return found;
 }
 
-const seeds = Number(process.env.CAIRN_CRASH_SEEDS ?? 3);
+const seeds = Number(process.env.CAIRN_CRASH_SEEDS ?? 4);
 const firstSeed = Number(process.env.CAIRN_CRASH_SEED ?? 1);
 /** One in so many points is looked at, with one way to lose what was not synced. */
-const stride = Number(process.env.CAIRN_CRASH_STRIDE ?? 2);
+const stride = Number(process.env.CAIRN_CRASH_STRIDE ?? 4);
 
 describe('a crash after any operation of the disk', () => {
   test('leaves what was acknowledged, whatever becomes of what was not synced', async () => {
