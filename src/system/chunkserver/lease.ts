@@ -50,6 +50,8 @@ export class Lease {
   /** Not ordered yet. */
   #waiting: Mutation[] = [];
   readonly #failed = new Map<ServerId, CairnError>();
+  /** Versions under which members were, or may have been, made equal to this server since what is pending was ordered. */
+  readonly #begun = new Set<ChunkVersion>();
   #newerGrant: Grant | undefined;
   #whenQuiet: (() => void)[] = [];
   #whenReady: { readonly resolve: () => void; readonly reject: (error: CairnError) => void }[] = [];
@@ -306,6 +308,7 @@ export class Lease {
       else if (this.#failed.size > 0) this.#adopt(await this.#exclude());
       if (this.#isEnded()) return;
       this.#links = this.#linksOf(this.#grant);
+      this.#begun.add(this.version);
       const { knownLength: length, durability } = this.#grant;
       const expected = { length, isDurable: durability === 'disk' };
       const { failed, wasBehind } = await recoverReplicas(
@@ -316,10 +319,10 @@ export class Lease {
         expected,
       );
       for (const [server, error] of failed) this.#failed.set(server, error);
-      // Who has ordered under a version is ahead of all others in it, so what was ordered here is in what they have now.
-      assert(!wasBehind || this.#pending.size === 0, 'a primary that has ordered is not behind', {
-        handle: this.handle,
-      });
+      // Who has ordered under a version is ahead of all others in it, so what was ordered here is in what they have now; but for a member
+      // that was made equal to this one under a later version, before another one failed.
+      const isOwn = wasBehind === undefined || this.#begun.has(wasBehind);
+      assert(isOwn || this.#pending.size === 0, 'a primary that has ordered is not behind', { handle: this.handle });
       if (this.#failed.size === 0 && this.#newerGrant === undefined) return;
     }
     if (this.#isEnded()) return;
@@ -374,6 +377,7 @@ export class Lease {
     const { store } = this.#world;
     const info = store.info(this.handle);
     this.#state = 'active';
+    this.#begun.clear();
     this.#links = this.#linksOf(this.#grant);
     this.#serial = info?.serial ?? 0;
     this.#settledSerial = this.#serial;

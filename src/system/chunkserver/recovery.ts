@@ -25,8 +25,8 @@ const noSerial: MutationSerial = toMutationSerial(0);
 export interface Recovered {
   /** Members that failed: if there are any, the version must not be used. */
   readonly failed: ReadonlyMap<ServerId, CairnError>;
-  /** This replica was behind: what was ordered here and not acknowledged is gone. */
-  readonly wasBehind: boolean;
+  /** The version of the member that this replica was behind, and has been made equal to. */
+  readonly wasBehind: ChunkVersion | undefined;
 }
 
 /** What the master knows of the chunk, and whether that was on disks. */
@@ -58,14 +58,14 @@ export async function recoverReplicas(
   const present = await presentImage(world, handle, version);
   const isNowhere = present === undefined && members.every(({ image }) => image === undefined);
   if (isNowhere && expects.length > 0 && expects.isDurable) throw lost(handle, expects.length, [...failed.keys()]);
-  if (failed.size > 0) return { failed, wasBehind: false };
+  if (failed.size > 0) return { failed, wasBehind: undefined };
   const ahead = furthest(members, present);
   if (ahead !== undefined) await copyFrom(world, ahead.image, present, ahead.link, version);
   const own = await imageToGive(world, handle, version);
   await Promise.all(members.map((member) => makeEqual(world, own, version, member, failed)));
   throwIfStale(failed);
   if (failed.size === 0) await takeVersion(world, own, version);
-  return { failed, wasBehind: ahead !== undefined };
+  return { failed, wasBehind: ahead?.image.version };
 }
 
 /** Who does not answer may have it still: it must not be left out for those who have nothing. */
