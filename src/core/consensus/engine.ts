@@ -148,6 +148,8 @@ export type DropReason =
   | 'queueFull'
   | 'tooLarge'
   | 'readLevelNotOffered'
+  /** A read without the leader got no answer from a quorum. */
+  | 'noQuorum'
   | 'notSupported'
   /** A change of members, a transfer or a switch is under way; ask again when it is done. */
   | 'changeInProgress'

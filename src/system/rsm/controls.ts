@@ -76,6 +76,8 @@ export function controlError(request: ControlRequest, reason: DropReason): Cairn
         'UNAVAILABLE',
         `${what}: it did not take over in time; it must be a voter that runs and is not far behind`,
       );
+    case 'noQuorum':
+      return new CairnError('UNAVAILABLE', `${what}: no quorum answers; look which masters run`);
     case 'notSupported':
     case 'readLevelNotOffered':
       return new CairnError('NOT_SUPPORTED', `${what}: this engine does not offer it; leave it as it is`);

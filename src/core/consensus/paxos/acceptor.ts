@@ -10,6 +10,7 @@ import { compareBallots, nameOf, sameBallot } from './ballot.ts';
 import { considerLearning } from './catch-up.ts';
 import { windowSlots } from './configuration.ts';
 import { agreesWithLeader, deliverFollowed, extendHeld } from './learner.ts';
+import { noteOthersValues } from './leases.ts';
 import { type Accept, type Prepare, type ReportedVote, reportedBytes } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { reported } from './phase-one.ts';
@@ -108,6 +109,7 @@ function follow(s: PaxosState, out: Outbox, m: Accept): Following {
   const f = s.following ?? beginFollowing(s, m);
   if (m.chosenIndex > f.chosen) f.chosen = m.chosenIndex;
   if (m.first > f.streamAt) f.streamAt = m.first;
+  if (m.entries.length > 0) noteOthersValues(s);
   return f;
 }
 

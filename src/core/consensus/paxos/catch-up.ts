@@ -9,6 +9,7 @@ import { peersOf } from '../quorums.ts';
 import { noBallot, sameBallot } from './ballot.ts';
 import { windowSlots } from './configuration.ts';
 import { deliver, deliverFollowed, extendHeld } from './learner.ts';
+import { noteOthersValues } from './leases.ts';
 import type { Chosen, Learn } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import type { PaxosState } from './state.ts';
@@ -121,6 +122,7 @@ function continuesChain(s: PaxosState, m: Chosen): boolean {
 
 /** Values that we have voted for in the same log are here already. */
 function learn(s: PaxosState, out: Outbox, m: Chosen): void {
+  noteOthersValues(s);
   const entries = [];
   for (const entry of m.entries) {
     if (entry.index !== s.log.firstUnchosen) continue;

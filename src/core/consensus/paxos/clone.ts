@@ -3,6 +3,7 @@ import { cloneDurability } from '../durability.ts';
 import { withView } from './elector-view.ts';
 import { clonePhaseOne } from './phase-one.ts';
 import { cloneProgress } from './progress.ts';
+import { cloneQuorumReads } from './read-round.ts';
 import type { Campaign, Leading, PaxosState } from './state.ts';
 
 export function cloneState(s: PaxosState): PaxosState {
@@ -16,6 +17,7 @@ export function cloneState(s: PaxosState): PaxosState {
     leading: s.leading === undefined ? undefined : cloneLeading(s.leading),
     learning: s.learning === undefined ? undefined : { ...s.learning },
     streaming: new Set(s.streaming),
+    quorumReads: cloneQuorumReads(s.quorumReads),
   });
 }
 
@@ -31,6 +33,7 @@ function cloneLeading(l: Leading): Leading {
     progress,
     departing: new Map(l.departing),
     change: l.change === undefined ? undefined : { ...l.change, catchingUp: new Map(l.change.catchingUp) },
+    proposed: l.proposed.map((values) => ({ ...values })),
     waiting: l.waiting.slice(),
     waitingReads: l.waitingReads.slice(),
   };

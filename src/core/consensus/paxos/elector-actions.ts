@@ -38,7 +38,7 @@ class ElectorActions implements ElectorOutbox {
     becomeFollower(this.#s, this.#out, undefined, 'no leader is heard');
   }
   campaign(): void {
-    campaign(this.#s, this.#out, false);
+    campaign(this.#s, this.#out);
   }
   abdicate(why: string): void {
     becomeFollower(this.#s, this.#out, undefined, why);

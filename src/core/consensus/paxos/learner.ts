@@ -9,6 +9,7 @@ import type { Entry, LogIndex } from '../engine.ts';
 import { entryBytes } from '../entry-format.ts';
 import { sameBallot } from './ballot.ts';
 import { configurationAfter, quorumsAt } from './configuration.ts';
+import { othersLeasesHaveEnded, renewLease } from './leases.ts';
 import type { Accept, Accepted } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { noteAcknowledged } from './progress.ts';
@@ -56,8 +57,9 @@ function countVotes(s: PaxosState, acceptor: NodeId, first: number, last: number
   }
 }
 
-function deliverCounted(s: PaxosState, leading: Leading, out: Outbox): void {
-  if (s.log.at(s.log.firstUnchosen)?.chosen !== true) return;
+/** What is chosen is delivered, unless an earlier leader may still serve reads that must not miss it. */
+export function deliverCounted(s: PaxosState, leading: Leading, out: Outbox): void {
+  if (!othersLeasesHaveEnded(s) || s.log.at(s.log.firstUnchosen)?.chosen !== true) return;
   const entries: Entry[] = [];
   while (s.log.at(s.log.firstUnchosen)?.chosen === true) {
     const entry = deliver(s);
@@ -65,6 +67,7 @@ function deliverCounted(s: PaxosState, leading: Leading, out: Outbox): void {
     entries.push(entry);
   }
   out.commit(entries);
+  renewLease(leading, s.log.chosenIndex);
   scheduleAnnouncement(s, leading);
   establish(s, leading, out);
   proposeWaiting(s, leading, out);

@@ -40,8 +40,13 @@ const smallMessage = union({
   missing: [8, struct({ ballot: ballotCodec, first: slot, last: slot })],
   /** A learner lacks the chosen values first … last. */
   learn: [9, struct({ first: slot, last: slot })],
-  /** Of the leader of `ballot`: seek to lead at once. */
-  takeOver: [11, struct({ ballot: ballotCodec })],
+  /** Of the leader of `ballot`: seek to lead at once. `leasesEnded`: neither it nor a leader before it holds a lease. */
+  takeOver: [11, struct({ ballot: ballotCodec, leasesEnded: bool })],
+  /** Which is the last slot that you have voted in, or know the value of? */
+  readQuery: [12, struct({ token: varint })],
+  readReply: [13, struct({ token: varint, lastIndex: slot })],
+  /** A reader waits for this slot to be chosen. */
+  fill: [14, struct({ slot })],
 });
 
 type SmallMessage = TypeOf<typeof smallMessage>;
@@ -50,6 +55,9 @@ export type Accepted = Extract<SmallMessage, { kind: 'accepted' }>;
 export type Rejected = Extract<SmallMessage, { kind: 'rejected' }>;
 export type Missing = Extract<SmallMessage, { kind: 'missing' }>;
 export type TakeOver = Extract<SmallMessage, { kind: 'takeOver' }>;
+export type ReadQuery = Extract<SmallMessage, { kind: 'readQuery' }>;
+export type ReadReply = Extract<SmallMessage, { kind: 'readReply' }>;
+export type Fill = Extract<SmallMessage, { kind: 'fill' }>;
 export type Learn = Extract<SmallMessage, { kind: 'learn' }>;
 
 /** A vote that a Promise reports. */

@@ -12,11 +12,12 @@ import { cloneState } from './clone.ts';
 import { control } from './control.ts';
 import { onElectorMessage, tickElector } from './elector-actions.ts';
 import { checkInvariants, type Watermarks } from './invariants.ts';
-import { applied, countOwnVotes, deliverRecovered, onAccepted } from './learner.ts';
+import { applied, countOwnVotes, deliverCounted, deliverRecovered, onAccepted } from './learner.ts';
 import { decodeMessage, encodeMessage, type PaxosMessage } from './messages.ts';
 import { Outbox, type PaxosEffects } from './outbox.ts';
 import { propose } from './proposals.ts';
 import { askForPromises, continueCampaign, countOwnPromise, onPromise, onRejected, onTakeOver } from './proposer.ts';
+import { continueQuorumReads, onFill, onReadQuery, onReadReply } from './quorum-reads.ts';
 import { read } from './reads.ts';
 import { askAgainForPromises, continueChange, sayFarewell } from './reconfiguration.ts';
 import { decodeRecord, encodeRecord, indexOfRecord, type PaxosRecord } from './records.ts';
@@ -46,6 +47,7 @@ class PaxosEngine implements Engine<PaxosMessage, PaxosRecord> {
     if (s.campaign !== undefined) continueCampaign(s, s.campaign, out);
     if (s.leading !== undefined) continueChange(s, s.leading, out);
     settleTransfer(s, out);
+    if (s.quorumReads.round !== undefined) continueQuorumReads(s, out);
     return out.effects();
   }
 
@@ -54,11 +56,21 @@ class PaxosEngine implements Engine<PaxosMessage, PaxosRecord> {
   }
 
   get nextTickAt(): Millis {
-    const { elector, view, leading, campaign, learning, transfer } = this.#state;
-    const asking = Math.min(campaign?.askAgainAt ?? never, learning?.askAgainAt ?? never);
+    const { elector, view, leading, campaign, learning, transfer, quorumReads } = this.#state;
+    const asking = Math.min(
+      campaign?.askAgainAt ?? never,
+      learning?.askAgainAt ?? never,
+      quorumReads.round?.askAgainAt ?? never,
+    );
     let at = Math.min(elector.nextTickAt(view), asking, transfer?.until ?? never);
-    if (leading !== undefined) at = Math.min(at, leading.announceAt, leading.nextHeartbeatAt);
+    if (leading !== undefined) at = Math.min(at, leading.announceAt, leading.nextHeartbeatAt, this.#leaseWait);
     return at as Millis;
+  }
+
+  /** When what is chosen, and waits for a lease of others to end, may be delivered. */
+  get #leaseWait(): number {
+    const { now, othersLeaseUntil } = this.#state;
+    return now < othersLeaseUntil ? othersLeaseUntil : never;
   }
 
   baseline(): readonly PaxosRecord[] {
@@ -126,6 +138,7 @@ function tick(s: PaxosState, out: Outbox): void {
   if (learning !== undefined && now >= learning.askAgainAt) askAnother(s, out);
   if (leading === undefined) return;
   if (leading.departing.size > 0) sayFarewell(s, leading);
+  deliverCounted(s, leading, out);
   if (now >= leading.nextHeartbeatAt) {
     pursueTransfer(s, leading, out);
     askAgainForPromises(s, leading, out);
@@ -162,6 +175,15 @@ function onMessage(s: PaxosState, out: Outbox, from: NodeId, message: PaxosMessa
       break;
     case 'chosen':
       onChosen(s, out, from, message);
+      break;
+    case 'readQuery':
+      onReadQuery(s, out, from, message);
+      break;
+    case 'readReply':
+      onReadReply(s, from, message);
+      break;
+    case 'fill':
+      onFill(s, out, message);
       break;
     case 'takeOver':
       onTakeOver(s, out, from, message);

@@ -5,6 +5,7 @@ import type { DropReason, EntryPayload, Input, LogIndex, Proposal } from '../eng
 import { entryBytes, makeEntry, noop, valueBytes } from '../entry-format.ts';
 import { isVoter } from '../quorums.ts';
 import { quorumsAt, windowSlots } from './configuration.ts';
+import { noteProposed } from './leases.ts';
 import type { PaxosMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { sendToAll } from './sending.ts';
@@ -106,6 +107,7 @@ function assign(s: PaxosState, leading: Leading, out: Outbox, term: number, payl
   leading.unchosenBytes += entryBytes(entry);
   out.recordAccepted(vote);
   noteHeld(s.durability, slot);
+  noteProposed(s, leading, slot);
 }
 
 function drop(out: Outbox, { session, sequence }: Proposal, reason: DropReason): void {

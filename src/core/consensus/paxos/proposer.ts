@@ -10,6 +10,7 @@ import { isVoter, peersOf, type QuorumSystem, quorumSystemOf } from '../quorums.
 import { compareBallots, nameOf, sameBallot, toRound } from './ballot.ts';
 import { considerLearning } from './catch-up.ts';
 import { establish } from './learner.ts';
+import { noteFoundVotes } from './leases.ts';
 import type { PromiseMessage, Rejected, TakeOver } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { newPhaseOne, type PhaseOne, takeOwnPromise, takePage } from './phase-one.ts';
@@ -21,12 +22,19 @@ import { heartbeatAll } from './sending.ts';
 import { type Campaign, type Leading, never, type PaxosState } from './state.ts';
 
 /** Our own promise counts, and the others are asked, only once it is durable: a ballot is never used twice. */
-export function campaign(s: PaxosState, out: Outbox, transfer: boolean): void {
+export function campaign(s: PaxosState, out: Outbox, asked?: TakeOver): void {
   const round = toRound(Math.max(s.promised.round, s.roundSeen) + 1);
   const ballot = { round, node: s.id };
   raisePromise(s, out, ballot, 'it seeks a higher ballot');
   s.role = 'candidate';
-  s.campaign = { phase: newPhaseOne(ballot), transfer, refusals: new Map(), askAgainAt: never };
+  s.campaign = {
+    phase: newPhaseOne(ballot),
+    transfer: asked !== undefined,
+    leasesEnded: asked?.leasesEnded === true ? asked.ballot : undefined,
+    refusals: new Map(),
+    askAgainAt: never,
+  };
+  if (asked?.leasesEnded === true) s.othersLeaseUntil = s.now;
   s.elector.restart(s.view);
   out.trace('phase_one_begun', { ballot: nameOf(ballot), first: s.log.firstUnchosen });
   continueCampaign(s, s.campaign, out);
@@ -42,8 +50,7 @@ export function continueCampaign(s: PaxosState, c: Campaign, out: Outbox): void 
   const changes = changesUnderWay(s, c.phase);
   askVoters(s, c, out, [...votersBut(s), ...changes.flatMap(({ votersNext }) => votersNext ?? [])]);
   if (s.log.chosenIndex < c.phase.knownChosen) considerLearning(s, out);
-  else if ([s.configuration.electorate, ...changes.map(quorumsToCome(s))].every(havePromised(c.phase)))
-    lead(s, c.phase, out);
+  else if ([s.configuration.electorate, ...changes.map(quorumsToCome(s))].every(havePromised(c.phase))) lead(s, c, out);
 }
 
 /** Changes of voters that somebody has voted for, and that may be chosen for all we know. */
@@ -130,12 +137,13 @@ export function onRejected(s: PaxosState, out: Outbox, from: NodeId, m: Rejected
 }
 
 /** Of the leader that we follow, and in its ballot. */
-export function onTakeOver(s: PaxosState, out: Outbox, from: NodeId, { ballot }: TakeOver): void {
-  if (s.leader === from && sameBallot(ballot, s.promised) && mayLead(s.view)) campaign(s, out, true);
+export function onTakeOver(s: PaxosState, out: Outbox, from: NodeId, m: TakeOver): void {
+  if (s.leader === from && sameBallot(m.ballot, s.promised) && mayLead(s.view)) campaign(s, out, m);
 }
 
 /** Nobody else's values are chosen in a lower ballot from now on: what was voted for is proposed again, and gaps are filled. */
-function lead(s: PaxosState, phase: PhaseOne, out: Outbox): void {
+function lead(s: PaxosState, { phase, leasesEnded }: Campaign, out: Outbox): void {
+  noteFoundVotes(s, phase, leasesEnded);
   s.role = 'leader';
   s.leader = s.id;
   s.campaign = undefined;
@@ -171,6 +179,9 @@ function newLeading(s: PaxosState, phase: PhaseOne): Leading {
     nextHeartbeatAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis,
     announceAt: never,
     unchosenBytes: 0,
+    proposed: [],
+    leaseFrom: Number.NEGATIVE_INFINITY as Millis,
+    leaseGivenUp: false,
     waiting: [],
     waitingBytes: 0,
     round: 0,

@@ -6,8 +6,10 @@
  * later read.
  */
 import type { DropReason, Input, ReadId } from '../engine.ts';
+import { holdsLease } from './leases.ts';
 import type { PaxosMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
+import { readByQuorum } from './quorum-reads.ts';
 import { heartbeatAll } from './sending.ts';
 import type { Leading, PaxosState } from './state.ts';
 
@@ -18,10 +20,11 @@ type Read = Extract<Input<PaxosMessage>, { kind: 'read' }>;
 
 export function read(s: PaxosState, out: Outbox, { id, level }: Read): void {
   if (level === 'stale') out.grantRead(id, s.appliedIndex);
-  else if (level === 'quorum') dropRead(out, id, 'readLevelNotOffered');
+  else if (level === 'quorum') readByQuorum(s, out, id);
   else if (s.leading === undefined) dropRead(out, id, 'notLeader');
   else if (s.leading.waitingReads.length + s.leading.roundReads.length >= readsWaitingMax)
     dropRead(out, id, 'queueFull');
+  else if (level === 'lease' && s.leading.established && holdsLease(s, s.leading)) out.grantRead(id, s.log.chosenIndex);
   else {
     s.leading.waitingReads.push(id);
     startReadRound(s, s.leading, out);

@@ -3,15 +3,18 @@
  * (slots behind a compaction point may be missing; a batch may have been cut by a crash), and the outcome is checked strictly.
  */
 import { assert } from '../../base/assert.ts';
+import type { Millis } from '../../base/brand.ts';
 import type { Crc32 } from '../../base/env.ts';
 import { CairnError } from '../../base/errors.ts';
 import { durabilityAt } from '../durability.ts';
 import { createElector } from '../elector/create.ts';
 import type { EngineConfig, Entry, LogIndex, Restored, SnapshotPoint } from '../engine.ts';
 import { chainChecksum } from '../entry-format.ts';
+import { nextUniform, seededStream } from '../seeded-stream.ts';
 import { type Ballot, compareBallots, noBallot } from './ballot.ts';
 import { type Configuration, configurationAfter, configurationAt } from './configuration.ts';
 import { withView } from './elector-view.ts';
+import { leaseEnd } from './leases.ts';
 import type { PaxosRecord } from './records.ts';
 import { SlotLog } from './slot-log.ts';
 import type { PaxosState } from './state.ts';
@@ -44,11 +47,19 @@ export function restore(config: EngineConfig, { records, applied, now }: Restore
     leading: undefined,
     learning: undefined,
     streaming: new Set(),
+    othersLeaseUntil: records.length === 0 && applied === undefined ? (0 as Millis) : leaseEnd(now, config.lease),
+    quorumReads: { token: firstToken(config, now), waiting: [], round: undefined },
     transfer: undefined,
     unrecorded: isNew ? [{ kind: 'snapshotPoint', point: base }] : [],
   });
   state.elector.restart(state.view);
   return state;
+}
+
+/** Where the tokens of this life of the node begin: somewhere below 2^52. */
+function firstToken({ seed, id }: EngineConfig, now: Millis): number {
+  const stream = seededStream(seed + Math.floor(now * 1000), id);
+  return Math.floor(nextUniform(stream) * 0x10_0000) * 0x1_0000_0000 + Math.floor(nextUniform(stream) * 0x1_0000_0000);
 }
 
 function configurationOf(log: SlotLog, { quorums }: EngineConfig): Configuration {

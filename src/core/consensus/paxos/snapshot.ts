@@ -3,6 +3,7 @@ import { assert } from '../../base/assert.ts';
 import type { Input, LogIndex } from '../engine.ts';
 import { afterLearning } from './catch-up.ts';
 import { configurationAt } from './configuration.ts';
+import { noteOthersValues } from './leases.ts';
 import type { PaxosMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { becomeFollower } from './role.ts';
@@ -22,6 +23,7 @@ export function snapshotInstalled(s: PaxosState, out: Outbox, { at }: Of<'snapsh
     appliedIndex: s.appliedIndex,
   });
   s.appliedIndex = at.index;
+  noteOthersValues(s);
   if (at.index > s.log.chosenIndex) {
     if (s.leading !== undefined) becomeFollower(s, out, undefined, 'others have chosen what it proposes');
     s.log.reset(at);

@@ -16,6 +16,7 @@ import type { Ballot, Round } from './ballot.ts';
 import type { Configuration } from './configuration.ts';
 import type { PhaseOne } from './phase-one.ts';
 import type { Progress } from './progress.ts';
+import type { QuorumReads } from './read-round.ts';
 import type { PaxosRecord } from './records.ts';
 import type { SlotLog } from './slot-log.ts';
 
@@ -59,6 +60,10 @@ export interface PaxosState {
   learning: Learning | undefined;
   /** Peers to whom the host is streaming a snapshot, whoever leads. */
   readonly streaming: Set<NodeId>;
+  /** Reads that do without the leader. */
+  readonly quorumReads: QuorumReads;
+  /** Until then values that others proposed may carry a leader's lease; see leases.ts. */
+  othersLeaseUntil: Millis;
   /** A transfer of leadership that this node was asked for while it led. */
   transfer: Transfer | undefined;
   /** What restoring found out that the log does not say yet; goes before the first record. */
@@ -89,6 +94,8 @@ export interface Campaign {
   readonly phase: PhaseOne;
   /** The leader has asked us to take over. */
   readonly transfer: boolean;
+  /** Leaders up to this ballot hold no lease any more. */
+  readonly leasesEnded: Ballot | undefined;
   /** Who takes no part: they hear a leader. */
   readonly refusals: Map<NodeId, boolean>;
   /** When those who have not answered are asked again. */
@@ -126,6 +133,12 @@ export interface Leading {
   announceAt: Millis;
   /** Of values in slots that are not delivered. */
   unchosenBytes: number;
+  /** When values that are not delivered were proposed, oldest first. Kept only where there are leases. */
+  readonly proposed: { upTo: LogIndex; readonly at: Millis }[];
+  /** When the youngest value of this ballot that is delivered was proposed; before all time if none is. */
+  leaseFrom: Millis;
+  /** Somebody was asked to take over. */
+  leaseGivenUp: boolean;
   /** Proposals that have no slot yet, oldest first. */
   waiting: EntryPayload[];
   waitingBytes: number;

@@ -5,6 +5,7 @@
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { ControlId } from '../engine.ts';
 import { isVoter } from '../quorums.ts';
+import { giveUpLease } from './leases.ts';
 import type { Outbox } from './outbox.ts';
 import type { Leading, PaxosState, TransferRequest } from './state.ts';
 
@@ -28,11 +29,11 @@ export function transferLeadership(s: PaxosState, out: Outbox, id: ControlId, re
 export function pursueTransfer(s: PaxosState, leading: Leading, out: Outbox): void {
   const to = s.transfer?.request.to;
   const p = to === undefined ? undefined : leading.progress.get(to);
-  if (to !== undefined && p?.lacks === 0 && p.matchIndex === leading.nextSlot - 1) sendTakeOver(leading, out, to);
+  if (to !== undefined && p?.lacks === 0 && p.matchIndex === leading.nextSlot - 1) sendTakeOver(s, leading, out, to);
 }
 
-function sendTakeOver({ ballot }: Leading, out: Outbox, to: NodeId): void {
-  out.send(to, { kind: 'takeOver', ballot });
+function sendTakeOver(s: PaxosState, leading: Leading, out: Outbox, to: NodeId): void {
+  out.send(to, { kind: 'takeOver', ballot: leading.ballot, leasesEnded: giveUpLease(s, leading) });
 }
 
 /** A leader that is no voter any more leaves the group to the voter that lacks least. */
@@ -45,7 +46,7 @@ export function nameSuccessor(s: PaxosState, leading: Leading, out: Outbox): voi
     best = id;
     bestReach = reach;
   }
-  if (best !== undefined) sendTakeOver(leading, out, best);
+  if (best !== undefined) sendTakeOver(s, leading, out, best);
 }
 
 /** To be called after each step: ends the transfer as soon as it is known how. */
