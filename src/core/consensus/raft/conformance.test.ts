@@ -1,0 +1,4 @@
+import { conformanceClaims } from '../testing/conformance.test-support.ts';
+import { Raft } from './raft.ts';
+
+conformanceClaims(Raft, { levels: ['lease'] });
