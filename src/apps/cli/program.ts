@@ -304,10 +304,18 @@ function addLab(program: Command): void {
     .option('--seconds <s>', 'length of one measurement', seconds)
     .option('--subjects <names>', 'only these, as name,name', (text) => text.split(','))
     .option('--clients <counts>', 'numbers of clients, as n,n', counts)
+    .option('--scale <share>', "gfs-fig3: share of the paper's link rates", share)
     .option('--extra-flush <ms>', "added to every flush of Cairn's disks", natural(0, 1000))
     .option('--profile <dir>', 'CPU profiles of the processes of Cairn go there')
     .option('--port-base <port>', 'first of 200 ports to choose from', natural(1, 65_000), 21_400)
     .option('--scratch <dir>', 'where data lie meanwhile; on the disk that is to be measured');
+}
+
+function share(text: string): number {
+  const n = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || n < 0.01 || n > 10)
+    throw new InvalidArgumentError('give a number from 0.01 to 10');
+  return n;
 }
 
 function counts(text: string): number[] {

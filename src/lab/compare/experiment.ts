@@ -13,6 +13,8 @@ export interface LabOptions {
   readonly subjects?: readonly string[];
   /** Numbers of clients, where an experiment varies them. */
   readonly clients?: readonly number[];
+  /** `gfs-fig3`: share of the paper's link rates. */
+  readonly scale?: number;
   /** Added to every flush of Cairn's disks. */
   readonly extraFlushMs?: number;
   /** Processes of Cairn write CPU profiles there. */

@@ -3,6 +3,9 @@ import { consensus } from './consensus/consensus.ts';
 
 import type { Experiment } from './experiment.ts';
 import { failover } from './failover/failover.ts';
+import { gfsFig3 } from './gfs-fig3/gfs-fig3.ts';
+import { membership } from './membership/membership.ts';
+import { snapshot } from './snapshot/snapshot.ts';
 import { transport } from './transport/transport.ts';
 
-export const experiments: readonly Experiment[] = [consensus, failover, transport];
+export const experiments: readonly Experiment[] = [consensus, failover, transport, gfsFig3, snapshot, membership];

@@ -83,6 +83,43 @@ describe('the transports', () => {
   });
 });
 
+describe.skipIf(!isRoot)('the network of the GFS paper', () => {
+  it('carries reads, writes and appends, and no more than its links', slow, async () => {
+    const ran = await run(['lab', 'gfs-fig3', '--quick', '--json', '--scratch', scratch]);
+    expect(ran.code, ran.stderr).toBe(0);
+    const { subjects } = JSON.parse(ran.stdout) as Report;
+    const { metrics } = subjects.find(({ name }) => name === 'cairn')!;
+    for (const operation of ['read', 'write', 'record append'])
+      expect(metrics[`${operation} throughput 1 client`]!.median, operation).toBeGreaterThan(0.5);
+    // One client's link carries 12.5 MB/s: more would mean that the network does not bound anything.
+    for (const operation of ['read', 'write', 'record append'])
+      expect(metrics[`${operation} throughput 1 client`]!.median, operation).toBeLessThan(14);
+    expect(readdirSync('/run/netns').filter((name) => name.startsWith('cairn-lab'))).toEqual([]);
+  });
+});
+
+describe('a group under load', () => {
+  it('makes its state durable and takes a new node in', slow, async () => {
+    const ran = await run(['lab', 'snapshot', '--quick', '--json', '--scratch', scratch]);
+    expect(ran.code, ran.stderr).toBe(0);
+    for (const { name, metrics } of (JSON.parse(ran.stdout) as Report).subjects) {
+      expect(metrics['flush, 2000 keys']!.median, name).toBeGreaterThan(0);
+      expect(metrics['disk writes of the leader during the flush, 2000 keys']!.median, name).toBeGreaterThan(0.5); // 2000 × 256 B
+      expect(metrics['catch-up of a new node, 2000 keys']!.median, name).toBeGreaterThan(0);
+    }
+  });
+
+  it('replaces one of its voters, and a majority of them', slow, async () => {
+    const ran = await run(['lab', 'membership', '--quick', '--json', '--scratch', scratch]);
+    expect(ran.code, ran.stderr).toBe(0);
+    const { subjects } = JSON.parse(ran.stdout) as Report;
+    expect(subjects.map(({ name }) => name)).toEqual(['raft', 'paxos']);
+    for (const { name, metrics } of subjects)
+      for (const change of ['replace one', 'replace a majority'])
+        expect(metrics[`sent by the leader meanwhile, ${change}`]!.median, `${name} ${change}`).toBeGreaterThan(0.25);
+  });
+});
+
 describe('an experiment that does not end as it should', () => {
   it.each(['SIGINT', 'SIGKILL'] as const)('takes its processes with it on %s', slow, async (signal) => {
     const lab = begin(['lab', 'consensus', '--runs', '1', '--seconds', '30', '--scratch', scratch]);

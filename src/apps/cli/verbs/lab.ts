@@ -12,6 +12,7 @@ interface Flags {
   readonly seconds?: number;
   readonly subjects?: readonly string[];
   readonly clients?: readonly number[];
+  readonly scale?: number;
   readonly extraFlush?: number;
   readonly profile?: string;
   readonly portBase: number;

@@ -4,7 +4,7 @@ import { offerOf } from '../groups/engines.ts';
 import type { Costs, Group } from '../groups/group.ts';
 import { cairnSubject, engineSubjects, etcdSubjects, type GroupSubject, startGroup } from '../groups/subjects.ts';
 import { startLoad } from '../load/load.ts';
-import { fractions, type LoadAnswers, type LoadPlan, type LoadResult } from '../load/loader.ts';
+import { fractions, keyCount, type LoadAnswers, type LoadPlan, type LoadResult } from '../load/loader.ts';
 import type { ReadKind } from '../load/target.ts';
 import type { Asking } from '../process/asking.ts';
 import type { Findings } from '../report/findings.ts';
@@ -62,7 +62,7 @@ function describe(findings: Findings, plan: Plan): void {
   Object.assign(findings.settings, {
     members: 3,
     valueBytes,
-    keys: 10_000,
+    keys: keyCount,
     clients: plan.clients,
     rounds: plan.runs,
     secondsEach: plan.measureMs / 1000,
@@ -101,7 +101,7 @@ async function measure(
     const common = { measureMs, warmUpMs, valueBytes };
     const place = { lab, findings, subject: subject.name, group, load, leader };
     await load.ask('connect', group.target(leader, { clients: 256, attemptMs }));
-    await load.ask('fill', valueBytes);
+    await load.ask('fill', { keys: keyCount, valueBytes });
     for (const clients of writers) await measurePoint(place, { ...common, operation: 'put', clients });
     for (const operation of reads) await measurePoint(place, { ...common, operation, clients: readClients });
   });

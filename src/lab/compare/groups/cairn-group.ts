@@ -16,6 +16,8 @@ export interface CairnGroupOptions extends GroupOptions {
   readonly lease?: LeaseTerms;
   readonly extraFlushMs?: number;
   readonly profileDir?: string;
+  /** The last of the places are not in the group when it begins, and are not started with it. */
+  readonly spares?: number;
 }
 
 export class CairnGroup implements Group {
@@ -30,7 +32,8 @@ export class CairnGroup implements Group {
   static async start(options: CairnGroupOptions): Promise<CairnGroup> {
     const addresses = options.places.map(({ host }, i) => ({ id: i + 1, address: `${host}:${options.ports[i * 2]}` }));
     const members = addresses.map(({ id }) => new CairnMember(options, planOf(options, addresses, id)));
-    await Promise.all(members.map((member) => member.start()));
+    const first = members.slice(0, members.length - (options.spares ?? 0));
+    await Promise.all(first.map((member) => member.start()));
     return new CairnGroup(options.engine, members);
   }
 
@@ -57,7 +60,7 @@ export class CairnGroup implements Group {
     const states = (await this.states()).filter((state) => state !== undefined);
     const sum = (of: (state: MemberState) => number) => states.reduce((total, state) => total + of(state), 0);
     return {
-      cpuMs: this.members.reduce((total, { process }) => total + cpuMs(process.pid), 0),
+      cpuMs: this.members.reduce((total, member) => total + (member.isStarted ? cpuMs(member.process.pid) : 0), 0),
       flushes: sum(({ counts }) => counts.flushes),
       messages: sum(({ counts }) => counts.messages),
       messageBytes: sum(({ counts }) => counts.messageBytes),
@@ -80,9 +83,20 @@ export class CairnMember implements GroupMember {
     this.address = plan.members.find(({ id }) => id === plan.id)!.address;
   }
 
-  get process(): OwnedProcess {
+  get isStarted(): boolean {
+    return this.#asking !== undefined;
+  }
+  /** What a member answers; see member.ts. */
+  get asking(): Asking<MemberAnswers> {
     if (this.#asking === undefined) throw new Error(`member ${this.id} has not been started`);
-    return this.#asking.process;
+    return this.#asking;
+  }
+  get directory(): string {
+    return this.#plan.dir;
+  }
+
+  get process(): OwnedProcess {
+    return this.asking.process;
   }
 
   async start(): Promise<void> {
@@ -122,6 +136,7 @@ function planOf(options: CairnGroupOptions, members: MemberPlan['members'], id: 
     elector,
     id,
     members,
+    voters: members.slice(0, members.length - (options.spares ?? 0)).map((member) => member.id),
     dir: join(directory, `member-${id}`),
     timing: {
       electionTimeoutMinMs: electionTimeoutMs.min,

@@ -34,7 +34,10 @@ export interface MemberPlan {
   readonly engine: EngineName;
   readonly elector: ElectorName;
   readonly id: number;
+  /** Everybody who ever belongs to the group. */
   readonly members: readonly { readonly id: number; readonly address: string }[];
+  /** Those who begin it. */
+  readonly voters: readonly number[];
   readonly dir: string;
   readonly timing: EngineTiming;
   readonly lease?: LeaseTerms;
@@ -61,6 +64,13 @@ const answers = {
     member = await Member.start(plan);
   },
   state: (_: null): MemberState => running().state(),
+  /** Makes the state durable and lets go of the log behind it: what a snapshot is here. @returns how long it took, in ms */
+  flush: (_: null): Promise<number> => running().flush(),
+  /** Of the leader: these are to vote. @returns how long it took, in ms */
+  changeVoters: (voters: readonly number[]): Promise<number> => running().changeVoters(voters),
+  /** Of the leader: these are to vote as they do, and this one is to listen. */
+  addListener: (change: { readonly voters: readonly number[]; readonly listener: number }): Promise<number> =>
+    running().addListener(change.voters, change.listener),
 };
 
 function running(): Member {
@@ -96,7 +106,7 @@ class Member {
   }
 
   async #open(): Promise<void> {
-    const { engine, elector, id, members, timing, lease, dir } = this.#plan;
+    const { engine, elector, id, voters, timing, lease, dir } = this.#plan;
     const env = this.#env;
     const routes = routesOf(memberCalls, this.#handlers());
     await env.network.listen(this.#addresses.get(id)!, (connection) =>
@@ -107,7 +117,7 @@ class Member {
       kind: offerOf(engine).kind,
       config: {
         id: toNodeId(id),
-        bootstrap: { voters: members.map((member) => toNodeId(member.id)), nonVoters: [] },
+        bootstrap: { voters: voters.map(toNodeId), nonVoters: [] },
         epoch: toEpoch(1),
         seed: env.random.id53(),
         crc32: env.crc32,
@@ -139,6 +149,20 @@ class Member {
       appliedIndex,
       counts: { flushes, messages, messageBytes, snapshotBytes },
     };
+  }
+
+  flush(): Promise<number> {
+    return timed(() => this.#opened().flush());
+  }
+
+  changeVoters(voters: readonly number[]): Promise<number> {
+    const members = { voters: voters.map(toNodeId), nonVoters: [] };
+    return timed(() => this.#opened().control({ kind: 'changeMembers', members }));
+  }
+
+  addListener(voters: readonly number[], listener: number): Promise<number> {
+    const members = { voters: voters.map(toNodeId), nonVoters: [toNodeId(listener)] };
+    return timed(() => this.#opened().control({ kind: 'changeMembers', members }));
   }
 
   #opened(): Replica {
@@ -195,4 +219,10 @@ class Member {
       throw new CairnError('NOT_LEADER', error.message, { cause: error, hint: this.#leaderAddress() ?? '' });
     }
   }
+}
+
+async function timed(act: () => Promise<void>): Promise<number> {
+  const startedAt = performance.now();
+  await act();
+  return performance.now() - startedAt;
 }

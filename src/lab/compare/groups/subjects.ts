@@ -15,7 +15,7 @@ export interface GroupSubject {
   start(options: GroupOptions): Promise<Group>;
 }
 
-export type CairnSettings = Pick<CairnGroupOptions, 'elector' | 'lease'>;
+export type CairnSettings = Pick<CairnGroupOptions, 'elector' | 'lease' | 'spares'>;
 
 export function cairnSubject(name: string, engine: EngineName, lab: Lab, settings: CairnSettings = {}): GroupSubject {
   const { extraFlushMs, profileDir } = lab.options;
@@ -47,6 +47,27 @@ export interface GroupSettings {
   readonly electionTimeoutMs: { readonly min: number; readonly max: number };
   readonly heartbeatMs: number;
   readonly places?: readonly Place[];
+}
+
+/** As startGroup, for what only our own groups can do. */
+export async function startOwnGroup(
+  lab: Lab,
+  scope: Scope,
+  engine: EngineName,
+  settings: GroupSettings & CairnSettings,
+): Promise<{ readonly group: CairnGroup; readonly directory: string }> {
+  const { places = three, elector, lease, spares, ...timing } = settings;
+  const directory = await lab.directory(scope);
+  const ports = await lab.ports(places.length * 2);
+  const { extraFlushMs = 0, profileDir } = lab.options;
+  const group = await CairnGroup.start({
+    ...{ scope, directory, places, ports, engine, extraFlushMs, ...timing },
+    ...(elector === undefined ? {} : { elector }),
+    ...(lease === undefined ? {} : { lease }),
+    ...(spares === undefined ? {} : { spares }),
+    ...(profileDir === undefined ? {} : { profileDir }),
+  });
+  return { group, directory };
 }
 
 /** A fresh group in a fresh directory, which go with `scope`. */

@@ -6,7 +6,7 @@ import type { ReadKind, Target, TargetSpec } from './target.ts';
 import { type Gap, type Verified, Watch } from './watch.ts';
 
 /** Keys that are written and read: few enough that the state does not grow with the length of the run. */
-const keyCount = 10_000;
+export const keyCount = 10_000;
 
 export interface LoadPlan {
   readonly operation: 'put' | ReadKind;
@@ -43,12 +43,12 @@ const answers = {
   connect: async (spec: TargetSpec): Promise<void> => {
     target = await openTarget(spec);
   },
-  /** All keys exist afterwards. */
-  fill: async (valueBytes: number): Promise<void> => {
+  /** So many keys exist afterwards. */
+  fill: async ({ keys, valueBytes }: { readonly keys: number; readonly valueBytes: number }): Promise<void> => {
     const value = new Uint8Array(valueBytes).fill(1);
     let next = 0;
     const writer = async (_: unknown, client: number): Promise<void> => {
-      for (let i = next++; i < keyCount; i = next++) await connected().put(client, keyOf(i), value);
+      for (let i = next++; i < keys; i = next++) await connected().put(client, keyOf(i), value);
     };
     await Promise.all(Array.from({ length: 256 }).map(writer));
   },

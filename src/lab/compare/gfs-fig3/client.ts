@@ -1,0 +1,135 @@
+/** One client of the experiment, on a host of its own: reads, writes and record appends as the paper's clients did. */
+import { tmpdir } from 'node:os';
+import { toAddress } from '../../../core/base/brand.ts';
+import { nodeEnv } from '../../../platform/node/node-env.ts';
+import { CairnClient } from '../../../system/client/client.ts';
+import type { FileHandle } from '../../../system/client/file-handle.ts';
+import { answer } from '../process/asking.ts';
+
+const mebi = 1024 * 1024;
+/** As in the paper: reads of a random region of 4 MB, writes of 1 MB one after another. */
+const regionBytes = 4 * mebi;
+const writeBytes = mebi;
+const writesUnderWay = 4;
+const recordBytes = 64 * 1024;
+const recordsUnderWay = 16;
+
+export interface WorkPlan {
+  readonly operation: 'read' | 'write' | 'record append';
+  readonly paths: readonly string[];
+  /** Of each path, where it is read. */
+  readonly fileBytes: number;
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+}
+
+export interface WorkResult {
+  /** From the first step that ended in the time measured to the last: so that a step under way at its edges does not count. */
+  readonly bytesPerSecond: number;
+}
+
+export type ClientAnswers = typeof answers;
+
+let client: CairnClient | undefined;
+
+const answers = {
+  connect: async (masters: readonly string[]): Promise<void> => {
+    const env = nodeEnv({ dir: tmpdir() });
+    client = await CairnClient.start(env, masters.map(toAddress), { deadlineMs: 60_000 });
+  },
+  /** Chunkservers that are well. */
+  servers: async (_: null): Promise<number> =>
+    (await connected().servers()).filter(({ state }) => state === 'healthy').length,
+  make: async ({ path, bytes }: { readonly path: string; readonly bytes: number }): Promise<void> => {
+    const piece = new Uint8Array(mebi).fill(7);
+    await connected().mkdir(path.slice(0, path.lastIndexOf('/')), { recursive: true });
+    await connected().writeFile(path, pieces(piece, bytes / mebi));
+  },
+  remove: (path: string): Promise<void> => connected().rm(path, { force: true }),
+  work: (plan: WorkPlan): Promise<WorkResult> => work(connected(), plan),
+};
+
+export function serve(): void {
+  answer(answers);
+}
+
+function connected(): CairnClient {
+  if (client === undefined) throw new Error('the client is not connected');
+  return client;
+}
+
+function* pieces(piece: Uint8Array, count: number): Iterable<Uint8Array> {
+  for (let i = 0; i < count; i++) yield piece;
+}
+
+async function work(client: CairnClient, plan: WorkPlan): Promise<WorkResult> {
+  const flags = { read: 'r', write: 'w', 'record append': 'a' } as const;
+  const files = await Promise.all(plan.paths.map((path) => client.open(path, flags[plan.operation])));
+  let stopped = false;
+  const ended: Ended[] = [{ at: performance.now(), bytes: 0 }];
+  const workers = workersOf(plan, files).map(async (step) => {
+    while (!stopped) {
+      const bytes = await step();
+      ended.push({ at: performance.now(), bytes: ended.at(-1)!.bytes + bytes });
+    }
+  });
+  await delay(plan.warmUpMs);
+  const from = performance.now();
+  await delay(plan.measureMs);
+  const within = ended.filter(({ at }) => at >= from);
+  stopped = true;
+  await Promise.all(workers);
+  await Promise.all(files.map((file) => file.close()));
+  return { bytesPerSecond: rateOf(within) };
+}
+
+interface Ended {
+  readonly at: number;
+  /** In all, so far. */
+  readonly bytes: number;
+}
+
+function rateOf(ended: readonly Ended[]): number {
+  const [first, last] = [ended[0], ended.at(-1)];
+  if (first === undefined || last === undefined || first.at === last.at) return 0;
+  return ((last.bytes - first.bytes) * 1000) / (last.at - first.at);
+}
+
+/** Each does one step after another, and tells how many bytes that were. */
+function workersOf({ operation, fileBytes }: WorkPlan, files: readonly FileHandle[]): (() => Promise<number>)[] {
+  switch (operation) {
+    case 'read':
+      return [reader(files, fileBytes)];
+    case 'write': {
+      const payload = new Uint8Array(writeBytes).fill(5);
+      let next = 0;
+      const writer = async (): Promise<number> => {
+        const position = writeBytes * next++;
+        return (await files[0]!.write(payload, { position })).bytesWritten;
+      };
+      return Array.from({ length: writesUnderWay }, () => writer);
+    }
+    case 'record append': {
+      const record = new Uint8Array(recordBytes).fill(6);
+      const appender = async (): Promise<number> => {
+        await files[0]!.recordAppend(record);
+        return record.length;
+      };
+      return Array.from({ length: recordsUnderWay }, () => appender);
+    }
+  }
+}
+
+function reader(files: readonly FileHandle[], fileBytes: number): () => Promise<number> {
+  const memory = new Uint8Array(Math.min(regionBytes, fileBytes));
+  const regions = Math.max(1, Math.floor(fileBytes / memory.length));
+  return async () => {
+    const file = files[Math.floor(Math.random() * files.length)]!;
+    const position = Math.floor(Math.random() * regions) * memory.length;
+    return (await file.read(memory, { position })).bytesRead;
+  };
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
