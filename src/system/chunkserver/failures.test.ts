@@ -245,7 +245,7 @@ describe('versions', () => {
   test.each([false, true])(
     'a primary whose machine lost what was not synced loses nothing of it (old grant used: %s)',
     async (isOld) => {
-      const cluster = await TestCluster.start(`amnesia ${isOld} 4`);
+      const cluster = await TestCluster.start(`amnesia ${isOld} 1`);
       let grant = cluster.master.grant(5, [1, 2, 3]);
       const records = [...Array(6).keys()].map((n) => pattern(50 * kibi + n, n));
       for (const [n, record] of records.entries()) await cluster.settle(cluster.client.append(grant, 1, n, [record]));
