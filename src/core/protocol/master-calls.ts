@@ -75,6 +75,8 @@ export const serverStatus = struct({
   usedBytes: varint,
   totalBytes: varint,
   freeBytes: varint,
+  /** Mode async: acknowledged by its primaries, not yet on all replicas. */
+  lagBytes: varint,
   /** Milliseconds since its last heartbeat; undefined if this leader has had none. */
   silentMs: optional(f64),
 });
@@ -222,6 +224,7 @@ export const masterCalls = {
       usedBytes: varint,
       totalBytes: varint,
       freeBytes: varint,
+      lagBytes: varint,
       chunks: varint,
       lengths: list(lengthReport, inventoryPageMax),
       inventory: list(held, inventoryPageMax),

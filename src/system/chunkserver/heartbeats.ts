@@ -108,6 +108,7 @@ export class Heartbeats {
         usedBytes: store.usedBytes,
         ...this.#usage,
         chunks: store.chunkCount,
+        lagBytes: leases.lagBytes,
         lengths: lengths.reports,
         inventory: page.held.map(({ handle, version, lengthBytes }) => ({ handle, version, length: lengthBytes })),
         inventoryFrom: page.from,

@@ -42,8 +42,12 @@ export class Lease {
   /** With all that was ordered. */
   #orderedLength = 0;
   #acknowledgedLength = 0;
-  /** The highest that every member holds. */
+  /** The highest that was acknowledged. */
   #settledSerial = 0;
+  /** Mode async: acknowledged here, not yet held by every member. */
+  #lagBytes = 0;
+  /** Mode async: written here, and not acknowledged because the others lag too far behind. */
+  #held: Mutation[] = [];
   #window = new AppendWindow<Mutation>();
   /** Ordered, not settled. */
   readonly #pending = new Set<Mutation>();
@@ -77,6 +81,10 @@ export class Lease {
   }
   get acknowledgedLength(): number {
     return this.#acknowledgedLength;
+  }
+  /** Bytes that were acknowledged and that some member does not hold yet. */
+  get lagBytes(): number {
+    return this.#lagBytes;
   }
   get isQuiet(): boolean {
     return this.#pending.size === 0 && this.#waiting.length === 0 && this.arriving === 0;
@@ -160,12 +168,20 @@ export class Lease {
       case 'write':
         return placeWrite(mutation, kind.offset, this.#orderedLength);
       case 'append':
-        return placeAppend(mutation, kind, this.#orderedLength, this.#window, this.#world.env.crc32);
+        return this.#placeAppend(mutation, kind);
       case 'resize':
         return placeResize(mutation, kind, this.#orderedLength, this.#window);
       default:
         return unreachable(kind);
     }
+  }
+
+  /** In mode gfs nobody remembers what was appended: what is repeated lands again (GFS §3.3). */
+  #placeAppend(mutation: Mutation, kind: Extract<MutationKind, { kind: 'append' }>): Placement | undefined {
+    const { crc32 } = this.#world.env;
+    if (this.#grant.mode !== 'gfs') return placeAppend(mutation, kind, this.#orderedLength, this.#window, crc32);
+    const placement = placeAppend(mutation, kind, this.#orderedLength, new AppendWindow<Mutation>(), crc32);
+    return placement === undefined ? undefined : { ...placement, window: [] };
   }
 
   #send(mutation: Mutation, placement: Placement): void {
@@ -228,8 +244,10 @@ export class Lease {
   // ---------------------------------------------------------------- acknowledgements
 
   #written(mutation: Mutation, version: ChunkVersion, error: CairnError | undefined): void {
-    if (error === undefined) this.#arrived(mutation, version);
-    else this.end(new CairnError(error.code, error.message, { cause: error, hint: String(this.#world.self) }));
+    if (error === undefined) {
+      if (this.#grant.mode === 'async' && version === this.version) this.#writtenFirst(mutation);
+      this.#arrived(mutation, version);
+    } else this.end(new CairnError(error.code, error.message, { cause: error, hint: String(this.#world.self) }));
   }
 
   #applied(mutation: Mutation, version: ChunkVersion, server: ServerId, error: CairnError | undefined): void {
@@ -239,12 +257,41 @@ export class Lease {
 
   /** An acknowledgement under an older version means nothing any more: recovery has settled the mutation, or will. */
   #arrived(mutation: Mutation, version: ChunkVersion): void {
-    if (version !== this.version || mutation.isSettled || this.#state === 'ended') return;
+    if (version !== this.version || !this.#pending.has(mutation) || this.#state === 'ended') return;
     if (mutation.arrived()) this.#settle(mutation);
   }
 
+  /** Mode async: held here, which is enough unless the others lag too far behind. */
+  #writtenFirst(mutation: Mutation): void {
+    if (mutation.isSettled || this.#state === 'ended' || mutation.missing === 1) return;
+    this.#held.push(mutation);
+    this.#acknowledgeHeld();
+  }
+
+  #acknowledgeHeld(): void {
+    while (this.#held.length > 0 && this.#lagBytes < this.#world.limits.asyncLagBytesMax) {
+      const mutation = this.#held.shift()!;
+      if (mutation.isSettled) continue;
+      this.#lagBytes += mutation.placement?.bytes ?? 0;
+      mutation.lagging = true;
+      this.#acknowledge(mutation);
+    }
+  }
+
+  /** Every member holds it. */
   #settle(mutation: Mutation): void {
     this.#pending.delete(mutation);
+    if (mutation.lagging) {
+      mutation.lagging = false;
+      this.#lagBytes -= mutation.placement?.bytes ?? 0;
+    }
+    this.#acknowledge(mutation);
+    if (this.#held.length > 0) this.#acknowledgeHeld();
+    if (this.#pending.size === 0) for (const go of this.#whenQuiet.splice(0)) go();
+  }
+
+  #acknowledge(mutation: Mutation): void {
+    if (mutation.isSettled) return;
     // Who holds it holds all that was ordered before it.
     if (mutation.placement !== undefined && mutation.serial > this.#settledSerial) {
       this.#settledSerial = mutation.serial;
@@ -256,7 +303,6 @@ export class Lease {
     for (const follower of mutation.followers.splice(0)) {
       if (!follower.isSettled && follower.arrived()) this.#settle(follower);
     }
-    if (this.#pending.size === 0) for (const go of this.#whenQuiet.splice(0)) go();
   }
 
   // ---------------------------------------------------------------- renewing
@@ -270,8 +316,22 @@ export class Lease {
       this.#giveWay(error);
       return;
     }
+    if (this.#grant.mode === 'gfs') {
+      this.#failAsInPaper(server, error);
+      return;
+    }
     this.#failed.set(server, error);
     if (this.#state === 'active' || this.#state === 'closing') void this.#renew();
+  }
+
+  /**
+   * What was under way may be on some members and not on others, and stays so: the client tries again, at another place (GFS §3.1, §3.3).
+   * The next grant finds out who is up.
+   */
+  #failAsInPaper(server: ServerId, cause: CairnError): void {
+    const { env } = this.#world;
+    env.events.emit('warn', 'chunkserver.mutationFailed', { handle: this.handle, server, code: cause.code });
+    this.end(new CairnError('REPLICA_FAILED', `server ${server} failed: ${cause.message}`, { cause }));
   }
 
   /**
@@ -310,7 +370,7 @@ export class Lease {
       this.#links = this.#linksOf(this.#grant);
       this.#begun.add(this.version);
       const { knownLength: length, durability } = this.#grant;
-      const expected = { length, isDurable: durability === 'disk' };
+      const expected = { length, isDurable: durability === 'disk', isReconciled: this.#grant.mode !== 'gfs' };
       const { failed, wasBehind } = await recoverReplicas(
         this.#world,
         this.handle,
@@ -369,7 +429,7 @@ export class Lease {
   #settleRecovered(): void {
     const recovered = [...this.#pending].sort((a, b) => a.serial - b.serial);
     for (const mutation of recovered) {
-      if (!mutation.isSettled && mutation.placement !== undefined) this.#settle(mutation);
+      if (mutation.placement !== undefined) this.#settle(mutation);
     }
   }
 
@@ -405,6 +465,8 @@ export class Lease {
     const orphans = [...this.#pending, ...this.#waiting];
     this.#pending.clear();
     this.#waiting = [];
+    this.#held = [];
+    this.#lagBytes = 0;
     for (const mutation of orphans) mutation.fail(refusal);
     for (const { reject } of this.#whenReady.splice(0)) reject(refusal);
     for (const go of this.#whenQuiet.splice(0)) go();

@@ -30,6 +30,13 @@ export class Leases {
     return this.#leases.size;
   }
 
+  /** Bytes that were acknowledged here and that some replica does not hold yet. */
+  get lagBytes(): number {
+    let bytes = 0;
+    for (const lease of this.#leases.values()) bytes += lease.lagBytes;
+    return bytes;
+  }
+
   of(handle: ChunkHandle): Lease | undefined {
     return this.#leases.get(handle);
   }

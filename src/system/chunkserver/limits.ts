@@ -41,6 +41,8 @@ export interface Limits {
   readonly readStallMs: number;
   /** Once in so long a page of the inventory goes with a heartbeat, when nothing presses. */
   readonly inventoryEveryMs: number;
+  /** Mode async: bytes of one chunk that were acknowledged before all members hold them. Over it, acknowledgements wait. */
+  readonly asyncLagBytesMax: number;
   /** Calls that wait for chunks to grow. */
   readonly growthWaitsMax: number;
   /** From the end of one pass over all blocks to the beginning of the next, and from the start of the server to its first. */
@@ -76,6 +78,7 @@ export const limitsDefault: Limits = {
   readBytesPerPeerMax: 8 * mebi,
   readStallMs: 30_000,
   inventoryEveryMs: 1000,
+  asyncLagBytesMax: 16 * mebi,
   growthWaitsMax: 10_000,
   scrubEveryMs: 7 * 24 * 3600 * 1000,
   scrubDelayMs: 10 * 60 * 1000,

@@ -54,7 +54,10 @@ export class Mutation {
   lengthAfter = 0;
   /** Replicas, and mutations with records of ours, that are still to come. */
   missing = 0;
+  /** The client has its answer. */
   isSettled = false;
+  /** Answered, and not yet held by every member. */
+  lagging = false;
   /** Mutations that repeat records of this one, and so share its fate. */
   followers: Mutation[] = [];
 

@@ -33,6 +33,8 @@ export interface Recovered {
 export interface Expected {
   readonly length: number;
   readonly isDurable: boolean;
+  /** False in mode gfs: members keep what they have, only who has nothing is given a copy. */
+  readonly isReconciled: boolean;
 }
 
 interface Member {
@@ -59,6 +61,7 @@ export async function recoverReplicas(
   const isNowhere = present === undefined && members.every(({ image }) => image === undefined);
   if (isNowhere && expects.length > 0 && expects.isDurable) throw lost(handle, expects.length, [...failed.keys()]);
   if (failed.size > 0) return { failed, wasBehind: undefined };
+  if (!expects.isReconciled && present !== undefined) return takeVersionOnly(world, handle, version, members);
   const ahead = furthest(members, present);
   if (ahead !== undefined) await copyFrom(world, ahead.image, present, ahead.link, version);
   const own = await imageToGive(world, handle, version);
@@ -128,6 +131,37 @@ function furthest(
 function isAhead(a: ReplicaState, b: ReplicaState | undefined): boolean {
   if (b === undefined) return true;
   return a.version > b.version || (a.version === b.version && a.serial > b.serial);
+}
+
+/** Mode gfs: all take the version, each with the bytes that it has. */
+async function takeVersionOnly(
+  world: CopyWorld,
+  handle: ChunkHandle,
+  version: ChunkVersion,
+  members: readonly Member[],
+): Promise<Recovered> {
+  const failed = new Map<ServerId, CairnError>();
+  const own = await imageToGive(world, handle, version);
+  const take = async (member: Member): Promise<void> => {
+    const { link, image } = member;
+    if (image === undefined) return makeEqual(world, own, version, member, failed);
+    const { lengthBytes } = image;
+    const request = {
+      handle,
+      under: version,
+      base: image,
+      version,
+      serial: noSerial,
+      lengthBytes,
+      window: [],
+      blocks: [],
+    };
+    await link.adopt(request, []).catch((thrown: unknown) => failed.set(link.replica.server, toCairnError(thrown)));
+  };
+  await Promise.all(members.map(take));
+  throwIfStale(failed);
+  if (failed.size === 0) await takeVersion(world, own, version);
+  return { failed, wasBehind: undefined };
 }
 
 async function makeEqual(

@@ -9,7 +9,14 @@ import { locatePage, locationMs, locationsPerFileMax } from './limits.ts';
 
 export type Place =
   /** `isLast`: as of `asOf` no chunk was behind it. */
-  | { readonly kind: 'chunk'; readonly location: Location; readonly isLast: boolean; readonly asOf: number }
+  | {
+      readonly kind: 'chunk';
+      readonly location: Location;
+      readonly isLast: boolean;
+      readonly asOf: number;
+      /** Only the primary surely has all that was acknowledged: mode async, and the chunk is open. */
+      readonly isAheadAtPrimary: boolean;
+    }
   | { readonly kind: 'hole' }
   | { readonly kind: 'end' };
 
@@ -81,7 +88,9 @@ export class ChunkLocations {
 
   #chunkPlace({ location }: Known): Place {
     const chunkCount = this.#attributes?.chunkCount ?? 0;
-    return { kind: 'chunk', location, isLast: location.index + 1 >= chunkCount, asOf: this.#attributesAsOf };
+    const isLast = location.index + 1 >= chunkCount;
+    const isAheadAtPrimary = this.#attributes?.mode === 'async' && location.sealedLength === undefined;
+    return { kind: 'chunk', location, isLast, asOf: this.#attributesAsOf, isAheadAtPrimary };
   }
 
   #lookUp(first: number, since: number): Promise<Attributes> {

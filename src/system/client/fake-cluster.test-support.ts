@@ -580,6 +580,7 @@ export class FakeMaster {
       usedBytes: 10,
       totalBytes: 100,
       freeBytes: 90,
+      lagBytes: 0,
       silentMs: 0,
     }));
     const counts = { files: 0, directories: 0, chunks: 0, underReplicatedChunks: 0, lostChunks: 0, replication: 3 };

@@ -34,7 +34,7 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
     const place = await locations.find(index, since);
     if (place.kind === 'end') return 0;
     if (place.kind === 'hole') return zerosFrom(into, 0);
-    const replica = chooseReplica(core, place.location, failed);
+    const replica = chooseReplica(core, place, failed);
     if (replica === undefined) {
       if (isUnwritten(place.location, failed)) {
         const all = amount(place, 0, packet);
@@ -79,9 +79,10 @@ function zerosFrom(into: Uint8Array, from: number): number {
 /** The one with the highest score among the healthy, else among the others; undefined when all have failed. */
 function chooseReplica(
   core: ClientCore,
-  location: Location,
+  { location, isAheadAtPrimary }: Place & { kind: 'chunk' },
   failed: ReadonlyMap<number, unknown>,
 ): Replica | undefined {
+  if (isAheadAtPrimary) return location.replicas.find(({ server }) => !failed.has(server));
   let best: Replica | undefined;
   let bestScore = -1;
   for (const replica of location.replicas) {

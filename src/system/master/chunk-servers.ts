@@ -31,6 +31,7 @@ export class ChunkServer {
   usedBytes = 0;
   totalBytes = 0;
   freeBytes = 0;
+  lagBytes = 0;
   /** Chunks placed there lately, fading; see placement.ts. */
   recentChunks = 0;
   recentAt = 0;
@@ -207,8 +208,8 @@ export class ChunkServers {
     const now = this.#env.clock.now();
     return [...this.#servers.values()]
       .sort((a, b) => a.id - b.id)
-      .map(({ id, pid, address, rack, state, chunks, usedBytes, totalBytes, freeBytes, heardAt }) => ({
-        ...{ id, pid, address, rack, chunks, usedBytes, totalBytes, freeBytes },
+      .map(({ id, pid, address, rack, state, chunks, usedBytes, totalBytes, freeBytes, lagBytes, heardAt }) => ({
+        ...{ id, pid, address, rack, chunks, usedBytes, totalBytes, freeBytes, lagBytes },
         state: heardAt === undefined && state === 'healthy' ? 'suspect' : state,
         silentMs: heardAt === undefined ? undefined : now - heardAt,
       }));

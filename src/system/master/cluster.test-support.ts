@@ -117,7 +117,7 @@ export class NamesServer {
       .map(([handle, { version, length }]) => ({ handle, version: version as ChunkRecord['version'], length }));
     try {
       const { sessionMs, garbage } = await channel.call('heartbeat', {
-        ...{ server: this.id, incarnation: life, usedBytes: 1000, totalBytes: 1e9, freeBytes: 9e8 },
+        ...{ server: this.id, incarnation: life, usedBytes: 1000, totalBytes: 1e9, freeBytes: 9e8, lagBytes: 0 },
         ...{ chunks: inventory.length, lengths, inventory, damaged },
         ...{ inventoryFrom: 0, inventoryTo: Number.MAX_SAFE_INTEGER },
       });

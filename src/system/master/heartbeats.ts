@@ -90,8 +90,8 @@ export class Heartbeats {
     const logged = leader.lengths.add(server.id, request.lengths);
     await Promise.all([leader.barrier(), logged]);
     leader.checkLeading();
-    const { usedBytes, totalBytes, freeBytes, chunks } = request;
-    Object.assign(server, { usedBytes, totalBytes, freeBytes, chunks });
+    const { usedBytes, totalBytes, freeBytes, lagBytes, chunks } = request;
+    Object.assign(server, { usedBytes, totalBytes, freeBytes, lagBytes, chunks });
     const garbage = this.#compare(server, request);
     for (const handle of request.damaged) void leader.replication.replicaGone(handle, server.id, 'damaged');
     const sessionMs = leader.servers.renew(server, receivedAt) ? leader.timing.sessionMs : 0;

@@ -16,6 +16,7 @@ export function showServer({
   usedBytes,
   totalBytes,
   freeBytes,
+  lagBytes,
   silentMs,
 }: Server) {
   return {
@@ -28,6 +29,7 @@ export function showServer({
     usedBytes,
     totalBytes,
     freeBytes,
+    lagBytes,
     silentMs: silentMs === undefined ? null : Math.round(silentMs),
   };
 }

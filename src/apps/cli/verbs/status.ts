@@ -52,6 +52,8 @@ export async function run(invocation: Invocation): Promise<void> {
   printLine(
     `\n${formatCount(status.files, 'file')}, ${formatCount(status.directories, 'directory', 'directories')}, ${formatCount(status.chunks, 'chunk')}`,
   );
+  const lagBytes = servers.reduce((sum, server) => sum + server.lagBytes, 0);
+  if (lagBytes > 0) printLine(`acknowledged in mode async, not yet on all copies: ${formatBytes(lagBytes)}`);
   if (status.underReplicatedChunks > 0)
     printLine(`fewer copies than there should be: ${formatCount(status.underReplicatedChunks, 'chunk')}`);
   if (status.lostChunks > 0) printLine(`no copy left that can be reached: ${formatCount(status.lostChunks, 'chunk')}`);
