@@ -267,6 +267,13 @@ function addOperating(program: Command): void {
 function addSim(program: Command): void {
   clusterVerb(
     program,
+    'fsck [path]',
+    'what is wrong with the chunks of files',
+    'cairn fsck /logs',
+    () => import('./verbs/fsck.ts'),
+  ).option('--regions <file>', 'where the replicas of this file are the same, and where not');
+  clusterVerb(
+    program,
     'scrub',
     'how far the search for damaged blocks has come',
     'cairn scrub --now',

@@ -25,7 +25,7 @@ import {
 } from './limits.ts';
 
 type ChunkCalls = typeof chunkCalls;
-export type ClientCall = 'mutate' | 'read' | 'lengths' | 'awaitGrowth' | 'scrub';
+export type ClientCall = 'mutate' | 'read' | 'lengths' | 'awaitGrowth' | 'scrub' | 'image';
 
 interface Link {
   readonly address: Address;

@@ -18,6 +18,7 @@ import { type CopyOptions, copy } from './copying.ts';
 import { type ClientCore, OnceIds } from './core.ts';
 import { about, invalid, isClosed, namesOf } from './failures.ts';
 import { appendBytes, checkPosition, FileHandle, type OpenFlags } from './file-handle.ts';
+import { type FsckOptions, type FsckSummary, fsck } from './fsck.ts';
 import { MasterGroup } from './group.ts';
 import {
   type ClientSettings,
@@ -31,6 +32,7 @@ import { Masters } from './masters.ts';
 import { asked, type CallOptions, fileOf, type MakeOptions, makeFile, openAs, statFile } from './opening.ts';
 import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
+import { type Region, regionsOfFile } from './regions.ts';
 import { type ServerScrub, scrubAll } from './scrubbing.ts';
 import { Stats, settledSize } from './stats.ts';
 import { childPath, type Entry, entriesOf, isMissing, type Usage, workThrough } from './tree.ts';
@@ -353,6 +355,21 @@ export class CairnClient {
   /** How the search of each chunkserver for damaged blocks stands; `now` begins one everywhere. */
   scrub(options: CallOptions & { readonly now?: boolean | undefined } = {}): Promise<readonly ServerScrub[]> {
     return this.#call('/', options, () => scrubAll(this.#core, options.now ?? false));
+  }
+
+  /** Looks at the replicas of all files at a path and below it. */
+  fsck(path = '/', options: FsckOptions = {}): Promise<FsckSummary> {
+    return this.#call(path, options, () => fsck(this.#core, path, options));
+  }
+
+  /** Where the replicas of a file are the same and where they are not, in order. Reads all of each replica. */
+  async *regions(path: string, options: CallOptions = {}): AsyncGenerator<Region, void, void> {
+    try {
+      this.#check(path, options);
+      yield* regionsOfFile(this.#core, path, options.signal);
+    } catch (thrown) {
+      throw about(path, thrown);
+    }
   }
 
   async df(options: CallOptions = {}): Promise<DiskFree> {

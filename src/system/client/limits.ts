@@ -53,6 +53,8 @@ export const readFileMaxBytes = 2 * 1024 * mebi;
 /** Directories walked, and files copied, at one time. */
 export const walkParallel = 8;
 export const copyParallel = 4;
+/** Chunks of a file that are looked at together. */
+export const fsckParallel = 16;
 
 export interface ClientSettings {
   /** Within this time a call makes progress or fails. */

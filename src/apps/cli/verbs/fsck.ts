@@ -1,0 +1,42 @@
+/** `cairn fsck`: what is wrong with the chunks of files, and with `--regions` what the replicas of one file say. */
+import { errorTable } from '../../../core/base/errors.ts';
+import type { ChunkFinding, FsckSummary } from '../../../system/client/fsck.ts';
+import type { Invocation } from '../invocation.ts';
+import { formatCount, formatName, printJson, printLine } from '../output.ts';
+import { withCluster } from './connect.ts';
+
+export async function run(invocation: Invocation): Promise<void> {
+  const [path = '/'] = invocation.args as [string?];
+  const { regions } = invocation.options;
+  await withCluster(invocation, async (cairn) => {
+    if (typeof regions === 'string') {
+      for await (const { from, to, state } of cairn.regions(regions)) {
+        if (invocation.json) printJson({ from, to, state });
+        else printLine(`${String(from).padStart(12)} ${String(to).padStart(12)}  ${state}`);
+      }
+      return;
+    }
+    const onFinding = (finding: ChunkFinding): void => {
+      if (invocation.json) printJson({ event: 'finding', ...finding });
+      else printLine(describe(finding));
+    };
+    const summary = await cairn.fsck(path, { onFinding });
+    if (invocation.json) printJson({ event: 'summary', ...summary });
+    else printLine(summed(summary));
+    if (summary.lost + summary.divergent > 0) process.exitCode = errorTable.DATA_LOST.exit;
+    else if (summary.short > 0) process.exitCode = errorTable.UNAVAILABLE.exit;
+  });
+}
+
+const words = { lost: 'lost', divergent: 'its replicas differ', short: 'too few replicas' } as const;
+
+function describe({ path, problem, handle, firstByte, lengthBytes, replicas }: ChunkFinding): string {
+  const where = replicas.map(({ server, condition }) => `server ${server} ${condition}`).join(', ');
+  return `${formatName(path)}: bytes ${firstByte} to ${firstByte + lengthBytes}: ${words[problem]} (chunk ${handle}: ${where})`;
+}
+
+function summed({ files, directories, chunks, lost, divergent, short }: FsckSummary): string {
+  const seen = `${formatCount(files, 'file')}, ${formatCount(directories, 'directory', 'directories')}, ${formatCount(chunks, 'chunk')}`;
+  if (lost + divergent + short === 0) return `${seen}: all well`;
+  return `${seen}: ${lost} lost, ${divergent} with replicas that differ, ${short} with too few`;
+}

@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest';
+import type { ChunkFinding } from '../../system/client/fsck.ts';
+import { payload } from '../simulator/payload.ts';
+import { chunkBytes, DataPlane } from './cluster.test-support.ts';
+
+const pathOf = (handle: number) => `store/chunks/00/${handle.toString(16).padStart(16, '0')}`;
+
+async function withTree(seed: number) {
+  const plane = await DataPlane.start(seed);
+  await plane.run(plane.client.mkdir('/d/e', { recursive: true }));
+  await plane.run(plane.client.writeFile('/d/two', payload(1, chunkBytes + 150_000), { durability: 'disk' }));
+  await plane.run(plane.client.writeFile('/d/e/one', payload(2, 1000), { durability: 'disk' }));
+  await plane.run(plane.client.writeFile('/empty', ''));
+  await plane.world.runUntil(() => [...plane.cluster.tables!.chunks(0)].every(([, { sealed }]) => sealed), 30_000);
+  return plane;
+}
+
+async function check(plane: DataPlane, path = '/') {
+  const findings: ChunkFinding[] = [];
+  const summary = await plane.run(plane.client.fsck(path, { onFinding: (finding) => findings.push(finding) }));
+  return { summary, findings };
+}
+
+describe('fsck', () => {
+  test('finds nothing where all is well, and counts what it saw', async () => {
+    const plane = await withTree(1);
+    const { summary, findings } = await check(plane);
+    expect(findings).toEqual([]);
+    expect(summary).toEqual({ files: 3, directories: 3, chunks: 3, lost: 0, divergent: 0, short: 0 });
+    expect((await check(plane, '/d/e/one')).summary).toMatchObject({ files: 1, directories: 0, chunks: 1 });
+  });
+
+  test('lists a server that is down as unreachable, and what is short because of it', async () => {
+    const plane = await withTree(2);
+    plane.cluster.chunkservers[1]!.node.crash();
+    const { summary, findings } = await check(plane);
+    expect(summary).toMatchObject({ chunks: 3, short: 3 });
+    expect(
+      findings.every(({ replicas }) =>
+        replicas.some(({ server, condition }) => server === 2 && condition === 'unreachable'),
+      ),
+    ).toBe(true);
+  });
+
+  test('lists a chunk that is lost with its path and range, and nothing else', async () => {
+    const plane = await withTree(3);
+    for (const { node } of plane.cluster.chunkservers) {
+      node.crash();
+      node.disk.remove(pathOf(2));
+      plane.cluster.restart(node);
+    }
+    await plane.world.runUntil(() => plane.cluster.isUp, 20_000);
+    const { summary, findings } = await check(plane);
+    expect(summary).toMatchObject({ files: 3, chunks: 3, lost: 1, divergent: 0, short: 0 });
+    expect(findings).toMatchObject([
+      { path: '/d/two', problem: 'lost', handle: 2, firstByte: chunkBytes, lengthBytes: 150_000 },
+    ]);
+  });
+
+  test('shows the regions of a file of records, all defined in mode strong', async () => {
+    const plane = await withTree(4);
+    for (let n = 0; n < 5; n++) await plane.run(plane.client.appendRecord('/r', payload(n, 60_000)));
+    const regions: string[] = [];
+    await plane.run(
+      (async () => {
+        for await (const { from, to, state } of plane.client.regions('/r')) regions.push(`${from}-${to} ${state}`);
+      })(),
+    );
+    const end = 4 * 60_032;
+    expect(regions).toEqual([
+      `0-${end} defined`,
+      `${end}-${chunkBytes} padding`,
+      `${chunkBytes}-${chunkBytes + 60_032} defined`,
+    ]);
+  });
+});

@@ -1,0 +1,172 @@
+/**
+ * Looks at what the chunkservers hold of every file below a path, beside what the masters say they should: replicas that are missing, damaged or
+ * cannot be reached, chunks with too few good ones or none, replicas that differ. Reads no data: replicas show the checksums of their blocks.
+ */
+import { type ChunkHandle, type ServerId, toChunkIndex } from '../../core/base/brand.ts';
+import { toCairnError } from '../../core/base/errors.ts';
+import type { ResponseOf } from '../../core/protocol/call.ts';
+import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
+import type { Attributes, Location, Replica } from '../../core/protocol/types.ts';
+import { type AbortSignalLike, throwIfAborted } from './abort.ts';
+import type { ClientCore } from './core.ts';
+import { fsckParallel, locatePage, readAttemptMs, walkParallel } from './limits.ts';
+import { childPath, entriesOf, workThrough } from './tree.ts';
+
+type Image = ResponseOf<(typeof chunkCalls)['image']>;
+
+export type ReplicaCondition = 'good' | 'missing' | 'damaged' | 'unreachable' | 'differs';
+
+export interface ReplicaFinding {
+  readonly server: ServerId;
+  readonly condition: ReplicaCondition;
+}
+
+/** What is wrong with one chunk. */
+export interface ChunkFinding {
+  readonly path: string;
+  /** `lost`: no good replica; `divergent`: good ones that differ; `short`: fewer than there should be. */
+  readonly problem: 'lost' | 'divergent' | 'short';
+  readonly handle: ChunkHandle;
+  /** Of the file. */
+  readonly firstByte: number;
+  readonly lengthBytes: number;
+  readonly replicas: readonly ReplicaFinding[];
+}
+
+export interface FsckSummary {
+  readonly files: number;
+  readonly directories: number;
+  readonly chunks: number;
+  readonly lost: number;
+  readonly divergent: number;
+  readonly short: number;
+}
+
+export interface FsckOptions {
+  readonly signal?: AbortSignalLike | undefined;
+  /** Told of each chunk with which something is wrong. */
+  readonly onFinding?: ((finding: ChunkFinding) => void) | undefined;
+  readonly onProgress?: ((soFar: FsckSummary) => void) | undefined;
+}
+
+export async function fsck(core: ClientCore, path: string, options: FsckOptions): Promise<FsckSummary> {
+  const walk = new Walk(core, options);
+  await walk.run(path);
+  return walk.summary;
+}
+
+class Walk {
+  readonly summary = { files: 0, directories: 0, chunks: 0, lost: 0, divergent: 0, short: 0 };
+  readonly #core: ClientCore;
+  readonly #options: FsckOptions;
+
+  constructor(core: ClientCore, options: FsckOptions) {
+    this.#core = core;
+    this.#options = options;
+  }
+
+  async run(path: string): Promise<void> {
+    const root = await this.#core.masters.read('stat', { path });
+    if (root.kind === 'file') return this.#file(path, root);
+    await workThrough([path], walkParallel, (directory) => this.#directory(directory));
+  }
+
+  /** @returns the directories in it. */
+  async #directory(path: string): Promise<readonly string[]> {
+    this.summary.directories += 1;
+    const below: string[] = [];
+    const { signal } = this.#options;
+    for await (const page of entriesOf(this.#core, path, { withAttributes: false, signal })) {
+      for (const entry of page) {
+        if (entry.kind === 'directory') below.push(childPath(entry));
+        else await this.#fileAt(childPath(entry));
+      }
+    }
+    return below;
+  }
+
+  async #fileAt(path: string): Promise<void> {
+    try {
+      await this.#file(path, await this.#core.masters.read('stat', { path }));
+    } catch (thrown) {
+      const { code } = toCairnError(thrown);
+      if (code !== 'NOT_FOUND' && code !== 'STALE_HANDLE') throw thrown; // else it was removed meanwhile
+    }
+  }
+
+  async #file(path: string, attributes: Attributes): Promise<void> {
+    this.summary.files += 1;
+    const { inode, chunkCount } = attributes;
+    for (let first = 0; first < chunkCount; first += locatePage) {
+      throwIfAborted(this.#options.signal);
+      const request = { inode, first: toChunkIndex(first), count: locatePage };
+      const { locations } = await this.#core.masters.read('locate', request);
+      await workThrough([...locations], fsckParallel, async (location) => {
+        await this.#chunk(path, attributes, location);
+        return [];
+      });
+    }
+    this.#options.onProgress?.({ ...this.summary });
+  }
+
+  async #chunk(path: string, attributes: Attributes, location: Location): Promise<void> {
+    this.summary.chunks += 1;
+    const looks = await Promise.all(location.replicas.map((replica) => lookAt(this.#core, location.handle, replica)));
+    const replicas = compare(location, looks);
+    const problem = problemOf(location, attributes, replicas);
+    if (problem === undefined) return;
+    this.summary[problem] += 1;
+    const { handle, index, knownLength: lengthBytes } = location;
+    const firstByte = index * attributes.chunkBytes;
+    this.#options.onFinding?.({ path, problem, handle, firstByte, lengthBytes, replicas });
+  }
+}
+
+interface Look {
+  readonly server: ServerId;
+  readonly condition: ReplicaCondition;
+  readonly image: Image | undefined;
+}
+
+async function lookAt(core: ClientCore, handle: ChunkHandle, { server, address }: Replica): Promise<Look> {
+  try {
+    const request = { handle, fence: undefined };
+    const { response } = await core.pool.call(address, 'image', request, { timeoutMs: readAttemptMs });
+    return { server, condition: 'good', image: response };
+  } catch (thrown) {
+    return { server, condition: conditionAfter(toCairnError(thrown).code), image: undefined };
+  }
+}
+
+function conditionAfter(code: string): ReplicaCondition {
+  if (code === 'CHUNK_MISSING') return 'missing';
+  return code.startsWith('DISK_') ? 'damaged' : 'unreachable';
+}
+
+/** A sealed chunk is the same everywhere; an open one may just be growing. */
+function compare({ sealedLength }: Location, looks: readonly Look[]): readonly ReplicaFinding[] {
+  const [first] = looks.flatMap(({ image }) => (image === undefined ? [] : [image]));
+  return looks.map(({ server, condition, image }) => {
+    const differs = sealedLength !== undefined && image !== undefined && !isSame(image, first!);
+    return { server, condition: differs ? 'differs' : condition };
+  });
+}
+
+function isSame(a: Image, b: Image): boolean {
+  return a.lengthBytes === b.lengthBytes && a.blockChecksums.every((crc, block) => crc === b.blockChecksums[block]);
+}
+
+function problemOf(
+  { knownLength }: Location,
+  { replication, mode }: Attributes,
+  replicas: readonly ReplicaFinding[],
+): 'lost' | 'divergent' | 'short' | undefined {
+  const count = (condition: ReplicaCondition) => replicas.filter((one) => one.condition === condition).length;
+  // A chunk that was never written to is nowhere.
+  if (knownLength === 0 && count('missing') === replicas.length) return undefined;
+  const good = count('good') + count('differs');
+  if (good === 0) return 'lost';
+  // In mode gfs replicas differ where an attempt has failed: that is what it promises.
+  if (count('differs') > 0 && mode !== 'gfs') return 'divergent';
+  return good < replication ? 'short' : undefined;
+}
