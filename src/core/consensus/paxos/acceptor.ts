@@ -31,9 +31,9 @@ export function onPrepare(s: PaxosState, out: Outbox, from: NodeId, m: Prepare):
       return;
     }
     raisePromise(s, out, m.ballot, 'a higher ballot is promised');
-    s.elector.restart(s.view);
     out.trace('promise_given', { ballot: nameOf(m.ballot) });
   }
+  if (s.leader === undefined) s.elector.restart(s.view); // it takes as long as there are votes to tell
   sendPromise(s, out, m);
 }
 

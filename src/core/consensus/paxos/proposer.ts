@@ -108,6 +108,7 @@ export function onPromise(s: PaxosState, out: Outbox, from: NodeId, m: PromiseMe
       out.trace('promise_refused_as_damaged', { from, first: m.first });
       return;
     case 'more':
+      if (s.campaign !== undefined) s.elector.restart(s.view);
       prepare(s, out, from, phase, s.campaign?.transfer ?? false);
       return;
     case 'complete':

@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest';
+import { defaultTiming } from '../engine.ts';
+import { accept, ballot, chain, index, OneNode, promise, reported, sent, value } from './one-node.test-support.ts';
+import type { PaxosEffects } from './outbox.ts';
+
+const { electionTimeoutMaxMs, heartbeatIntervalMs } = defaultTiming;
+const granted = (effects: PaxosEffects) => effects.reads.map((read) => read.index as number);
+
+/** With one value chosen. */
+function leaderWithValue(setup: ConstructorParameters<typeof OneNode>[0] = {}) {
+  const leader = new OneNode(setup);
+  const own = leader.lead();
+  leader.propose();
+  leader.persist();
+  leader.receive(2, leader.accepted(own, 1, 1));
+  return { leader, own };
+}
+
+describe('a linearizable read (read index)', () => {
+  it('is granted at what was chosen when its round began, once an accept quorum has answered that round', () => {
+    const { leader, own } = leaderWithValue();
+    const { effects } = leader.read();
+    const [asked] = sent(effects, 'accept');
+    expect(granted(effects)).toEqual([]);
+    expect(granted(leader.receive(2, leader.accepted(own, 2, 1, { round: asked!.message.round })))).toEqual([1]);
+  });
+
+  it('is not confirmed by an answer to an earlier round', () => {
+    const { leader, own } = leaderWithValue();
+    leader.read();
+    expect(granted(leader.receive(2, leader.accepted(own, 2, 1, { round: 0 })))).toEqual([]);
+  });
+
+  it('waits until everything is decided that was voted for in earlier ballots', () => {
+    const leader = new OneNode();
+    const { ballot: own } = leader.campaign();
+    leader.receive(2, promise(own, { votes: [reported(ballot(0, 2), 1, 0, value(1))] }));
+    expect(sent(leader.read().effects, 'accept')).toEqual([]);
+    leader.persist();
+    const effects = leader.receive(2, leader.accepted(own, 1, 1));
+    expect(leader.status.established).toBe(true);
+    expect(sent(effects, 'accept').map(({ message }) => message.round)).toContain(1);
+  });
+
+  it('is dropped by a node that does not lead, and by one that ceases to', () => {
+    expect(new OneNode().read().effects.dropped).toMatchObject([{ reason: 'notLeader' }]);
+    const { leader, own } = leaderWithValue();
+    leader.read();
+    const effects = leader.receive(3, { kind: 'rejected', ballot: own, promised: ballot(7, 3) });
+    expect(effects.dropped).toMatchObject([{ kind: 'read', reason: 'steppedDown' }]);
+  });
+});
+
+describe('a read by lease (LeaseGuard)', () => {
+  const config = { lease: { durationMs: 200, driftMax: 0.1 } };
+
+  it('is granted alone while the last value chosen in this ballot is young enough', () => {
+    const { leader } = leaderWithValue({ config });
+    expect(granted(leader.read('lease').effects)).toEqual([1]);
+    leader.now += 201;
+    expect(granted(leader.read('lease').effects)).toEqual([]);
+  });
+
+  it('is none without a value of this ballot', () => {
+    const leader = new OneNode({ config });
+    leader.lead();
+    expect(granted(leader.read('lease').effects)).toEqual([]);
+  });
+
+  it('holds back what the next leader delivers, until the last value of others is old enough by any clock', () => {
+    const next = new OneNode({ config: { lease: { durationMs: 1000, driftMax: 0.1 } } });
+    const arrived = next.now;
+    next.receive(2, accept(ballot(1, 2), chain(1, 0, [1, value(1)])));
+    next.persist();
+    const { ballot: own } = next.campaign();
+    next.receive(3, promise(own, {}));
+    next.persist();
+    let delivered: number | undefined;
+    while (delivered === undefined && next.now < arrived + 5000) {
+      next.receive(2, next.accepted(own, 1, 1));
+      if (next.tick(10).committed.length > 0) delivered = next.now - arrived;
+    }
+    expect(delivered).toBeGreaterThanOrEqual(1100);
+    expect(delivered).toBeLessThan(1120);
+  });
+
+  it('holds back also what only a promise has told of', () => {
+    const next = new OneNode({ config });
+    const { ballot: own } = next.campaign();
+    next.receive(3, promise(own, { votes: [reported(ballot(0, 2), 1, 0, value(1))] }));
+    next.persist();
+    next.receive(3, next.accepted(own, 1, 1));
+    expect(next.status.commitIndex).toBe(0);
+    next.tick(100);
+    next.receive(3, next.accepted(own, 1, 1));
+    expect(next.status.commitIndex).toBe(0);
+    next.tick(121);
+    expect(next.status.commitIndex).toBe(1);
+  });
+});
+
+describe('a quorum read (Charapko et al. 2019)', () => {
+  const entries = chain(1, 0, [1, value(1)], [1, value(2)]);
+  const tokenOf = (effects: PaxosEffects) => sent(effects, 'readQuery')[0]!.message.token;
+  const reply = (token: number, last: number) => ({ kind: 'readReply', token, lastIndex: index(last) }) as const;
+  const chosen = (upTo: number) =>
+    accept(ballot(1, 2), entries, { first: 1, chosen: upTo, chosenChecksum: entries[upTo - 1]?.checksum ?? 0 });
+
+  it('needs no leader: it is granted once everything is delivered that a prepare quorum has voted for', () => {
+    const reader = new OneNode({ id: 3 });
+    const { effects } = reader.read('quorum');
+    expect(granted(reader.receive(2, reply(tokenOf(effects), 2)))).toEqual([]);
+    expect(granted(reader.receive(2, chosen(1)))).toEqual([]);
+    const last = accept(ballot(1, 2), [], { first: 3, previous: 0, chosen: 2, chosenChecksum: entries[1]!.checksum });
+    expect(granted(reader.receive(2, last))).toEqual([2]);
+  });
+
+  it('counts its own votes, and no reply twice', () => {
+    const reader = new OneNode({ voters: 5, id: 3 });
+    const token = tokenOf(reader.read('quorum').effects);
+    reader.receive(1, reply(token, 0));
+    expect(granted(reader.receive(1, reply(token, 0)))).toEqual([]);
+    expect(granted(reader.receive(2, reply(token, 0)))).toEqual([0]);
+  });
+
+  it('is not confirmed by a reply to an earlier one', () => {
+    const reader = new OneNode({ id: 3 });
+    const token = tokenOf(reader.read('quorum').effects);
+    reader.receive(1, reply(token, 0));
+    reader.read('quorum');
+    expect(granted(reader.receive(2, reply(token, 0)))).toEqual([]);
+  });
+
+  it('has the leader fill a slot that is voted for and never proposed again', () => {
+    const reader = new OneNode({ id: 3 });
+    reader.receive(2, chosen(0));
+    const token = tokenOf(reader.read('quorum').effects);
+    reader.receive(1, reply(token, 2));
+    expect(sent(reader.tick(heartbeatIntervalMs), 'fill')).toEqual([{ to: 2, message: { kind: 'fill', slot: 2 } }]);
+    const leader = new OneNode();
+    leader.lead();
+    leader.receive(3, { kind: 'fill', slot: index(2) });
+    expect(leader.status.lastIndex).toBe(2);
+  });
+
+  it('asks again who has not answered, and is given up at last', () => {
+    const reader = new OneNode({ id: 3 });
+    reader.read('quorum');
+    expect(sent(reader.tick(heartbeatIntervalMs), 'readQuery').map(({ to }) => to)).toEqual([1, 2]);
+    const effects = reader.tick(4 * electionTimeoutMaxMs);
+    expect(effects.dropped).toMatchObject([{ kind: 'read', reason: 'noQuorum' }]);
+  });
+
+  it('is answered by a leader and by others alike', () => {
+    const { leader } = leaderWithValue();
+    const effects = leader.receive(3, { kind: 'readQuery', token: 5 });
+    expect(sent(effects, 'readReply')).toEqual([{ to: 3, message: { kind: 'readReply', token: 5, lastIndex: 1 } }]);
+  });
+});

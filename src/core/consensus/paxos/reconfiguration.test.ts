@@ -1,0 +1,158 @@
+import { describe, expect, it } from 'vitest';
+import { type DropReason, defaultTiming } from '../engine.ts';
+import { windowSlots } from './configuration.ts';
+import { type ballot, index, members, OneNode, promise, sent } from './one-node.test-support.ts';
+import type { PaxosEffects } from './outbox.ts';
+
+const { electionTimeoutMaxMs, heartbeatIntervalMs } = defaultTiming;
+type Own = ReturnType<typeof ballot>;
+
+const reasons = ({ dropped }: PaxosEffects): DropReason[] => dropped.map(({ reason }) => reason);
+const named = (effects: PaxosEffects) =>
+  (effects.persist?.records ?? []).flatMap((record) =>
+    record.kind === 'accepted' && record.entry.payload.kind === 'members' ? [record.entry.payload.members] : [],
+  );
+
+/** A leader whose peers have all answered. */
+function leaderOf(voters: number, nonVoters: readonly number[] = [], id = 1): { leader: OneNode; own: Own } {
+  const leader = new OneNode({ id, voters, nonVoters });
+  const own = leader.lead();
+  for (const peer of [...leader.config.bootstrap.voters, ...nonVoters])
+    if (peer !== id) leader.receive(peer, leader.accepted(own, 1, 0));
+  return { leader, own };
+}
+
+/** Its disk and these peers vote for everything that is proposed. */
+function choose(leader: OneNode, own: Own, ...acks: readonly number[]): PaxosEffects[] {
+  const { effects } = leader.persist();
+  const last = leader.status.lastIndex;
+  return [effects, ...acks.map((id) => leader.receive(id, leader.accepted(own, 1, last)))];
+}
+
+describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a State Machine §3)', () => {
+  it('takes force α slots after it is chosen, which the leader fills; then the new voters confirm it', () => {
+    const { leader, own } = leaderOf(3, [4, 5]);
+    expect(named(leader.changeMembers(members([1, 4, 5])))).toEqual([
+      { ...members([1, 2, 3]), votersNext: members([1, 4, 5]).voters },
+    ]);
+    choose(leader, own, 2);
+    expect(leader.status.lastIndex).toBe(windowSlots); // slots 2 … α are filled, and slot 1 + α waits for promises
+    leader.receive(4, promise(own, { first: 2 }));
+    expect(leader.status.lastIndex).toBe(1 + windowSlots);
+    const effects = choose(leader, own, 2, 4);
+    expect(effects.flatMap(({ completed }) => completed)).toEqual([1]);
+    expect(leader.status.members).toEqual(members([1, 4, 5]));
+  });
+
+  it('decides no slot of the window by the new voters, and none after it by the old', () => {
+    const { leader, own } = leaderOf(3, [4, 5]);
+    leader.changeMembers(members([1, 4, 5]));
+    choose(leader, own, 2);
+    leader.receive(4, promise(own, { first: 2 }));
+    leader.persist();
+    const last = leader.status.lastIndex;
+    leader.receive(4, leader.accepted(own, 1, last));
+    leader.receive(5, leader.accepted(own, 1, last));
+    expect(leader.status.commitIndex).toBe(1); // 1, 4 and 5 are no quorum of 1, 2 and 3
+    leader.receive(2, leader.accepted(own, 1, last));
+    expect(leader.status.commitIndex).toBe(last);
+  });
+
+  it('proposes nothing to new voters before a prepare quorum of them has promised', () => {
+    const { leader, own } = leaderOf(3, [4, 5]);
+    leader.changeMembers(members([3, 4, 5]));
+    const asked = choose(leader, own, 2).flatMap((effects) => sent(effects, 'prepare').map(({ to }) => to));
+    expect(asked).toEqual([4, 5]); // node 3 was asked before, and has not told its votes yet
+    leader.receive(4, promise(own, { first: 2 }));
+    expect(leader.status.lastIndex).toBe(windowSlots);
+    leader.receive(5, promise(own, { first: 2 }));
+    expect(leader.status.lastIndex).toBe(windowSlots + 1);
+  });
+
+  it('is completed by whoever leads next', () => {
+    const { leader, own } = leaderOf(3, [4, 5]);
+    leader.changeMembers(members([1, 4, 5]));
+    choose(leader, own, 2);
+    const next = leader.restart();
+    const second = next.campaign([2, 4]).ballot;
+    next.receive(2, promise(second, { first: next.status.commitIndex + 1 }));
+    expect(next.status.role).toBe('candidate'); // who may decide next has to promise as well
+    next.receive(4, promise(second, { first: next.status.commitIndex + 1 }));
+    expect(next.status.role).toBe('leader');
+    choose(next, second, 2, 4);
+    choose(next, second, 2, 4);
+    expect(next.status.members).toEqual(members([1, 4, 5]));
+  });
+
+  it('lets strangers listen before they vote, until they have caught up', () => {
+    const { leader, own } = leaderOf(3);
+    expect(named(leader.changeMembers(members([1, 2, 3, 4])))).toEqual([members([1, 2, 3], [4])]);
+    choose(leader, own, 2);
+    leader.receive(4, leader.accepted(own, 1, 1, { lacks: 7 }));
+    expect(leader.status.lastIndex).toBe(1);
+    const effects = leader.receive(4, leader.accepted(own, 1, 1, { lacks: 0 }));
+    expect(named(effects)[0]?.votersNext).toEqual([1, 2, 3, 4]);
+  });
+
+  it('is one entry, in force at once, when who votes stays the same', () => {
+    const { leader, own } = leaderOf(3);
+    expect(named(leader.changeMembers(members([1, 2, 3], [4])))).toEqual([members([1, 2, 3], [4])]);
+    expect(choose(leader, own, 2).flatMap(({ completed }) => completed)).toEqual([1]);
+    expect([...leader.status.lagPerPeer.keys()]).toEqual([2, 3, 4]);
+  });
+
+  it('ends the leadership of a node that is left out, once it is done', () => {
+    const { leader, own } = leaderOf(3);
+    leader.changeMembers(members([2, 3]));
+    choose(leader, own, 2);
+    leader.receive(3, promise(own, {}));
+    const effects = choose(leader, own, 2, 3);
+    expect(effects.flatMap(({ completed }) => completed)).toEqual([1]);
+    expect(leader.status.role).toBe('follower');
+    expect(effects.flatMap((e) => sent(e, 'takeOver'))).toHaveLength(1);
+  });
+
+  it.each<[string, Parameters<typeof members>, DropReason[]]>([
+    ['without a voter', [[]], ['membersInvalid']],
+    ['with a member twice', [[1, 2], [2]], ['membersInvalid']],
+    ['of whom a quorum is not heard', [[3]], ['membersInvalid']],
+  ])('is refused %s', (_, goal, expected) => {
+    const leader = new OneNode();
+    const own = leader.lead();
+    leader.receive(2, leader.accepted(own, 1, 0));
+    expect(reasons(leader.changeMembers(members(...goal)))).toEqual(expected);
+  });
+
+  it('is refused while another is under way', () => {
+    const { leader } = leaderOf(3, [4]);
+    leader.changeMembers(members([1, 2, 4]));
+    expect(reasons(leader.changeMembers(members([1, 2, 3])))).toEqual(['changeInProgress']);
+  });
+
+  it('gives up a node that is to vote and never answers, and is as it was before', () => {
+    const { leader, own } = leaderOf(3);
+    leader.changeMembers(members([1, 2, 3, 4]));
+    const all: PaxosEffects[] = choose(leader, own, 2, 3);
+    for (let ms = 0; ms < 21 * electionTimeoutMaxMs; ms += heartbeatIntervalMs) {
+      all.push(leader.tick(heartbeatIntervalMs), ...choose(leader, own, 2, 3));
+    }
+    expect(all.flatMap(reasons)).toEqual(['targetUnavailable']);
+    expect(leader.status.members).toEqual(members([1, 2, 3]));
+  });
+
+  it('after a snapshot that shows it under way, asks both the old voters and the new: who decides where is not known', () => {
+    const at = {
+      index: index(50),
+      term: 1,
+      checksum: 9,
+      members: { ...members([1, 2, 3]), votersNext: members([1, 4, 5]).voters },
+    };
+    const newcomer = new OneNode({ records: [{ kind: 'snapshotPoint', point: at }], applied: at });
+    const own = newcomer.campaign([2, 4]).ballot;
+    newcomer.receive(2, promise(own, { first: 51 }));
+    newcomer.receive(3, promise(own, { first: 51 }));
+    expect(newcomer.status.role).toBe('candidate');
+    newcomer.receive(4, promise(own, { first: 51 }));
+    expect(newcomer.status.role).toBe('leader');
+  });
+});
