@@ -64,14 +64,18 @@ export const masterStatus = struct({
 });
 export type MasterStatus = TypeOf<typeof masterStatus>;
 
-export const serverState = oneOf(['healthy', 'suspect', 'dead', 'drained']);
+/** `draining`: it is being emptied; `drained`: no chunk needs it any more. */
+export const serverState = oneOf(['healthy', 'suspect', 'dead', 'drained', 'draining']);
 export const serverStatus = struct({
   id: serverId,
   pid: u32,
   address: addressCodec,
   rack: text,
   state: serverState,
+  /** Replicas that it holds. */
   chunks: varint,
+  /** Chunks that count on it: they have it in their set. */
+  needed: varint,
   usedBytes: varint,
   totalBytes: varint,
   freeBytes: varint,
@@ -188,6 +192,10 @@ export const masterCalls = {
   rename: call(20, struct({ id: commandId, from: text, to: text, replace: bool }), nothing),
   /** Changes what was asked for of a file, for all that happens after the answer; of a directory, for what is made in it from then on. */
   set: call(21, struct({ id: commandId, path: text, ...askedFields }), attributes),
+  /** A copy of a file or tree at one point of the log, which shares its chunks until either is changed (GFS §3.4). */
+  fileSnapshot: call(23, struct({ id: commandId, from: text, to: text }), attributes),
+  /** Has a chunkserver emptied: its chunks go elsewhere, it gets no new ones. */
+  drain: call(24, struct({ id: commandId, server: serverId, draining: bool }), nothing),
 
   // ---- operating the group of masters: to be repeated until done
   /** Answered once that master leads. */
@@ -276,11 +284,24 @@ export const masterCalls = {
 
 /** What a chunkserver answers its master, over the connection that the server opened. */
 export const serverOrders = {
-  /** Copy a chunk from a member, block by block, verified; whatever differs is replaced. */
-  clone: call(64, struct({ handle: chunkHandle, version: chunkVersion, from: replica }), struct({ length: varint })),
+  /** Copy a chunk from a member, block by block, verified; whatever differs is replaced. No faster than asked, if that is not 0. */
+  clone: call(
+    64,
+    struct({ handle: chunkHandle, version: chunkVersion, from: replica, bytesPerSecond: varint }),
+    struct({ length: varint }),
+  ),
   /** Take over as primary under this grant: make all members equal, then report the length; with `seal` give the lease up at once. */
   recover: call(65, struct({ grant, seal: bool }), struct({ length: varint })),
   /** Give the lease up: no mutation under this version succeeds afterwards. */
   release: call(66, struct({ handle: chunkHandle, version: chunkVersion }), struct({ length: varint })),
   drop: call(67, struct({ handles: list(held, inventoryPageMax) }), nothing),
+  /**
+   * Of a sealed chunk that several files share: make a copy of the replica under the handle `into`, with this version, and take the next
+   * version for the replica itself, so that readers notice.
+   */
+  split: call(
+    68,
+    struct({ handle: chunkHandle, version: chunkVersion, into: chunkHandle }),
+    struct({ length: varint }),
+  ),
 } as const;

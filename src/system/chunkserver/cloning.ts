@@ -11,6 +11,7 @@ import type { ChunkWriter } from './chunk-writer.ts';
 import { bytesIn, type CopyStep, checksumsAfter, copySteps, stretchesOf } from './copying.ts';
 import type { Fences } from './fences.ts';
 import type { Inventory } from './inventory.ts';
+import type { Pace } from './pace.ts';
 import type { ReplicaLink } from './replica-link.ts';
 import { commonEntries, entriesOf } from './window-runs.ts';
 
@@ -30,6 +31,7 @@ export async function cloneChunk(
   handle: ChunkHandle,
   version: ChunkVersion,
   source: ReplicaLink,
+  pace: Pace,
 ): Promise<number> {
   for (let pass = 1; ; pass++) {
     const theirs = await imageOf(source, handle, undefined);
@@ -38,7 +40,7 @@ export async function cloneChunk(
     }
     const own = await soundImage(world, handle);
     if (own !== undefined && isSame(own, theirs) && !world.inventory.isDamaged(handle)) return own.lengthBytes;
-    await copyFrom(world, theirs, own, source, theirs.version).catch((error: unknown) => {
+    await copyFrom(world, theirs, own, source, theirs.version, pace).catch((error: unknown) => {
       if (!(error instanceof SourceChanged)) throw error;
     });
     if (pass === passesMax) return world.store.info(handle)?.lengthBytes ?? 0;
@@ -73,10 +75,13 @@ export async function copyFrom(
   own: ChunkImage | undefined,
   source: ReplicaLink,
   under: ChunkVersion,
+  pace?: Pace,
 ): Promise<void> {
   const { handle } = theirs;
   for (const step of copySteps(theirs, own, theirs, world.store.badBlocksOf(handle))) {
-    await takeStep(world, theirs, step, await fetchBlocks(world.env, theirs, step.blocks, source), under);
+    const blocks = await fetchBlocks(world.env, theirs, step.blocks, source);
+    await takeStep(world, theirs, step, blocks, under);
+    await pace?.moved(blocks.reduce((sum, { bytes }) => sum + bytes.length, 0));
   }
   world.inventory.mended(handle);
 }

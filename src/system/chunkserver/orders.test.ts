@@ -85,7 +85,8 @@ describe('copies', () => {
     await cluster.settle(cluster.client.append(grant, 3, 0, [pattern(200 * kibi, 0)]));
     await cluster.settle(cluster.client.write(grant, 200 * kibi, pattern(800 * kibi, 1)));
     const from = cluster.master.replica(2);
-    const clone = () => cluster.settle(cluster.master.order(4, 'clone', { handle: h(5), version: v(1), from }));
+    const clone = () =>
+      cluster.settle(cluster.master.order(4, 'clone', { handle: h(5), version: v(1), from, bytesPerSecond: 0 }));
     expect(await clone()).toEqual({ length: 1000 * kibi });
     const whole = joined([pattern(200 * kibi, 0), pattern(800 * kibi, 1)]);
     expect(difference(await cluster.content(4, 5), whole)).toBe('none');
@@ -104,7 +105,7 @@ describe('copies', () => {
     const grant = cluster.master.grant(5, [1, 2]);
     await cluster.settle(cluster.client.write(grant, 0, pattern(900 * kibi, 0)));
     const from = cluster.master.replica(1);
-    const order = () => cluster.master.order(3, 'clone', { handle: h(5), version: v(1), from });
+    const order = () => cluster.master.order(3, 'clone', { handle: h(5), version: v(1), from, bytesPerSecond: 0 });
     const writes = [...Array(40).keys()].map(async (n) => {
       await new Promise<void>((resolve) => cluster.world.after(n, resolve));
       return cluster.client.write(grant, n * 20 * kibi, pattern(500, n));
@@ -150,7 +151,7 @@ describe('damage', () => {
     const told = () => cluster.master.heartbeats.some(({ server, damaged }) => server === 2 && damaged.includes(h(5)));
     expect(await cluster.world.runUntil(told, 2000)).toBe(true);
     const from = cluster.master.replica(3);
-    await cluster.settle(cluster.master.order(2, 'clone', { handle: h(5), version: v(1), from }));
+    await cluster.settle(cluster.master.order(2, 'clone', { handle: h(5), version: v(1), from, bytesPerSecond: 0 }));
     expect(difference(await cluster.content(2, 5), bytes)).toBe('none');
   });
 

@@ -2,8 +2,8 @@
 import type { ChunkHandle, ChunkVersion } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { RequestOf } from '../../core/protocol/call.ts';
 import type { serverOrders } from '../../core/protocol/master-calls.ts';
-import type { Replica } from '../../core/protocol/types.ts';
 import type { Handlers } from '../rpc/handlers.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
@@ -12,7 +12,11 @@ import type { Fences } from './fences.ts';
 import type { Inventory } from './inventory.ts';
 import type { Leases } from './leases.ts';
 import type { Limits } from './limits.ts';
+import { Pace } from './pace.ts';
 import type { ReplicaLinks } from './replica-link.ts';
+import { splitReplica } from './splitting.ts';
+
+type CloneOrder = RequestOf<(typeof serverOrders)['clone']>;
 
 export interface OrdersWorld {
   readonly env: Env;
@@ -39,7 +43,10 @@ export class Orders {
   }
 
   readonly handlers: Handlers<typeof serverOrders> = {
-    clone: async ({ handle, version, from }) => ({ response: { length: await this.#clone(handle, version, from) } }),
+    clone: async (order) => ({ response: { length: await this.#clone(order) } }),
+    split: async ({ handle, version, into }) => ({
+      response: { length: await splitReplica(this.#world, handle, version, into) },
+    }),
     recover: async ({ grant, seal }) => {
       const lease = this.#world.leases.under(grant);
       await lease.ready();
@@ -85,7 +92,7 @@ export class Orders {
   }
 
   /** One clone of a chunk at a time; whoever orders it again gets the outcome of the one under way. */
-  #clone(handle: ChunkHandle, version: ChunkVersion, from: Replica): Promise<number> {
+  #clone({ handle, version, from, bytesPerSecond }: CloneOrder): Promise<number> {
     const underWay = this.#cloning.get(handle);
     if (underWay !== undefined) return underWay;
     const { limits, leases, links } = this.#world;
@@ -95,7 +102,10 @@ export class Orders {
     if (leases.of(handle) !== undefined) {
       throw new CairnError('STALE_VERSION', `this server is the primary of chunk ${handle}; it takes no copy`);
     }
-    const clone = cloneChunk(this.#world, handle, version, links.to(from)).finally(() => this.#cloning.delete(handle));
+    const pace = new Pace(this.#world.env, bytesPerSecond);
+    const clone = cloneChunk(this.#world, handle, version, links.to(from), pace).finally(() =>
+      this.#cloning.delete(handle),
+    );
     this.#cloning.set(handle, clone);
     return clone;
   }

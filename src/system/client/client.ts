@@ -4,7 +4,7 @@
  *
  * Each call ends within the deadline of the settings unless it makes progress. All paths are absolute.
  */
-import type { Address } from '../../core/base/brand.ts';
+import { type Address, toServerId } from '../../core/base/brand.ts';
 import { toUtf8 } from '../../core/base/bytes.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
@@ -26,6 +26,7 @@ import {
   type FileSettings,
   type GivenSettings,
   readFileMaxBytes,
+  recallAttemptMs,
   walkParallel,
 } from './limits.ts';
 import { Masters } from './masters.ts';
@@ -277,7 +278,19 @@ export class CairnClient {
    */
   set(path: string, settings: FileSettings, options: CallOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
-      await this.#core.masters.command('set', { path, ...asked(settings) });
+      await this.#core.masters.command('set', { path, ...asked(settings) }, undefined, recallAttemptMs);
+    });
+  }
+
+  /**
+   * A copy of a file or tree as it is at one moment, whatever is being written meanwhile. It takes no room until it, or its source, is changed,
+   * and its time does not depend on its size.
+   * @throws CairnError EXISTS, INTO_ITSELF, NOT_FOUND; UNAVAILABLE if servers that are away hold what is being written
+   */
+  fileSnapshot(from: string, to: string, options: CallOptions = {}): Promise<void> {
+    return this.#call(from, options, async () => {
+      namesOf(to);
+      await this.#core.masters.command('fileSnapshot', { from, to }, undefined, recallAttemptMs);
     });
   }
 
@@ -341,6 +354,14 @@ export class CairnClient {
   /** Masters, chunkservers and chunks as the leading master sees them. */
   status(options: CallOptions = {}): Promise<ClusterStatus> {
     return this.#call('/', options, () => this.#core.masters.read('status', {}));
+  }
+
+  /** Has a chunkserver emptied, or with `undo` lets it have chunks again. `servers` shows how far it is. @throws CairnError NOT_FOUND */
+  drain(server: number, options: CallOptions & { readonly undo?: boolean | undefined } = {}): Promise<void> {
+    return this.#call('/', options, async () => {
+      const draining = options.undo !== true;
+      await this.#core.masters.command('drain', { server: toServerId(server), draining });
+    });
   }
 
   /** The masters, as a group that is operated. */

@@ -577,6 +577,7 @@ export class FakeMaster {
       rack: '',
       state: host.isUp ? ('healthy' as const) : ('dead' as const),
       chunks: chunks.size,
+      needed: chunks.size,
       usedBytes: 10,
       totalBytes: 100,
       freeBytes: 90,

@@ -50,6 +50,9 @@ export const leaseSettlesMs = 1_000;
 export const copyBelowBytes = 8 * 1024;
 export const readFileMaxBytes = 2 * 1024 * mebi;
 
+/** One attempt at a call that the master answers when leases have come back, or a server has thrown something away. */
+export const recallAttemptMs = 12_000;
+
 /** Directories walked, and files copied, at one time. */
 export const walkParallel = 8;
 export const copyParallel = 4;

@@ -13,7 +13,8 @@ import { CommandIds } from './command-ids.ts';
 const greetingMs = 700;
 
 type MasterCalls = typeof masterCalls;
-type CommandKind = 'truncate' | 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename';
+type TreeCommand = 'openForWrite' | 'mkdir' | 'set' | 'remove' | 'rename' | 'fileSnapshot';
+type CommandKind = TreeCommand | 'truncate' | 'acquire' | 'drain';
 type ReadKind = 'awaitChange' | 'whoLeads' | 'stat' | 'readdir' | 'locate' | 'status';
 type GroupKind = 'transferLeadership' | 'addMaster' | 'removeMaster';
 type WithoutId<Request> = Omit<Request, 'id'>;
@@ -68,10 +69,11 @@ export class Masters {
     kind: K,
     request: WithoutId<RequestOf<MasterCalls[K]>>,
     deadlineMs?: number,
+    attemptMs?: number,
   ): Promise<ResponseOf<MasterCalls[K]>> {
     return this.#ids.run(async (id) => {
       try {
-        return await this.#channel.call(kind, { ...request, id } as RequestOf<MasterCalls[K]>, deadlineMs);
+        return await this.#channel.call(kind, { ...request, id } as RequestOf<MasterCalls[K]>, deadlineMs, attemptMs);
       } catch (thrown) {
         if (toCairnError(thrown).code === 'SESSION_EXPIRED') this.#ids.sessionExpired(id.client);
         throw thrown;

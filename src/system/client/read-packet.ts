@@ -49,7 +49,11 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
       continue;
     }
     try {
-      const have = await readReplica(core, place.location, replica, packet, attempts.leftMs);
+      const { bytes: have, version } = await readReplica(core, place.location, replica, packet, attempts.leftMs);
+      if (version > place.location.version && !(await isStillThis(core, locations, place.location))) {
+        failed.clear();
+        continue;
+      }
       const all = amount(place, have, packet);
       if (all !== undefined) return all;
       locations.forget(index); // the file may have grown: looked up again before this is called its end
@@ -60,6 +64,16 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
       noteFailure(core, place.location, replica, last);
     }
   }
+}
+
+/**
+ * A replica knows a later version than whoever named it: the chunk may be another file's by now, if this file shared it and was
+ * written since. Asked after the bytes were read, so that they are the file's if the chunk is.
+ */
+async function isStillThis(core: ClientCore, locations: ChunkLocations, { index, handle }: Location): Promise<boolean> {
+  locations.forget(index);
+  const now = await locations.find(index, core.env.clock.now());
+  return now.kind === 'chunk' && now.location.handle === handle;
 }
 
 /** How much of the packet there is when the chunk had `have` bytes of it; undefined if that cannot be said yet. */
@@ -167,7 +181,7 @@ async function readReplica(
   { server, address }: Replica,
   { offset, into }: PacketRequest,
   leftMs: number,
-): Promise<number> {
+): Promise<{ readonly bytes: number; readonly version: number }> {
   const sink = new MemorySink(into, core.env.crc32);
   const request = { handle, offset, length: into.length };
   const options = {
@@ -181,7 +195,7 @@ async function readReplica(
       `the bytes of chunk ${handle} changed on their way from server ${server}`,
     );
   }
-  return sink.bytes;
+  return { bytes: sink.bytes, version: response.version };
 }
 
 /** Has the network write straight into the caller's memory, and sums up what comes while it is in the processor's cache. */

@@ -1,5 +1,6 @@
 /** What clients change. Where a new chunk goes is decided here, before the command is proposed; all else when it is applied. */
 
+import type { ServerId } from '../../core/base/brand.ts';
 import type { Codec } from '../../core/base/codec.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
@@ -12,8 +13,8 @@ import { attributesOf } from './reads.ts';
 import { valueOrThrow } from './refusal.ts';
 import { type Command, decodeResult, doneResult, encodeCommand, madeResult, openResult } from './state/commands.ts';
 import { decodeInode } from './state/records.ts';
-import { directory, placeOf } from './state/resolve.ts';
-import { rootInode } from './state/tables.ts';
+import { directory, nearestDirectory, placeOf } from './state/resolve.ts';
+import { settingsFrom } from './state/settings.ts';
 
 export type Executor = Pick<Replica, 'execute' | 'touch'>;
 
@@ -41,13 +42,16 @@ function checkPaths(...paths: readonly string[]): void {
 export async function openForWrite(
   replica: Executor,
   leader: Leader,
-  { id, allocate, ...request }: OpenRequest,
+  request: OpenRequest,
 ): Promise<ResponseOf<typeof masterCalls.openForWrite>> {
+  const { id, allocate: _, ...command } = request;
   const placement = await prepared(replica, id, () => {
     checkPaths(request.path);
-    return allocate ? leader.placement.chooseForNew(replicationFor(leader, request)) : [];
+    return request.allocate ? placementFor(leader, request) : [];
   });
-  const done = await commit(replica, id, { kind: 'openForWrite', ...request, placement }, openResult);
+  const done = await leader.gate.through(() =>
+    commit(replica, id, { kind: 'openForWrite', ...command, placement }, openResult),
+  );
   const record = decodeInode(done.record);
   const { tables } = leader;
   if (request.truncate) leader.garbage.reap();
@@ -59,16 +63,14 @@ export async function openForWrite(
   };
 }
 
-/** How many replicas the first chunk will want, as far as it can be told now. */
-function replicationFor(leader: Leader, { path, replication }: Pick<OpenRequest, 'path' | 'replication'>): number {
-  if (replication !== undefined) return replication;
-  const { tables } = leader;
-  const place = placeOf(tables, path);
-  if (!place.ok || place.value === undefined) return directory(tables, rootInode).replication;
-  const { found, parent } = place.value;
-  return (
-    (found === undefined ? undefined : tables.inode(found.inode))?.replication ?? directory(tables, parent).replication
-  );
+/** For the first chunk, of which it is known by now how many replicas it will want. @throws CairnError NO_SERVERS */
+function placementFor({ tables, placement }: Leader, request: OpenRequest): readonly ServerId[] {
+  const place = placeOf(tables, request.path);
+  const { found, parent } = (place.ok ? place.value : undefined) ?? {};
+  const file = found === undefined ? undefined : tables.inode(found.inode);
+  const above = parent === undefined ? nearestDirectory(tables, request.path) : directory(tables, parent);
+  const { replication, minReplicas } = file ?? settingsFrom(above, request);
+  return placement.chooseForNew(replication, minReplicas);
 }
 
 export async function mkdir(
@@ -97,7 +99,33 @@ export async function set(
 ): Promise<Attributes> {
   await prepared(replica, id, () => checkPaths(request.path));
   const changed = await commit(replica, id, { kind: 'set', ...request }, madeResult);
-  return attributesOf(leader, changed.inode, decodeInode(changed.record));
+  const record = decodeInode(changed.record);
+  if (record.kind === 'file') await leader.settingsChanged(changed.inode);
+  return attributesOf(leader, changed.inode, record);
+}
+
+/** A copy of a file or tree as it is at one moment: no mutation of it is half in the copy, and none that is acknowledged before is missing. */
+export async function fileSnapshot(
+  replica: Executor,
+  leader: Leader,
+  { id, ...request }: RequestOf<typeof masterCalls.fileSnapshot>,
+): Promise<Attributes> {
+  await prepared(replica, id, () => checkPaths(request.from, request.to));
+  const made = await leader.fileSnapshots.take(request.from, () =>
+    commit(replica, id, { kind: 'fileSnapshot', ...request }, madeResult),
+  );
+  return attributesOf(leader, made.inode, decodeInode(made.record));
+}
+
+/** Empties a chunkserver, or lets it have chunks again. */
+export async function drain(
+  replica: Executor,
+  leader: Leader,
+  { id, server, draining }: RequestOf<typeof masterCalls.drain>,
+): Promise<Record<never, never>> {
+  await commit(replica, id, { kind: 'drainServer', server, draining }, doneResult);
+  leader.drainingChanged(server);
+  return {};
 }
 
 export async function remove(
@@ -117,7 +145,7 @@ export async function rename(
   { id, ...request }: RequestOf<typeof masterCalls.rename>,
 ): Promise<Record<never, never>> {
   await prepared(replica, id, () => checkPaths(request.from, request.to));
-  await commit(replica, id, { kind: 'rename', ...request }, doneResult);
+  await leader.gate.through(() => commit(replica, id, { kind: 'rename', ...request }, doneResult), true);
   leader.garbage.reap();
   return {};
 }

@@ -6,7 +6,7 @@ import { Departures, departuresMax } from './departures.ts';
 import { defaultMasterTiming } from './options.ts';
 
 const id = toServerId(1);
-const record = { address: toAddress('s1:1'), rack: 'r' };
+const record = { address: toAddress('s1:1'), rack: 'r', draining: false };
 
 function oneServer() {
   const world = testWorld(1);

@@ -27,6 +27,8 @@ export class ChunkServer {
   state: 'healthy' | 'suspect' | 'dead' = 'healthy';
   /** Changes that leave it out of sets, on their way into the log: meanwhile it gets no session. */
   exclusions = 0;
+  /** Nothing new is put there, and what it has is to be elsewhere. */
+  isDraining: boolean;
   chunks = 0;
   usedBytes = 0;
   totalBytes = 0;
@@ -42,7 +44,14 @@ export class ChunkServer {
     this.id = id;
     this.address = record.address;
     this.rack = record.rack;
+    this.isDraining = record.draining;
     this.aliveUntil = aliveUntil;
+  }
+
+  /** Of the room that it has for chunks, how much is taken: 0 … 1. */
+  get fill(): number {
+    const room = this.usedBytes + this.freeBytes;
+    return room === 0 ? 1 : this.usedBytes / room;
   }
 }
 
@@ -204,15 +213,18 @@ export class ChunkServers {
     this.#events.died(server);
   }
 
-  status(): ServerStatus[] {
+  /** @param chunksOn how many chunks have a server in their set. */
+  status(chunksOn: (id: ServerId) => number): ServerStatus[] {
     const now = this.#env.clock.now();
     return [...this.#servers.values()]
       .sort((a, b) => a.id - b.id)
-      .map(({ id, pid, address, rack, state, chunks, usedBytes, totalBytes, freeBytes, lagBytes, heardAt }) => ({
-        ...{ id, pid, address, rack, chunks, usedBytes, totalBytes, freeBytes, lagBytes },
-        state: heardAt === undefined && state === 'healthy' ? 'suspect' : state,
-        silentMs: heardAt === undefined ? undefined : now - heardAt,
-      }));
+      .map((server) => {
+        const { id, pid, address, rack, chunks, usedBytes, totalBytes, freeBytes, lagBytes, heardAt } = server;
+        const needed = chunksOn(id);
+        const silentMs = heardAt === undefined ? undefined : now - heardAt;
+        const figures = { pid, chunks, needed, usedBytes, totalBytes, freeBytes, lagBytes, silentMs };
+        return { id, address, rack, ...figures, state: shownState(server, needed) };
+      });
   }
 
   stop(): void {
@@ -221,4 +233,11 @@ export class ChunkServers {
     this.#timers.clear();
     for (const id of [...this.#waiting.keys()]) this.#wake(id);
   }
+}
+
+function shownState({ state, heardAt, isDraining }: ChunkServer, needed: number): ServerStatus['state'] {
+  if (isDraining && needed === 0) return 'drained';
+  if (state !== 'healthy') return state;
+  if (heardAt === undefined) return 'suspect';
+  return isDraining ? 'draining' : 'healthy';
 }

@@ -158,6 +158,14 @@ export class NamesServer {
           this.#cluster.server(server).chunks.set(grant.handle, { version: grant.version, length });
         return { response: { length } };
       },
+      split: ({ handle, version, into }) => {
+        this.orders.push(`split ${handle} v${version}`);
+        const chunk = this.chunks.get(handle);
+        if (chunk === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not there`);
+        this.chunks.set(into, { version, length: chunk.length });
+        chunk.version = version + 1;
+        return { response: { length: chunk.length } };
+      },
       drop: ({ handles }) => {
         for (const { handle } of handles) this.#drop(handle);
         return { response: {} };
@@ -299,12 +307,16 @@ export class TestMasters {
     this.#sequence += 1;
     return { client: 77, sequence: this.#sequence, ackBelow: this.#sequence };
   }
+  readonly nothingAsked = nothingAsked;
   create(path: string, options: Partial<RequestOf<typeof masterCalls.openForWrite>> = {}) {
-    return this.call('openForWrite', {
-      ...{ id: this.id(), path, create: 'ifMissing', truncate: false, allocate: true, parents: true },
+    return this.call('openForWrite', this.openRequest(path, options));
+  }
+  openRequest(path: string, options: Partial<RequestOf<typeof masterCalls.openForWrite>> = {}) {
+    return {
+      ...({ id: this.id(), path, create: 'ifMissing', truncate: false, allocate: true, parents: true } as const),
       ...nothingAsked,
       ...options,
-    });
+    };
   }
   acquire(inode: Attributes['inode'], index: number, after?: RequestOf<typeof masterCalls.acquire>['after']) {
     return this.call('acquire', this.acquireRequest(inode, index, after));

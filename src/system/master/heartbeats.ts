@@ -93,7 +93,7 @@ export class Heartbeats {
     const { usedBytes, totalBytes, freeBytes, lagBytes, chunks } = request;
     Object.assign(server, { usedBytes, totalBytes, freeBytes, lagBytes, chunks });
     const garbage = this.#compare(server, request);
-    for (const handle of request.damaged) void leader.replication.replicaGone(handle, server.id, 'damaged');
+    for (const handle of request.damaged) void leader.replication.broken.gone(handle, server.id, 'damaged');
     const sessionMs = leader.servers.renew(server, receivedAt) ? leader.timing.sessionMs : 0;
     const drops = leader.garbage.take(server.id, inventoryPageMax - garbage.length);
     return { sessionMs, garbage: [...garbage, ...drops] };
@@ -101,9 +101,14 @@ export class Heartbeats {
 
   #compare(server: ChunkServer, { inventory, inventoryFrom, inventoryTo }: HeartbeatRequest): readonly Held[] {
     if (inventoryTo === 0 || inventoryTo < inventoryFrom) return [];
-    const { tables, replication } = this.#leader;
+    const { tables, replication, leases } = this.#leader;
     const page = { from: inventoryFrom, to: inventoryTo, held: inventory };
-    const { garbage, missing } = compareInventory(tables, server, page, (...copy) => replication.isCloning(...copy));
+    const { garbage, missing } = compareInventory(
+      tables,
+      server,
+      page,
+      (handle, at) => replication.isCloning(handle, at) || leases.splitting.isMaking(handle),
+    );
     for (const handle of missing) this.#noteMissing(server.id, handle);
     return garbage;
   }
@@ -111,7 +116,7 @@ export class Heartbeats {
   /** Twice: the page may have been written down before the chunk was. */
   #noteMissing(server: ServerId, handle: ChunkHandle): void {
     const key = `${server}/${handle}`;
-    if (this.#missingOnce.delete(key)) void this.#leader.replication.replicaGone(handle, server, 'missing');
+    if (this.#missingOnce.delete(key)) void this.#leader.replication.broken.gone(handle, server, 'missing');
     else if (this.#missingOnce.size < missingOnceMax) this.#missingOnce.add(key);
   }
 }

@@ -5,7 +5,7 @@ import { ChunkServer } from './chunk-servers.ts';
 import { compareInventory } from './inventory.ts';
 import { must, servers, sid, TestMachine } from './state/machine.test-support.ts';
 
-const server = new ChunkServer(sid(1), { address: 's1:1' as never, rack: '' }, 0);
+const server = new ChunkServer(sid(1), { address: 's1:1' as never, rack: '', draining: false }, 0);
 
 /** A file whose chunk i + 1 is on server 1 or not, and has bytes or not. */
 function table(chunks: readonly { readonly isHere: boolean; readonly length: number; readonly isGone: boolean }[]) {

@@ -1,15 +1,16 @@
 /** What the parts of a leader share. */
-import type { Address, ServerId } from '../../core/base/brand.ts';
+import type { Address, ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import type { Codec } from '../../core/base/codec.ts';
 import type { Env } from '../../core/base/env.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import type { Result } from '../../core/base/result.ts';
 import type { Grant, Replica as ReplicaAddress } from '../../core/protocol/types.ts';
-import type { ChunkServers } from './chunk-servers.ts';
+import type { ChunkServer, ChunkServers, ServerConnection } from './chunk-servers.ts';
 import type { Departures } from './departures.ts';
 import type { MasterTiming } from './options.ts';
 import type { Placement } from './placement.ts';
 import type { Command, Granted } from './state/commands.ts';
-import type { Settings } from './state/records.ts';
+import type { ChunkRecord, Inode, Settings } from './state/records.ts';
 import { mustBe, type Tables } from './state/tables.ts';
 
 export interface LeaderWorld {
@@ -29,6 +30,9 @@ export interface LeaderWorld {
   readonly isStopped: boolean;
 }
 
+/** Whether something is about this file. */
+export type Concerns = (inode: InodeId) => boolean;
+
 export function addressOf(tables: Tables, server: ServerId): Address {
   return mustBe(tables.server(server), 'a server', server).address;
 }
@@ -44,4 +48,25 @@ export function grantOf(tables: Tables, granted: Granted, { durability, mode, mi
   const { handle, version, servers } = granted;
   const knownLength = tables.chunk(handle)?.length ?? 0;
   return { handle, version, replicas: addressesOf(tables, servers), durability, mode, minReplicas, knownLength };
+}
+
+/** @throws CairnError STALE_HANDLE */
+export function chunkOf(tables: Tables, handle: ChunkHandle): ChunkRecord {
+  const chunk = tables.chunk(handle);
+  if (chunk === undefined) throw new CairnError('STALE_HANDLE', `chunk ${handle} was removed`);
+  return chunk;
+}
+
+/** The file in the chunk's record. @throws CairnError STALE_HANDLE */
+export function fileOf(tables: Tables, { inode }: ChunkRecord): Inode {
+  const file = tables.inode(inode);
+  if (file === undefined) throw new CairnError('STALE_HANDLE', `inode ${inode} was removed`);
+  return file;
+}
+
+/** @throws CairnError UNAVAILABLE */
+export function ordersTo({ id, rpc }: ChunkServer): ServerConnection {
+  if (rpc === undefined || rpc.isClosed)
+    throw new CairnError('UNAVAILABLE', `chunkserver ${id} cannot be given orders just now`);
+  return rpc;
 }

@@ -2,23 +2,27 @@
  * One time of leading: the soft state of a leader and the work it does unasked. Made when leadership is established, thrown away when it is
  * lost. What must survive is in the log; everything here is learned anew from heartbeats.
  */
-import type { ChunkHandle } from '../../core/base/brand.ts';
+import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import type { Codec } from '../../core/base/codec.ts';
 import type { Env } from '../../core/base/env.ts';
 import type { Result } from '../../core/base/result.ts';
 import type { Replica } from '../rsm/replica.ts';
 import { type ChunkServer, ChunkServers } from './chunk-servers.ts';
 import { Departures } from './departures.ts';
+import { FileSnapshots } from './file-snapshots.ts';
 import { Garbage } from './garbage.ts';
+import { Gate } from './gate.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import { Leases } from './leases.ts';
 import { LengthReports } from './lengths.ts';
 import { OpenChunks } from './open-chunks.ts';
 import type { MasterTiming } from './options.ts';
 import { Placement } from './placement.ts';
+import { Recalls } from './recalls.ts';
 import { stoppedLeading } from './refusal.ts';
 import { Replication } from './replication.ts';
 import { Scan } from './scan.ts';
+import { Sealing } from './sealing.ts';
 import { type Command, decodeResult, encodeCommand } from './state/commands.ts';
 import type { MetadataMachine } from './state/metadata-machine.ts';
 import type { Tables } from './state/tables.ts';
@@ -35,6 +39,10 @@ export class Leader implements LeaderWorld {
   readonly leases: Leases;
   readonly lengths: LengthReports;
   readonly garbage: Garbage;
+  readonly gate = new Gate();
+  readonly sealing: Sealing;
+  readonly recalls: Recalls;
+  readonly fileSnapshots: FileSnapshots;
   readonly replication: Replication;
   readonly watches: Watches;
   readonly #replica: HostOfLeader;
@@ -55,20 +63,21 @@ export class Leader implements LeaderWorld {
     });
     this.placement = new Placement(env, this.servers);
     this.departures = new Departures(env, timing.rejoinAfterMs);
-    this.leases = new Leases(this, (handle) => this.replication.note(handle));
+    this.leases = new Leases(this, this.gate, (handle) => this.replication.note(handle));
     this.lengths = new LengthReports(this);
     this.garbage = new Garbage(this);
-    this.replication = new Replication(this, this.leases);
-    this.#openChunks = new OpenChunks(this, (handle) => this.replication.seal(handle));
-    this.#scan = new Scan(this, (handle) => {
-      this.replication.note(handle);
-      this.#openChunks.look(handle);
-    });
+    this.sealing = new Sealing(this, this.leases);
+    this.recalls = new Recalls(this, this.sealing);
+    this.fileSnapshots = new FileSnapshots(this, this.leases, this.recalls, this.gate);
+    this.replication = new Replication(this, this.leases, this.sealing);
+    this.#openChunks = new OpenChunks(this, (handle) => this.sealing.seal(handle));
+    this.#scan = new Scan(this, (handle) => this.replication.note(handle));
     for (const [id, record] of machine.tables.servers) this.servers.assume(id, record);
     machine.chunkRemoved = (...removed) => this.garbage.removed(...removed);
     this.watches = new Watches(this);
     machine.fileChanged = (id) => this.watches.changed(id);
     this.garbage.reap();
+    this.fileSnapshots.layOut();
     this.#openChunks.start();
     this.#scan.hurry();
   }
@@ -99,6 +108,22 @@ export class Leader implements LeaderWorld {
     this.checkLeading();
   }
 
+  /** Grants that are out promise what the file promised before: they are called back. Its copies may be too many, or too few. */
+  async settingsChanged(file: InodeId): Promise<void> {
+    await this.recalls.recall((inode) => inode === file, this.env.clock.now() + this.timing.recallMs);
+    await this.replication.noteFile(file);
+  }
+
+  drainingChanged(id: ServerId): void {
+    const server = this.servers.get(id);
+    if (server === undefined) return;
+    server.isDraining = this.tables.server(id)?.draining === true;
+    this.env.events.emit('info', server.isDraining ? 'chunkserver_draining' : 'chunkserver_drain_undone', {
+      server: id,
+    });
+    this.#scan.hurry();
+  }
+
   /** A new chunk was placed on fewer servers than it should have. */
   noteShort(handle: ChunkHandle): void {
     this.replication.note(handle);
@@ -117,7 +142,7 @@ export class Leader implements LeaderWorld {
   #came(server: ChunkServer): void {
     const { id, address, rack } = server;
     this.env.events.emit('info', 'chunkserver_up', { server: id, address, rack });
-    this.replication.serverCame(id);
+    this.replication.broken.serverCame(id);
     this.#scan.hurry();
   }
 

@@ -8,9 +8,12 @@ import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
-import { grantOf, type LeaderWorld } from './leader-world.ts';
+import type { Gate } from './gate.ts';
+import { type Concerns, grantOf, type LeaderWorld } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
-import { type Granted, grantResult } from './state/commands.ts';
+import { Splitting } from './splitting.ts';
+import { doneResult, type Granted, grantResult } from './state/commands.ts';
+import { isSettled } from './state/copies.ts';
 import type { ChunkRecord, FileInode } from './state/records.ts';
 
 /** Calls for leases that may be under way at once. */
@@ -26,19 +29,42 @@ export class Leases {
   readonly #onShort: (handle: ChunkHandle) => void;
   /** The last call under way for each chunk: they go one after another. */
   readonly #turns = new Map<string, Promise<unknown>>();
-  /** Chunks that get no grant while a copy of them is being finished. */
-  readonly #held = new Map<ChunkHandle, Promise<void>>();
+  /** Chunks that get no grant while their replicas are being changed. */
+  readonly #held = new Map<ChunkHandle, Hold>();
+  /** Files that get none while a snapshot of them is being taken. */
+  readonly #frozen = new Set<Freeze>();
+  readonly splitting: Splitting;
+  readonly #gate: Gate;
   #calls = 0;
 
-  constructor(world: LeaderWorld, onShort: (handle: ChunkHandle) => void) {
+  constructor(world: LeaderWorld, gate: Gate, onShort: (handle: ChunkHandle) => void) {
     this.#world = world;
+    this.#gate = gate;
     this.#onShort = onShort;
+    this.splitting = new Splitting(world, (...replica) => this.drop(...replica), onShort);
   }
 
-  /** Grants nothing for this chunk until `done`. */
-  hold(handle: ChunkHandle, done: Promise<void>): void {
-    this.#held.set(handle, done);
-    void done.then(() => this.#held.delete(handle));
+  /** Grants nothing for this chunk until the function that it returns is called; nor while others hold it. */
+  hold(handle: ChunkHandle): () => void {
+    const held = this.#held.get(handle) ?? makeHold();
+    this.#held.set(handle, held);
+    held.count += 1;
+    return once(() => {
+      held.count -= 1;
+      if (held.count > 0) return;
+      this.#held.delete(handle);
+      held.release();
+    });
+  }
+
+  /** Grants nothing for the files that `concerns` names until the function that it returns is called. */
+  freeze(concerns: Concerns): () => void {
+    const frozen = { ...makeHold(), concerns };
+    this.#frozen.add(frozen);
+    return once(() => {
+      this.#frozen.delete(frozen);
+      frozen.release();
+    });
   }
 
   /** @throws CairnError STALE_HANDLE, IS_A_DIRECTORY, NO_SERVERS, UNAVAILABLE, BUSY */
@@ -78,6 +104,11 @@ export class Leases {
         throw new CairnError('STALE_HANDLE', `inode ${inode} does not exist any more; open the file by its path again`);
       if (file.kind === 'directory')
         throw new CairnError('IS_A_DIRECTORY', `inode ${inode} is a directory; name a file`);
+      if (await this.#waitedForThaw(inode, until)) continue;
+      if (!isSettled(tables, inode, index)) {
+        await world.execute({ kind: 'settleFile', inode, index }, doneResult);
+        continue;
+      }
       const handle = tables.handleAt(inode, file, index);
       if (handle === undefined) {
         const made = await this.#make(inode, file, index);
@@ -86,6 +117,11 @@ export class Leases {
       }
       if (await this.#waitedForHold(handle, until)) continue;
       const chunk = tables.chunk(handle)!;
+      if (chunk.refs > 1) {
+        await this.#split(inode, index, handle);
+        continue;
+      }
+      this.#mustSuffice(handle, chunk, file);
       const isNewerWanted = after !== undefined && chunk.version <= after.version;
       if (!chunk.sealed && !isNewerWanted && world.servers.hasSession(chunk.servers[0]!))
         return { grant: grantOf(tables, { handle, ...chunk }, file), created: false };
@@ -94,14 +130,36 @@ export class Leases {
     }
   }
 
+  /** Something else may have changed the chunk meanwhile: then it is looked at again. */
+  async #split(inode: AcquireRequest['inode'], index: number, handle: ChunkHandle): Promise<void> {
+    try {
+      await this.splitting.split(inode, index, handle);
+    } catch (thrown) {
+      const error = toCairnError(thrown);
+      if (error.code !== 'STALE_VERSION' && error.code !== 'STALE_HANDLE') throw error;
+    }
+  }
+
+  /** Fewer members than a mutation of this file needs: no grant before there is another copy. */
+  #mustSuffice(handle: ChunkHandle, chunk: ChunkRecord, { minReplicas }: FileInode): void {
+    const present = chunk.servers.filter((id) => this.#world.servers.hasSession(id)).length;
+    if (present >= minReplicas) return;
+    this.#onShort(handle);
+    throw new CairnError(
+      'UNAVAILABLE',
+      `chunk ${handle} has ${present} replicas on servers that are up, its file asks for ${minReplicas}; start servers, or wait for copies`,
+    );
+  }
+
   /** Undefined if somebody else has made it meanwhile. */
   async #make(
     inode: AcquireRequest['inode'],
     file: FileInode,
     index: AcquireRequest['index'],
   ): Promise<Granted | undefined> {
-    const servers = this.#world.placement.chooseForNew(file.replication);
-    const result = await this.#world.execute({ kind: 'addChunk', inode, index, servers }, grantResult);
+    const servers = this.#world.placement.chooseForNew(file.replication, file.minReplicas);
+    const command = { kind: 'addChunk', inode, index, servers } as const;
+    const result = await this.#gate.through(() => this.#world.execute(command, grantResult));
     if (!result.ok && result.code === 'EXISTS') return undefined;
     const made = valueOrThrow(result);
     if (servers.length < file.replication) this.#onShort(made.handle);
@@ -157,7 +215,7 @@ export class Leases {
     const dropping = alive.filter((id) => failed.includes(id) && !demoted.includes(id));
     if (alive.length === 0) throw this.#unavailable(handle, chunk);
     for (const id of dropping) {
-      if (await this.#drop(id, handle, chunk)) continue;
+      if (await this.drop(id, handle, chunk)) continue;
       await this.#changed(id, until);
       return undefined;
     }
@@ -174,8 +232,10 @@ export class Leases {
     this.#world.checkLeading();
     if (lapsed.some((id) => servers.hasSession(id))) return undefined;
     const command = { kind: 'grant', handle, version: chunk.version, servers: members } as const;
-    const result = await servers.excluding(lapsed, () => this.#world.execute(command, grantResult));
-    if (!result.ok && result.code === 'STALE_VERSION') return undefined;
+    const result = await servers.excluding(lapsed, () =>
+      this.#gate.through(() => this.#world.execute(command, grantResult)),
+    );
+    if (!result.ok && (result.code === 'STALE_VERSION' || result.code === 'BUSY')) return undefined;
     const granted = valueOrThrow(result);
     this.#world.departures.note(handle, chunk.servers, members);
     const goal = this.#world.tables.inode(chunk.inode)?.replication ?? 0;
@@ -184,7 +244,7 @@ export class Leases {
   }
 
   /** Has a server throw its replica away: it serves it no longer. False if that is not certain. */
-  async #drop(id: ServerId, handle: ChunkHandle, { version, length }: ChunkRecord): Promise<boolean> {
+  async drop(id: ServerId, handle: ChunkHandle, { version, length }: ChunkRecord): Promise<boolean> {
     const rpc = this.#world.servers.get(id)?.rpc;
     if (rpc === undefined || rpc.isClosed) return false;
     try {
@@ -198,12 +258,20 @@ export class Leases {
   }
 
   /** True if a copy of the chunk was being finished: look at it again. @throws CairnError UNAVAILABLE if that takes too long */
-  async #waitedForHold(handle: ChunkHandle, until: number): Promise<boolean> {
-    const held = this.#held.get(handle);
-    if (held === undefined) return false;
-    if (this.#world.env.clock.now() >= until)
-      throw new CairnError('UNAVAILABLE', `chunk ${handle} is being copied just now; try again later`);
-    await this.#atMostUntil(held, until);
+  #waitedForHold(handle: ChunkHandle, until: number): Promise<boolean> {
+    return this.#waited(this.#held.get(handle), `chunk ${handle} is being copied just now`, until);
+  }
+
+  /** True if a snapshot of the file was being taken. */
+  #waitedForThaw(inode: AcquireRequest['inode'], until: number): Promise<boolean> {
+    const frozen = [...this.#frozen].find(({ concerns }) => concerns(inode));
+    return this.#waited(frozen, `a snapshot of inode ${inode} is being taken just now`, until);
+  }
+
+  async #waited(hold: Hold | undefined, why: string, until: number): Promise<boolean> {
+    if (hold === undefined) return false;
+    if (this.#world.env.clock.now() >= until) throw new CairnError('UNAVAILABLE', `${why}; try again later`);
+    await this.#atMostUntil(hold.done, until);
     return true;
   }
 
@@ -231,4 +299,28 @@ export class Leases {
       `chunk ${handle} cannot be changed just now: its replicas are on servers ${names}; start them, or try again later`,
     );
   }
+}
+
+interface Hold {
+  count: number;
+  readonly done: Promise<void>;
+  readonly release: () => void;
+}
+interface Freeze extends Hold {
+  readonly concerns: Concerns;
+}
+
+function makeHold(): Hold {
+  let release = () => {};
+  const done = new Promise<void>((resolve) => (release = resolve));
+  return { count: 0, done, release };
+}
+
+function once(work: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    work();
+  };
 }

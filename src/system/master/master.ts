@@ -25,6 +25,7 @@ import { Office } from './office.ts';
 import { defaultMasterTiming, type MasterOptions } from './options.ts';
 import * as reads from './reads.ts';
 import { valueOrThrow } from './refusal.ts';
+import * as settledReads from './settled-reads.ts';
 import { type Command, doneResult } from './state/commands.ts';
 import { MetadataMachine } from './state/metadata-machine.ts';
 import { clusterStatus, ownStatus } from './status.ts';
@@ -242,8 +243,8 @@ export class Master<Message = unknown, LogRecord = unknown> {
     const { clusterId } = this.#options;
     return {
       whoLeads: () => ({ response: this.#whoLeads() }),
-      stat: this.#read<'stat'>(reads.stat),
-      readdir: this.#read<'readdir'>(reads.readdir),
+      stat: this.#led<'stat'>(settledReads.stat),
+      readdir: this.#led<'readdir'>(settledReads.readdir),
       locate: this.#read<'locate'>(reads.locate),
       awaitChange: this.#led<'awaitChange'>((leader, request) => leader.watches.awaitChange(request)),
       status: this.#led<'status'>(async (leader) => {
@@ -255,6 +256,10 @@ export class Master<Message = unknown, LogRecord = unknown> {
       ),
       truncate: this.#led<'truncate'>((leader, request) => changes.truncate(this.#replica, leader, request)),
       mkdir: this.#led<'mkdir'>((leader, request) => changes.mkdir(this.#replica, leader, request)),
+      fileSnapshot: this.#led<'fileSnapshot'>((leader, request) =>
+        changes.fileSnapshot(this.#replica, leader, request),
+      ),
+      drain: this.#led<'drain'>((leader, request) => changes.drain(this.#replica, leader, request)),
       set: this.#led<'set'>((leader, request) => changes.set(this.#replica, leader, request)),
       remove: this.#led<'remove'>((leader, request) => changes.remove(this.#replica, leader, request)),
       rename: this.#led<'rename'>((leader, request) => changes.rename(this.#replica, leader, request)),

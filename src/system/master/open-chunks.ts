@@ -10,7 +10,7 @@ import { toCairnError } from '../../core/base/errors.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import type { ChunkRecord } from './state/records.ts';
 
-/** Open chunks watched at one time; the scan finds the others when there is room again. */
+/** Open chunks watched at one time; others are when there is room again. */
 export const watchedMax = 10_000;
 /** Chunks being sealed at one time. */
 const sealsMax = 8;
@@ -26,9 +26,10 @@ interface Watched {
 export class OpenChunks {
   readonly #world: LeaderWorld;
   readonly #seal: (handle: ChunkHandle) => Promise<void>;
-  /** The one not looked at for longest first. */
+  /** Those that were open when they were looked at. */
   readonly #watched = new Map<ChunkHandle, Watched>();
   readonly #sealing = new Set<ChunkHandle>();
+  #after = 0;
   #timer: Timer | undefined;
 
   constructor(world: LeaderWorld, seal: (handle: ChunkHandle) => Promise<void>) {
@@ -38,12 +39,23 @@ export class OpenChunks {
 
   start(): void {
     this.#timer = this.#world.env.clock.after(1000, () => {
-      for (const handle of [...this.#watched.keys()].slice(0, looksPerSecond)) this.look(handle);
+      for (const handle of this.#next()) this.#look(handle);
       this.start();
     });
   }
 
-  look(handle: ChunkHandle): void {
+  /** The open chunks behind those that were looked at last; from the first again after the last. */
+  #next(): ChunkHandle[] {
+    const handles: ChunkHandle[] = [];
+    for (const handle of this.#world.tables.openChunks(this.#after)) {
+      handles.push(handle);
+      if (handles.length === looksPerSecond) break;
+    }
+    this.#after = handles.length < looksPerSecond ? 0 : handles.at(-1)!;
+    return handles;
+  }
+
+  #look(handle: ChunkHandle): void {
     const { tables, env, timing } = this.#world;
     const chunk = tables.chunk(handle);
     const known = this.#watched.get(handle);

@@ -52,8 +52,15 @@ export interface MasterTiming {
   readonly cloneMs: number;
   /** A server that left a chunk's set gets no copy of it before readers have forgotten that it was there. */
   readonly rejoinAfterMs: number;
+  /** For so long a file snapshot tries to call the leases of its source back. */
+  readonly recallMs: number;
   /** An open chunk of which nothing was heard for so long is sealed: longer than an idle lease is kept. */
   readonly openQuietMs: number;
+  /** How fast chunks are copied from server to server, in bytes a second; 0: no bound. See throttle.ts. */
+  readonly clusterBytesPerSecond: number;
+  readonly serverBytesPerSecond: number;
+  /** Servers that differ by less are even enough. */
+  readonly unevenBytes: number;
   /** Pause between slices of the background scan while there is no haste. */
   readonly scanPauseMs: number;
 }
@@ -65,7 +72,11 @@ export const defaultMasterTiming: MasterTiming = {
   acquireMs: 500,
   cloneMs: 60_000,
   rejoinAfterMs: 7000, // clients believe a location for 5 s
+  recallMs: 10_000,
   openQuietMs: 10_000,
+  clusterBytesPerSecond: 0,
+  serverBytesPerSecond: 100 * 1024 * 1024,
+  unevenBytes: 512 * 1024 * 1024,
   scanPauseMs: 1000,
 };
 

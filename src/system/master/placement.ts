@@ -50,13 +50,18 @@ export class Placement {
     return taken;
   }
 
-  /** For a new chunk: at least one server. @throws CairnError NO_SERVERS */
-  chooseForNew(count: number, without: readonly ServerId[] = []): ServerId[] {
-    const servers = this.choose({ count, without, racks: [], bytes: 1 });
+  /** For a new chunk: at least `min` servers. @throws CairnError NO_SERVERS */
+  chooseForNew(count: number, min: number): ServerId[] {
+    const servers = this.choose({ count, without: [], racks: [], bytes: 1 });
+    if (servers.length > 0 && servers.length < min)
+      throw new CairnError(
+        'NO_SERVERS',
+        `${servers.length} chunkservers are up with free space, and ${min} are asked for; start more`,
+      );
     if (servers.length === 0)
       throw new CairnError(
         'NO_SERVERS',
-        `none of the ${this.#servers.size} chunkservers is up with free space; start one, or look at \`cairn servers\``,
+        `none of the ${this.#servers.size} chunkservers is up with free space; start one, empty the trash, or look at \`cairn servers\``,
       );
     for (const id of servers) this.#noteRecent(id);
     return servers;
@@ -67,7 +72,13 @@ export class Placement {
     const fit: ChunkServer[] = [];
     let seen = 0;
     for (const server of this.#servers.all()) {
-      if (!this.#servers.isHealthy(server) || without.includes(server.id) || server.freeBytes < bytes) continue;
+      if (
+        !this.#servers.isHealthy(server) ||
+        server.isDraining ||
+        without.includes(server.id) ||
+        server.freeBytes < bytes
+      )
+        continue;
       seen += 1;
       if (fit.length < weighedMax) fit.push(server);
       else {
@@ -94,8 +105,7 @@ export class Placement {
 
   /** Lower is better. */
   #score(server: ChunkServer, racks: ReadonlySet<string>): number {
-    const used = server.totalBytes === 0 ? 0 : 1 - server.freeBytes / server.totalBytes;
-    return used + this.#recent(server) * recentWeight + (racks.has(server.rack) ? otherRackFirst : 0);
+    return server.fill + this.#recent(server) * recentWeight + (racks.has(server.rack) ? otherRackFirst : 0);
   }
 
   #recent(server: ChunkServer): number {

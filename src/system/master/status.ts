@@ -80,7 +80,7 @@ export async function clusterStatus(view: StatusView): Promise<ResponseOf<typeof
     clusterId: tables.identity?.clusterId ?? '',
     leader: own.id,
     masters,
-    servers: servers.status(),
+    servers: servers.status((id) => tables.chunksOn(id)),
     files,
     directories,
     chunks,

@@ -72,7 +72,8 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
     let isUncertain = false;
     for (;;) {
       if (this.#closed) throw new CairnError('ABORTED', `${kind}: the client is closed`);
-      const left = until - clock.now();
+      const sentAt = clock.now();
+      const left = until - sentAt;
       const tried = this.#target;
       let isSent = false;
       try {
@@ -83,7 +84,10 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
         const error = toCairnError(thrown);
         if (error.retry === 'never' || aboutChunks.has(error.code)) throw error;
         if (isSent && error.retry === 'unknown') isUncertain = true;
-        if (clock.now() >= until) throw this.#giveUp(kind, deadlineMs, error, isUncertain);
+        const now = clock.now();
+        // A leader that has waited before it refused would not be done this time: the outcome would be unknown for nothing.
+        const isTooLate = fromTheLeader.has(error.code) && until - now < now - sentAt;
+        if (now >= until || isTooLate) throw this.#giveUp(kind, deadlineMs, error, isUncertain);
         const hinted = this.#follow(tried, error);
         hintsInARow = hinted ? hintsInARow + 1 : 0;
         if (!hinted || hintsInARow > hintsInARowMax) {

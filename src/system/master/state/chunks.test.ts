@@ -123,8 +123,8 @@ describe('servers', () => {
   it('may register again under another address', () => {
     const m = new TestMachine();
     m.done({ kind: 'registerServer', server: sid(3), address: toAddress('new:1'), rack: 'r2' });
-    expect(m.tables.server(sid(3))).toEqual({ address: 'new:1', rack: 'r2' });
+    expect(m.tables.server(sid(3))).toEqual({ address: 'new:1', rack: 'r2', draining: false });
     m.machine.reset(m.store);
-    expect(m.tables.server(sid(3))).toEqual({ address: 'new:1', rack: 'r2' });
+    expect(m.tables.server(sid(3))).toEqual({ address: 'new:1', rack: 'r2', draining: false });
   });
 });

@@ -137,7 +137,18 @@ export function splitChunk(t: Transition, command: CommandOf<'splitChunk'>): Res
 
 export function registerServer(t: Transition, command: CommandOf<'registerServer'>): Result<Record<never, never>> {
   const { server, address, rack } = command;
-  t.tables.putServer(server, { address, rack });
+  const draining = t.tables.server(server)?.draining ?? false;
+  t.tables.putServer(server, { address, rack, draining });
+  return done;
+}
+
+export function drainServer(
+  t: Transition,
+  { server, draining }: CommandOf<'drainServer'>,
+): Result<Record<never, never>> {
+  const record = t.tables.server(server);
+  if (record === undefined) return refused('NOT_FOUND', `there is no chunkserver ${server}; look at \`cairn servers\``);
+  t.tables.putServer(server, { ...record, draining });
   return done;
 }
 

@@ -104,6 +104,7 @@ export const command = union({
     }),
   ],
   registerServer: [32, struct({ server: serverId, address: addressCodec, rack: text })],
+  drainServer: [33, struct({ server: serverId, draining: bool })],
   /** What the group was founded with; see roster.ts. */
   foundMasters: [
     48,

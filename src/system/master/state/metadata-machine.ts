@@ -124,6 +124,8 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(doneResult, chunks.splitChunk(t, command));
     case 'registerServer':
       return encodeResult(doneResult, chunks.registerServer(t, command));
+    case 'drainServer':
+      return encodeResult(doneResult, chunks.drainServer(t, command));
     case 'foundMasters':
       return encodeResult(doneResult, roster.foundMasters(t, command));
     case 'bookMaster':

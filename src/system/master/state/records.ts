@@ -110,6 +110,8 @@ export interface MasterRecord {
 export interface ServerRecord {
   readonly address: Address;
   readonly rack: string;
+  /** It is to be emptied. */
+  readonly draining: boolean;
 }
 
 /** What is to be collected: a directory with all below it, or the chunks of a long file, which may be gone itself. */
@@ -135,6 +137,7 @@ const minReplicasFlag = 32;
 const sealedFlag = 1;
 const removedFlag = 1;
 const sharedFlag = 2;
+const drainingFlag = 1;
 
 /** One writer for all records of a process: each is copied out as it is finished. */
 const scratch = new ByteWriter(512);
@@ -304,7 +307,7 @@ export function decodeMaster(bytes: Uint8Array): MasterRecord {
 
 export function encodeServer(server: ServerRecord): Uint8Array {
   scratch.reset();
-  scratch.u8(0);
+  scratch.u8(server.draining ? drainingFlag : 0);
   scratch.text(server.address);
   scratch.text(server.rack);
   return scratch.finish();
@@ -312,8 +315,7 @@ export function encodeServer(server: ServerRecord): Uint8Array {
 export function decodeServer(bytes: Uint8Array): ServerRecord {
   const reader = new ByteReader(bytes);
   const flags = reader.u8();
-  assert(flags === 0, 'a server has no flags in this format', { flags });
-  return { address: toAddress(reader.text()), rack: reader.text() };
+  return { address: toAddress(reader.text()), rack: reader.text(), draining: (flags & drainingFlag) !== 0 };
 }
 
 export function encodeCopyLink({ kind, origin, file, cursor }: CopyLink): Uint8Array {

@@ -1,0 +1,137 @@
+/** One copy of a chunk from server to server, and its way into the set. An open chunk is copied while clients go on, then sealed and completed. */
+import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import type { ChunkServer } from './chunk-servers.ts';
+import { addressOf, chunkOf, type LeaderWorld, ordersTo } from './leader-world.ts';
+import type { Leases } from './leases.ts';
+import { goalOf, isLive } from './needs.ts';
+import type { ReplicaSets } from './replica-sets.ts';
+import type { Sealing } from './sealing.ts';
+import type { ChunkRecord } from './state/records.ts';
+import type { Throttle } from './throttle.ts';
+
+/** Copies that one server gives or takes at a time. */
+export const clonesPerServerMax = 4;
+/** While a chunk gets no grant, its last differences must be copied in this time. */
+const finishMs = 3000;
+
+export interface Copy {
+  readonly handle: ChunkHandle;
+  readonly target: ChunkServer;
+  /** The member in whose place it comes; undefined for a copy more. */
+  readonly replaces: ServerId | undefined;
+}
+
+export class CopyWork {
+  readonly #world: LeaderWorld;
+  readonly #leases: Leases;
+  readonly #sealing: Sealing;
+  readonly #sets: ReplicaSets;
+  readonly #throttle: Throttle;
+
+  constructor(world: LeaderWorld, leases: Leases, sealing: Sealing, sets: ReplicaSets, throttle: Throttle) {
+    this.#world = world;
+    this.#leases = leases;
+    this.#sealing = sealing;
+    this.#sets = sets;
+    this.#throttle = throttle;
+  }
+
+  /** A member that can give the chunk away now; of an open one the primary, if it is up. */
+  sourceOf(chunk: ChunkRecord): ChunkServer | undefined {
+    const { servers } = this.#world;
+    const fit = chunk.servers
+      .map((id) => servers.get(id))
+      .filter((server) => server !== undefined && servers.isHealthy(server) && this.isFree(server));
+    if (!chunk.sealed && fit[0]?.id === chunk.servers[0]) return fit[0];
+    return fit.reduce(
+      (best, server) => (best === undefined || server!.clones < best.clones ? server : best),
+      undefined,
+    );
+  }
+
+  isFree(server: ChunkServer): boolean {
+    return server.clones < clonesPerServerMax && this.#throttle.isOpenFor(server.id);
+  }
+
+  /** @throws CairnError why it was not made */
+  async make(copy: Copy): Promise<void> {
+    const { tables, timing } = this.#world;
+    const { handle, target } = copy;
+    target.clones += 1;
+    let release = () => {};
+    try {
+      if (chunkOf(tables, handle).sealed) {
+        await this.#copySealed(copy, timing.cloneMs);
+        return;
+      }
+      await this.#copyOpen(handle, target);
+      release = this.#leases.hold(handle);
+      await this.#sealing.seal(handle);
+      await this.#copySealed(copy, finishMs);
+    } finally {
+      release();
+      target.clones -= 1;
+    }
+  }
+
+  /** What changes meanwhile is copied again, block by block, at the end. */
+  async #copyOpen(handle: ChunkHandle, target: ChunkServer): Promise<void> {
+    const chunk = chunkOf(this.#world.tables, handle);
+    const source = this.sourceOf(chunk);
+    if (source === undefined || source.id !== chunk.servers[0]) return;
+    try {
+      await this.#clone(handle, chunk, source, target, this.#world.timing.cloneMs);
+    } catch (thrown) {
+      if (toCairnError(thrown).code !== 'CHUNK_MISSING') throw thrown; // nothing was written to it yet
+    }
+  }
+
+  async #copySealed(copy: Copy, timeoutMs: number): Promise<void> {
+    const { handle, target } = copy;
+    const chunk = chunkOf(this.#world.tables, handle);
+    const source = this.#sourceFor(chunk);
+    if (!chunk.sealed || source === undefined)
+      throw new CairnError('BUSY', `chunk ${handle} is in use again; its copy waits`);
+    await this.#clone(handle, chunk, source, target, timeoutMs);
+    await this.#sets.add(handle, chunk.version, target.id, this.#leavingFor(chunk, copy));
+  }
+
+  /** What was begun goes on, whatever was charged for it. */
+  #sourceFor(chunk: ChunkRecord): ChunkServer | undefined {
+    const { servers } = this.#world;
+    const healthy = chunk.servers.map((id) => servers.get(id)).filter((server) => server !== undefined);
+    return this.sourceOf(chunk) ?? healthy.find((server) => servers.isHealthy(server));
+  }
+
+  /** Dead members, and those that the copy makes dispensable. */
+  #leavingFor(chunk: ChunkRecord, { handle, target, replaces }: Copy): readonly ServerId[] {
+    const { servers, tables } = this.#world;
+    const live = chunk.servers.filter((id) => isLive(servers, id));
+    const dead = chunk.servers.filter((id) => !live.includes(id));
+    if (replaces !== undefined) return [...dead, replaces];
+    const draining = live.filter((id) => servers.get(id)?.isDraining === true && id !== target.id);
+    const staying = live.length - draining.length + 1;
+    return staying >= (goalOf(tables, handle, chunk) ?? 1) ? [...dead, ...draining] : dead;
+  }
+
+  async #clone(
+    handle: ChunkHandle,
+    { version, length }: ChunkRecord,
+    source: ChunkServer,
+    target: ChunkServer,
+    timeoutMs: number,
+  ): Promise<void> {
+    const from = { server: source.id, address: addressOf(this.#world.tables, source.id) };
+    const bytesPerSecond = this.#throttle.copyBytesPerSecond;
+    const paceMs = bytesPerSecond === 0 ? 0 : (length / bytesPerSecond) * 1000;
+    source.clones += 1;
+    try {
+      const order = { handle, version, from, bytesPerSecond };
+      await ordersTo(target).call('clone', order, { timeoutMs: timeoutMs + 2 * paceMs });
+    } finally {
+      source.clones -= 1;
+    }
+    this.#world.checkLeading();
+  }
+}

@@ -1,0 +1,166 @@
+import { describe, expect, it } from 'vitest';
+import type { ChunkHandle, InodeId } from '../../core/base/brand.ts';
+import { toChunkIndex } from '../../core/base/brand.ts';
+import { codeOf, TestMasters } from './cluster.test-support.ts';
+
+function snapshot(c: TestMasters, from: string, to: string) {
+  return c.call('fileSnapshot', { id: c.id(), from, to });
+}
+async function chunksOf(c: TestMasters, path: string): Promise<ChunkHandle[]> {
+  const { inode } = await c.call('stat', { path });
+  const { locations } = await c.call('locate', { inode, first: toChunkIndex(0), count: 10 });
+  return locations.map(({ handle }) => handle);
+}
+
+describe('a file snapshot', () => {
+  it('calls the leases of its source back first, and nobody else’s', async () => {
+    const c = await TestMasters.start(1);
+    const open = await c.create('/a/open');
+    const other = await c.create('/b/open');
+    c.write(open.grant!, 500);
+    await snapshot(c, '/a', '/copy');
+    expect(c.chunk(open.grant!.handle)).toMatchObject({ sealed: true, length: 500 });
+    expect(c.chunk(other.grant!.handle)).toMatchObject({ sealed: false });
+    expect((await c.call('stat', { path: '/copy/open' })).size).toBe(500);
+    expect(await chunksOf(c, '/copy/open')).toEqual([open.grant!.handle]);
+  });
+
+  it('is laid out unasked, also by the next leader', async () => {
+    const c = await TestMasters.start(2);
+    for (let i = 0; i < 30; i++) await c.create(`/a/f${i}`, { allocate: false });
+    await snapshot(c, '/a', '/copy');
+    c.crash(c.leader!);
+    await c.until('another leads', () => c.leader !== undefined);
+    const tables = () => c.leader?.master?.machine.tables;
+    await c.until('all is laid out', () => tables()?.counters.copies === 0 && tables()?.counters.files === 60);
+  });
+
+  it('can be looked at before it is laid out: each thing has an inode of its own, and keeps it', async () => {
+    const c = await TestMasters.start(3);
+    for (let i = 0; i < 20; i++) await c.create(`/a/d/f${String(i).padStart(2, '0')}`, { allocate: false });
+    await c.call('mkdir', { id: c.id(), path: '/empty', parents: false, ...c.nothingAsked });
+    const source = await c.call('stat', { path: '/a/d/f07' });
+    await snapshot(c, '/a', '/copy');
+    const [stats, page] = await c.world.settle(
+      Promise.all([
+        c.ask('stat', { path: '/copy/d/f07' }),
+        c.ask('readdir', { path: '/copy/d', after: 'f05', limit: 5, withAttributes: true }),
+      ]),
+    );
+    expect(stats.inode).not.toBe(source.inode);
+    expect(page.entries.map(({ name }) => name)).toEqual(['f06', 'f07', 'f08', 'f09', 'f10']);
+    expect(page.more).toBe(true);
+    expect(page.entries[1]!.inode).toBe(stats.inode);
+    await c.run(1000);
+    expect((await c.call('stat', { path: '/copy/d/f07' })).inode).toBe(stats.inode);
+    expect(await codeOf(c.call('stat', { path: '/copy/d/f99' }))).toBe('NOT_FOUND');
+  });
+
+  it('has a shared chunk copied by its servers before anybody may write to it; the other file keeps the old one', async () => {
+    const c = await TestMasters.start(4);
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const mine = (await c.acquire(inode, 0)).grant;
+    expect(mine.handle).not.toBe(grant.handle);
+    expect(c.servers.flatMap(({ orders }) => orders).filter((order) => order.startsWith('split'))).toHaveLength(3);
+    for (const { server } of mine.replicas) expect(c.server(server).chunks.get(mine.handle)?.length).toBe(700);
+    expect(await chunksOf(c, '/a')).toEqual([mine.handle]);
+    expect(await chunksOf(c, '/b')).toEqual([grant.handle]);
+    // Readers who have the old chunk as /a's see a later version than they know.
+    for (const { server } of grant.replicas)
+      expect(c.server(server).chunks.get(grant.handle)!.version).toBeGreaterThan(grant.version);
+    const theirs = (await c.acquire((await c.call('stat', { path: '/b' })).inode, 0)).grant;
+    expect(theirs.handle).toBe(grant.handle);
+    await c.run(3000);
+    for (const { server } of mine.replicas) expect(c.server(server).chunks.has(mine.handle)).toBe(true);
+  });
+
+  it('splits a chunk although a server is away, without that server, and completes both afterwards', async () => {
+    const c = await TestMasters.start(5, { servers: 4, timing: { deadAfterMs: 3000 } });
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const away = c.server(grant.replicas[1]!.server);
+    c.crashServer(away);
+    const mine = (await c.acquire(inode, 0)).grant;
+    expect(mine.replicas.map(({ server }) => server)).not.toContain(away.id);
+    expect(c.chunk(grant.handle)!.servers).not.toContain(away.id);
+    c.release(mine, 700);
+    const isWhole = (handle: ChunkHandle) => c.chunk(handle)!.servers.length === 3;
+    await c.until('both have three copies', () => isWhole(mine.handle) && isWhole(grant.handle));
+  });
+
+  it('is of one moment while others write, make and rename: all that was acknowledged before is in it', async () => {
+    const c = await TestMasters.start(6);
+    const files: InodeId[] = [];
+    for (let i = 0; i < 6; i++) files.push((await c.create(`/a/f${i}`)).attributes.inode);
+    const own = (n: number) => ({ id: { client: 1000 + n, sequence: 1, ackBelow: 1 } }); // they do not wait for each other
+    const work = [
+      ...files.map((inode, n) => c.ask('acquire', { ...c.acquireRequest(inode, 0), ...own(n) })),
+      c.ask('rename', { ...own(10), from: '/a/f0', to: '/a/renamed', replace: false }),
+      c.ask('openForWrite', { ...c.openRequest('/a/made'), ...own(11) }),
+      c.ask('fileSnapshot', { ...own(12), from: '/a', to: '/copy' }),
+      c.ask('openForWrite', { ...c.openRequest('/a/later'), ...own(13) }),
+      c.ask('rename', { ...own(14), from: '/a/renamed', to: '/a/again', replace: false }),
+    ];
+    await c.world.settle(Promise.all(work));
+    const tables = c.leader!.master!.machine.tables;
+    await c.until('it is laid out', () => tables.counters.copies === 0);
+    const names = async (path: string) =>
+      (await c.call('readdir', { path, after: '', limit: 100, withAttributes: false })).entries.map(({ name }) => name);
+    expect(await names('/a')).toEqual(['again', 'f1', 'f2', 'f3', 'f4', 'f5', 'later', 'made']);
+    const copy = await names('/copy');
+    expect(copy.filter((name) => ['f0', 'renamed', 'again'].includes(name))).toHaveLength(1);
+    for (const name of ['f1', 'f2', 'f3', 'f4', 'f5']) expect(copy).toContain(name);
+    for (const [, chunk] of tables.chunks(0)) expect(chunk.sealed || chunk.refs === 1).toBe(true);
+  });
+
+  it('is refused with why, and leaves what it froze usable', async () => {
+    const c = await TestMasters.start(7);
+    const { attributes } = await c.create('/a/f');
+    expect(await codeOf(snapshot(c, '/a', '/a/copy'))).toBe('INTO_ITSELF');
+    expect(await codeOf(snapshot(c, '/missing', '/copy'))).toBe('NOT_FOUND');
+    expect(await codeOf(snapshot(c, '/a', '/a'))).toBe('EXISTS');
+    expect(await codeOf(snapshot(c, '/a', 'copy'))).toBe('INVALID_ARGUMENT');
+    expect(await codeOf(c.acquire(attributes.inode, 0))).toBe('ok');
+  });
+
+  it('of what cannot be sealed is refused in time: servers that are away may hold more than is known', async () => {
+    const c = await TestMasters.start(8, { timing: { recallMs: 400 } });
+    const { attributes, grant } = await c.create('/a/f');
+    c.write(grant!, 10);
+    for (const { server } of grant!.replicas) c.crashServer(c.server(server));
+    await c.run(1500);
+    expect(await codeOf(snapshot(c, '/a', '/copy'))).toBe('UNAVAILABLE');
+    for (const server of c.servers) c.restartServer(server);
+    await c.until('they serve', () => c.servers.every((server) => server.serves));
+    expect(await codeOf(snapshot(c, '/a', '/copy'))).toBe('ok');
+    expect(await codeOf(c.acquire(attributes.inode, 0))).toBe('ok');
+  });
+});
+
+describe('settings', () => {
+  it('that are changed call back the grants that promise otherwise', async () => {
+    const c = await TestMasters.start(20);
+    const { attributes, grant } = await c.create('/a');
+    c.write(grant!, 30);
+    await c.call('set', { id: c.id(), path: '/a', ...c.nothingAsked, mode: 'async', durability: 'disk' });
+    expect(c.chunk(grant!.handle)).toMatchObject({ sealed: true, length: 30 });
+    expect((await c.acquire(attributes.inode, 0)).grant).toMatchObject({ mode: 'async', durability: 'disk' });
+  });
+
+  it('ask for a least number of replicas: with fewer servers up there is no grant, and no new file', async () => {
+    const c = await TestMasters.start(21, { timing: { deadAfterMs: 60_000 } });
+    const { attributes, grant } = await c.create('/a', { minReplicas: 3 });
+    expect(grant).toMatchObject({ minReplicas: 3 });
+    c.release(grant!, 0);
+    await c.run(500);
+    const away = c.server(grant!.replicas[2]!.server);
+    c.crashServer(away);
+    await c.run(1500);
+    expect(await codeOf(c.acquire(attributes.inode, 0))).toBe('UNAVAILABLE');
+    expect(await codeOf(c.create('/b', { minReplicas: 3 }))).toBe('NO_SERVERS');
+    c.restartServer(away);
+    await c.until('it serves', () => away.serves);
+    expect(await codeOf(c.acquire(attributes.inode, 0))).toBe('ok');
+  });
+});

@@ -1,0 +1,94 @@
+/**
+ * Takes file snapshots (GFS §3.4): calls the leases below the source back and grants none there, keeps other changes out for the moment
+ * of the command, and has what was copied laid out afterwards (docs/adr/0006-file-snapshots-are-laid-out-later.md).
+ */
+import type { InodeId } from '../../core/base/brand.ts';
+import { toCairnError } from '../../core/base/errors.ts';
+import type { Gate } from './gate.ts';
+import type { Concerns, LeaderWorld } from './leader-world.ts';
+import type { Leases } from './leases.ts';
+import { isBelow, type Recalls } from './recalls.ts';
+import { doneResult, laidOutResult } from './state/commands.ts';
+import { isThere } from './state/copies.ts';
+import { lookup } from './state/resolve.ts';
+
+/** Entries laid out by one command. */
+const layOutMax = 500;
+const retryMs = 200;
+
+export class FileSnapshots {
+  readonly #world: LeaderWorld;
+  readonly #leases: Leases;
+  readonly #recalls: Recalls;
+  readonly #gate: Gate;
+  #isLayingOut = false;
+
+  constructor(world: LeaderWorld, leases: Leases, recalls: Recalls, gate: Gate) {
+    this.#world = world;
+    this.#leases = leases;
+    this.#recalls = recalls;
+    this.#gate = gate;
+  }
+
+  /**
+   * Runs `commit`, which takes the snapshot, at a moment at which no lease below `from` is out.
+   * @throws CairnError UNAVAILABLE when leases could not be called back; what `commit` throws
+   */
+  async take<T>(from: string, commit: () => Promise<T>): Promise<T> {
+    const world = this.#world;
+    await world.barrier();
+    while (!isThere(world.tables, from)) await world.execute({ kind: 'settlePath', path: from }, doneResult);
+    const source = lookup(world.tables, from);
+    if (!source.ok) return commit(); // refused by the command, for the same reason
+    const { inode } = source.value;
+    const concerns = (file: InodeId) => isBelow(world.tables, file, inode);
+    const thaw = this.#leases.freeze(concerns);
+    try {
+      return await this.#whenClosed(concerns, commit);
+    } finally {
+      thaw();
+      this.layOut();
+    }
+  }
+
+  async #whenClosed<T>(concerns: Concerns, commit: () => Promise<T>): Promise<T> {
+    const { env, timing } = this.#world;
+    const until = env.clock.now() + timing.recallMs;
+    for (;;) {
+      await this.#recalls.recall(concerns, until);
+      const { moves } = this.#gate;
+      const known = new Map();
+      await this.#recalls.openOf(concerns, known);
+      const done = await this.#gate.closedWhile(async () => {
+        const open = await this.#recalls.openOf(concerns, moves === this.#gate.moves ? known : undefined);
+        return open.length === 0 ? { value: await commit() } : undefined;
+      });
+      if (done !== undefined) return done.value;
+    }
+  }
+
+  /** To be called when copies may be under way. */
+  layOut(): void {
+    if (this.#isLayingOut || this.#world.isStopped || this.#world.tables.counters.copies === 0) return;
+    this.#isLayingOut = true;
+    void this.#layOutAll();
+  }
+
+  async #layOutAll(): Promise<void> {
+    const { env } = this.#world;
+    try {
+      let more = true;
+      while (more && !this.#world.isStopped) {
+        const result = await this.#world.execute({ kind: 'layOut', limit: layOutMax }, laidOutResult);
+        more = result.ok && result.value.more;
+      }
+    } catch (thrown) {
+      const { code, message: why } = toCairnError(thrown);
+      if (this.#world.isStopped || code === 'NOT_LEADER') return;
+      env.events.emit('warn', 'laying_out_interrupted', { code, why });
+      env.clock.after(retryMs, () => this.layOut());
+    } finally {
+      this.#isLayingOut = false;
+    }
+  }
+}

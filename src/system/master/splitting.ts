@@ -1,0 +1,125 @@
+/**
+ * A chunk that several files share is copied before one of them mutates it, by each of its servers for itself (GFS §3.4). The file gets the
+ * copy; what stays for the others gets the next version, so that readers who have it as this file's notice.
+ */
+import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
+import { toChunkHandle, toChunkIndex } from '../../core/base/brand.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { chunkOf, type LeaderWorld, ordersTo } from './leader-world.ts';
+import { valueOrThrow } from './refusal.ts';
+import { doneResult, handlesResult } from './state/commands.ts';
+import type { ChunkRecord } from './state/records.ts';
+
+/** Handles taken at a time. */
+const handlesAtOnce = 64;
+/** A copy that was made just now stays unknown to an inventory that was on its way. */
+const settledMs = 5000;
+
+export class Splitting {
+  readonly #world: LeaderWorld;
+  /** Has a server throw its replica away; false if that is not certain. */
+  readonly #drop: (id: ServerId, handle: ChunkHandle, chunk: ChunkRecord) => Promise<boolean>;
+  readonly #onShort: (handle: ChunkHandle) => void;
+  readonly #making = new Set<ChunkHandle>();
+  #next = 0;
+  #end = 0;
+  #taking: Promise<void> | undefined;
+
+  constructor(
+    world: LeaderWorld,
+    drop: (id: ServerId, handle: ChunkHandle, chunk: ChunkRecord) => Promise<boolean>,
+    onShort: (handle: ChunkHandle) => void,
+  ) {
+    this.#world = world;
+    this.#drop = drop;
+    this.#onShort = onShort;
+  }
+
+  /** Whether copies under this handle are being made, or were just now: they are no garbage. */
+  isMaking(handle: ChunkHandle): boolean {
+    return this.#making.has(handle);
+  }
+
+  /** @throws CairnError UNAVAILABLE when no server could make a copy; STALE_HANDLE, STALE_VERSION when something has changed meanwhile */
+  async split(inode: InodeId, index: number, handle: ChunkHandle): Promise<void> {
+    const { env } = this.#world;
+    const chunk = chunkOf(this.#world.tables, handle);
+    const into = await this.#takeHandle();
+    this.#making.add(into);
+    try {
+      const made = chunk.length === 0 ? chunk.servers : await this.#copyOn(chunk, handle, into);
+      await this.#noneServesTheOld(chunk, handle, made);
+      await this.#commit(inode, index, { handle, into, chunk, made });
+      env.events.emit('info', 'chunk_split', { handle, into, servers: made.join(',') });
+    } finally {
+      env.clock.after(settledMs, () => this.#making.delete(into));
+    }
+  }
+
+  /** @returns the members that have made the copy, in the order of the set */
+  async #copyOn(chunk: ChunkRecord, handle: ChunkHandle, into: ChunkHandle): Promise<readonly ServerId[]> {
+    const { servers, timing, env } = this.#world;
+    const made = await Promise.all(
+      chunk.servers.map(async (id) => {
+        const server = servers.get(id);
+        try {
+          if (server === undefined || !servers.hasSession(id)) return undefined;
+          await ordersTo(server).call('split', { handle, version: chunk.version, into }, { timeoutMs: timing.cloneMs });
+          return id;
+        } catch (thrown) {
+          const { code, message: why } = toCairnError(thrown);
+          env.events.emit('warn', 'chunk_not_split', { handle, into, server: id, code, why });
+          return undefined;
+        }
+      }),
+    );
+    this.#world.checkLeading();
+    const members = made.filter((id) => id !== undefined);
+    if (members.length > 0) return members;
+    throw new CairnError('UNAVAILABLE', `no server of chunk ${handle} could copy it for its file; try again later`);
+  }
+
+  /** A reader may have the old chunk as this file's. Members that do not tell it so must not serve it. */
+  async #noneServesTheOld(chunk: ChunkRecord, handle: ChunkHandle, made: readonly ServerId[]): Promise<void> {
+    const { servers } = this.#world;
+    for (const id of chunk.servers.filter((member) => !made.includes(member))) {
+      while (servers.hasSession(id) && !(await this.#drop(id, handle, chunk))) await servers.changed(id);
+      this.#world.checkLeading();
+    }
+  }
+
+  async #commit(
+    inode: InodeId,
+    index: number,
+    {
+      handle,
+      into,
+      chunk,
+      made,
+    }: { handle: ChunkHandle; into: ChunkHandle; chunk: ChunkRecord; made: readonly ServerId[] },
+  ): Promise<void> {
+    const { servers, departures } = this.#world;
+    const at = { inode, index: toChunkIndex(index), handle, version: chunk.version };
+    const command = { kind: 'splitChunk', ...at, into, servers: made, kept: made } as const;
+    const lapsed = chunk.servers.filter((id) => !made.includes(id));
+    valueOrThrow(await servers.excluding(lapsed, () => this.#world.execute(command, doneResult)));
+    departures.note(handle, chunk.servers, made);
+    if (lapsed.length === 0) return;
+    this.#onShort(handle);
+    this.#onShort(into);
+  }
+
+  async #takeHandle(): Promise<ChunkHandle> {
+    while (this.#next === this.#end) {
+      this.#taking ??= this.#take().finally(() => (this.#taking = undefined));
+      await this.#taking;
+    }
+    return toChunkHandle(this.#next++);
+  }
+
+  async #take(): Promise<void> {
+    const taken = valueOrThrow(await this.#world.execute({ kind: 'takeHandles', count: handlesAtOnce }, handlesResult));
+    this.#next = taken.first;
+    this.#end = taken.first + handlesAtOnce;
+  }
+}
