@@ -5,6 +5,7 @@ import {
   type EngineKind,
   type EngineName,
   type LeaseTerms,
+  MultiPaxos,
   Raft,
 } from '../../core/consensus/index.ts';
 import type { Settings } from '../config/settings.ts';
@@ -23,8 +24,8 @@ interface Offer {
 }
 
 const offers: Readonly<Record<EngineName, Offer | undefined>> = {
-  raft: { kind: Raft, electors: ['timeout'], hasLease: false },
-  paxos: undefined,
+  raft: { kind: Raft, electors: ['timeout', 'ballot'], hasLease: false },
+  paxos: { kind: MultiPaxos, electors: ['timeout', 'ballot'], hasLease: false },
 };
 
 export interface ChosenEngine {

@@ -53,4 +53,9 @@ describe('the choice of an engine', () => {
     const { kind, elector, lease } = chooseEngine('raft', parseSettings('', 'cairn.yaml'));
     expect([kind.name, elector, lease]).toEqual(['raft', 'timeout', undefined]);
   });
+
+  it.each(['raft', 'paxos'] as const)('is %s with either elector', (engine) => {
+    for (const elector of ['timeout', 'ballot'] as const)
+      expect(chooseEngine(engine, { elector, lease: 0 })).toMatchObject({ elector, kind: { name: engine } });
+  });
 });

@@ -15,15 +15,17 @@ import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import {
   defaultLimits,
   defaultTiming,
+  type ElectorName,
+  type EngineKind,
+  type EngineName,
+  MultiPaxos,
   Raft,
-  type RaftMessage,
-  type RaftRecord,
   toEpoch,
 } from '../../core/consensus/index.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { type LengthReport, masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
 import { type Attributes, type Grant, nothingAsked, protocolVersion } from '../../core/protocol/types.ts';
-import type { SimNode } from '../../platform/sim/node.ts';
+import type { EmittedEvent, SimNode } from '../../platform/sim/node.ts';
 import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import type { SimWorld } from '../../platform/sim/world.ts';
 import type { Handlers } from '../rpc/handlers.ts';
@@ -41,7 +43,7 @@ export interface TestMaster {
   readonly id: NodeId;
   readonly address: Address;
   readonly node: SimNode;
-  master: Master<RaftMessage, RaftRecord> | undefined;
+  master: Master | undefined;
   failure: CairnError | undefined;
 }
 
@@ -174,28 +176,35 @@ export class NamesServer {
   }
 }
 
+export interface TestOptions {
+  readonly masters?: number;
+  readonly servers?: number;
+  readonly racks?: readonly string[];
+  readonly timing?: Partial<MasterTiming>;
+  readonly engine?: EngineName;
+  readonly elector?: ElectorName;
+}
+
 export class TestMasters {
   readonly world: SimWorld;
   readonly masters: TestMaster[];
+  /** Those in everybody's configuration. */
+  readonly configured: TestMaster[];
   readonly servers: NamesServer[];
-  readonly events: { readonly atMs: number; readonly node: string; readonly name: string }[] = [];
+  readonly events: EmittedEvent[] = [];
   readonly #timing: Partial<MasterTiming>;
+  readonly #engine: EngineName;
+  readonly #elector: ElectorName;
   #client: LeaderChannel<typeof masterCalls, never> | undefined;
   #sequence = 0;
 
-  constructor(
-    seed: number,
-    options: { servers?: number; racks?: readonly string[]; timing?: Partial<MasterTiming> } = {},
-  ) {
+  constructor(seed: number, options: TestOptions = {}) {
     this.world = testWorld(seed, { onEvent: (event) => this.events.push(event) });
     this.#timing = options.timing ?? {};
-    this.masters = [1, 2, 3].map((id) => ({
-      id: toNodeId(id),
-      address: toAddress(`m${id}:7000`),
-      node: this.world.node(`m${id}`),
-      master: undefined,
-      failure: undefined,
-    }));
+    this.#engine = options.engine ?? 'raft';
+    this.#elector = options.elector ?? 'timeout';
+    this.masters = [];
+    this.configured = Array.from({ length: options.masters ?? 3 }, (_, i) => this.addMaster(i + 1));
     this.servers = Array.from(
       { length: options.servers ?? 3 },
       (_, i) => new NamesServer(this, i + 1, options.racks?.[i] ?? 'default'),
@@ -203,12 +212,41 @@ export class TestMasters {
   }
 
   /** Up when a leader has a heartbeat of every server. */
-  static async start(seed: number, options: ConstructorParameters<typeof TestMasters>[1] = {}): Promise<TestMasters> {
+  static async start(seed: number, options: TestOptions = {}): Promise<TestMasters> {
     const cluster = new TestMasters(seed, options);
     for (const master of cluster.masters) cluster.boot(master);
     for (const server of cluster.servers) server.boot();
     await cluster.until('all servers are healthy', () => cluster.servers.every((server) => server.serves));
     return cluster;
+  }
+
+  /** A machine on which a master may run; nobody knows of it yet. */
+  addMaster(id: number, host = `m${id}`): TestMaster {
+    const made = {
+      id: toNodeId(id),
+      address: toAddress(`${host}:7000`),
+      node: this.world.node(host),
+      master: undefined,
+      failure: undefined,
+    };
+    this.masters.push(made);
+    return made;
+  }
+  /** Power off, and a disk with nothing on it. */
+  wipe(member: TestMaster): void {
+    this.crash(member);
+    const { disk } = member.node;
+    for (const path of disk.paths()) disk.remove(path);
+  }
+
+  /** The disk of another machine as it was when its process ended, or is now. */
+  async copyDisk(from: TestMaster, to: TestMaster): Promise<void> {
+    const { disk } = to.node.env;
+    for (const path of from.node.disk.paths()) {
+      const directory = path.split('/').slice(0, -1).join('/');
+      if (directory !== '') await this.world.settle(disk.makeDirectory(directory));
+      to.node.disk.createFile(path).write(0, from.node.disk.read(path));
+    }
   }
 
   boot(member: TestMaster): void {
@@ -219,19 +257,26 @@ export class TestMasters {
   }
 
   async #open(member: TestMaster, env: Env): Promise<void> {
-    const masters = this.masters.map(({ id, address }) => ({ id, address }));
+    // Each knows its own address; of the others what everybody was told.
+    const masters = this.configured.map(({ id, address }) => ({
+      id,
+      address: id === member.id ? member.address : address,
+    }));
     const master = await Master.start({
       env,
       id: member.id,
+      address: member.address,
       clusterId: 'test',
       pid: member.id,
       masters,
       replica: {
-        kind: Raft,
+        // biome-ignore lint/suspicious/noExplicitAny: nobody here looks into messages and records
+        kind: (this.#engine === 'raft' ? Raft : MultiPaxos) as EngineKind<any, any>,
         config: {
           epoch: toEpoch(1),
           seed: env.random.id53(),
           crc32: env.crc32,
+          elector: this.#elector,
           timing: defaultTiming,
           limits: defaultLimits,
         },

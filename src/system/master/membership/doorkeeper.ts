@@ -24,6 +24,8 @@ export interface DoorkeeperWorld {
   isGone(node: NodeId): boolean;
   /** Before this master has its name. */
   met(other: Introduction): void;
+  /** A member has introduced itself, and says where it is. */
+  admitted(node: NodeId): void;
 }
 
 interface Seen {
@@ -90,6 +92,7 @@ export class Doorkeeper<Peer extends object> {
       throw duplicate(other.id, before.address);
     this.#remember(node, other);
     this.#nodes.set(peer, node);
+    this.#world.admitted(node);
   }
 
   /** Whether the process that was seen before still runs: then the one that comes now has no right to its name. */
@@ -109,7 +112,7 @@ export class Doorkeeper<Peer extends object> {
 export function notAMember(node: NodeId): CairnError {
   return new CairnError(
     'NOT_A_MEMBER',
-    `${describe(node)} was removed from the cluster, or another has taken its place; it must not be started again: to have a master here, empty its directory and add it with \`cairn consensus add\``,
+    `${describe(node)} was removed from the cluster, or another has taken its place; to have a master here again, empty its directory and add it with \`cairn consensus add\``,
   );
 }
 

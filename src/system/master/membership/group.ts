@@ -64,6 +64,7 @@ export class Group<Message, LogRecord, Peer extends object> {
     this.doorkeeper = new Doorkeeper(self, {
       isGone: (node) => this.isGone(node),
       met: (other) => this.#founding.met(other),
+      admitted: (node) => this.#admitted(node),
     });
     this.peers = new Peers(options.env, () => self.node, {
       addressOf: (node) => this.addressOf(node),
@@ -239,6 +240,13 @@ export class Group<Message, LogRecord, Peer extends object> {
     const heardAt = this.#heardAt.get(node);
     const patienceMs = 2 * this.#options.replica.config.timing.electionTimeoutMaxMs;
     return heardAt !== undefined && this.#env.clock.now() - heardAt <= patienceMs;
+  }
+
+  /** A member that has moved is booked where it is now. */
+  #admitted(node: NodeId): void {
+    if (this.#replica === undefined) return;
+    const booked = this.roster.member(configuredIdOf(node));
+    if (booked?.node === node && booked.address !== this.doorkeeper.addressOf(node)) this.#world.rosterChanged();
   }
 
   async #greet(node: NodeId, rpc: PeerConnection): Promise<void> {
