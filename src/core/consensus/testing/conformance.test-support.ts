@@ -80,16 +80,14 @@ export function conformanceClaims<M, R>(kind: EngineKind<M, R>, offered: Offered
       ['bytes', { uncommittedMaxBytes: 400 }],
     ])('are bounded in %s while they cannot be committed, and taken again afterwards', (_, limits) => {
       const { group, leader } = found(kind, { limits });
+      const before = group.checker.highestCommitted;
       group.partition(leader.id);
       group.propose(leader, 60, 16);
       const full = reasonsOf(leader).filter((reason) => reason === 'queueFull').length;
       expect(full).toBeGreaterThan(30);
       expect(full).toBeLessThan(60);
       group.cut.clear();
-      group.runUntil(
-        'what was taken is committed',
-        () => group.converged && group.checker.highestCommitted > 60 - full,
-      );
+      group.runUntil('what was taken is committed', () => group.checker.highestCommitted >= before + 60 - full);
       commit(group, group.awaitLeader(), 5, 16);
     });
 
@@ -104,10 +102,11 @@ export function conformanceClaims<M, R>(kind: EngineKind<M, R>, offered: Offered
     it('of a group of one are committed by its own disk', () => {
       const { group, leader } = found(kind, { voters: 1 });
       commit(group, leader, 10);
+      const committed = leader.applied;
       leader.crash();
       leader.start();
       commit(group, group.awaitLeader(), 1);
-      expect(leader.applied).toBeGreaterThan(11);
+      expect(leader.applied).toBeGreaterThan(committed);
     });
   });
 
