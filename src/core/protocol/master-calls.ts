@@ -259,7 +259,7 @@ export const masterCalls = {
   // ---- masters among themselves
   /** One-way: a message of the engine, which is the body. */
   consensus: call(48, struct({ from: nodeId, to: nodeId, epoch: varint }), nothing),
-  /** One part of a snapshot, which is the body; parts come in order, each checked by its own checksum. */
+  /** One part of a snapshot, which is the body; parts come in order. `checksum`: CRC-32 of the bytes of all parts up to this one. */
   snapshotPart: call(
     49,
     struct({

@@ -31,4 +31,13 @@ describe('the entries kept behind the durable state', () => {
     kept.note(entries(1, 100, 1000));
     expect(kept.compactTo(40)).toBe(40);
   });
+
+  it('are more while a snapshot is on its way, whose reader goes on with them, but not without bound', () => {
+    const kept = new KeptEntries(10, 1000);
+    kept.note(entries(1, 100, 10));
+    expect(kept.compactTo(100, 50)).toBe(50);
+    expect(kept.compactTo(100)).toBe(90);
+    kept.note(entries(101, 200, 1000));
+    expect(kept.compactTo(200, 100)).toBe(192);
+  });
 });

@@ -1,5 +1,11 @@
-/** Which entries stay in the log behind the durable state, for peers that are a little behind: bounded in number and in bytes. */
+/**
+ * Which entries stay in the log behind the durable state: for peers that are a little behind, bounded in number and in bytes; and those that
+ * go on from a snapshot which is on its way, bounded in bytes only, and more generously.
+ */
 import type { Entry } from '../../core/consensus/engine.ts';
+
+/** For a snapshot that is on its way, entries are kept up to so many times the bytes for peers. */
+const onItsWayFactor = 8;
 
 interface Kept {
   readonly index: number;
@@ -26,12 +32,16 @@ export class KeptEntries {
     }
   }
 
-  /** Up to where the log may be compacted now that everything up to `durable` is in the store. Forgets what is before it. */
-  compactTo(durable: number): number {
+  /**
+   * Up to where the log may be compacted now that everything up to `durable` is in the store. Forgets what is before it.
+   * @param neededAfter what follows this index is wanted for a snapshot that is on its way; Infinity if there is none
+   */
+  compactTo(durable: number, neededAfter = Number.POSITIVE_INFINITY): number {
     let upTo = 0;
     let dropped = 0;
     for (const { index, bytes } of this.#kept) {
       if (index > durable) break;
+      if (index > neededAfter && this.#bytes <= onItsWayFactor * this.#bytesMax) break;
       if (this.#kept.length - dropped <= this.#entriesMax && this.#bytes <= this.#bytesMax) break;
       upTo = index;
       dropped += 1;

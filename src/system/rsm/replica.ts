@@ -21,17 +21,20 @@ import {
   type IoId,
   type ReadId,
   type ReadLevel,
+  type SnapshotPoint,
   toLogIndex,
   toReadId,
 } from '../../core/consensus/engine.ts';
-import type { OrderedStore } from '../storage/ordered-store.ts';
+import type { FrozenStore, OrderedStore } from '../storage/ordered-store.ts';
 import type { OpenWriteAheadLog } from '../storage/write-ahead-log.ts';
 import { Applier, type CommandOutcome } from './applier.ts';
 import { batchMaxBytes, batchMaxCommands, encodeBatch } from './batch.ts';
 import { Controls } from './controls.ts';
 import { KeptEntries } from './kept-entries.ts';
 import { LogKeeper } from './log-keeper.ts';
-import { pointOf, SnapshotIntake, type SnapshotPart, sendSnapshot } from './snapshot-transfer.ts';
+import { type ReceivingHost, SnapshotReceiver } from './snapshot-receiver.ts';
+import { type SendingHost, SnapshotSender } from './snapshot-sender.ts';
+import type { SnapshotPart } from './snapshot-transfer.ts';
 import type { StateMachine } from './state-machine.ts';
 
 export type { ControlRequest, EngineStatus, Members } from '../../core/consensus/engine.ts';
@@ -151,7 +154,8 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   #applyScheduled = false;
   #flushing: Promise<void> | undefined;
   #logBytesAtFlush = 0;
-  #intake: SnapshotIntake | undefined;
+  readonly #sender: SnapshotSender;
+  readonly #receiver: SnapshotReceiver;
 
   private constructor(options: ReplicaOptions<Message, LogRecord>) {
     this.#options = options;
@@ -163,6 +167,50 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#applier = new Applier(options.store, options.stateMachine, options.config.bootstrap, (...batch) =>
       this.#batchApplied(...batch),
     );
+    this.#sender = new SnapshotSender(this.#sendingHost());
+    this.#receiver = new SnapshotReceiver(this.#receivingHost());
+  }
+
+  #sendingHost(): SendingHost {
+    const engine = () => this.#engine;
+    return {
+      env: this.#env,
+      get term() {
+        return engine().status.term;
+      },
+      get firstIndex() {
+        return engine().status.firstIndex;
+      },
+      freeze: () => this.#freeze(),
+      send: (...part) => this.#options.transport.sendSnapshotPart(...part),
+    };
+  }
+
+  #receivingHost(): ReceivingHost {
+    const engine = () => this.#engine;
+    const applier = this.#applier;
+    const isFlushing = () => this.#flushing !== undefined;
+    return {
+      env: this.#env,
+      store: this.#options.store,
+      get appliedIndex() {
+        return applier.appliedIndex;
+      },
+      get term() {
+        return engine().status.term;
+      },
+      get isFlushing() {
+        return isFlushing();
+      },
+      pause: () => {
+        applier.paused = true;
+      },
+      resume: () => {
+        applier.paused = false;
+        this.#applyOn();
+      },
+      installed: (_, point) => this.#installed(point),
+    };
   }
 
   /** @throws CairnError LOG_CORRUPT, WRONG_FORMAT, DISK_FAILED */
@@ -515,7 +563,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   /** Makes the applied state durable and lets go of the log behind it. */
   flush(): Promise<void> {
     if (this.#flushing !== undefined) return this.#flushing;
-    if (this.#stopped !== undefined || this.#intake !== undefined) return Promise.resolve();
+    if (this.#stopped !== undefined || this.#receiver.isBusy) return Promise.resolve();
     this.#flushing = this.#flush().finally(() => {
       this.#flushing = undefined;
     });
@@ -526,7 +574,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     try {
       this.#applier.save();
       const durable = await this.#options.store.flush();
-      const upTo = toLogIndex(this.#kept.compactTo(durable));
+      const upTo = toLogIndex(this.#kept.compactTo(durable, this.#sender.neededAfter));
       if (this.#stopped === undefined && upTo >= this.#engine.status.firstIndex) {
         this.#input({ kind: 'compact', index: upTo });
         await this.#log.compact(upTo);
@@ -540,76 +588,33 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   // ---------------------------------------------------------------- snapshots
 
   async #sendSnapshot(to: NodeId): Promise<void> {
-    const { store, transport } = this.#options;
-    let point = this.#applier.point;
-    let delivered = false;
-    try {
-      this.#applier.save();
-      point = this.#applier.point;
-      const frozen = await store.freeze();
-      assert(frozen.index === point.index, 'a snapshot is of the applied state', {
-        frozen: frozen.index,
-        at: point.index,
-      });
-      const { term } = this.#engine.status;
-      this.#env.events.emit('info', 'snapshot_started', { to, index: point.index });
-      await sendSnapshot(to, term, point, frozen, this.#env.crc32, (...part) => transport.sendSnapshotPart(...part));
-      delivered = true;
-      this.#env.events.emit('info', 'snapshot_delivered', { to, index: point.index });
-    } catch (thrown) {
-      const error = toCairnError(thrown);
-      this.#env.events.emit('warn', 'snapshot_not_delivered', { to, index: point.index, why: error.message });
-    }
-    this.#input({ kind: 'snapshotSent', to, at: point, delivered, now: this.#env.clock.now() });
+    const { at, delivered } = await this.#sender.send(to, this.#applier.point);
+    this.#input({ kind: 'snapshotSent', to, at, delivered, now: this.#env.clock.now() });
+  }
+
+  /** The applied state as it is now. */
+  async #freeze(): Promise<{ point: SnapshotPoint; frozen: FrozenStore }> {
+    this.#applier.save();
+    const { point } = this.#applier;
+    const frozen = await this.#options.store.freeze();
+    assert(frozen.index === point.index, 'a snapshot is of the applied state', {
+      frozen: frozen.index,
+      at: point.index,
+    });
+    return { point, frozen };
   }
 
   /** A part of a peer's state; resolves with the number of the next part wanted. @throws CairnError when it cannot be taken */
   async receiveSnapshotPart(from: NodeId, part: SnapshotPart, bytes: Uint8Array): Promise<number> {
     if (this.#stopped !== undefined) throw this.#stopped;
-    if (part.term < this.#engine.status.term)
-      throw new CairnError(
-        'STALE_VERSION',
-        `a snapshot of term ${part.term}; this node is in ${this.#engine.status.term}`,
-      );
-    if (part.part === 0) this.#beginIntake(from, part);
-    const intake = this.#intake;
-    if (intake === undefined || intake.from !== from || intake.point.index !== part.index) return 0;
-    try {
-      const next = await intake.take(part, bytes, this.#env.crc32);
-      if (part.last && this.#intake === intake) this.#installed(intake);
-      return next;
-    } catch (thrown) {
-      if (toCairnError(thrown).code !== 'CHECKSUM_MISMATCH') this.#endIntake(intake);
-      throw thrown;
-    }
+    return this.#receiver.take(from, part, bytes);
   }
 
-  #beginIntake(from: NodeId, part: SnapshotPart): void {
-    if (part.index <= this.#applier.appliedIndex)
-      throw new CairnError(
-        'ABORTED',
-        `this node has applied ${this.#applier.appliedIndex}: it needs no snapshot of ${part.index}`,
-      );
-    if (this.#intake !== undefined || this.#flushing !== undefined)
-      throw new CairnError('BUSY', 'this node is writing its state just now; the snapshot will be sent again');
-    this.#applier.paused = true;
-    this.#intake = new SnapshotIntake(from, pointOf(part), this.#options.store);
-    this.#env.events.emit('info', 'snapshot_arriving', { from, index: part.index });
-  }
-
-  #installed(intake: SnapshotIntake): void {
+  #installed(point: SnapshotPoint): void {
     this.#applier.reload();
-    this.#endIntake(intake);
-    this.#env.events.emit('info', 'snapshot_installed', { from: intake.from, index: intake.point.index });
-    this.#input({ kind: 'snapshotInstalled', at: intake.point, now: this.#env.clock.now() });
-    this.#applyOn();
-  }
-
-  #endIntake(intake: SnapshotIntake): void {
-    intake.abandon();
-    if (this.#intake !== intake) return;
-    this.#intake = undefined;
     this.#applier.paused = false;
+    this.#input({ kind: 'snapshotInstalled', at: point, now: this.#env.clock.now() });
+    this.#applyOn();
   }
 
   // ---------------------------------------------------------------- the end
@@ -624,7 +629,8 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   #stop(error: CairnError): void {
     this.#stopped = error;
     this.#timer?.timer.cancel();
-    this.#intake?.abandon();
+    this.#sender.close();
+    this.#receiver.close();
     this.#controls.stop(error);
     for (const waiter of this.#gathering.splice(0)) waiter.reject(error);
     for (const waiters of this.#batches.values())

@@ -1,0 +1,170 @@
+/**
+ * The sending end of snapshots. A transfer outlives broken connections: the part that failed is sent again for a while; after that the
+ * frozen state is kept for a while longer, and the next attempt for the same peer goes on with it, at the part that the peer wants.
+ */
+import type { NodeId } from '../../core/base/brand.ts';
+import type { Env, Timer } from '../../core/base/env.ts';
+import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
+import type { SnapshotPoint } from '../../core/consensus/engine.ts';
+import type { FrozenStore, Pair } from '../storage/ordered-store.ts';
+import { encodePoint } from './point.ts';
+import { encodePairs, type SendPart } from './snapshot-transfer.ts';
+
+const partBytes = 512 * 1024;
+/** Between attempts to send one part: at first, and at most. */
+const pauseMinMs = 100;
+const pauseMaxMs = 2000;
+/** How long one part is tried. */
+const partTriedMs = 15_000;
+/** How long a state that is not delivered stays frozen for the next attempt. */
+const keptMs = 60_000;
+/** The peer may change its mind about where to begin, but not for ever. */
+const passesMax = 8;
+const passing: readonly ErrorCode[] = ['BUSY', 'UNAVAILABLE', 'CONNECTION_LOST', 'TIMED_OUT', 'CHECKSUM_MISMATCH'];
+
+export interface SendingHost {
+  readonly env: Env;
+  readonly term: number;
+  /** The first entry that the log still holds. */
+  readonly firstIndex: number;
+  freeze(): Promise<{ readonly point: SnapshotPoint; readonly frozen: FrozenStore }>;
+  readonly send: SendPart;
+}
+
+interface Stream {
+  readonly point: SnapshotPoint;
+  readonly frozen: FrozenStore;
+  kept: Timer | undefined;
+  /** It is being read right now. */
+  busy: boolean;
+}
+
+export class SnapshotSender {
+  readonly #host: SendingHost;
+  /** One for each peer at most. */
+  readonly #streams = new Map<NodeId, Stream>();
+  #closed = false;
+
+  constructor(host: SendingHost) {
+    this.#host = host;
+  }
+
+  /** Entries after this index go on from a state that is on its way: without them it would be in vain. */
+  get neededAfter(): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...[...this.#streams.values()].map(({ point }) => point.index));
+  }
+
+  /** Not to be called again for a peer before it has resolved. Returns where the state stands, and whether the peer has it. */
+  async send(to: NodeId, none: SnapshotPoint): Promise<{ at: SnapshotPoint; delivered: boolean }> {
+    const { events } = this.#host.env;
+    let stream: Stream | undefined;
+    try {
+      stream = await this.#open(to);
+      stream.busy = true;
+      await this.#deliver(to, stream);
+      events.emit('info', 'snapshot_delivered', { to, index: stream.point.index });
+      this.#drop(to, stream);
+      return { at: stream.point, delivered: true };
+    } catch (thrown) {
+      const why = toCairnError(thrown).message;
+      const at = stream?.point ?? none;
+      events.emit('warn', 'snapshot_not_delivered', { to, index: at.index, why });
+      if (stream !== undefined) this.#keep(to, stream);
+      return { at, delivered: false };
+    }
+  }
+
+  #keep(to: NodeId, stream: Stream): void {
+    stream.busy = false;
+    if (this.#closed) this.#drop(to, stream);
+    else stream.kept = this.#host.env.clock.after(keptMs, () => this.#drop(to, stream));
+  }
+
+  /** The state that the last attempt began with, as long as the log goes on from it. */
+  async #open(to: NodeId): Promise<Stream> {
+    const { events } = this.#host.env;
+    const known = this.#streams.get(to);
+    known?.kept?.cancel();
+    if (known !== undefined && known.point.index + 1 >= this.#host.firstIndex) {
+      events.emit('info', 'snapshot_resumed', { to, index: known.point.index });
+      return known;
+    }
+    if (known !== undefined) this.#drop(to, known);
+    const stream: Stream = { ...(await this.#host.freeze()), kept: undefined, busy: false };
+    if (this.#closed) {
+      stream.frozen.close();
+      throw stopped();
+    }
+    this.#streams.set(to, stream);
+    events.emit('info', 'snapshot_started', { to, index: stream.point.index });
+    return stream;
+  }
+
+  #drop(to: NodeId, stream: Stream): void {
+    stream.kept?.cancel();
+    if (this.#streams.get(to) !== stream) return;
+    this.#streams.delete(to);
+    stream.frozen.close();
+  }
+
+  /** Passes over the state as often as the peer wants an earlier part than the next: once, unless it has lost what it had. */
+  async #deliver(to: NodeId, stream: Stream): Promise<void> {
+    let wanted = 0;
+    for (let pass = 0; pass < passesMax; pass++) {
+      const next = await this.#pass(to, stream, wanted);
+      if (next === 'delivered') return;
+      wanted = next;
+    }
+    throw new CairnError('ABORTED', `node ${to} has wanted the snapshot from the beginning ${passesMax} times`);
+  }
+
+  /** Sends the parts from `wanted` on. Returns the part that the peer wants instead when that is an earlier one. */
+  async #pass(to: NodeId, { point, frozen }: Stream, wanted: number): Promise<number | 'delivered'> {
+    const { crc32 } = this.#host.env;
+    let part = 0;
+    let checksum = 0;
+    let next = wanted;
+    for await (const { pairs, last } of withEnd(frozen.batches(partBytes))) {
+      if (this.#closed) throw stopped();
+      const bytes = encodePairs(pairs);
+      checksum = crc32(bytes, checksum);
+      if (part >= next) {
+        const head = { index: point.index, point: encodePoint(point), part, last, checksum };
+        next = await this.#sendPart(to, head, bytes);
+        if (next <= part) return next;
+      }
+      part += 1;
+    }
+    return 'delivered';
+  }
+
+  /** Until it arrives, with pauses that grow. */
+  async #sendPart(to: NodeId, head: Omit<Parameters<SendPart>[1], 'term'>, bytes: Uint8Array): Promise<number> {
+    const { env, send } = this.#host;
+    const until = env.clock.now() + partTriedMs;
+    for (let pauseMs = pauseMinMs; ; pauseMs = Math.min(pauseMs * 2, pauseMaxMs)) {
+      try {
+        return await send(to, { ...head, term: this.#host.term }, bytes);
+      } catch (thrown) {
+        const error = toCairnError(thrown);
+        if (this.#closed || !passing.includes(error.code) || env.clock.now() >= until) throw error;
+      }
+      await new Promise<void>((resolve) => void env.clock.after(pauseMs, resolve));
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const [to, stream] of this.#streams) if (!stream.busy) this.#drop(to, stream);
+  }
+}
+
+/** The end is a part of its own: what was frozen may be empty. */
+async function* withEnd(batches: AsyncIterable<readonly Pair[]>) {
+  for await (const pairs of batches) yield { pairs, last: false };
+  yield { pairs: [], last: true };
+}
+
+function stopped(): CairnError {
+  return new CairnError('ABORTED', 'this node stops');
+}

@@ -1,0 +1,237 @@
+import { describe, expect, it } from 'vitest';
+import { type NodeId, toNodeId } from '../../core/base/brand.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import { type SnapshotPoint, toLogIndex } from '../../core/consensus/engine.ts';
+import { testWorld } from '../../platform/sim/node-host.test-support.ts';
+import { MemoryMap } from '../storage/memory-map.ts';
+import { OverlayStore } from '../storage/overlay-store.ts';
+import { encodePoint } from './point.ts';
+import { partAwaitedMs, SnapshotReceiver } from './snapshot-receiver.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
+import type { SendPart, SnapshotPart } from './snapshot-transfer.ts';
+
+const [leader, follower, next] = [1, 2, 3].map(toNodeId) as [NodeId, NodeId, NodeId];
+const none: SnapshotPoint = {
+  index: toLogIndex(0),
+  term: 0,
+  checksum: 0,
+  members: { voters: [leader], nonVoters: [] },
+};
+const keys = 40;
+
+function storeOf(index: number, fill: number): OverlayStore {
+  const store = new OverlayStore(new MemoryMap());
+  for (let i = 0; i < keys; i++) store.put(`k${String(i).padStart(3, '0')}`, new Uint8Array(100_000).fill(fill));
+  store.applied(index);
+  return store;
+}
+
+/** A receiver and as many senders as a test wants, in one world; `meddle` sees each part on its way and may throw, or change its bytes. */
+class Transfer {
+  readonly world = testWorld(1);
+  readonly env = this.world.node('n').env;
+  readonly store = new OverlayStore(new MemoryMap());
+  readonly parts: number[] = [];
+  readonly installed: number[] = [];
+  readonly receiver: SnapshotReceiver;
+  firstIndex = 1;
+  paused = false;
+  frozen = 0;
+  meddle: (part: SnapshotPart, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
+
+  constructor() {
+    const { store } = this;
+    this.receiver = new SnapshotReceiver({
+      env: this.env,
+      store,
+      get appliedIndex() {
+        return store.appliedIndex;
+      },
+      term: 1,
+      isFlushing: false,
+      pause: () => {
+        this.paused = true;
+      },
+      resume: () => {
+        this.paused = false;
+      },
+      installed: (_, { index }) => {
+        this.paused = false;
+        this.installed.push(index);
+      },
+    });
+  }
+
+  /** Of a state whose values consist of `fill`. */
+  sender(from: NodeId, index: number, term = 1, fill = index): SnapshotSender {
+    const store = storeOf(index, fill);
+    const point = { ...none, index: toLogIndex(index), term: 1, checksum: index };
+    const send: SendPart = async (_, part, bytes) => {
+      const arriving = this.meddle(part, bytes);
+      this.parts.push(part.part);
+      return this.receiver.take(from, part, arriving);
+    };
+    const firstIndex = () => this.firstIndex;
+    return new SnapshotSender({
+      env: this.env,
+      term,
+      get firstIndex() {
+        return firstIndex();
+      },
+      freeze: async () => {
+        this.frozen += 1;
+        return { point, frozen: await store.freeze() };
+      },
+      send,
+    });
+  }
+
+  async send(sender: SnapshotSender): Promise<boolean> {
+    return (await this.world.settle(sender.send(follower, none), 120_000)).delivered;
+  }
+
+  /** What the first byte of each value is. */
+  get found(): Set<number | undefined> {
+    return new Set(Array.from({ length: keys }, (_, i) => this.store.get(`k${String(i).padStart(3, '0')}`)?.[0]));
+  }
+}
+
+/** The link is down for `part` and those after it, `times` times (for good, by default). */
+function breaksAt(part: number, times = Number.POSITIVE_INFINITY): Transfer['meddle'] {
+  let left = times;
+  return (arriving, bytes) => {
+    if (arriving.part < part || left-- <= 0) return bytes;
+    throw new CairnError('CONNECTION_LOST', 'the link broke');
+  };
+}
+
+const intact: Transfer['meddle'] = (_, bytes) => bytes;
+
+describe('a snapshot on its way', () => {
+  it('arrives in parts, each sent once, and is in place as a whole', async () => {
+    const transfer = new Transfer();
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(true);
+    expect(transfer.parts).toEqual(Array.from({ length: transfer.parts.length }, (_, i) => i));
+    expect(transfer.parts.length).toBeGreaterThan(5);
+    expect([...transfer.found]).toEqual([7]);
+    expect(transfer).toMatchObject({ installed: [7], paused: false });
+  });
+
+  it('goes on with the part that a broken connection has cost', async () => {
+    const transfer = new Transfer();
+    transfer.meddle = breaksAt(3, 4);
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(true);
+    expect(new Set(transfer.parts).size).toBe(transfer.parts.length);
+  });
+
+  it('goes on where it ended when it is begun again: with the same state, and no part twice but the first', async () => {
+    const transfer = new Transfer();
+    const sender = transfer.sender(leader, 7);
+    transfer.meddle = breaksAt(4);
+    expect(await transfer.send(sender)).toBe(false);
+    expect(transfer.parts).toEqual([0, 1, 2, 3]);
+    transfer.meddle = intact;
+    expect(await transfer.send(sender)).toBe(true);
+    expect(transfer.parts.slice(0, 8)).toEqual([0, 1, 2, 3, 0, 4, 5, 6]);
+    expect(transfer).toMatchObject({ installed: [7], frozen: 1 });
+  });
+
+  it('is taken anew when the log does not go on from it any more', async () => {
+    const transfer = new Transfer();
+    const sender = transfer.sender(leader, 7);
+    transfer.meddle = breaksAt(4);
+    expect(await transfer.send(sender)).toBe(false);
+    expect(sender.neededAfter).toBe(7);
+    transfer.firstIndex = 9;
+    transfer.meddle = intact;
+    expect(await transfer.send(sender)).toBe(true);
+    expect(transfer.frozen).toBe(2);
+    expect(sender.neededAfter).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('is not kept frozen for ever', async () => {
+    const transfer = new Transfer();
+    const sender = transfer.sender(leader, 7);
+    transfer.meddle = breaksAt(4);
+    expect(await transfer.send(sender)).toBe(false);
+    await transfer.world.run(61_000);
+    expect(sender.neededAfter).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('is gone on with by the next leader, if its state is the same', async () => {
+    const transfer = new Transfer();
+    transfer.meddle = breaksAt(4);
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(false);
+    transfer.meddle = intact;
+    expect(await transfer.send(transfer.sender(next, 7, 2))).toBe(true);
+    expect(transfer.parts.slice(4, 7)).toEqual([0, 4, 5]);
+    expect([...transfer.found]).toEqual([7]);
+  });
+
+  it('begins anew when what the next leader sends does not continue it', async () => {
+    const transfer = new Transfer();
+    transfer.meddle = breaksAt(4);
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(false);
+    transfer.meddle = intact;
+    const other = transfer.sender(next, 7, 2, 99);
+    for (let tries = 0; tries < 3; tries++) if (await transfer.send(other)) break;
+    expect([...transfer.found]).toEqual([99]);
+  });
+
+  it('gives way to another state of a later leader, not to one of a peer of the same term', async () => {
+    const transfer = new Transfer();
+    transfer.meddle = breaksAt(4);
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(false);
+    transfer.meddle = intact;
+    const head = { index: 9, part: 0, last: false, checksum: 0, point: encodePoint({ ...none, index: toLogIndex(9) }) };
+    await expect(transfer.receiver.take(next, { ...head, term: 1 }, new Uint8Array(0))).rejects.toMatchObject({
+      code: 'BUSY',
+    });
+    expect(await transfer.send(transfer.sender(next, 9, 2))).toBe(true);
+    expect([...transfer.found]).toEqual([9]);
+  });
+
+  it('is given up when no part comes for long, and the replica goes on with entries', async () => {
+    const transfer = new Transfer();
+    transfer.meddle = breaksAt(4);
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(false);
+    expect(transfer).toMatchObject({ paused: true });
+    await transfer.world.run(partAwaitedMs);
+    expect(transfer).toMatchObject({ paused: false });
+    expect(transfer.receiver.isBusy).toBe(false);
+    transfer.store.put('a', new Uint8Array([1]));
+    transfer.store.applied(1);
+    expect(await transfer.world.settle(transfer.store.flush())).toBe(1);
+  });
+
+  it('is sent again where it arrived damaged', async () => {
+    const transfer = new Transfer();
+    let damaged = 0;
+    transfer.meddle = ({ part }, bytes) => (part === 2 && damaged++ === 0 ? bytes.with(1000, bytes[1000]! ^ 1) : bytes);
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(true);
+    expect(transfer.parts.slice(0, 5)).toEqual([0, 1, 2, 2, 3]);
+    expect([...transfer.found]).toEqual([7]);
+  });
+
+  it('is delivered although the answer to its last part is lost', async () => {
+    const transfer = new Transfer();
+    const { receiver } = transfer;
+    const take = receiver.take.bind(receiver);
+    let answers = 0;
+    receiver.take = async (from, part, bytes) => {
+      const answer = await take(from, part, bytes);
+      if (part.last && answers++ === 0) throw new CairnError('TIMED_OUT', 'the answer was lost');
+      return answer;
+    };
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(true);
+    expect(transfer.installed).toEqual([7]);
+  });
+
+  it('that is not needed is refused, and so is one of an earlier term', async () => {
+    const transfer = new Transfer();
+    transfer.store.applied(8);
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(false);
+    expect(await transfer.send(transfer.sender(leader, 9, 0))).toBe(false);
+    expect(transfer).toMatchObject({ installed: [], paused: false });
+  });
+});
