@@ -110,6 +110,19 @@ describe('a call to the leader', () => {
     expect(masters.world.now - before).toBeLessThan(1200);
   });
 
+  test('does not go back to a leader that is stopped because others name it still', async () => {
+    const masters = await Masters.start(14);
+    const channel = masters.channel();
+    await masters.world.settle(channel.call('ask', { word: 'x' }));
+    masters.world.node('m2').pause(); // the others have not noticed: they go on naming it
+    masters.world.after(900, () => {
+      masters.leader = 'm1';
+    });
+    const before = masters.world.now;
+    expect((await masters.world.settle(channel.call('ask', { word: 'x' }))).by).toBe('m1');
+    expect(masters.world.now - before).toBeLessThan(1200); // one attempt of 700 ms at m2, not two
+  });
+
   test('passes by a leader that is stopped', async () => {
     const masters = await Masters.start(12);
     const channel = masters.channel();

@@ -20,6 +20,8 @@ const aboutChunks: ReadonlySet<ErrorCode> = new Set(['NOT_PRIMARY', 'STALE_VERSI
 const fromTheLeader: ReadonlySet<ErrorCode> = new Set(['BUSY', 'NO_SERVERS', 'UNAVAILABLE']);
 /** One attempt at one master; a master that is stopped, or cut off, costs this much. */
 const attemptDefaultMs = 700;
+/** A master that did not answer is not believed to lead for so long, whoever says so: those it was cut off from may not know yet. */
+const silenceMs = 1000;
 /** Addresses known at a time. */
 const mastersMax = 64;
 
@@ -44,6 +46,7 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
   #current:
     | { readonly address: Address; readonly rpc: RpcConnection<Out>; readonly greeted: Promise<void> }
     | undefined;
+  #silent: { readonly address: Address; readonly since: number } | undefined;
   #closed = false;
 
   constructor(options: LeaderChannelOptions<Out, In>) {
@@ -142,15 +145,28 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
   #follow(tried: Address, error: CairnError): boolean {
     if (this.#target !== tried) return true; // another call has moved on already
     if (fromTheLeader.has(error.code)) return false;
+    if (error.code === 'TIMED_OUT') this.#silent = { address: tried, since: this.#options.env.clock.now() };
     const hint = error.code === 'NOT_LEADER' ? this.#hinted(error.hint) : undefined;
-    if (hint !== undefined && hint !== tried) {
+    if (hint !== undefined && hint !== tried && !this.#isSilent(hint)) {
       this.#target = hint;
       return true;
     }
     // An answer that names no leader, or none: go round.
     if (error.code === 'TIMED_OUT') this.reconnect('it does not answer');
-    this.#target = this.#masters[(this.#masters.indexOf(tried) + 1) % this.#masters.length]!;
+    this.#target = this.#after(tried);
     return false;
+  }
+
+  /** The next one round that is not silent. */
+  #after(tried: Address): Address {
+    const at = this.#masters.indexOf(tried);
+    const round = this.#masters.map((_, i) => this.#masters[(at + 1 + i) % this.#masters.length]!);
+    return round.find((address) => !this.#isSilent(address)) ?? round[0]!;
+  }
+
+  #isSilent(address: Address): boolean {
+    const silent = this.#silent;
+    return silent?.address === address && this.#options.env.clock.now() - silent.since < silenceMs;
   }
 
   /** A leader of whom nobody had told before has joined the others. */
