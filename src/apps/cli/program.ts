@@ -314,7 +314,7 @@ function addLab(program: Command): void {
     .option('--scale <share>', "gfs-fig3: share of the paper's link rates", share)
     .option('--extra-flush <ms>', "added to every flush of Cairn's disks", natural(0, 1000))
     .option('--profile <dir>', 'CPU profiles of the processes of Cairn go there')
-    .option('--port-base <port>', 'first of 200 ports to choose from', natural(1, 65_000), 21_400)
+    .option('--port-base <port>', 'first of 200 ports to choose from', natural(1, 65_000))
     .option('--scratch <dir>', 'where data lie meanwhile; on the disk that is to be measured');
 }
 

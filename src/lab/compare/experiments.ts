@@ -1,11 +1,21 @@
 /** The experiments, in the order in which `cairn lab all` runs them. */
 import { consensus } from './consensus/consensus.ts';
-
+import { disk } from './disk/disk.ts';
 import type { Experiment } from './experiment.ts';
 import { failover } from './failover/failover.ts';
+import { files } from './files/files.ts';
 import { gfsFig3 } from './gfs-fig3/gfs-fig3.ts';
 import { membership } from './membership/membership.ts';
 import { snapshot } from './snapshot/snapshot.ts';
 import { transport } from './transport/transport.ts';
 
-export const experiments: readonly Experiment[] = [consensus, failover, transport, gfsFig3, snapshot, membership];
+export const experiments: readonly Experiment[] = [
+  consensus,
+  failover,
+  transport,
+  gfsFig3,
+  snapshot,
+  membership,
+  files,
+  disk,
+];

@@ -15,7 +15,7 @@ interface Flags {
   readonly scale?: number;
   readonly extraFlush?: number;
   readonly profile?: string;
-  readonly portBase: number;
+  readonly portBase?: number;
   readonly scratch?: string;
 }
 
@@ -28,12 +28,13 @@ export async function run({ args: [name = 'list'], options, json }: Invocation):
       else printLine(`${name.padEnd(22)} ${question}`);
     return;
   }
-  const { quick = false, out, extraFlush, profile, scratch = tmpdir(), ...rest } = flags;
+  const { quick = false, out, extraFlush, profile, scratch = tmpdir(), portBase = ownPortBase(), ...rest } = flags;
   const session = new LabSession({
     names: name === 'all' ? experiments.map((experiment) => experiment.name) : [name],
     options: {
       ...rest,
       quick,
+      portBase,
       scratch: resolve(scratch),
       ...(extraFlush === undefined ? {} : { extraFlushMs: extraFlush }),
       ...(profile === undefined ? {} : { profileDir: resolve(profile) }),
@@ -50,4 +51,9 @@ export async function run({ args: [name = 'list'], options, json }: Invocation):
     () => session.close(),
     () => session.run(),
   );
+}
+
+/** Two labs at once are unlikely to look for free ports in the same place. */
+function ownPortBase(): number {
+  return 12_000 + (process.pid % 100) * 200;
 }

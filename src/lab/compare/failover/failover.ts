@@ -1,5 +1,5 @@
 /** `failover`: the leader fails under load; when is the next write acknowledged, and is everything there that was? */
-import { defaultTiming } from '../../../core/consensus/index.ts';
+import { defaultTiming, type ElectorName, type EngineName } from '../../../core/consensus/index.ts';
 import { chosen, type Experiment, type Lab } from '../experiment.ts';
 import { engineNames, offerOf } from '../groups/engines.ts';
 import { cairnSubject, etcdSubjects, type GroupSettings, type GroupSubject, startGroup } from '../groups/subjects.ts';
@@ -63,9 +63,9 @@ export const failover: Experiment = {
 
 function allSubjects(lab: Lab, findings: Findings): Subject[] {
   const engines = engineNames.flatMap((engine) =>
-    offerOf(engine).electors.map((elector): Subject => {
+    electorsOf(engine, lab).map((elector): Subject => {
       const name = elector === 'timeout' ? engine : `${engine}+${elector}`;
-      return { ...cairnSubject(name, engine, lab, { elector }), settings: ours, isBrief: elector !== 'timeout' };
+      return { ...cairnSubject(name, engine, lab, { elector }), settings: ours, isBrief: false };
     }),
   );
   const etcd = etcdSubjects(findings).flatMap((subject): Subject[] => {
@@ -73,6 +73,11 @@ function allSubjects(lab: Lab, findings: Findings): Subject[] {
     return lab.options.quick ? [asIs] : [asIs, { ...asIs, name: 'etcd 150 ms', settings: etcdQuick }];
   });
   return [...engines, ...etcd];
+}
+
+function electorsOf(engine: EngineName, { options: { quick } }: Lab): readonly ElectorName[] {
+  const { electors } = offerOf(engine);
+  return quick ? electors.slice(0, 1) : electors;
 }
 
 function describe(findings: Findings, rounds: number, each: Plan): void {

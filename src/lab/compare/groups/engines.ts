@@ -9,8 +9,8 @@ export interface Offer {
 }
 
 const offers: Partial<Record<EngineName, Offer>> = {
-  raft: { kind: Raft, electors: ['timeout', 'ballot'], hasLease: false },
-  paxos: { kind: MultiPaxos, electors: ['timeout', 'ballot'], hasLease: false },
+  raft: { kind: Raft, electors: ['timeout', 'ballot'], hasLease: true },
+  paxos: { kind: MultiPaxos, electors: ['timeout', 'ballot'], hasLease: true },
 };
 
 export const engineNames = Object.keys(offers) as readonly EngineName[];
