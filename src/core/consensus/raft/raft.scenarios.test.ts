@@ -138,6 +138,48 @@ describe('reads', () => {
   });
 });
 
+describe('members and leaders that change under load', () => {
+  /** Proposes all along, at whoever leads; returns how long nothing was committed at most. */
+  function pauseDuring(all: Group, what: string, done: () => boolean): number {
+    let last = all.now();
+    let longest = 0;
+    let seen = all.checker.highestCommitted;
+    all.runUntil(what, () => {
+      for (const node of all.leaders) all.propose(node);
+      if (all.checker.highestCommitted > seen) {
+        longest = Math.max(longest, all.now() - last);
+        last = all.now();
+        seen = all.checker.highestCommitted;
+      }
+      return done();
+    });
+    return longest;
+  }
+
+  it('leadership is handed over within a few round trips, and no proposal is lost', () => {
+    const { all, leader, followers } = group();
+    const pending = leader.control({ kind: 'transferLeadership', to: followers[0]!.id });
+    expect(pauseDuring(all, 'another leads', () => pending.completed && all.leader === followers[0])).toBeLessThan(25);
+    expect(leader.dropped.map((drop) => drop.split(' ')[1])).not.toContain('steppedDown');
+  });
+
+  it('a member is replaced without a pause, even if it is the leader', () => {
+    for (const removed of [1, 2, 3]) {
+      const all: Group = new TestNetwork(Raft, { seed: 5, voters: 3, strangers: 1 });
+      const leader = all.awaitLeader();
+      all.propose(leader, 500);
+      all.runUntil('they are committed', () => leader.applied > 500);
+      const pending = all.changeMembers(
+        leader,
+        [1, 2, 3, 4].filter((id) => id !== removed),
+      );
+      const done = () =>
+        pending.completed && all.leader !== undefined && all.checker.members.voters.includes(all.leader.id);
+      expect(pauseDuring(all, 'it is done', done)).toBeLessThan(40);
+    }
+  });
+});
+
 describe('slow nodes', () => {
   it('a follower whose disk stalls neither holds up commits nor looks dead', () => {
     const { all, leader, followers } = group();
@@ -154,6 +196,20 @@ describe('slow nodes', () => {
     all.stalledDisks.add(leader.id);
     for (let i = 0; i < 20; i++) expect(commits(all, leader)).toBeLessThan(10);
     expect(all.leaders).toEqual([leader]);
+  });
+
+  it('a leader whose disk stands still makes way for one whose disk does not, and does not come back meanwhile', () => {
+    const { all, leader } = group();
+    all.writeStopped.add(leader.id);
+    all.propose(leader);
+    all.runUntil('another leads', () => all.leader !== undefined && all.leader !== leader, 1000);
+    for (let i = 0; i < 10; i++) expect(commits(all, all.leader!)).toBeLessThan(10);
+    all.run(3000);
+    expect(leader.trace.filter((name) => name === 'election_started')).toHaveLength(1);
+    all.writeStopped.clear();
+    leader.crash();
+    leader.start();
+    all.runUntil('everybody is level', () => all.converged);
   });
 
   it('a follower that was away while the log was compacted gets the state, then entries', () => {

@@ -57,6 +57,8 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   /** Nodes that are paused until a time: they neither send nor take anything. */
   readonly pausedUntil = new Map<NodeId, number>();
   readonly stalledDisks = new Set<NodeId>();
+  /** Disks that finish nothing any more. */
+  readonly writeStopped = new Set<NodeId>();
   messages = 0;
   snapshots = 0;
   /** Of everything that was delivered, in order: two runs of one seed give the same. */
@@ -109,6 +111,7 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   }
 
   writeDelay(node: NodeId): number {
+    if (this.writeStopped.has(node)) return Number.POSITIVE_INFINITY;
     return this.stalledDisks.has(node) ? 400 + this.below(400) : this.between(this.weather.writeMs);
   }
 
