@@ -4,6 +4,7 @@
 import { Command, type CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CairnError } from '../../core/base/errors.ts';
 import type { Verb } from './invocation.ts';
+import { parseSize } from './verbs/file-settings.ts';
 
 type LoadVerb = () => Promise<{ run: Verb }>;
 
@@ -131,7 +132,7 @@ function addRunning(program: Command): void {
 }
 
 function addFiles(program: Command): void {
-  clusterVerb(
+  const put = clusterVerb(
     program,
     'put <local...>',
     'copy local files in; the last argument is where to; - is stdin',
@@ -141,8 +142,8 @@ function addFiles(program: Command): void {
     .option('-r, --recursive', 'whole directories')
     .option('-p, --parents', 'make missing parent directories')
     .option('-n, --no-replace', 'fail where a file exists already')
-    .option('--parallel <n>', 'files at once', natural(1, 64), 8)
-    .addOption(new Option('--durability <what>', 'what an acknowledged write means').choices(['memory', 'disk']));
+    .option('--parallel <n>', 'files at once', natural(1, 64), 8);
+  withSettings(put);
   clusterVerb(
     program,
     'get <path...>',
@@ -162,7 +163,7 @@ function addFiles(program: Command): void {
   )
     .option('--offset <bytes>', 'begin here', natural(0, Number.MAX_SAFE_INTEGER), 0)
     .option('--length <bytes>', 'at most this much', natural(0, Number.MAX_SAFE_INTEGER));
-  clusterVerb(
+  const append = clusterVerb(
     program,
     'append <path> [local]',
     'append a local file, or stdin, to a file; many may append at once',
@@ -172,8 +173,24 @@ function addFiles(program: Command): void {
     .option('--lines', 'each line of the input is one record: never split, never mixed with others')
     .option('--records', 'each line becomes a record with a head, for `cairn tail --records` and the client')
     .option('-c, --create', 'make the file if it is missing (the default)', true)
-    .option('--no-create', 'fail if the file is missing')
-    .addOption(new Option('--durability <what>', 'of a file that is made').choices(['memory', 'disk']));
+    .option('--no-create', 'fail if the file is missing');
+  withSettings(append);
+}
+
+/** Of the files and directories that a verb makes; what is not given comes from the directory above. */
+function withSettings(command: Command): void {
+  command
+    .addOption(new Option('--mode <mode>', 'what a success means').choices(['strong', 'gfs', 'async']))
+    .addOption(new Option('--durability <what>', 'where it is held then').choices(['memory', 'disk']))
+    .option('--factor <n>', 'copies of each chunk', natural(1, 16))
+    .option('--min-replicas <n>', 'no mutation succeeds on fewer copies', natural(1, 16))
+    .option('--chunk-size <size>', 'such as 64MiB', size);
+}
+
+function size(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === undefined) throw new InvalidArgumentError('give a size such as 64MiB');
+  return bytes;
 }
 
 function addFollowing(program: Command): void {
@@ -214,13 +231,28 @@ function addTree(program: Command): void {
     'cairn stat /logs/today',
     () => import('./verbs/stat.ts'),
   );
-  clusterVerb(
+  const mkdir = clusterVerb(
     program,
     'mkdir <path...>',
     'make directories',
     'cairn mkdir -p /a/b/c',
     () => import('./verbs/mkdir.ts'),
   ).option('-p, --parents', 'and missing parents; no error if it exists');
+  withSettings(mkdir);
+  clusterVerb(
+    program,
+    'set <path> <key=value...>',
+    'change settings of a file, or of what will be made in a directory',
+    'cairn set /logs mode=async factor=2',
+    () => import('./verbs/set.ts'),
+  );
+  clusterVerb(
+    program,
+    'snapshot <from> <to>',
+    'a copy of a file or tree as it is now, at once; it shares what neither has changed',
+    'cairn snapshot /data /backup/monday',
+    () => import('./verbs/snapshot.ts'),
+  );
   clusterVerb(program, 'rm <path...>', 'remove files, or trees', 'cairn rm -r /old', () => import('./verbs/rm.ts'))
     .option('-r, --recursive', 'directories with all below')
     .option('-f, --force', 'no error if it is missing');
@@ -261,6 +293,15 @@ function addOperating(program: Command): void {
     'cairn consensus transfer 2, or: cairn consensus add 10.0.0.4:7070',
     () => import('./verbs/consensus.ts'),
   );
+  clusterVerb(
+    program,
+    'drain <id>',
+    'empty a chunkserver: its chunks go elsewhere, it gets no new ones',
+    'cairn drain 3 --wait',
+    () => import('./verbs/drain.ts'),
+  )
+    .option('--undo', 'let it have chunks again')
+    .option('--wait', 'until no chunk needs it');
   clusterVerb(program, 'servers', 'the chunkservers', 'cairn servers', () => import('./verbs/servers.ts'));
 }
 

@@ -1,11 +1,12 @@
 /** `cairn append`: stdin or a local file to the end of a file. */
 import { open } from 'node:fs/promises';
 import { CairnError } from '../../../core/base/errors.ts';
-import type { Cairn } from '../../library/client.ts';
+import type { Cairn, FileSettings } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { printJson } from '../output.ts';
 import { withCluster } from './connect.ts';
 import { localError } from './copying.ts';
+import { type SettingsFlags, settingsOf } from './file-settings.ts';
 
 /** Bytes read at a time; a piece is one record where lines are not asked for. */
 const pieceBytes = 256 * 1024;
@@ -21,9 +22,9 @@ type Unit = 'piece' | 'line' | 'record';
 
 export async function run(invocation: Invocation): Promise<void> {
   const [path, local = '-'] = invocation.args as [string, string?];
-  const { lines, records, create, durability } = invocation.options;
+  const { lines, records, create } = invocation.options;
   await withCluster(invocation, async (cairn) => {
-    const settings = durability === undefined ? {} : { durability: durability as 'memory' | 'disk' };
+    const settings = settingsOf(invocation.options as SettingsFlags);
     if (create === false) await cairn.stat(path);
     const unit = records === true ? 'record' : lines === true ? 'line' : 'piece';
     const done = await appendAll(cairn, path, local, unit, settings);
@@ -36,7 +37,7 @@ async function appendAll(
   path: string,
   local: string,
   unit: Unit,
-  settings: { durability?: 'memory' | 'disk' },
+  settings: FileSettings,
 ): Promise<{ records: number; bytes: number; firstOffset: number | null }> {
   const input = await openInput(local); // before the file is made: a mistyped name leaves nothing behind
   const file = await cairn.open(path, 'a', settings);

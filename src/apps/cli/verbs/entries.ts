@@ -10,6 +10,8 @@ export interface ShownEntry {
   readonly createdAt: string;
   readonly replication: number;
   readonly durability: string;
+  readonly mode: string;
+  readonly minReplicas: number;
   readonly chunkBytes: number;
   readonly chunks: number;
   readonly entries?: number;
@@ -25,6 +27,8 @@ export function showEntry(path: string, stats: Stats): ShownEntry {
     createdAt: new Date(stats.createdAtMs).toISOString(),
     replication: stats.replication,
     durability: stats.durability,
+    mode: stats.mode,
+    minReplicas: stats.minReplicas,
     chunkBytes: stats.chunkBytes,
     chunks: stats.chunkCount,
     ...(stats.isDirectory() ? { entries: stats.entries } : {}),

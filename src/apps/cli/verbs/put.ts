@@ -11,6 +11,7 @@ import { printJson } from '../output.ts';
 import { withCluster } from './connect.ts';
 import { type CopyItem, copyAll, localError, type Skipped } from './copying.ts';
 import { joinPath } from './entries.ts';
+import { type SettingsFlags, settingsOf } from './file-settings.ts';
 import { takingBack } from './interrupt.ts';
 import type { Progress } from './progress.ts';
 import { statIfThere } from './targets.ts';
@@ -22,12 +23,11 @@ const mkdirParallel = 16;
 /** Taking back what was written so far, when the cluster may be what failed. */
 const removeMaxMs = 2000;
 
-interface Flags {
+interface Flags extends SettingsFlags {
   readonly recursive?: boolean;
   readonly parents?: boolean;
   readonly replace: boolean;
   readonly parallel: number;
-  readonly durability?: 'memory' | 'disk';
 }
 
 interface Plan {
@@ -237,10 +237,6 @@ async function putWhole(
 function under(target: string, unfinished: string, thrown: unknown): CairnError {
   const { code, message, hint } = toCairnError(thrown);
   return new CairnError(code, message.replaceAll(unfinished, target), { cause: thrown, hint });
-}
-
-function settingsOf({ durability }: Flags): { durability?: 'memory' | 'disk' } {
-  return durability === undefined ? {} : { durability };
 }
 
 function parentOf(path: string): string {

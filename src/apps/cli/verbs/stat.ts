@@ -19,7 +19,8 @@ export async function run(invocation: Invocation): Promise<void> {
           ? `directory of ${formatCount(entry.entries ?? 0, 'entry', 'entries')}`
           : `file of ${formatCount(entry.size, 'byte')} (${formatBytes(entry.size)}) in ${formatCount(entry.chunks, 'chunk')} of ${formatBytes(entry.chunkBytes)}`;
       printLine(`${formatName(path)}: ${what}`);
-      printLine(`  copies ${entry.replication}, durability ${entry.durability}`);
+      const least = entry.minReplicas > 1 ? ` (at least ${entry.minReplicas})` : '';
+      printLine(`  copies ${entry.replication}${least}, mode ${entry.mode}, durability ${entry.durability}`);
       printLine(`  modified ${entry.modifiedAt}, created ${entry.createdAt}`);
     });
   });
