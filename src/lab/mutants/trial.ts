@@ -83,6 +83,8 @@ async function runTests(bench: Workbench, files: readonly string[], { seconds }:
     bench.root,
     seconds,
   );
+  if (code !== 0 && output.includes('"numTotalTests":0,'))
+    throw new Error(`the tests ${files.join(', ')} do not run in the copy: ${output.slice(-500)}`);
   const failed = /"fullName":"([^"]+)","status":"failed"/.exec(output)?.[1];
   if (code === 0 || failed === undefined) return { killedBy: undefined, why: '', seeds: 0 };
   return { killedBy: 'test', why: failed, seeds: 0 };

@@ -13,6 +13,7 @@ const alsoNeeded = [
   'tsconfig.base.json',
   'tsconfig.pure.json',
   'tsconfig.node.json',
+  'tsconfig.browser.json',
 ];
 
 export class Workbench {

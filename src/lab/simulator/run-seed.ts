@@ -8,6 +8,7 @@ import type { TraceLine } from '../../platform/sim/kernel.ts';
 import type { EmittedEvent, SimNode } from '../../platform/sim/node.ts';
 import { SimRandom } from '../../platform/sim/random.ts';
 import type { SimWorld } from '../../platform/sim/world.ts';
+import { checkLogs } from '../regions/check-logs.ts';
 import { Actor } from './actor.ts';
 import { checkMasters, checkReadable, checkReplicas, checkShared, checkTree, garbageCount } from './checks.ts';
 import { SimCluster } from './cluster.ts';
@@ -123,6 +124,7 @@ class Run {
     await this.#settle('reading all that is listed', checkReadable(checker));
     await this.#until('the cluster rests again', () => unrest(this.#cluster) === undefined, restMs);
     await this.#settle('check of replicas', checkReplicas(this.#cluster, inspector));
+    await this.#settle('every byte is of somebody', checkLogs(this.#cluster, inspector, this.#ledger));
     await this.#compareMasters();
     await this.#settle('garbage', this.#untilCollected(inspector));
   }

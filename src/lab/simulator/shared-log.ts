@@ -4,6 +4,7 @@
  */
 import { toUtf8 } from '../../core/base/bytes.ts';
 import type { SimRandom } from '../../platform/sim/random.ts';
+import type { Operation } from '../regions/history.ts';
 import { payload } from './payload.ts';
 import { mustEqualBytes, mustHold } from './violation.ts';
 
@@ -28,6 +29,18 @@ export class SharedLog {
   constructor(path: string, chunkBytes: number) {
     this.path = path;
     this.chunkBytes = chunkBytes;
+  }
+
+  /** Every append that a client ever began, for the checker of regions. */
+  get operations(): readonly Operation[] {
+    return [...this.#records.values()].map(({ id, bytes, offset }) => ({
+      ...{ id, kind: 'append' as const, bytes, position: offset },
+      ...{
+        outcome: offset === undefined ? ('unknown' as const) : ('acknowledged' as const),
+        begunAt: 0,
+        endedAt: undefined,
+      },
+    }));
   }
 
   get acknowledgedCount(): number {

@@ -1,0 +1,259 @@
+/** The data plane: mutation order, leases, windows, recovery, damage. Each is noticed by claims beside the code, on simulated networks and disks. */
+import type { Mutant } from './mutant.ts';
+
+const server = 'src/system/chunkserver';
+
+interface Short {
+  readonly id: string;
+  readonly bug: string;
+  readonly seen?: string;
+  /** Of the chunkserver: the file, what is in it, what comes in its place. */
+  readonly edits: readonly (readonly [file: string, find: string, replace: string])[];
+  readonly test: string;
+}
+
+const table: readonly Short[] = [
+  {
+    id: 'data-skips-a-secondary',
+    bug: 'the first secondary is never sent a mutation, nor waited for',
+    edits: [
+      [
+        'lease.ts',
+        'mutation.missing += 1 + this.#links.length;',
+        'mutation.missing += Math.max(1, this.#links.length);',
+      ],
+      [
+        'lease.ts',
+        'for (const link of this.#links) {\n      pooled?.retain();',
+        'for (const link of this.#links.slice(1)) {\n      pooled?.retain();',
+      ],
+    ],
+    test: 'mutations.test.ts',
+  },
+  {
+    id: 'data-acknowledges-early',
+    bug: 'the client is answered when the first replica holds the mutation',
+    edits: [
+      [
+        'lease.ts',
+        'if (mutation.arrived()) this.#settle(mutation);',
+        'mutation.arrived();\n    this.#settle(mutation);',
+      ],
+    ],
+    test: 'growth.test.ts',
+  },
+  {
+    id: 'data-reorders',
+    bug: 'a secondary carries out mutations in whatever order they come',
+    edits: [
+      ['secondary.ts', 'present.version < version || present.serial + 1 !== serial', 'present.version < version'],
+    ],
+    test: 'secondary.test.ts',
+  },
+  {
+    id: 'data-repeats-a-serial',
+    bug: 'a secondary carries out a serial again that it has carried out before',
+    edits: [
+      [
+        'secondary.ts',
+        'present.version === version && present.serial >= serial',
+        'present.version === version && present.serial > serial',
+      ],
+    ],
+    test: 'secondary.test.ts',
+  },
+  {
+    id: 'data-serves-without-a-session',
+    bug: 'a server that is cut off from the masters serves on',
+    edits: [['session.ts', 'if (!this.isValid) {', 'if (this.leftMs < 0) {']],
+    test: 'failures.test.ts',
+  },
+  {
+    id: 'data-forgets-its-window',
+    bug: 'a new primary knows nothing of the appends before it',
+    edits: [['lease.ts', 'new AppendWindow<Mutation>(store.windowOf(this.handle))', 'new AppendWindow<Mutation>()']],
+    test: 'failures.test.ts',
+  },
+  {
+    id: 'data-window-stays-at-the-primary',
+    bug: 'secondaries are not told which appends they hold',
+    edits: [['lease.ts', 'window: placement.window,\n        isCut', 'window: [],\n        isCut']],
+    test: 'storm.test.ts',
+  },
+  {
+    id: 'data-image-does-not-fence',
+    bug: 'a replica that has shown its image to a new primary still takes mutations of the old one',
+    edits: [
+      [
+        'image-calls.ts',
+        '    mustNotBePast(world, handle, fence);\n    fences.raise(handle, fence);',
+        '    mustNotBePast(world, handle, fence);',
+      ],
+    ],
+    test: 'failures.test.ts',
+  },
+  {
+    id: 'data-secondary-takes-what-is-damaged',
+    bug: 'a secondary does not look at the checksum of what its primary sends',
+    edits: [
+      [
+        'secondary.ts',
+        'bytes.length === order.bytes && this.#world.env.crc32(bytes) === order.crc',
+        'bytes.length === order.bytes',
+      ],
+    ],
+    test: 'secondary.test.ts',
+  },
+  {
+    id: 'data-primary-takes-what-is-damaged',
+    bug: 'a primary does not look at the checksum of what a client sends',
+    edits: [['mutate.ts', 'if (sum !== crc) {', 'if (sum !== sum) {']],
+    test: 'hostile.test.ts',
+  },
+  {
+    id: 'data-recovers-from-the-hindmost',
+    bug: 'the new primary takes the contents of the member that is furthest behind',
+    edits: [
+      [
+        'recovery.ts',
+        'return a.version > b.version || (a.version === b.version && a.serial > b.serial);',
+        'return a.version < b.version || (a.version === b.version && a.serial < b.serial);',
+      ],
+    ],
+    test: 'failures.test.ts',
+  },
+  {
+    id: 'data-does-not-take-what-others-have',
+    bug: 'a new primary that is behind makes the others equal to itself all the same',
+    edits: [
+      ['recovery.ts', 'if (ahead !== undefined) await copyFrom(', 'if (ahead?.image.version === 0) await copyFrom('],
+    ],
+    test: 'failures.test.ts',
+  },
+  {
+    id: 'data-failed-member-counts',
+    bug: 'the answer of a secondary that has failed counts as an acknowledgement',
+    edits: [
+      [
+        'lease.ts',
+        '    if (error === undefined) this.#arrived(mutation, version);\n    else if (version',
+        "    if (error === undefined || error.code !== 'EXISTS') this.#arrived(mutation, version);\n    else if (version",
+      ],
+    ],
+    test: 'failures.test.ts',
+  },
+  {
+    id: 'data-appends-over-what-is-under-way',
+    bug: 'an append is placed behind what is acknowledged, not behind what is ordered',
+    edits: [
+      [
+        'lease.ts',
+        'return placeAppend(mutation, kind, this.#orderedLength, this.#window, crc32);',
+        'return placeAppend(mutation, kind, this.#acknowledgedLength, this.#window, crc32);',
+      ],
+    ],
+    test: 'mutations.test.ts',
+  },
+  {
+    id: 'data-damage-is-not-told',
+    bug: 'a damaged replica is not reported to the master',
+    edits: [['inventory.ts', '    this.#unreported.add(handle);\n', '']],
+    test: 'scrubber.test.ts',
+  },
+  {
+    id: 'data-goes-on-after-a-failed-write',
+    bug: 'a chunk of which a mutation could not be written takes the next one',
+    edits: [
+      [
+        'chunk-writer.ts',
+        '        if (error !== undefined) this.#broken.set(handle, error);\n        write.written(error);',
+        '        write.written(undefined);',
+      ],
+    ],
+    test: 'failures.test.ts',
+  },
+  {
+    id: 'data-closes-too-soon',
+    bug: 'a lease is given back while mutations are under way',
+    edits: [
+      [
+        'lease.ts',
+        '    if (this.#pending.size > 0) await new Promise<void>((resolve) => this.#whenQuiet.push(resolve));\n',
+        '',
+      ],
+    ],
+    test: 'orders.test.ts',
+  },
+  {
+    id: 'data-forgotten-means-new',
+    bug: 'an append that lies too far back to be known is carried out again',
+    edits: [
+      [
+        'placing.ts',
+        "    if (known === 'forgotten') throw forgotten(sequence);\n    if (known !== undefined) {",
+        "    if (known !== undefined && known !== 'forgotten') {",
+      ],
+    ],
+    test: 'failures.test.ts',
+  },
+  {
+    id: 'data-resizes-again',
+    bug: 'a resize that is repeated is done again, and cuts what was appended since',
+    edits: [['placing.ts', '  if (known !== undefined) return undefined;\n  const offset', '  const offset']],
+    test: 'resizes.test.ts',
+  },
+  {
+    id: 'data-length-never-shrinks',
+    bug: 'the length that is told to readers does not follow a cut',
+    edits: [
+      [
+        'lease.ts',
+        'this.#acknowledgedLength = mutation.placement.lengthBytes;',
+        'this.#acknowledgedLength = Math.max(this.#acknowledgedLength, mutation.placement.lengthBytes);',
+      ],
+    ],
+    test: 'resizes.test.ts',
+  },
+  {
+    id: 'data-lag-has-no-bound',
+    bug: 'mode async acknowledges however far the others lag behind',
+    edits: [['lease.ts', 'this.#lagBytes < this.#world.limits.asyncLagBytesMax', 'this.#lagBytes >= 0']],
+    test: 'modes.test.ts',
+  },
+  {
+    id: 'data-async-waits-for-all',
+    bug: 'mode async acknowledges only when all replicas hold the mutation',
+    edits: [['lease.ts', "if (this.#grant.mode === 'async' && version", "if (this.#grant.mode === 'gfs' && version"]],
+    test: 'modes.test.ts',
+  },
+  {
+    id: 'data-scrubber-trusts-open-files',
+    bug: "the scrubber looks at the file that is open, not at the one under the chunk's name",
+    edits: [['../storage/chunks/reader.ts', '    if (state.lengthBytes > 0) this.#parts.files.reopen(state);\n', '']],
+    test: 'scrubber.test.ts',
+  },
+  {
+    id: 'data-old-grant-outlives-a-restart',
+    bug: 'a grant that was used before a restart is good after it',
+    edits: [
+      [
+        'leases.ts',
+        'if (known > version || (info?.version === version && lease === undefined))',
+        'if (known > version)',
+      ],
+    ],
+    test: 'failures.test.ts',
+  },
+];
+
+export const dataPlane: readonly Mutant[] = table.map(({ id, bug, seen = 'GFS §2.7, §3.1–3.3', edits, test }) => ({
+  id,
+  bug,
+  seen,
+  trial: { kind: 'tests', files: [`${server}/${test}`] },
+  edits: edits.map(([file, find, replace]) => ({ file: place(file), find, replace })),
+}));
+
+function place(file: string): string {
+  return file.startsWith('../') ? `src/system/${file.slice(3)}` : `${server}/${file}`;
+}

@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest';
+import { concatBytes, toUtf8 } from '../../core/base/bytes.ts';
+import type { Mode } from '../../core/protocol/types.ts';
+import { checkFile } from './check-file.ts';
+import type { Operation } from './history.ts';
+
+const record = (n: number) => toUtf8(`<record ${n}>`);
+const size = record(1).length;
+const zeros = (bytes: number) => new Uint8Array(bytes);
+
+function append(n: number, position: number | undefined, more: Partial<Operation> = {}): Operation {
+  const outcome = position === undefined ? 'unknown' : 'acknowledged';
+  return {
+    id: `a${n}`,
+    kind: 'append',
+    bytes: record(n),
+    position,
+    outcome,
+    begunAt: n * 10,
+    endedAt: n * 10 + 5,
+    ...more,
+  };
+}
+function write(id: string, position: number, text: string, begunAt: number, endedAt: number): Operation {
+  return { id, kind: 'write', bytes: toUtf8(text), position, outcome: 'acknowledged', begunAt, endedAt };
+}
+/** What the checker says of a file of one chunk with these replicas. */
+function check(operations: readonly Operation[], replicas: readonly Uint8Array[], mode: Mode = 'strong'): string {
+  return checkFile({ mode, operations, chunks: [{ start: 0, replicas }] }).join('; ');
+}
+
+const three = [append(1, 0), append(2, size), append(3, 2 * size)];
+const whole = concatBytes([record(1), record(2), record(3)]);
+
+describe('appends in mode strong', () => {
+  test('each where it was answered, and padding, are right', () => {
+    expect(check(three, [whole, whole, whole])).toBe('');
+    expect(check(three, [concatBytes([whole, zeros(50)]), concatBytes([whole, zeros(50)])])).toBe('');
+  });
+  test('of unknown outcome may be there once, or not at all', () => {
+    const four = [...three, append(4, undefined)];
+    expect(check(four, [whole])).toBe('');
+    expect(check(four, [concatBytes([whole, record(4)])])).toBe('');
+    expect(check(four, [concatBytes([whole, record(4), record(4)])])).toContain('a4 lies at');
+  });
+  test('that a replica skipped, or has elsewhere, is found', () => {
+    const skipped = concatBytes([record(1), zeros(size), record(3)]);
+    expect(check(three, [whole, skipped])).toContain('replica 1: a2 was acknowledged');
+    expect(check(three, [concatBytes([record(2), record(1), record(3)])])).toContain('a1 was acknowledged at 0');
+  });
+  test('that came twice, or that nobody sent, is found', () => {
+    expect(check(three, [concatBytes([whole, record(2)])])).toContain('a2 lies at');
+    expect(check(three, [concatBytes([whole, toUtf8('stray')])])).toContain('nothing that a client sent');
+    expect(check(three, [concatBytes([whole, record(9).subarray(0, 4)])])).toContain('nothing that a client sent');
+  });
+});
+
+describe('appends in mode gfs', () => {
+  test('may leave repetitions, fragments and padding, different ones on each replica', () => {
+    const later = [append(1, 0), append(2, 3 * size)];
+    const a = concatBytes([record(1), record(2), record(2), record(2)]);
+    const b = concatBytes([record(1), record(2).subarray(0, 4), zeros(2 * size - 4), record(2)]);
+    expect(check(later, [a, b], 'gfs')).toBe('');
+  });
+  test('must be on every replica where they were acknowledged, and what lies between was really sent', () => {
+    expect(check(three, [whole, concatBytes([record(1), zeros(size), record(3)])], 'gfs')).toContain(
+      'a2 was acknowledged',
+    );
+    expect(check(three, [concatBytes([whole, toUtf8('~~~')])], 'gfs')).toContain('nothing that a client sent');
+  });
+});
+
+describe('appends in mode async', () => {
+  test('may lose a suffix, in place of which others come later', () => {
+    expect(check(three, [concatBytes([record(1)])], 'async')).toBe('');
+    const replaced = [...three, append(7, size)];
+    expect(check(replaced, [concatBytes([record(1), record(7)])], 'async')).toBe('');
+  });
+  test('that lose something in the middle are found', () => {
+    expect(check(three, [concatBytes([record(1), zeros(size), record(3)])], 'async')).toContain('no suffix');
+  });
+});
+
+describe('writes', () => {
+  test('at the same time end in one order, the same on every replica', () => {
+    const both = [write('x', 0, 'xxxx', 0, 9), write('y', 2, 'yyyy', 1, 8)];
+    expect(check(both, [toUtf8('xxyyyy'), toUtf8('xxyyyy')])).toBe('');
+    expect(check(both, [toUtf8('xxxxyy'), toUtf8('xxxxyy')])).toBe('');
+    expect(check(both, [toUtf8('xxyyyy'), toUtf8('xxxxyy')])).toContain('replica 1 differs');
+  });
+  test('that each lie over the other are in no order', () => {
+    const both = [write('x', 0, 'xxxx', 0, 9), write('y', 0, 'yyyy', 1, 8)];
+    expect(check(both, [toUtf8('xyxy')])).toContain('x → y');
+  });
+  test('of which the earlier lies over the later were carried out in the wrong order', () => {
+    const both = [write('old', 0, 'aaaa', 0, 1), write('new', 0, 'bbbb', 5, 6)];
+    expect(check(both, [toUtf8('bbbb')])).toBe('');
+    expect(check(both, [toUtf8('aaaa')])).toContain('circle');
+  });
+});

@@ -1,0 +1,35 @@
+/** All claims about one file at rest, from its history and the bytes of all replicas of all its chunks. */
+import type { Mode } from '../../core/protocol/types.ts';
+import { accountAppends } from './accounting.ts';
+import type { ChunkReplicas, Operation } from './history.ts';
+import { circleOf } from './write-order.ts';
+
+export interface FileHistory {
+  readonly mode: Mode;
+  readonly operations: readonly Operation[];
+  readonly chunks: readonly ChunkReplicas[];
+}
+
+/** What is wrong, one line each; empty if nothing is. */
+export function checkFile({ mode, operations, chunks }: FileHistory): readonly string[] {
+  const wrong: string[] = [];
+  for (const chunk of chunks) {
+    if (mode !== 'gfs') wrong.push(...differences(chunk));
+    if (operations.some(({ kind }) => kind === 'append')) wrong.push(...accountAppends(chunk, operations, mode));
+    const [first] = chunk.replicas;
+    const circle = first === undefined ? undefined : circleOf(first, chunk.start, operations);
+    if (circle !== undefined) wrong.push(`chunk at ${chunk.start}: writes in a circle: ${circle.join(' → ')}`);
+  }
+  return wrong;
+}
+
+/** At rest, and but for mode gfs, replicas are the same to the byte. */
+function differences({ start, replicas }: ChunkReplicas): string[] {
+  const [first, ...others] = replicas;
+  if (first === undefined) return [];
+  return others.flatMap((other, n) => {
+    if (other.length !== first.length) return [`replica ${n + 1} has ${other.length} bytes, replica 0 ${first.length}`];
+    const at = first.findIndex((byte, i) => byte !== other[i]);
+    return at < 0 ? [] : [`replica ${n + 1} differs from replica 0 at byte ${start + at}`];
+  });
+}
