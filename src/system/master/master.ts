@@ -177,8 +177,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
 
   #leaderAddress(): Address | undefined {
     const leader = this.#group.replica?.leadership.leader;
-    if (leader === undefined) return undefined;
-    return leader === this.#group.self.node ? this.#configuredAddress : this.#group.addressOf(leader);
+    return leader === undefined ? undefined : this.#group.addressOf(leader);
   }
 
   /** NOT_LEADER says who leads, so that the caller asks there. */

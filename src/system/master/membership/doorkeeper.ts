@@ -51,6 +51,8 @@ export class Doorkeeper<Peer extends object> {
   async introduce(frame: IntroductionFrame, peer: Peer): Promise<IntroductionFrame> {
     const self = this.#self;
     const other = decodeIntroduction(frame, self.clusterId);
+    if (other.instance === self.instance)
+      throw new CairnError('ABORTED', 'this is the asker itself; nothing is to be done');
     if (other.id === self.id) throw duplicate(other.id, self.address);
     self.checkTerms(other);
     this.#world.met(other);

@@ -201,11 +201,13 @@ export class Group<Message, LogRecord, Peer extends object> {
 
   /** Where the node listens: where it said itself, else as the roster says, else as configured. */
   addressOf(node: NodeId): Address | undefined {
+    const id = configuredIdOf(node);
+    // An incarnation of ours that is no more may still be named in the log.
+    if (id === this.#self.id) return this.#self.record.node === node ? this.#self.address : undefined;
     const told = this.doorkeeper.addressOf(node);
     if (told !== undefined) return told;
-    const id = configuredIdOf(node);
     const booked = this.#replica === undefined ? undefined : this.roster.member(id);
-    if (booked !== undefined && booked.node === node) return booked.address;
+    if (booked !== undefined) return booked.node === node ? booked.address : undefined;
     return incarnationOf(node) === 0 ? this.#self.masters.find((master) => master.id === id)?.address : undefined;
   }
 

@@ -59,6 +59,9 @@ describe.each(['raft', 'paxos'] as const)('a group of masters under %s', (engine
     c.boot(third);
     await c.until('it leads', () => c.leader !== undefined);
     expect(c.masters.map(({ master }) => Number(master?.node))).toEqual([1, 2, 3]);
+    await c.run(3000); // all are booked by the first leader, which stays
+    expect(c.eventsNamed('master_leads').length).toBe(1);
+    expect(await ids(c)).toEqual([1, 2, 3]);
   });
 
   it('takes a master that has lost its disk back under another incarnation, never under its old name', async () => {
