@@ -1,8 +1,9 @@
 /** The engines by their names. Their messages and records are their own affair: here they are opaque. */
-import { type EngineKind, type EngineName, Raft } from '../../core/consensus/index.ts';
+import { type EngineKind, type EngineName, MultiPaxos, Raft } from '../../core/consensus/index.ts';
 
-const engines: Partial<Readonly<Record<EngineName, EngineKind<unknown, unknown>>>> = {
+const engines: Readonly<Record<EngineName, EngineKind<unknown, unknown>>> = {
   raft: Raft as EngineKind<unknown, unknown>,
+  paxos: MultiPaxos as EngineKind<unknown, unknown>,
 };
 
 export const engineNames = Object.keys(engines) as readonly EngineName[];

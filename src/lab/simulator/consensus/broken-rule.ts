@@ -4,6 +4,8 @@ export const rules = {
   'engine assertion': 'what an engine asserts of itself holds after each step',
   'election safety': 'one leader a term',
   'one vote': 'a node votes once in a term, whatever happens to it in between',
+  'promise kept': 'an acceptor votes in no ballot below one that it has promised',
+  'told before durable': 'what a node says it has promised, voted for or stored is on its disk',
   'log matching': 'entries of one index and term are the same, and so is everything before them',
   'leader completeness': 'who is elected has everything that was committed',
   'state-machine safety':

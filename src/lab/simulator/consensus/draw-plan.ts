@@ -7,6 +7,7 @@ import { SimRandom } from '../../../platform/sim/random.ts';
 import { calm, type Weather } from './group-network.ts';
 import { moments } from './group-world.ts';
 import {
+  fates,
   type GroupPlan,
   type Happening,
   type HappeningKind,
@@ -55,6 +56,8 @@ export function drawPlan(seed: number, options: PlanOptions): GroupPlan {
     host: {
       batchesInFlight: random.pick([1, 2, 8]),
       applyMs: random.pick([0, 0, 0, 1, 30]),
+      flushEveryMs: random.pick([undefined, undefined, undefined, 50, 300]),
+      keepEntries: random.pick([0, 2, 20]),
       installMs: random.pick([1, 20, 200]),
       isCoded: random.chance(0.2),
     },
@@ -81,7 +84,7 @@ export function drawPlan(seed: number, options: PlanOptions): GroupPlan {
       givesUp: random.pick([0, 0.5]),
       paddingBytes: random.pick([0, 0, 100]),
     },
-    others: random.pick(['down', 'apart', 'deaf', 'well']),
+    others: random.pick(fates),
     happenings: new Drawing(random, { stormMs, timing, clients, driftMax, churns, mayJump: lease === undefined }).all(),
   };
 }
@@ -123,6 +126,9 @@ function drawWeather(random: SimRandom, { electionTimeoutMinMs }: EngineTiming):
     delayMs: random.chance(0.5) ? [0.3, 1] : [0.3, slow],
   };
 }
+
+/** What may come right before all is to be well: requests that are then under way. */
+const lastStraws: readonly HappeningKind[] = ['transfer', 'transfer', 'members', 'crash', 'pause', 'flush', 'trap'];
 
 interface Bounds {
   readonly stormMs: number;
@@ -197,6 +203,7 @@ class Drawing {
     const happenings: Happening[] = [];
     for (let atMs = random.next() * everyMs; atMs < stormMs; atMs += random.next() * 2 * everyMs)
       happenings.push(this.#one(random.pick(kinds), atMs));
+    if (random.chance(0.3)) happenings.push(this.#one(random.pick(lastStraws), stormMs - 1));
     return happenings;
   }
 

@@ -15,6 +15,10 @@ export interface HostSettings {
   readonly batchesInFlight: number;
   /** From commit until it is applied; 0: at once. */
   readonly applyMs: number;
+  /** The state is made durable, and the log shorter, so often; undefined: only when the plan says so. */
+  readonly flushEveryMs: number | undefined;
+  /** Entries that then stay in the log. */
+  readonly keepEntries: number;
   /** Receiving a snapshot takes so long. */
   readonly installMs: number;
   /** Messages and records go through their bytes. */

@@ -29,6 +29,8 @@ const snapshotMs = 1_000;
 /** What a supervisor takes to start a node again that ended by itself. */
 const restartMs = 100;
 
+const stalledMs = 1_000_000;
+
 export type Node = GroupNode<unknown, unknown>;
 
 /** What decides over disks and crashes; see mischief.ts. */
@@ -52,6 +54,8 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
   trouble: Trouble | undefined;
   /** Nodes whose log is damaged, found out or not. */
   readonly lost = new Set<NodeId>();
+  /** Nodes whose disks finish nothing any more. */
+  readonly stalled = new Set<NodeId>();
   readonly #engineSeeds: SimRandom;
   readonly #values: SimRandom;
   #ticks = 0;
@@ -71,7 +75,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
     this.bootstrap = { voters: ids.slice(0, plan.voters), nonVoters: [] };
     this.kind = engineNamed(plan.engine);
     const log = new CommittedLog(this.bootstrap);
-    this.checker = new GroupChecker(log, watchOf(plan.engine, this.bootstrap, log));
+    this.checker = new GroupChecker(log, watchOf(plan.engine, this.bootstrap, log, plan.quorums));
     const nodeOf = (id: NodeId) =>
       new GroupNode(this, id, new NodeClock(() => this.agenda.nowMs, plan.clockRates[id - 1] ?? 1));
     this.nodesById = new Map(ids.map((id) => [id, nodeOf(id)]));
@@ -92,7 +96,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
       seed: this.#engineSeeds.u32(),
       crc32,
       timing,
-      limits: { ...defaultLimits, ...limits, windowMaxBytes: limits.messageMaxBytes * 3 },
+      limits: { ...defaultLimits, ...limits, windowMaxBytes: 1_000 + limits.messageMaxBytes * 3 },
       elector,
       ...(lease === undefined ? {} : { lease }),
       ...(quorums === undefined ? {} : { quorums }),
@@ -120,6 +124,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
   }
 
   writeMs(node: NodeId): number | undefined {
+    if (this.stalled.has(node)) return stalledMs;
     return this.trouble === undefined ? this.plan.writeMs[0] : this.trouble.writeMs(node);
   }
 

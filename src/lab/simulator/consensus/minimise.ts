@@ -108,7 +108,8 @@ class Minimiser {
       { others: 'well' },
       { clients: 1 },
       { client: { ...this.#plan.client, concurrency: 1 } },
-      { host: { batchesInFlight: 1, applyMs: 0, installMs: 1, isCoded: false } },
+      { host: { ...this.#plan.host, batchesInFlight: 1, applyMs: 0, installMs: 1, isCoded: false } },
+      { host: { ...this.#plan.host, flushEveryMs: undefined } },
       { voters: 3, spares: 0 },
     ];
     for (const change of plainer) {

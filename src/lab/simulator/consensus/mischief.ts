@@ -4,7 +4,7 @@ import type { NodeId } from '../../../core/base/brand.ts';
 import type { SimRandom } from '../../../platform/sim/random.ts';
 import type { Group, Node, Trouble } from './group.ts';
 import type { Moment } from './group-world.ts';
-import { everyVoter, isQuorum } from './members-of-group.ts';
+import { everyVoter } from './members-of-group.ts';
 import { changeMembers, transferLeadership } from './operator.ts';
 import { linksToCut } from './partitions.ts';
 import { describeHappening, type Happening, type Target } from './plan.ts';
@@ -14,6 +14,9 @@ const planMark = 3 << 24;
 
 type Of<Kind extends Happening['kind']> = Extract<Happening, { kind: Kind }>;
 type ToNode = Exclude<Extract<Happening, { target: Target }>, { kind: 'partition' | 'trap' }>;
+
+/** From and to how many ms a write takes when all is well. */
+export const quickDisk = [0.2, 1] as const;
 
 interface Trap {
   readonly node: NodeId | undefined;
@@ -49,7 +52,7 @@ export class Mischief implements Trouble {
 
   writeMs(node: NodeId): number | undefined {
     if (this.#failing.delete(node)) return undefined;
-    const [least, most] = this.#group.plan.writeMs;
+    const [least, most] = this.#isOver ? quickDisk : this.#group.plan.writeMs;
     return this.#slow.get(node) ?? least + this.#random.next() * (most - least);
   }
 
@@ -201,7 +204,7 @@ export class Mischief implements Trouble {
   #damage(node: Node, at: number, how: string): void {
     const { checker, lost } = this.#group;
     const isSound = (id: NodeId) => id !== node.id && !lost.has(id);
-    if (!checker.watch.configurations().every((members) => isQuorum(members, isSound))) return;
+    if (!checker.watch.canDecide(isSound)) return;
     if (node.disk.damage(at, how)) lost.add(node.id);
   }
 

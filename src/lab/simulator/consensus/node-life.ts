@@ -18,7 +18,7 @@ import { digestBytes } from '../../../platform/sim/event-hash.ts';
 import { hashText } from '../../../platform/sim/random.ts';
 import { Applier, type CommandOutcome } from '../../../system/rsm/applier.ts';
 import type { Due } from './agenda.ts';
-import { BrokenRule } from './broken-rule.ts';
+import { BrokenRule, type Rule } from './broken-rule.ts';
 import type { GroupDisk } from './group-disk.ts';
 import type { GroupStore } from './group-store.ts';
 import type { GroupWorld, Moment, SnapshotOnItsWay } from './group-world.ts';
@@ -63,7 +63,7 @@ export class NodeLife<Message, LogRecord> {
     const machine = new RegisterMachine((value, index) => checker.executed(value, index));
     this.#applier = new Applier(body.store, machine, config.bootstrap, (...batch) => this.#batchApplied(...batch));
     const applied = this.#appliedPoint();
-    this.#engine = asserted(() => kind.create(config, { records, applied, now: this.#now() }));
+    this.#engine = asserted('engine assertion', () => kind.create(config, { records, applied, now: this.#now() }));
     this.#status = this.#engine.status;
     this.desk = this.#openDesk();
   }
@@ -88,6 +88,8 @@ export class NodeLife<Message, LogRecord> {
 
   begin(records: readonly LogRecord[]): void {
     this.#world.checker.started(this.#status, records, this.#appliedPoint());
+    const { flushEveryMs } = this.#world.host;
+    if (flushEveryMs !== undefined) this.#flushAgain(flushEveryMs);
     this.#input({ kind: 'tick', now: this.#now() });
   }
 
@@ -129,7 +131,7 @@ export class NodeLife<Message, LogRecord> {
 
   #step(input: Input<Message>): void {
     const engine = this.#engine;
-    const effects = asserted(() => {
+    const effects = asserted('engine assertion', () => {
       const result = engine.step(input);
       engine.invariants();
       return result;
@@ -226,7 +228,9 @@ export class NodeLife<Message, LogRecord> {
 
   #apply(): void {
     const before = this.appliedIndex;
-    while (this.#applier.applySlice());
+    asserted('state-machine safety', () => {
+      while (this.#applier.applySlice());
+    });
     if (this.appliedIndex === before) return;
     this.#input({ kind: 'applied', index: this.appliedIndex as LogIndex });
     if (!this.#isOver) this.desk.applied();
@@ -240,6 +244,13 @@ export class NodeLife<Message, LogRecord> {
   #appliedPoint(): SnapshotPoint | undefined {
     const { point } = this.#applier;
     return point.index === 0 ? undefined : point;
+  }
+
+  #flushAgain(everyMs: number): void {
+    this.#body.after(everyMs, () => {
+      this.flush(this.#world.host.keepEntries);
+      if (!this.#isOver) this.#flushAgain(everyMs);
+    });
   }
 
   flush(keep: number): void {
@@ -301,12 +312,13 @@ function digestOf(outcomes: readonly CommandOutcome[]): number {
   return digest;
 }
 
-/** @throws BrokenRule for whatever an engine throws */
-function asserted<T>(run: () => T): T {
+/** @throws BrokenRule for whatever is thrown */
+function asserted<T>(rule: Rule, run: () => T): T {
   try {
     return run();
   } catch (thrown) {
-    throw new BrokenRule('engine assertion', String(thrown), { cause: thrown });
+    if (thrown instanceof BrokenRule) throw thrown;
+    throw new BrokenRule(rule, String(thrown), { cause: thrown });
   }
 }
 

@@ -7,6 +7,9 @@ import type { ClientSettings } from './group-client.ts';
 import type { Weather } from './group-network.ts';
 import type { HostSettings, Moment } from './group-world.ts';
 
+/** Of a node outside the healthy core: no process; no links; hears nobody; a disk that takes for ever; some of its links; all well. */
+export const fates = ['down', 'apart', 'deaf', 'stalled', 'noisy', 'well'] as const;
+
 export interface GroupPlan {
   readonly seed: number;
   readonly engine: EngineName;
@@ -31,7 +34,7 @@ export interface GroupPlan {
   readonly client: ClientSettings;
   readonly stormMs: number;
   /** What becomes of those who are not in the healthy core, when the storm is over. */
-  readonly others: 'down' | 'apart' | 'deaf' | 'well';
+  readonly others: (typeof fates)[number];
   readonly happenings: readonly Happening[];
 }
 

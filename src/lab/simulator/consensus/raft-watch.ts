@@ -13,6 +13,10 @@ const termsMax = 2 ** 20;
 /** A log as a row of checksums; everything up to `base` is held as state. */
 class LogShadow {
   base = 0;
+  term = 0;
+  vote: NodeId | undefined;
+  /** Of entries and state: a term is known by them as well. */
+  termOfLog = 0;
   #checksums = new Map<number, number>();
   #last = 0;
   #configurations: { readonly index: number; readonly members: Members }[];
@@ -23,9 +27,11 @@ class LogShadow {
 
   /** An entry replaces what is at its index and behind it. @returns the first index that was cut although `mustKeep` it */
   write(
-    { index, checksum, payload }: Entry,
+    { index, term, checksum, payload }: Entry,
     mustKeep: (index: number, checksum: number) => boolean,
   ): number | undefined {
+    if (index <= this.base) return undefined; // it was queued before a snapshot took its place
+    this.termOfLog = Math.max(this.termOfLog, term);
     let lost: number | undefined;
     for (let at = index; at <= this.#last; at++) {
       const old = this.#checksums.get(at);
@@ -39,9 +45,25 @@ class LogShadow {
     return lost;
   }
 
+  /** A baseline may come ahead of records that were queued before it. */
+  writeVote(term: number, vote: NodeId | undefined): void {
+    if (term < this.term || (term === this.term && vote === undefined)) return;
+    this.term = term;
+    this.vote = vote;
+  }
+
+  votesFor(candidate: NodeId, term: number): boolean {
+    return this.term === term && this.vote === candidate;
+  }
+
+  get last(): number {
+    return this.#last;
+  }
+
   /** State takes the place of the entries up to a point. */
-  holdState({ index, members }: SnapshotPoint): void {
+  holdState({ index, term, members }: SnapshotPoint): void {
     if (index <= this.base) return;
+    this.termOfLog = Math.max(this.termOfLog, term);
     for (let at = this.base + 1; at < index; at++) this.#checksums.delete(at);
     this.base = index;
     this.#last = Math.max(this.#last, index);
@@ -106,6 +128,7 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
   durable(node: NodeId, records: readonly RaftRecord[]): void {
     const disk = this.#diskOf(node);
     for (const record of records) {
+      if (record.kind === 'hardState') disk.writeVote(record.currentTerm, record.votedFor);
       if (record.kind !== 'entry') continue;
       const lost = disk.write(record.entry, (index, checksum) => this.#log.mustKeep(index, checksum));
       hold(lost === undefined, 'committed stays', () => `the disk of n${node} loses entry ${lost}, which is committed`);
@@ -122,7 +145,15 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
     for (const record of records) {
       if (record.kind === 'entry') mind.write(record.entry, keepsNothing);
       else if (record.kind === 'snapshotPoint') mind.holdState(record.point);
+      else mind.writeVote(record.currentTerm, record.votedFor);
     }
+    const { term: known, vote } = this.#diskOf(node);
+    const isSame = mind.term === known && mind.vote === vote;
+    hold(
+      isSame,
+      'only forwards',
+      () => `n${node} reads term ${mind.term} and vote ${mind.vote}; it had written ${known} and ${vote}`,
+    );
     if (applied !== undefined) mind.holdState(applied);
     this.#minds.set(node, mind);
     const shown = this.#shown.get(node) ?? 0;
@@ -142,31 +173,47 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
   }
 
   left(from: NodeId, to: NodeId, message: RaftMessage): void {
+    const disk = this.#diskOf(from);
     switch (message.kind) {
       case 'requestVote':
-        this.#voted(from, message.term, from);
+        this.#voted(from, disk, message.term, from);
         break;
       case 'requestVoteResponse':
-        if (message.voteGranted) this.#voted(from, message.term, to);
+        if (message.voteGranted) this.#voted(from, disk, message.term, to);
         break;
+      case 'appendEntriesAccepted': {
+        const { matchIndex } = message;
+        const has = matchIndex <= disk.last;
+        hold(
+          has,
+          'told before durable',
+          () => `n${from} acknowledges ${matchIndex}; its disk has ${disk.last} entries`,
+        );
+        break;
+      }
       case 'appendEntries':
-      case 'appendEntriesAccepted':
       case 'appendEntriesRejected':
         break;
       default:
-        return; // a pre-vote speaks of a term that nobody is in yet
+        return; // an elector speaks of terms that nobody is in yet
     }
-    if (message.term > (this.#shown.get(from) ?? 0)) this.#shown.set(from, message.term);
+    const { term } = message;
+    const isKnown = term <= Math.max(disk.term, disk.termOfLog);
+    hold(isKnown, 'told before durable', () => `n${from} speaks in term ${term}; its disk knows of ${disk.term}`);
+    if (term > (this.#shown.get(from) ?? 0)) this.#shown.set(from, term);
   }
 
-  #voted(voter: NodeId, term: number, candidate: NodeId): void {
+  #voted(voter: NodeId, disk: LogShadow, term: number, candidate: NodeId): void {
     const key = voter * termsMax + term;
     const known = this.#votes.get(key);
     if (known === undefined) this.#votes.set(key, candidate);
+    const isOne = known === undefined || known === candidate;
+    hold(isOne, 'one vote', () => `n${voter} votes for n${known} and for n${candidate} in term ${term}`);
+    const isDurable = disk.term > term || (disk.term === term && disk.vote === candidate);
     hold(
-      known === undefined || known === candidate,
-      'one vote',
-      () => `n${voter} votes for n${known} and for n${candidate} in term ${term}`,
+      isDurable,
+      'told before durable',
+      () => `n${voter} votes for n${candidate} in term ${term}, which its disk does not know`,
     );
   }
 
@@ -177,6 +224,12 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
     hold(known === undefined, 'election safety', () => `n${known} and n${id} lead term ${term}`);
     this.#leaders.set(term, id);
     const mind = this.#mindOf(id);
+    const hasVote = (voter: NodeId) =>
+      this.#votes.get(voter * termsMax + term) === id || this.#diskOf(voter).votesFor(id, term);
+    hold(isQuorum(mind.members, hasVote), 'election safety', () => {
+      const voters = mind.members.voters.filter(hasVote).join(' ');
+      return `n${id} leads term ${term} by the votes of ${voters || 'nobody'}, of ${describeMembers(mind.members)}`;
+    });
     for (let index = mind.base + 1; index <= this.#log.highest; index++) {
       const has = this.#log.termOfCommit(index) >= term || mind.holds(index, this.#log.checksumAt(index)!);
       hold(has, 'leader completeness', () => `n${id} leads term ${term} without entry ${index}, which is committed`);
@@ -199,9 +252,10 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
     );
   }
 
-  configurations(): readonly Members[] {
+  canDecide(has: (node: NodeId) => boolean): boolean {
     const shadows = [...this.#minds.values(), ...this.#disks.values()];
-    return [...new Set([this.#log.configurations.at(-1)!.members, ...shadows.map(({ members }) => members)])];
+    const latest = this.#log.configurations.at(-1)!.members;
+    return isQuorum(latest, has) && shadows.every(({ members }) => isQuorum(members, has));
   }
 
   #mindOf(node: NodeId): LogShadow {

@@ -1,18 +1,26 @@
 /** How each engine is watched from outside. */
-import type { EngineName, Members } from '../../../core/consensus/engine.ts';
+import type { EngineName, Members, QuorumSizes } from '../../../core/consensus/engine.ts';
 import type { CommittedLog } from './committed-log.ts';
+import { PaxosWatch } from './paxos-watch.ts';
 import type { ProtocolWatch } from './protocol-watch.ts';
 import { RaftWatch } from './raft-watch.ts';
 
-type MakeWatch = (bootstrap: Members, log: CommittedLog) => ProtocolWatch<unknown, unknown>;
+type MakeWatch = (
+  bootstrap: Members,
+  log: CommittedLog,
+  sizes: QuorumSizes | undefined,
+) => ProtocolWatch<unknown, unknown>;
 
-const watches: Partial<Readonly<Record<EngineName, MakeWatch>>> = {
+const watches: Readonly<Record<EngineName, MakeWatch>> = {
   raft: (bootstrap, log) => new RaftWatch(bootstrap, log) as ProtocolWatch<unknown, unknown>,
+  paxos: (bootstrap, log, sizes) => new PaxosWatch(bootstrap, log, sizes) as ProtocolWatch<unknown, unknown>,
 };
 
-/** @throws Error when there is none for this engine */
-export function watchOf(engine: EngineName, bootstrap: Members, log: CommittedLog): ProtocolWatch<unknown, unknown> {
-  const make = watches[engine];
-  if (make === undefined) throw new Error(`the engine ${engine} cannot be watched`);
-  return make(bootstrap, log);
+export function watchOf(
+  engine: EngineName,
+  bootstrap: Members,
+  log: CommittedLog,
+  sizes: QuorumSizes | undefined,
+): ProtocolWatch<unknown, unknown> {
+  return watches[engine](bootstrap, log, sizes);
 }

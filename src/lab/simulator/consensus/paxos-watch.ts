@@ -1,0 +1,358 @@
+/**
+ * Multi-Paxos from outside: promises and votes in the minds of the nodes and on their disks, and what these choose. A value is told by who
+ * proposed it first: hash chains differ between proposers as long as the places before are open.
+ */
+import type { NodeId } from '../../../core/base/brand.ts';
+import type { EngineStatus, Entry, Members, QuorumSizes, SnapshotPoint } from '../../../core/consensus/engine.ts';
+import type { PaxosMessage, PaxosRecord } from '../../../core/consensus/index.ts';
+import { hold } from './broken-rule.ts';
+import type { CommittedLog } from './committed-log.ts';
+import { describeMembers } from './members-of-group.ts';
+import type { ProtocolWatch } from './protocol-watch.ts';
+
+/** A configuration chosen in a slot decides from so many slots later on; written down here apart from the engine. */
+const windowSlots = 256;
+const nodesMax = 65_536;
+
+interface Vote {
+  /** 0: learned. */
+  readonly ballot: number;
+  readonly value: string;
+}
+
+interface Ballot {
+  readonly round: number;
+  readonly node: number;
+}
+
+/** Totally ordered, as ballots are. */
+function rank({ round, node }: Ballot): number {
+  return round * nodesMax + node;
+}
+
+/** What a node holds, by its records. */
+class AcceptorShadow {
+  promised = 0;
+  base = 0;
+  readonly votes = new Map<number, Vote>();
+  configuration: Members;
+
+  constructor(bootstrap: Members) {
+    this.configuration = bootstrap;
+  }
+
+  holdState({ index, members }: SnapshotPoint): void {
+    if (index <= this.base) return;
+    this.base = index;
+    this.configuration = members;
+    for (const slot of this.votes.keys()) if (slot <= index) this.votes.delete(slot);
+  }
+
+  holds(slot: number, value: string): boolean {
+    return slot <= this.base || this.votes.get(slot)?.value === value;
+  }
+}
+
+export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
+  readonly #bootstrap: Members;
+  readonly #sizes: QuorumSizes | undefined;
+  readonly #log: CommittedLog;
+  readonly #minds = new Map<NodeId, AcceptorShadow>();
+  readonly #disks = new Map<NodeId, AcceptorShadow>();
+  /** Of each slot, by ballot: the value that is proposed in it, and whose disks voted for it. */
+  readonly #proposed = new Map<number, Map<number, { readonly value: string; readonly voters: Set<NodeId> }>>();
+  /** By slot: what the disks have chosen. */
+  readonly #chosen = new Map<number, string>();
+  readonly #leaders = new Map<number, NodeId>();
+  /** The highest ballot that others have seen a node act in. */
+  readonly #shown = new Map<NodeId, number>();
+
+  constructor(bootstrap: Members, log: CommittedLog, sizes: QuorumSizes | undefined) {
+    this.#bootstrap = bootstrap;
+    this.#log = log;
+    this.#sizes = sizes;
+  }
+
+  // ---------------------------------------------------------------- records
+
+  handedOut(node: NodeId, records: readonly PaxosRecord[]): void {
+    const mind = this.#mindOf(node);
+    for (const record of records) {
+      if (record.kind === 'accepted') {
+        const ballot = rank(record.ballot);
+        const isKept = ballot >= mind.promised;
+        hold(
+          isKept,
+          'promise kept',
+          () => `n${node} votes in ${name(ballot)}, and has promised ${name(mind.promised)}`,
+        );
+        this.#propose(node, record.entry, ballot);
+      }
+      this.#take(mind, record);
+    }
+  }
+
+  durable(node: NodeId, records: readonly PaxosRecord[]): void {
+    const disk = this.#diskOf(node);
+    for (const record of records) {
+      if (record.kind === 'accepted' || record.kind === 'learned') this.#mustKeepChosen(node, disk, record.entry);
+      this.#take(disk, record);
+      if (record.kind === 'accepted') this.#countVote(node, record.entry.index, rank(record.ballot));
+    }
+  }
+
+  #take(shadow: AcceptorShadow, record: PaxosRecord): void {
+    switch (record.kind) {
+      case 'promise':
+        shadow.promised = Math.max(shadow.promised, rank(record.ballot));
+        break;
+      case 'accepted': {
+        const ballot = rank(record.ballot);
+        shadow.promised = Math.max(shadow.promised, ballot);
+        this.#put(shadow, record.entry, ballot);
+        break;
+      }
+      case 'learned':
+        this.#put(shadow, record.entry, 0);
+        break;
+      case 'snapshotPoint':
+        shadow.holdState(record.point);
+        break;
+      case 'chosen':
+        break;
+    }
+  }
+
+  #put(shadow: AcceptorShadow, entry: Entry, ballot: number): void {
+    if (entry.index > shadow.base) shadow.votes.set(entry.index, { ballot, value: nameOfValue(entry) });
+  }
+
+  #propose(node: NodeId, entry: Entry, ballot: number): void {
+    const value = nameOfValue(entry);
+    let ballots = this.#proposed.get(entry.index);
+    if (ballots === undefined) {
+      ballots = new Map();
+      this.#proposed.set(entry.index, ballots);
+    }
+    const known = ballots.get(ballot);
+    if (known === undefined) ballots.set(ballot, { value, voters: new Set() });
+    hold(
+      known === undefined || known.value === value,
+      'one value',
+      () =>
+        `n${node} votes for ${value} in slot ${entry.index}, ballot ${name(ballot)}, where others vote for ${known?.value}`,
+    );
+  }
+
+  #countVote(node: NodeId, slot: number, ballot: number): void {
+    const proposal = this.#proposed.get(slot)!.get(ballot)!;
+    proposal.voters.add(node);
+    if (!this.#isQuorum('accept', this.#votersAt(slot), (voter) => proposal.voters.has(voter))) return;
+    const known = this.#chosen.get(slot);
+    if (known === undefined) this.#chosen.set(slot, proposal.value);
+    hold(
+      known === undefined || known === proposal.value,
+      'one value',
+      () =>
+        `the disks have chosen ${known} in slot ${slot}, and in ballot ${name(ballot)} they choose ${proposal.value}`,
+    );
+  }
+
+  #mustKeepChosen(node: NodeId, disk: AcceptorShadow, entry: Entry): void {
+    const old = disk.votes.get(entry.index)?.value;
+    const isKept = old === undefined || entry.index > this.#log.highest || old !== this.#chosen.get(entry.index);
+    hold(
+      isKept || old === nameOfValue(entry),
+      'committed stays',
+      () => `the disk of n${node} replaces ${old} in slot ${entry.index}, which is chosen, by ${nameOfValue(entry)}`,
+    );
+  }
+
+  // ---------------------------------------------------------------- lives
+
+  restarted(
+    node: NodeId,
+    records: readonly PaxosRecord[],
+    applied: SnapshotPoint | undefined,
+    { term }: EngineStatus,
+  ): void {
+    const mind = new AcceptorShadow(this.#bootstrap);
+    for (const record of records) this.#take(mind, record);
+    if (applied !== undefined) mind.holdState(applied);
+    this.#minds.set(node, mind);
+    const { promised } = this.#diskOf(node);
+    const isRead = mind.promised === promised;
+    hold(
+      isRead,
+      'only forwards',
+      () => `n${node} reads the promise ${name(mind.promised)}; it had written ${name(promised)}`,
+    );
+    const shown = this.#shown.get(node) ?? 0;
+    const isKept = mind.promised >= shown && term >= Math.floor(shown / nodesMax);
+    hold(
+      isKept,
+      'only forwards',
+      () => `n${node} restarts with ${name(mind.promised)}, and others know it in ${name(shown)}`,
+    );
+  }
+
+  stateDurable(node: NodeId, point: SnapshotPoint): void {
+    this.#diskOf(node).holdState(point);
+  }
+
+  stateInstalled(node: NodeId, point: SnapshotPoint): void {
+    this.#diskOf(node).holdState(point);
+    this.#mindOf(node).holdState(point);
+  }
+
+  /** A leader's status tells of rounds that it has seen, not of its own: its messages do. */
+  stepped(): void {}
+
+  // ---------------------------------------------------------------- messages
+
+  left(from: NodeId, to: NodeId, message: PaxosMessage): void {
+    switch (message.kind) {
+      case 'prepare':
+      case 'accept':
+        this.#mustOwn(from, message.ballot);
+        this.#mustHavePromised(from, message.kind, rank(message.ballot));
+        if (message.kind === 'accept') this.#leads(from, message.ballot.round);
+        break;
+      case 'promise':
+        this.#mustOwn(to, message.ballot);
+        this.#mustHavePromised(from, message.kind, rank(message.ballot));
+        break;
+      case 'accepted':
+        this.#mustHavePromised(from, message.kind, rank(message.ballot));
+        for (let slot = message.first; slot <= message.last; slot++)
+          this.#mustHaveVoted(from, slot, rank(message.ballot));
+        break;
+      default:
+    }
+  }
+
+  /** A ballot is used by one node only; and who leads in a round is the only one who does. */
+  #mustOwn(proposer: NodeId, ballot: Ballot): void {
+    const isOwn = ballot.node === proposer;
+    hold(isOwn, 'election safety', () => `n${proposer} uses the ballot ${name(rank(ballot))} of another`);
+  }
+
+  /** An acceptor promises each round to one node; so where any two prepare quorums meet, one leads in it. */
+  #leads(node: NodeId, round: number): void {
+    if (this.#sizes !== undefined && this.#sizes.prepare * 2 <= this.#bootstrap.voters.length) return;
+    const known = this.#leaders.get(round);
+    hold(
+      known === undefined || known === node,
+      'election safety',
+      () => `n${known} and n${node} lead in round ${round}`,
+    );
+    this.#leaders.set(round, node);
+  }
+
+  #mustHavePromised(node: NodeId, kind: string, ballot: number): void {
+    const { promised } = this.#diskOf(node);
+    hold(
+      promised >= ballot,
+      'told before durable',
+      () => `n${node} sends ${kind} of ${name(ballot)}; its disk knows of no more than ${name(promised)}`,
+    );
+    if (ballot > (this.#shown.get(node) ?? 0)) this.#shown.set(node, ballot);
+  }
+
+  #mustHaveVoted(node: NodeId, slot: number, ballot: number): void {
+    const disk = this.#diskOf(node);
+    const vote = disk.votes.get(slot);
+    const has = slot <= disk.base || (vote !== undefined && (vote.ballot === 0 || vote.ballot >= ballot));
+    const isChosen = vote !== undefined && vote.value === this.#chosen.get(slot);
+    hold(has || isChosen, 'told before durable', () => {
+      const held = vote === undefined ? 'nothing' : `a vote in ${name(vote.ballot)}`;
+      return `n${node} acknowledges slot ${slot} in ${name(ballot)}; its disk has ${held} there`;
+    });
+  }
+
+  // ---------------------------------------------------------------- what is chosen
+
+  committed(node: NodeId, entry: Entry): void {
+    const slot = entry.index;
+    const value = nameOfValue(entry);
+    const chosen = this.#chosen.get(slot);
+    hold(chosen === value, 'committed on disks', () => {
+      const ballots = [...(this.#proposed.get(slot) ?? [])].map(
+        ([ballot, of]) => `${of.value} in ${name(ballot)} by ${[...of.voters].join(' ') || 'nobody'}`,
+      );
+      const voters = describeMembers({ voters: this.#votersAt(slot), nonVoters: [] });
+      return `n${node} delivers ${value} in slot ${slot}; on the disks of ${voters} there are votes for ${ballots.join(', ') || 'nothing'}`;
+    });
+    const has = (voter: NodeId) => this.#diskOf(voter).holds(slot, value);
+    hold(
+      this.#isQuorum('accept', this.#votersAt(slot), has),
+      'committed on disks',
+      () => `n${node} delivers ${value} in slot ${slot}, which too few disks still hold`,
+    );
+  }
+
+  canDecide(has: (node: NodeId) => boolean): boolean {
+    return this.#configurations().every(
+      (voters) => this.#isQuorum('prepare', voters, has) && this.#isQuorum('accept', voters, has),
+    );
+  }
+
+  /** The voters of every configuration that anybody may act by, now or after a restart. */
+  #configurations(): readonly (readonly NodeId[])[] {
+    const shadows = [...this.#minds.values(), ...this.#disks.values()];
+    const held = shadows.map(({ configuration }) => configuration);
+    const inLog = this.#log.configurations.filter(({ index }, i, all) => {
+      const next = all[i + 1];
+      return (
+        next === undefined || next.index + windowSlots > this.#log.highest || index + windowSlots > this.#log.highest
+      );
+    });
+    return [...held, ...inLog.map(({ members }) => members)].flatMap(({ voters, votersNext }) =>
+      votersNext === undefined ? [voters] : [voters, votersNext],
+    );
+  }
+
+  #votersAt(slot: number): readonly NodeId[] {
+    const { configurations } = this.#log;
+    const latest = configurations.findLast(({ index }) => index < slot)!;
+    const { voters, votersNext } = latest.members;
+    return votersNext !== undefined && slot >= latest.index + windowSlots ? votersNext : voters;
+  }
+
+  #isQuorum(phase: keyof QuorumSizes, voters: readonly NodeId[], has: (node: NodeId) => boolean): boolean {
+    const count = voters.filter(has).length;
+    return this.#sizes === undefined ? count * 2 > voters.length : count >= this.#sizes[phase];
+  }
+
+  #mindOf(node: NodeId): AcceptorShadow {
+    return shadowOf(this.#minds, node, this.#bootstrap);
+  }
+
+  #diskOf(node: NodeId): AcceptorShadow {
+    return shadowOf(this.#disks, node, this.#bootstrap);
+  }
+}
+
+function shadowOf(shadows: Map<NodeId, AcceptorShadow>, node: NodeId, bootstrap: Members): AcceptorShadow {
+  const known = shadows.get(node);
+  if (known !== undefined) return known;
+  const fresh = new AcceptorShadow(bootstrap);
+  shadows.set(node, fresh);
+  return fresh;
+}
+
+/** Who proposed it first, and what it is. */
+function nameOfValue({ term, payload }: Entry): string {
+  switch (payload.kind) {
+    case 'noop':
+      return `no-op of ${term}`;
+    case 'proposal':
+      return `${payload.session}.${payload.sequence} of ${term}`;
+    case 'members':
+      return `members ${describeMembers(payload.members)} of ${term}`;
+  }
+}
+
+function name(ballot: number): string {
+  return `${Math.floor(ballot / nodesMax)}.${ballot % nodesMax}`;
+}
