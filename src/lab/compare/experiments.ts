@@ -6,16 +6,18 @@ import { failover } from './failover/failover.ts';
 import { files } from './files/files.ts';
 import { gfsFig3 } from './gfs-fig3/gfs-fig3.ts';
 import { membership } from './membership/membership.ts';
+import { recovery } from './recovery/recovery.ts';
 import { snapshot } from './snapshot/snapshot.ts';
 import { transport } from './transport/transport.ts';
 
 export const experiments: readonly Experiment[] = [
   consensus,
   failover,
+  recovery,
+  membership,
+  snapshot,
   transport,
   gfsFig3,
-  snapshot,
-  membership,
   files,
   disk,
 ];

@@ -16,6 +16,8 @@ const readyDeadlineMs = 120_000;
 
 export interface UpOptions {
   readonly chunkservers: number;
+  /** Default: the program's. */
+  readonly engine?: string;
   /** Of cairn.yaml; beside what `up` sets itself. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }
@@ -37,7 +39,7 @@ export class UpCluster {
     this.#logFile = logFile;
   }
 
-  static async start(lab: Lab, scope: Scope, { chunkservers, settings = {} }: UpOptions): Promise<UpCluster> {
+  static async start(lab: Lab, scope: Scope, { chunkservers, engine, settings = {} }: UpOptions): Promise<UpCluster> {
     const directory = await lab.directory(scope);
     const data = join(directory, 'data');
     mkdirSync(data);
@@ -49,6 +51,7 @@ export class UpCluster {
     );
     const base = await freePortBase(lab, chunkservers);
     const up = ['up', '--json', '--dir', data, '--port-base', String(base), '--chunkservers', String(chunkservers)];
+    if (engine !== undefined) up.push('--engine', engine);
     const logFile = join(directory, 'up.log');
     // Its roles end when it does: they see the end of the pipe that it holds.
     const supervisor = await OwnedProcess.start(scope, {

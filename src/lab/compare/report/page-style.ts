@@ -3,13 +3,13 @@ export const style = `
 :root {
   --paper: #fdfdfb; --ink: #1d2126; --muted: #5b6470; --grid: #e3e5e3; --line: #cfd4d2; --card: #ffffff;
   --good: #0a6b47; --bad: #b3261e; --mark: #b3261e; --warn: #fff4d6;
-  --series-1: #0072b2; --series-2: #d55e00; --series-3: #008a63; --series-4: #b34d8d; --series-5: #a97800; --series-6: #3a8fb7; --series-7: #555b63;
+  --series-1: #0072b2; --series-2: #d55e00; --series-3: #008a63; --series-4: #b34d8d; --series-5: #a97800; --series-6: #3a8fb7; --series-7: #555b63; --series-8: #7a2f2f;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #14171a; --ink: #e8eaed; --muted: #a2abb5; --grid: #2a3036; --line: #3a424a; --card: #1b1f23;
     --good: #5fd3a3; --bad: #ff8a80; --mark: #ff8a80; --warn: #3a3016;
-    --series-1: #56b4e9; --series-2: #ff9352; --series-3: #35c79a; --series-4: #e59ac6; --series-5: #f0c648; --series-6: #9fd6f2; --series-7: #b4bcc6;
+    --series-1: #56b4e9; --series-2: #ff9352; --series-3: #35c79a; --series-4: #e59ac6; --series-5: #f0c648; --series-6: #9fd6f2; --series-7: #b4bcc6; --series-8: #d9a0a0;
   }
 }
 * { box-sizing: border-box; }

@@ -4,7 +4,7 @@ import 'uplot/dist/uPlot.min.css';
 import type { BarChart, Chart, LineChart } from '../report.ts';
 
 /** Below the width of a figure, so that it fits on a phone. */
-const chartHeightPx = 280;
+const chartHeightPx = 300;
 /** Distinct in both schemes, also for those who do not tell red from green (after Okabe and Ito). */
 const seriesColours = [
   '--series-1',
@@ -121,6 +121,7 @@ function drawMarks(plot: UPlot, { marks = [], x: { scale } }: LineChart): void {
   ctx.strokeStyle = colour('--mark');
   ctx.fillStyle = colour('--mark');
   ctx.font = `${12 * devicePixelRatio}px system-ui`;
+  ctx.textAlign = 'left';
   ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
   for (const { x, label } of marks) {
     const at = plot.valToPos(place(x, scale), 'x', true);
@@ -154,12 +155,14 @@ function barsOptions(chart: BarChart, width: number): { options: UPlot.Options; 
     axes: [
       {
         ...axisStyle(),
+        ...slant(chart.groups, width),
         grid: { show: false },
         splits: () => chart.groups.map((_, i) => i),
         values: (_, ticks) => ticks.map((tick) => chart.groups[tick] ?? ''),
       },
       y.axis,
     ],
+    padding: [null, 48, null, null], // room for the end of the last name
     legend: { live: false },
     cursor: { show: false },
     series: [
@@ -177,6 +180,13 @@ function barsOptions(chart: BarChart, width: number): { options: UPlot.Options; 
     hooks: { draw: [(plot) => writeValues(plot, chart, share)] },
   };
   return { options, data: UPlot.join(tables) };
+}
+
+/** Names that would run into each other are written aslant. */
+function slant(groups: readonly string[], width: number): Pick<UPlot.Axis, 'rotate' | 'size'> {
+  const longest = Math.max(...groups.map((group) => group.length));
+  if (longest * 7 < width / groups.length) return {};
+  return { rotate: -30, size: 20 + longest * 4 };
 }
 
 function writeValues(plot: UPlot, chart: BarChart, share: number): void {
