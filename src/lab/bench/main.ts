@@ -10,13 +10,16 @@ import { parseArgs } from 'node:util';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { type DiskLimits, measureDisk } from './limits.ts';
 import { million } from './million-files.ts';
-import { type Baseline, type Benchmark, median, toDocument, toTable } from './report.ts';
+import { processorTimeUs } from './processor-time.ts';
+import { type Baseline, type Benchmark, median, merged, toDocument, toTable } from './report.ts';
 import * as workloads from './workloads.ts';
 
 const mebi = 1024 * 1024;
 
-interface Plan extends Omit<Benchmark, 'value' | 'runs' | 'limit'> {
+interface Plan extends Omit<Benchmark, 'value' | 'runs' | 'limit' | 'cpuUs'> {
   readonly limit?: (disk: DiskLimits) => number;
+  /** How much of the unit one run does. */
+  readonly amount?: (bench: workloads.Bench) => number;
   readonly run: (bench: workloads.Bench, source: () => Promise<string>) => Promise<number>;
 }
 
@@ -28,6 +31,7 @@ const plans: readonly Plan[] = [
     peer: 8420,
     peerName: 'etcd',
     limit: (disk) => disk.flushesPerSecond * 100,
+    amount: ({ scale }) => 60_000 * scale,
     run: (bench) => workloads.commits(bench, 100),
   },
   {
@@ -36,6 +40,7 @@ const plans: readonly Plan[] = [
     peer: 1280,
     peerName: 'etcd',
     limit: (disk) => disk.flushesPerSecond,
+    amount: ({ scale }) => 3000 * scale,
     run: (bench) => workloads.commits({ ...bench, scale: bench.scale / 20 }, 1),
   },
   {
@@ -44,6 +49,7 @@ const plans: readonly Plan[] = [
     goal: 3000,
     peer: 710,
     peerName: 'MooseFS',
+    amount: ({ scale }) => 10_000 * scale,
     run: workloads.smallFiles,
   },
   {
@@ -52,6 +58,7 @@ const plans: readonly Plan[] = [
     goal: 20_000,
     peer: 5006,
     peerName: 'MooseFS',
+    amount: ({ scale }) => 200_000 * scale,
     run: (bench) => workloads.appends(bench, 'memory'),
   },
   {
@@ -59,6 +66,7 @@ const plans: readonly Plan[] = [
     unit: 'appends/s',
     peer: 1330,
     peerName: 'MooseFS',
+    amount: ({ scale }) => 200_000 * scale,
     run: (bench) => workloads.appends(bench, 'disk'),
   },
   {
@@ -68,6 +76,7 @@ const plans: readonly Plan[] = [
     peer: 346,
     peerName: 'MooseFS',
     limit: (disk) => disk.writeMBps / 3,
+    amount: megabytes,
     run: workloads.put,
   },
   {
@@ -77,6 +86,7 @@ const plans: readonly Plan[] = [
     peer: 548,
     peerName: 'MooseFS cold',
     limit: (disk) => Math.min(disk.readMBps, disk.writeMBps),
+    amount: megabytes,
     run: async (bench, source) => workloads.get(bench, await source()),
   },
   {
@@ -86,6 +96,7 @@ const plans: readonly Plan[] = [
     peer: 848,
     peerName: 'MooseFS warm',
     limit: (disk) => disk.readMBps,
+    amount: megabytes,
     run: async (bench, source) => workloads.getToNowhere(bench, await source()),
   },
   {
@@ -152,10 +163,14 @@ async function measure(local: string, scale: number, fileBytes: number, runs: nu
     };
     for (const plan of plans) {
       if (flags.only !== undefined && !plan.name.includes(flags.only)) continue;
-      const { run, limit, ...described } = plan;
+      const { run, limit, amount, ...described } = plan;
       const values: number[] = [];
+      const cpuUs: number[] = [];
+      if (plan.name.startsWith('get')) await sourceOnce();
       for (let i = 0; i < runs; i++) {
+        const before = processorTimeUs(cluster);
         values.push(await run(bench, sourceOnce));
+        if (amount !== undefined) cpuUs.push((processorTimeUs(cluster) - before) / amount(bench));
         say(`${plan.name}: ${Math.round(values[i]!)} ${plan.unit}`);
       }
       results.push({
@@ -163,12 +178,17 @@ async function measure(local: string, scale: number, fileBytes: number, runs: nu
         value: median(values),
         runs: values,
         ...(limit === undefined ? {} : { limit: limit(disk) }),
+        ...(cpuUs.length === 0 ? {} : { cpuUs: median(cpuUs) }),
       });
     }
   } finally {
     await cluster.stop();
   }
   return results;
+}
+
+function megabytes({ fileBytes }: workloads.Bench): number {
+  return fileBytes / 1e6;
 }
 
 /** Bytes that no layer could compress or guess, made fast: one random block, stamped with its place. */
@@ -181,7 +201,9 @@ function randomBlocks(bytes: number): Buffer {
 function print(results: readonly Benchmark[]): void {
   if (flags.json) process.stdout.write(`${toDocument(results)}\n`);
   else process.stdout.write(`${toTable(results, readBaseline())}\n`);
-  if (flags.save) writeFileSync(baselineFile, `${JSON.stringify(JSON.parse(toDocument(results)), null, 2)}\n`);
+  if (!flags.save) return;
+  const kept = merged(readBaseline(), JSON.parse(toDocument(results)) as Baseline);
+  writeFileSync(baselineFile, `${JSON.stringify(kept, null, 2)}\n`);
 }
 
 function readBaseline(): Baseline | undefined {

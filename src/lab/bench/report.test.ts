@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { median, toDocument, toTable } from './report.ts';
+import { median, merged, toDocument, toTable } from './report.ts';
 
 const creates = {
   name: 'create',
@@ -10,6 +10,7 @@ const creates = {
   peer: 700,
   peerName: 'MooseFS',
   goal: 3000,
+  cpuUs: 450,
 };
 
 describe('the report of the benchmarks', () => {
@@ -21,6 +22,23 @@ describe('the report of the benchmarks', () => {
 
   it('is one JSON document with the fields that others parse', () => {
     expect(JSON.parse(toDocument([creates]))).toEqual({ benchmarks: [{ ...creates }] });
+  });
+
+  it('keeps what was measured before and not now, in its order', () => {
+    const before = [
+      { name: 'a', value: 1 },
+      { name: 'b', value: 2 },
+    ];
+    const now = [
+      { name: 'c', value: 3 },
+      { name: 'a', value: 4 },
+    ];
+    expect(merged({ benchmarks: before }, { benchmarks: now }).benchmarks).toEqual([
+      { name: 'a', value: 4 },
+      { name: 'b', value: 2 },
+      { name: 'c', value: 3 },
+    ]);
+    expect(merged(undefined, { benchmarks: now }).benchmarks).toEqual(now);
   });
 
   it('shows limit, peer and the last baseline as ratios', () => {
@@ -41,6 +59,7 @@ describe('the report of the benchmarks', () => {
       '700 MooseFS',
       '5.71',
       '2.00',
+      '450',
       '',
     ]);
   });

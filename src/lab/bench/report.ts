@@ -12,12 +12,25 @@ export interface Benchmark {
   readonly peer?: number;
   readonly peerName?: string;
   readonly goal?: number;
+  /** Processor time of all processes together, the client's too, for one of what is counted: µs, the median of the runs. */
+  readonly cpuUs?: number;
   /** Smaller is better. */
   readonly lowerIsBetter?: boolean;
 }
 
 export interface Baseline {
   readonly benchmarks: readonly { readonly name: string; readonly value: number }[];
+}
+
+/** What was measured now in place of what was measured before, in the order of before. */
+export function merged(before: Baseline | undefined, now: Baseline): Baseline {
+  const fresh = new Map(now.benchmarks.map((benchmark) => [benchmark.name, benchmark]));
+  const kept = (before?.benchmarks ?? []).map((benchmark) => {
+    const found = fresh.get(benchmark.name) ?? benchmark;
+    fresh.delete(benchmark.name);
+    return found;
+  });
+  return { benchmarks: [...kept, ...fresh.values()] };
 }
 
 export function median(runs: readonly number[]): number {
@@ -29,7 +42,7 @@ export function median(runs: readonly number[]): number {
 
 export function toDocument(benchmarks: readonly Benchmark[]): string {
   return JSON.stringify({
-    benchmarks: benchmarks.map(({ name, unit, value, runs, limit, peer, peerName, goal, lowerIsBetter }) => ({
+    benchmarks: benchmarks.map(({ name, unit, value, runs, limit, peer, peerName, goal, cpuUs, lowerIsBetter }) => ({
       name,
       unit,
       value: rounded(value),
@@ -37,6 +50,7 @@ export function toDocument(benchmarks: readonly Benchmark[]): string {
       ...(limit === undefined ? {} : { limit: rounded(limit) }),
       ...(peer === undefined ? {} : { peer, peerName }),
       ...(goal === undefined ? {} : { goal }),
+      ...(cpuUs === undefined ? {} : { cpuUs: rounded(cpuUs) }),
       ...(lowerIsBetter === true ? { lowerIsBetter } : {}),
     })),
   });
@@ -55,9 +69,10 @@ export function toTable(benchmarks: readonly Benchmark[], baseline: Baseline | u
     'peer',
     '× peer',
     '× last',
+    'CPU µs each',
   ];
   const rows = benchmarks.map((benchmark) => {
-    const { name, unit, value, runs, goal, limit, peer, peerName } = benchmark;
+    const { name, unit, value, runs, goal, limit, peer, peerName, cpuUs } = benchmark;
     const last = baseline?.benchmarks.find((other) => other.name === name)?.value;
     return [
       name,
@@ -70,6 +85,7 @@ export function toTable(benchmarks: readonly Benchmark[], baseline: Baseline | u
       peer === undefined ? '' : `${figure(peer)} ${peerName ?? ''}`.trim(),
       peer === undefined ? '' : (value / peer).toFixed(2),
       last === undefined ? '' : (value / last).toFixed(2),
+      cpuUs === undefined ? '' : figure(cpuUs),
     ];
   });
   const widths = header.map((_, i) => Math.max(...[header, ...rows].map((row) => row[i]!.length)));
