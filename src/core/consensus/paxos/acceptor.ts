@@ -9,7 +9,7 @@ import { chainChecksum } from '../entry-format.ts';
 import { compareBallots, nameOf, sameBallot } from './ballot.ts';
 import { considerLearning } from './catch-up.ts';
 import { windowSlots } from './configuration.ts';
-import { agreesWithLeader, deliverFollowed, extendHeld } from './learner.ts';
+import { agreesWithLeader, deliverFollowed, extendHeld, lacked, report } from './learner.ts';
 import { noteOthersValues } from './leases.ts';
 import { type Accept, type Prepare, type ReportedVote, reportedBytes } from './messages.ts';
 import type { Outbox } from './outbox.ts';
@@ -166,14 +166,14 @@ function confirm(out: Outbox, f: Following, held: Vote, entry: Entry): boolean {
  * node, and acknowledges only what is durable already.
  */
 function answer(s: PaxosState, out: Outbox, m: Accept, f: Following): void {
-  const { durability: d } = s;
   const { ballot, first, round } = m;
+  if (m.entries.length === 0) {
+    report(s, out, f, first, round);
+    return;
+  }
   const last = first + m.entries.length - 1;
-  const lacks = Math.max(0, f.chosen - s.log.chosenIndex);
-  const isHeartbeat = m.entries.length === 0;
-  const match = isHeartbeat ? (Math.min(f.heldTo, d.durableIndex) as LogIndex) : f.heldTo;
-  const accepted = { kind: 'accepted', ballot, first, last, match, lacks, round } as const;
-  out.sendAfter(isHeartbeat ? d.termIo : d.lastIo, ballot.node, accepted);
+  const accepted = { kind: 'accepted', ballot, first, last, match: f.heldTo, lacks: lacked(s, f), round } as const;
+  out.sendAfter(s.durability.lastIo, ballot.node, accepted);
 }
 
 /** What was sent before this message and is still open, and is not here. The same gap is told again with the next heartbeat. */

@@ -8,7 +8,7 @@ import { chainChecksum } from '../entry-format.ts';
 import { peersOf } from '../quorums.ts';
 import { noBallot, sameBallot } from './ballot.ts';
 import { windowSlots } from './configuration.ts';
-import { deliver, deliverFollowed, extendHeld } from './learner.ts';
+import { deliver, deliverFollowed, extendHeld, report } from './learner.ts';
 import { noteOthersValues } from './leases.ts';
 import type { Chosen, Learn } from './messages.ts';
 import type { Outbox } from './outbox.ts';
@@ -145,4 +145,5 @@ export function afterLearning(s: PaxosState, out: Outbox, attempt: number): void
   const last = lastMissing(s);
   s.learning = undefined;
   if (last !== undefined) ask(s, out, attempt, last);
+  else if (f !== undefined && s.leader === f.ballot.node) report(s, out, f, f.streamAt, 0);
 }

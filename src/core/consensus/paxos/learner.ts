@@ -115,6 +115,27 @@ export function extendHeld(s: PaxosState, f: Following): void {
   if (f.heldTo > before) noteHeld(s.durability, f.heldTo);
 }
 
+/** What the leader is told when there is nothing to acknowledge but what is durable already. Leaves at once, whatever the disk does. */
+export function report(s: PaxosState, out: Outbox, f: Following, first: LogIndex, round: number): void {
+  const { durability: d } = s;
+  const match = Math.min(f.heldTo, d.durableIndex) as LogIndex;
+  const { ballot } = f;
+  out.sendAfter(d.termIo, ballot.node, {
+    kind: 'accepted',
+    ballot,
+    first,
+    last: first - 1,
+    match,
+    lacks: lacked(s, f),
+    round,
+  });
+}
+
+/** How many values are not here that the leader has called chosen. */
+export function lacked(s: PaxosState, f: Following): number {
+  return Math.max(0, f.chosen - s.log.chosenIndex);
+}
+
 // ---------------------------------------------------------------- on anybody
 
 /** What the log says was chosen before the stop. */

@@ -14,7 +14,7 @@ import { prepare } from './prepare.ts';
 import { newProgress, type Progress } from './progress.ts';
 import { proposeWaiting, takeIn } from './proposals.ts';
 import { becomeFollower } from './role.ts';
-import { heartbeatAll, sendTo } from './sending.ts';
+import { heartbeat, heartbeatAll, sendTo } from './sending.ts';
 import type { ChangeRequest, Leading, MemberChange, PaxosState } from './state.ts';
 import { nameSuccessor } from './transfer.ts';
 
@@ -187,6 +187,7 @@ function followMembers(s: PaxosState, leading: Leading, out: Outbox): void {
     if (leading.progress.has(id)) continue;
     const p = newProgress(s.log.firstUnchosen, s.now);
     leading.progress.set(id, p);
+    heartbeat(s, leading, out, id, p);
     sendTo(s, leading, out, id, p);
   }
   const until = (s.now + farewellMaxTimeouts * s.config.timing.electionTimeoutMaxMs) as Millis;

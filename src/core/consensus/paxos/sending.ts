@@ -67,7 +67,7 @@ export function heartbeatAll(s: PaxosState, leading: Leading, out: Outbox): void
   leading.announceAt = never;
 }
 
-function heartbeat(s: PaxosState, leading: Leading, out: Outbox, id: NodeId, p: Progress): void {
+export function heartbeat(s: PaxosState, leading: Leading, out: Outbox, id: NodeId, p: Progress): void {
   skipWhatIsLeftBehind(s, leading, p);
   out.send(id, accept(s, leading, p.nextSlot, noEntries));
   noteChosenSent(p, s.log.chosenIndex);

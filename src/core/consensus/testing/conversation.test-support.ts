@@ -20,29 +20,33 @@
  */
 import { assert } from '../../base/assert.ts';
 import { type NodeId, toMillis, toNodeId } from '../../base/brand.ts';
-import { fromUtf8, toUtf8 } from '../../base/bytes.ts';
+import { toUtf8 } from '../../base/bytes.ts';
 import { crc32 } from '../../base/crc32.ts';
 import {
   type ControlRequest,
-  type Dropped,
   defaultLimits,
   defaultTiming,
   type Effects,
   type Engine,
   type EngineKind,
   type Entry,
-  type EntryPayload,
   type Envelope,
   type Input,
   type IoId,
   type LeaseTerms,
-  type LogIndex,
   type Members,
   type ReadId,
   type ReadLevel,
   toControlId,
   toEpoch,
 } from '../engine.ts';
+import {
+  describe,
+  describeDropped,
+  describeEntries,
+  describeRecords,
+  describeTerms,
+} from './description.test-support.ts';
 
 interface Node<M, R> {
   readonly id: NodeId;
@@ -241,11 +245,11 @@ export class Conversation<M, R> {
       const { io, records } = effects.persist;
       node.writing.push({ io, records });
       for (const record of records) note(node, record);
-      this.#say(`${node.id} writes ${records.map(describeRecord).join(', ')}`);
+      this.#say(`${node.id} writes ${describeRecords(records)}`);
     }
     for (const envelope of effects.send) this.#send(node, envelope);
     node.gated.push(...effects.sendAfter);
-    for (const entry of effects.committed) this.#say(`${node.id} commits ${describeEntry(entry)}`);
+    for (const entry of describeEntries(effects.committed)) this.#say(`${node.id} commits ${entry}`);
     for (const { id, index } of effects.reads) this.#say(`${node.id} grants read ${id} at ${index}`);
     for (const dropped of effects.dropped) {
       this.#say(`${node.id} drops ${describeDropped(dropped)}: ${dropped.reason}`);
@@ -265,7 +269,7 @@ export class Conversation<M, R> {
       if (engine === undefined) this.#say(`${id} is down`);
       else {
         const terms = [...entries].sort(([a], [b]) => a - b).map(([, entry]) => entry.term);
-        this.#say(`${id} [${terms.join(' ')}] (${engine.status.commitIndex}) ${engine.status.role}`);
+        this.#say(`${id} [${describeTerms(terms)}] (${engine.status.commitIndex}) ${engine.status.role}`);
       }
     }
   }
@@ -281,50 +285,16 @@ export class Conversation<M, R> {
   }
 }
 
-/** An entry replaces what stood at its index and after it. */
+/** A Raft entry replaces what stood at its index and after it, a vote what stood in its slot. */
 function note<M, R>(node: Node<M, R>, record: R): void {
-  const { entry } = record as { entry?: Entry };
+  const { kind, entry } = record as { kind: string; entry?: Entry };
   if (entry === undefined) return;
-  for (const index of [...node.entries.keys()]) if (index >= entry.index) node.entries.delete(index);
+  if (kind === 'entry')
+    for (const index of [...node.entries.keys()]) if (index >= entry.index) node.entries.delete(index);
   node.entries.set(entry.index, entry);
 }
 
 /** Electors' messages travel inside the engine's. */
 function withoutWrapping(message: { readonly kind: string }): { readonly kind: string } {
   return message.kind === 'elector' ? (message as unknown as { message: { kind: string } }).message : message;
-}
-
-function describe(fields: object): string {
-  return Object.entries(fields)
-    .map(([name, value]) => ` ${name}=${describeValue(value)}`)
-    .join('');
-}
-
-function describeValue(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map((item) => describeEntry(item as Entry)).join(', ')}]`;
-  return value === undefined ? '–' : String(value);
-}
-
-/** Index@term and what it is. */
-function describeEntry({ index, term, payload }: Entry): string {
-  return `${index as LogIndex}@${term} ${describePayload(payload)}`;
-}
-
-function describePayload(payload: EntryPayload): string {
-  if (payload.kind === 'proposal') return `“${fromUtf8(payload.data)}”`;
-  if (payload.kind === 'noop') return 'noop';
-  const { voters, votersNext, nonVoters } = payload.members;
-  const next = votersNext === undefined ? '' : ` → ${votersNext.join(' ')}`;
-  const listening = nonVoters.length === 0 ? '' : ` + ${nonVoters.join(' ')}`;
-  return `members ${voters.join(' ')}${next}${listening}`;
-}
-
-function describeDropped(dropped: Dropped): string {
-  if (dropped.kind === 'proposal') return `proposal ${dropped.sequence}`;
-  return dropped.kind === 'read' ? `read ${dropped.id}` : `control request ${dropped.id}`;
-}
-
-function describeRecord(record: unknown): string {
-  const { kind, entry, ...fields } = record as { kind: string; entry?: Entry };
-  return entry === undefined ? `${kind}${describe(fields)}` : describeEntry(entry);
 }
