@@ -54,8 +54,10 @@ describe('the choice of an engine', () => {
     expect([kind.name, elector, lease]).toEqual(['raft', 'timeout', undefined]);
   });
 
-  it.each(['raft', 'paxos'] as const)('is %s with either elector', (engine) => {
+  it.each(['raft', 'paxos'] as const)('is %s with either elector, and a lease', (engine) => {
     for (const elector of ['timeout', 'ballot'] as const)
-      expect(chooseEngine(engine, { elector, lease: 0 })).toMatchObject({ elector, kind: { name: engine } });
+      expect(chooseEngine(engine, { elector, lease: 200 })).toMatchObject({
+        ...{ elector, kind: { name: engine }, lease: { durationMs: 200 } },
+      });
   });
 });

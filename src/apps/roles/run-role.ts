@@ -14,7 +14,7 @@ import { openEvents } from '../../platform/node/events.ts';
 import { nodeEnv } from '../../platform/node/node-env.ts';
 import type { MasterAddress } from '../../system/master/options.ts';
 import { parseSettings, type Settings } from '../config/settings.ts';
-import { chooseEngine, engineDefault } from './engines.ts';
+import { engineDefault } from './engines.ts';
 import { claimDirectory, engineOfDirectory, makeDirectory } from './identity.ts';
 
 /** A session outlives this many heartbeats. */
@@ -68,7 +68,6 @@ export async function runRole(
   const lock = await lockDirectory(dir);
   try {
     const engine = engineOfDirectory(dir, settings.engine) ?? engineDefault;
-    if (role === 'master') chooseEngine(engine, settings);
     claimDirectory(dir, { cluster, role, id: node.id, ...(role === 'master' ? { engine } : {}) });
     const given = { cluster, dir, address, masters: addresses, engine };
     await untilEnded(start, (fail) => makeContext(role, settings, { ...given, fail }));

@@ -6,7 +6,7 @@ import type { ElectorName, EngineName } from '../../../core/consensus/index.ts';
 import { lockDirectory } from '../../../platform/node/directory-lock.ts';
 import { parseSettings, type Settings } from '../../config/settings.ts';
 import { Cairn } from '../../library/client.ts';
-import { chooseEngine, engineDefault } from '../../roles/engines.ts';
+import { engineDefault } from '../../roles/engines.ts';
 import { engineOfDirectory, makeDirectory } from '../../roles/identity.ts';
 import { readSettingsFile } from '../../roles/run-role.ts';
 import type { Invocation } from '../invocation.ts';
@@ -38,7 +38,6 @@ export async function run({ options, json }: Invocation): Promise<void> {
   const settings = settingsOf(flags);
   const dir = resolve(flags.dir);
   const engine = engineOfDirectory(dir, settings.engine) ?? engineDefault;
-  chooseEngine(engine, settings);
   makeDirectory(dir);
   const lock = await lockDirectory(dir);
   try {
