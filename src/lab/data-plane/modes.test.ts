@@ -1,0 +1,115 @@
+/** What each mode promises, on whole clusters: appends while a chunkserver is cut off and others are killed, held against the bytes of all replicas. */
+import { describe, expect, test } from 'vitest';
+import { toUtf8 } from '../../core/base/bytes.ts';
+import type { Mode } from '../../core/protocol/types.ts';
+import { lookup } from '../../system/master/state/resolve.ts';
+import { checkFile } from '../regions/check-file.ts';
+import { type ChunkReplicas, liesAt, type Operation } from '../regions/history.ts';
+import { Inspector } from '../simulator/inspector.ts';
+import { chunkBytes, DataPlane } from './cluster.test-support.ts';
+
+const path = '/log';
+const thinkMs = 30;
+
+class Appending {
+  readonly operations: Operation[] = [];
+  readonly #plane: DataPlane;
+  #isOver = false;
+
+  constructor(plane: DataPlane) {
+    this.#plane = plane;
+  }
+
+  /** One client that appends one record after another until told to stop. */
+  async go(client: DataPlane['client'], name: string): Promise<void> {
+    for (let n = 1; !this.#isOver; n++) {
+      const bytes = toUtf8(`<${name}:${n}:${'x'.repeat((n * 97) % 900)}>`);
+      const begunAt = this.#plane.world.now;
+      const landed = await client.recordAppend(path, bytes).catch(() => undefined);
+      const outcome = landed === undefined ? 'unknown' : 'acknowledged';
+      const endedAt = this.#plane.world.now;
+      await new Promise<void>((go) => this.#plane.world.after(thinkMs, go));
+      this.operations.push({ id: `${name}:${n}`, kind: 'append', bytes, position: landed, outcome, begunAt, endedAt });
+    }
+  }
+
+  stop(): void {
+    this.#isOver = true;
+  }
+}
+
+async function replicasOf(plane: DataPlane): Promise<ChunkReplicas[]> {
+  const tables = plane.cluster.tables!;
+  const found = lookup(tables, path);
+  if (!found.ok) throw new Error(found.message);
+  const inspector = new Inspector(plane.cluster);
+  const chunks: ChunkReplicas[] = [];
+  for (const [handle, { inode, index, servers }] of [...tables.chunks(0)]) {
+    if (inode !== found.value.inode) continue;
+    const held = await plane.run(Promise.all(servers.map((server) => inspector.chunk(server, handle))));
+    chunks.push({ start: index * chunkBytes, replicas: held.map((one) => one?.bytes ?? new Uint8Array(0)) });
+  }
+  return chunks;
+}
+
+/** Three clients append while servers are cut off, killed and started again. */
+async function stormy(seed: number, mode: Mode) {
+  const plane = await DataPlane.start(seed, { clients: 3, hasMemoryFiles: true });
+  const { world, cluster } = plane;
+  await plane.run(plane.client.writeFile(path, '', { mode, durability: 'disk' }));
+  const appending = new Appending(plane);
+  const clients = [plane.client, await plane.anotherClient('c8'), await plane.anotherClient('c9')];
+  const all = clients.map((client, n) => appending.go(client, `c${n}`));
+  const random = world.random.fork('storm');
+  for (let round = 0; round < 4; round++) {
+    await world.run(300 + random.between(0, 500));
+    const { node } = random.pick(cluster.chunkservers);
+    const others = cluster.chunkservers.map((one) => one.node.name).filter((name) => name !== node.name);
+    const heal = world.network.blackhole([node.name], others);
+    await world.run(random.between(200, 900));
+    const dies = random.chance(0.7);
+    if (dies) node.crash();
+    heal();
+    if (dies) {
+      await world.run(random.between(500, 3000));
+      cluster.restart(node);
+    }
+    await world.runUntil(() => cluster.isUp, 10_000);
+  }
+  await world.run(500);
+  appending.stop();
+  await plane.run(Promise.all(all));
+  const isAtRest = () =>
+    [...cluster.tables!.chunks(0)].every(([, { sealed, servers }]) => sealed && servers.length === 3);
+  expect(await world.runUntil(isAtRest, 60_000)).toBe(true);
+  await world.run(2000);
+  return { operations: appending.operations, chunks: await replicasOf(plane) };
+}
+
+const acknowledged = (operations: readonly Operation[]) =>
+  operations.filter(({ outcome }) => outcome === 'acknowledged').length;
+
+/** Acknowledged, and not where it was answered to be on the first replica. */
+function lost(operations: readonly Operation[], chunks: readonly ChunkReplicas[]): number {
+  return operations.filter(({ outcome, position, bytes }) => {
+    if (outcome !== 'acknowledged' || position === undefined) return false;
+    const chunk = chunks.find(({ start }) => position >= start && position < start + chunkBytes);
+    return chunk === undefined || !liesAt(chunk.replicas[0]!, position - chunk.start, bytes);
+  }).length;
+}
+
+describe('appends in bad weather', () => {
+  test.each(['strong', 'gfs'] as const)('in mode %s lose nothing, and every byte is of somebody', async (mode) => {
+    const { operations, chunks } = await stormy(15, mode);
+    expect(acknowledged(operations)).toBeGreaterThan(100);
+    expect(lost(operations, chunks)).toBe(0);
+    expect(checkFile({ mode, operations, chunks })).toEqual([]);
+  });
+
+  test('in mode async lose a suffix, and nothing else', async () => {
+    const { operations, chunks } = await stormy(15, 'async');
+    expect(acknowledged(operations)).toBeGreaterThan(100);
+    expect(lost(operations, chunks)).toBeGreaterThan(0);
+    expect(checkFile({ mode: 'async', operations, chunks })).toEqual([]);
+  });
+});
