@@ -277,19 +277,6 @@ export const raftCore: readonly Mutant[] = [
     ],
   },
   {
-    id: 'raft-match-falls-back',
-    bug: 'an overtaken acknowledgement overwrites newer progress',
-    seen: 'openraft #1960',
-    trial,
-    edits: [
-      {
-        file: `${raft}/progress.ts`,
-        find: '  if (matchIndex <= p.matchIndex) return false;\n',
-        replace: '  if (matchIndex === p.matchIndex) return false;\n',
-      },
-    ],
-  },
-  {
     id: 'raft-commit-skips-page',
     bug: 'only a page of what is committed is handed out, and the rest is skipped',
     seen: 'etcd #10063, 8ecce32',
@@ -389,19 +376,6 @@ export const raftCore: readonly Mutant[] = [
         file: `${raft}/raft.ts`,
         find: 'import { RaftStatus }',
         replace: "import { toTerm } from './term.ts';\nimport { RaftStatus }",
-      },
-    ],
-  },
-  {
-    id: 'raft-votes-in-old-terms',
-    bug: 'a vote is given to a candidate of an earlier term',
-    seen: 'canonical',
-    trial,
-    edits: [
-      {
-        file: `${raft}/election.ts`,
-        find: 'const voteGranted = m.term === s.currentTerm && !disturbs',
-        replace: 'const voteGranted = m.term <= s.currentTerm && !disturbs',
       },
     ],
   },

@@ -45,24 +45,6 @@ export const raftElections: readonly Mutant[] = [
     ],
   },
   {
-    id: 'elector-stalled-disk-leads-on',
-    bug: 'a leader whose disk has stalled goes on sending heartbeats',
-    seen: 'hashicorp/raft #503, #666; consul #22064; tarantool #9399',
-    trial,
-    edits: [
-      {
-        file: `${elector}/elector.ts`,
-        find: "  else if (view.diskStalled) out.abdicate('its disk has stalled');\n",
-        replace: '',
-      },
-      {
-        file: `${elector}/elector.ts`,
-        find: 'isVoter(view.members, view.id) && !view.diskStalled',
-        replace: 'isVoter(view.members, view.id)',
-      },
-    ],
-  },
-  {
     id: 'elector-cut-off-leader-leads-on',
     bug: 'a leader that hears nobody leads on, and its followers that hear it elect nobody',
     seen: 'etcd CheckQuorum; Jensen et al. 2021',
@@ -74,13 +56,6 @@ export const raftElections: readonly Mutant[] = [
         replace: 'if (view.now - heardAt < 0)',
       },
     ],
-  },
-  {
-    id: 'elector-ballot-ignores-quorum',
-    bug: 'a candidate of ballot leader election need not hear a quorum',
-    seen: 'Ng, Haridi, Carbone 2023, §5.2',
-    trial,
-    edits: [{ file: `${elector}/ballot.ts`, find: '    return outcome >= 1;', replace: '    return outcome >= 0;' }],
   },
   {
     id: 'elector-ballot-always-content',
@@ -104,12 +79,7 @@ export const raftElections: readonly Mutant[] = [
       {
         file: `${raft}/transfer.ts`,
         find: 'if (term !== s.currentTerm || s.leader !== from || !mayLead(s.view)) return;',
-        replace: 'if (!mayLead(s.view)) return;',
-      },
-      {
-        file: `${raft}/transfer.ts`,
-        find: 'onTimeoutNow(s: RaftState, out: Outbox, from: NodeId, { term }: TimeoutNow)',
-        replace: 'onTimeoutNow(s: RaftState, out: Outbox, _from: NodeId, _: TimeoutNow)',
+        replace: 'if (term > s.currentTerm + 1000 || from === s.id || !mayLead(s.view)) return;',
       },
     ],
   },
@@ -294,6 +264,48 @@ export const raftElections: readonly Mutant[] = [
         file: 'src/core/consensus/durability.ts',
         find: 'return { ...d, pending: d.pending.map((write) => ({ ...write })) };',
         replace: 'return { ...d, pending: [] };',
+      },
+    ],
+  },
+  {
+    id: 'lease-not-waited-for',
+    bug: 'a new leader commits while the lease of the last one may still hold',
+    seen: 'TiKV #964, #1127; nebula #2723; sofa-jraft PR 34',
+    trial,
+    edits: [
+      { file: `${raft}/lease.ts`, find: '  return s.now >= s.othersLeaseUntil;\n', replace: '  return s.now >= 0;\n' },
+    ],
+  },
+  {
+    id: 'lease-without-drift',
+    bug: 'a lease is waited for without a margin for clocks that run at different rates',
+    seen: 'TiKV #1127; d-engine #390',
+    trial,
+    edits: [
+      {
+        file: `${raft}/lease.ts`,
+        find: 'lease.durationMs * (1 + lease.driftMax)',
+        replace: 'lease.durationMs * (1 - lease.driftMax)',
+      },
+    ],
+  },
+  {
+    id: 'lease-survives-transfer',
+    bug: 'a leader serves reads by its lease after it has asked another to lead',
+    seen: 'openraft #1747; TiKV PR 1595; etcd #12704',
+    trial,
+    edits: [{ file: `${raft}/lease.ts`, find: '  leading.leaseGivenUp = true;\n', replace: '' }],
+  },
+  {
+    id: 'lease-renewed-by-any-answer',
+    bug: 'a lease counts from now on, whatever was committed when',
+    seen: 'Davis, Demirbas, Deng 2025; canonical',
+    trial,
+    edits: [
+      {
+        file: `${raft}/lease.ts`,
+        find: 'return lease !== undefined && !leading.leaseGivenUp && s.now - leading.leaseFrom < lease.durationMs;',
+        replace: 'return lease !== undefined && !leading.leaseGivenUp && leading.leaseFrom > 0;',
       },
     ],
   },

@@ -36,16 +36,20 @@ export async function tryMutant(bench: Workbench, mutant: Mutant, bounds: TrialB
     let start = 1;
     for (let unproven = 0; unproven < unprovenMax && start <= bounds.seeds && seconds() < bounds.seconds; unproven++) {
       const left = { seeds: bounds.seeds - start + 1, seconds: bounds.seconds - seconds() };
-      const found = await firstFailure(simulator, [...options, '--start', String(start)], left);
-      if (found === undefined) break;
-      const { seed, rule, why } = found;
-      const isProven =
-        (await firstFailure(bench.original, [...options, '--start', String(seed)], { seeds: 1, seconds: 60 })) ===
-        undefined;
-      if (isProven) return { mutant, killedBy: rule, why, seeds: seed, seconds: seconds() };
+      const { failure, tried } = await search(simulator, options, start, left);
+      if (failure === undefined) return { mutant, killedBy: undefined, why: '', seeds: tried, seconds: seconds() };
+      const { seed, rule, why } = failure;
+      const without = await search(bench.original, options, seed, { seeds: 1, seconds: 60 });
+      if (without.failure === undefined) return { mutant, killedBy: rule, why, seeds: seed, seconds: seconds() };
       start = seed + 1;
     }
-    return { mutant, killedBy: undefined, why: '', seeds: bounds.seeds, seconds: seconds() };
+    return {
+      mutant,
+      killedBy: undefined,
+      why: 'its failures happen without it too',
+      seeds: start - 1,
+      seconds: seconds(),
+    };
   });
 }
 
@@ -55,24 +59,32 @@ interface Failure {
   readonly why: string;
 }
 
-/** The first seed that fails; undefined if none does within the bounds. A simulator that crashes or hangs on a seed fails it. */
-async function firstFailure(
+interface Searched {
+  /** The first seed that fails. */
+  readonly failure: Failure | undefined;
+  /** The last seed that was run to its end. */
+  readonly tried: number;
+}
+
+/** Runs seeds until one fails or the bounds are reached. A simulator that crashes on a seed fails it. */
+async function search(
   simulator: string,
   options: readonly string[],
+  start: number,
   { seeds, seconds }: TrialBounds,
-): Promise<Failure | undefined> {
-  const args = [simulator, 'run', ...options, '--seeds', String(seeds), '--until-failure', '--json'];
+): Promise<Searched> {
+  const span = ['--start', String(start), '--seeds', String(seeds)];
+  const args = [simulator, 'run', ...options, ...span, '--until-failure', '--json'];
   const { output, isLate } = await run(process.execPath, args, process.cwd(), seconds);
   const events = output
     .split('\n')
     .filter((line) => line.startsWith('{') && line.endsWith('}'))
     .map((line) => JSON.parse(line));
-  const failed = events.find(({ event, passed }) => event === 'seed' && passed === false);
-  if (failed !== undefined) return failed as Failure;
-  if (isLate || events.some(({ event }) => event === 'summary')) return undefined;
-  const last = events.findLast(({ event }) => event === 'seed') as Failure | undefined;
-  const start = Number(options[options.indexOf('--start') + 1]);
-  return { seed: (last?.seed ?? start - 1) + 1, rule: 'crash', why: output.split('\n').slice(-8).join(' ') };
+  const failure: Failure | undefined = events.find(({ event, passed }) => event === 'seed' && passed === false);
+  const tried: number = events.findLast(({ event }) => event === 'seed')?.seed ?? start - 1;
+  if (failure !== undefined || isLate || events.some(({ event }) => event === 'summary')) return { failure, tried };
+  const why = output.split('\n').slice(-8).join(' ');
+  return { failure: { seed: tried + 1, rule: 'crash', why }, tried };
 }
 
 async function runTests(bench: Workbench, files: readonly string[], { seconds }: TrialBounds) {
