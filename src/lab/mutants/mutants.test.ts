@@ -23,10 +23,10 @@ describe('the catalogue of mutants', () => {
 const quick = [
   'raft-half-is-a-majority',
   'raft-follower-acknowledges-unsynced',
-  'raft-vote-lost-on-restart',
   'members-no-joint-phase',
-  'read-without-quorum',
   'client-retry-applied-twice',
+  'paxos-promise-before-durable',
+  'paxos-watermark-without-ballot',
 ];
 
 describe('the simulator finds', () => {

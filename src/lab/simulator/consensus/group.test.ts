@@ -11,7 +11,7 @@ const execute = promisify(execFile);
 const program = fileURLToPath(new URL('../../../../bin/cairn', import.meta.url));
 const runMs = 60_000;
 /** More of them: `cairn sim run --engine E --seeds 10000`. */
-const seeds = 40;
+const seeds = 25;
 
 /** Seeds that failed once, with the cause. */
 function regressions() {
