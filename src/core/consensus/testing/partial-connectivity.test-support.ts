@@ -13,7 +13,7 @@ function settled<M, R>(kind: EngineKind<M, R>, elector: ElectorName, voters: num
   const group = new TestNetwork<M, R>(kind, { seed, voters, elector }) as unknown as Group;
   const leader = group.awaitLeader();
   group.propose(leader, 5);
-  group.runUntil('everybody is level', () => group.converged && leader.applied > 5);
+  group.runUntil('everybody is level', () => group.converged && leader.applied >= 5);
   return { group, leader, others: group.nodes.filter((node) => node !== leader) };
 }
 
