@@ -133,6 +133,7 @@ function learn(s: PaxosState, out: Outbox, m: Chosen): void {
     entries.push(deliver(s));
   }
   out.commit(entries);
+  if (s.campaign !== undefined) s.campaign.hasAdvanced = true;
 }
 
 /** More can be delivered now, and more may be missing: who has answered is asked on. */

@@ -96,6 +96,16 @@ describe('a proposer, phase 1 (Paxos Made Simple §2.2, §3)', () => {
     expect([proposer.status.role, proposer.status.lastIndex]).toEqual(['leader', 5]);
   });
 
+  it('asks those who have promised for patience while there is progress, and only then', () => {
+    const proposer = new OneNode({ voters: 5 });
+    const { ballot: own } = proposer.campaign();
+    proposer.receive(2, promise(own, {}));
+    proposer.receive(3, promise(own, { next: 5, votes: [reported(ballot(0, 2), 1, 0, value(1))] }));
+    const asked = () => sent(proposer.tick(heartbeatIntervalMs), 'prepare').map(({ to }) => to);
+    expect(asked()).toContain(2);
+    expect(asked()).not.toContain(2);
+  });
+
   it('proposes nothing in a slot that others call chosen; it fetches the value first, from who says so', () => {
     const proposer = new OneNode();
     const entries = chain(1, 0, [0, value(1)], [0, value(2)]);

@@ -14,7 +14,7 @@ import { noteFoundVotes } from './leases.ts';
 import type { PromiseMessage, Rejected, TakeOver } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { newPhaseOne, type PhaseOne, takeOwnPromise, takePage } from './phase-one.ts';
-import { prepare } from './prepare.ts';
+import { askForPatience, prepare } from './prepare.ts';
 import { newProgress } from './progress.ts';
 import { proposeWaiting } from './proposals.ts';
 import { becomeFollower, noteRound, raisePromise } from './role.ts';
@@ -33,6 +33,7 @@ export function campaign(s: PaxosState, out: Outbox, asked?: TakeOver): void {
     leasesEnded: asked?.leasesEnded === true ? asked.ballot : undefined,
     refusals: new Map(),
     askAgainAt: never,
+    hasAdvanced: false,
   };
   if (asked?.leasesEnded === true) s.othersLeaseUntil = s.now;
   s.elector.restart(s.view);
@@ -80,9 +81,13 @@ function askVoters(s: PaxosState, { phase, transfer }: Campaign, out: Outbox, vo
   }
 }
 
-/** Asks those who have not told all their votes, again if need be. */
+/** Asks those again who have not told all their votes; and the others for patience, as long as there is progress. */
 export function askForPromises(s: PaxosState, c: Campaign, out: Outbox): void {
-  for (const id of c.phase.asked.keys()) prepare(s, out, id, c.phase, c.transfer);
+  const { phase, transfer } = c;
+  for (const id of phase.asked.keys()) prepare(s, out, id, phase, transfer);
+  for (const id of phase.promises) if (c.hasAdvanced && id !== s.id) askForPatience(s, out, id, phase, transfer);
+  if (c.hasAdvanced) s.elector.restart(s.view);
+  c.hasAdvanced = false;
   c.askAgainAt = (s.now + s.config.timing.heartbeatIntervalMs) as Millis;
 }
 
@@ -108,10 +113,11 @@ export function onPromise(s: PaxosState, out: Outbox, from: NodeId, m: PromiseMe
       out.trace('promise_refused_as_damaged', { from, first: m.first });
       return;
     case 'more':
-      if (s.campaign !== undefined) s.elector.restart(s.view);
+      if (s.campaign !== undefined) s.campaign.hasAdvanced = true;
       prepare(s, out, from, phase, s.campaign?.transfer ?? false);
       return;
     case 'complete':
+      if (s.campaign !== undefined) s.campaign.hasAdvanced = true;
       if (s.leading !== undefined) proposeWaiting(s, s.leading, out);
   }
 }

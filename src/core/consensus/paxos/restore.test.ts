@@ -87,6 +87,15 @@ describe('after a restart, a node', () => {
     expect(last).toBe(entries[2]!.checksum);
   });
 
+  it('finds no hole when its baseline was durable and the votes handed out before it were not', () => {
+    const before = new OneNode();
+    before.receive(2, accept(ballot(1, 2), entries, { first: 1, chosen: 3, chosenChecksum: entries[2]!.checksum }));
+    expect(before.status.commitIndex).toBe(3);
+    const after = before.restart(undefined, before.engine.baseline());
+    after.tick(0);
+    expect(after.status.commitIndex).toBe(0);
+  });
+
   it.each<[string, PaxosRecord[], SnapshotPoint | undefined]>([
     ['a chosen slot is missing', [...voted([1, 3]), { kind: 'chosen', index: index(3) }], undefined],
     ['the chain of what is chosen does not hold', [...voted([2]), { kind: 'chosen', index: index(2) }], undefined],

@@ -100,6 +100,8 @@ export interface Campaign {
   readonly refusals: Map<NodeId, boolean>;
   /** When those who have not answered are asked again. */
   askAgainAt: Millis;
+  /** Since they were asked last, something came that was asked for: then it is worth while for the others to wait. */
+  hasAdvanced: boolean;
 }
 
 /** A leader's volatile state; begins anew with each ballot. */
