@@ -208,6 +208,9 @@ export class BallotElector implements Elector {
     this.#stopSeeking();
   }
 
+  /** Rivals find each other out by their ballots. */
+  campaignRefused(): void {}
+
   protectsLeader(view: ElectorView): boolean {
     return view.leading ? this.#leadsQuorum(view) : this.#isContent(view);
   }

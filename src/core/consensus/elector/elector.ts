@@ -74,6 +74,8 @@ export interface Elector {
   leaderHeard(view: ElectorView): void;
   /** We voted or promised, stepped down, or began a campaign: patience begins anew. */
   restart(view: ElectorView): void;
+  /** Somebody has voted for another than us, or promised: the campaign may come to nothing. */
+  campaignRefused(view: ElectorView): void;
   /** Whether a vote or promise for somebody else would take leadership from one that is heard (dissertation §4.2.3). */
   protectsLeader(view: ElectorView): boolean;
   clone(): Elector;

@@ -103,6 +103,12 @@ export class TimeoutElector implements Elector {
     this.#asked = undefined;
   }
 
+  /** Mostly a rival who was as quick: whose patience ends first now is drawn from a wide range, so they hardly meet again. */
+  campaignRefused(view: ElectorView): void {
+    const soon = view.now + view.timing.electionTimeoutMinMs * (0.25 + 0.5 * nextUniform(this.#random));
+    this.#deadline = Math.min(this.#deadline, soon);
+  }
+
   protectsLeader(view: ElectorView): boolean {
     if (view.leading) return true;
     return view.leader !== undefined && view.now - this.#heardAt < view.timing.electionTimeoutMinMs;

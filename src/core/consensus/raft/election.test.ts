@@ -236,6 +236,18 @@ describe('a candidate', () => {
     expect(vote(one, 3, requestVote(4)).voteGranted).toBe(true);
   });
 
+  it('tries again soon when a rival was as quick: split votes cost little (§5.2)', () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const one = new OneNode({ seed });
+      one.timeOut();
+      one.receive(2, preVoteAnswer(1, true));
+      one.persist();
+      one.receive(2, answer(1, false));
+      expect(one.status.role).toBe('candidate');
+      expect(one.engine.nextTickAt - one.now).toBeLessThanOrEqual(defaultTiming.electionTimeoutMinMs * 0.75);
+    }
+  });
+
   it('tries again when an election ends without a winner (§5.2)', () => {
     const one = candidate();
     one.persist();

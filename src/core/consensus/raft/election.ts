@@ -52,6 +52,7 @@ export function onRequestVoteResponse(s: RaftState, out: Outbox, from: NodeId, m
   if (s.role !== 'candidate' || m.term !== s.currentTerm) return;
   s.votes.set(from, m.voteGranted);
   countVotes(s, out);
+  if (!m.voteGranted && s.leading === undefined) s.elector.campaignRefused(s.view);
 }
 
 /** Opens the term with a no-op: entries of earlier terms are committed with it (§5.4.2, §8). */
