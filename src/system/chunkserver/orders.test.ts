@@ -46,6 +46,21 @@ describe('leases', () => {
     expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(9, 9))))).toBe('STALE_VERSION');
   });
 
+  test('it is given back only when what was ordered has come to its end on every member', async () => {
+    const cluster = await TestCluster.start(9);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+    const heal = cluster.world.network.blackhole(['s1'], ['s3']);
+    const write = codeOf(cluster.client.write(grant, 100, pattern(100, 1)));
+    await cluster.world.run(50);
+    const released = cluster.master.order(1, 'release', { handle: h(5), version: v(1) });
+    await cluster.world.run(200);
+    heal();
+    expect(await cluster.settle(released)).toEqual({ length: 200 });
+    expect(await cluster.settle(write)).toBe('OK');
+    for (const server of [1, 2, 3]) expect((await cluster.content(server, 5)).length).toBe(200);
+  });
+
   test('one that this server does not have cannot be taken back: it must be recovered', async () => {
     const cluster = await TestCluster.start(4);
     const grant = cluster.master.grant(5, [1, 2, 3]);
