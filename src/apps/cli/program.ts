@@ -255,7 +255,15 @@ function addTree(program: Command): void {
   );
   clusterVerb(program, 'rm <path...>', 'remove files, or trees', 'cairn rm -r /old', () => import('./verbs/rm.ts'))
     .option('-r, --recursive', 'directories with all below')
-    .option('-f, --force', 'no error if it is missing');
+    .option('-f, --force', 'no error if it is missing')
+    .option('--no-trash', 'for good, not into the trash');
+  clusterVerb(
+    program,
+    'trash <action> [what] [to]',
+    'what was removed: ls, restore ID|PATH [TO], empty [ID]',
+    'cairn trash restore /logs/today',
+    () => import('./verbs/trash.ts'),
+  );
   clusterVerb(
     program,
     'mv <from> <to>',

@@ -14,7 +14,7 @@ const units: Readonly<Record<string, number>> = {
   MiB: kib * kib,
   GiB: kib * kib * kib,
 };
-const spans: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const spans: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 const bytes = z.union([z.number().int().nonnegative(), z.string()]).transform((given, context) => {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B?)\s*$/.exec(String(given));
@@ -25,7 +25,7 @@ const bytes = z.union([z.number().int().nonnegative(), z.string()]).transform((g
 });
 
 const span = z.union([z.number().nonnegative(), z.string()]).transform((given, context) => {
-  const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)\s*$/.exec(typeof given === 'number' ? `${given}s` : given);
+  const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$/.exec(typeof given === 'number' ? `${given}s` : given);
   if (match !== null) return Number(match[1]) * spans[match[2]!]!;
   context.addIssue({ code: 'custom', message: 'give a time such as 250ms or 5s' });
   return z.NEVER;
@@ -74,6 +74,19 @@ const settingsSchema = z.strictObject({
     .default(64 * kib * kib),
   election_timeout: span.default(150),
   dead_after: span.default(10_000),
+  trash: z
+    .strictObject({
+      /** For so long what was removed can be restored; 0: not at all. */
+      retention: span.default(3 * 86_400_000),
+    })
+    .prefault({}),
+  /** How fast chunks are copied from server to server, in bytes a second; 0: no bound. */
+  copying: z
+    .strictObject({
+      per_cluster: bytes.default(0),
+      per_server: bytes.default(100 * kib * kib),
+    })
+    .prefault({}),
   disk: z
     .strictObject({
       /** Added to each flush, to see how results carry over to slower disks. */

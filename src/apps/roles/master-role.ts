@@ -47,7 +47,12 @@ export async function startMaster(context: RoleContext): Promise<Running> {
       mode: settings.replication.mode,
       minReplicas: settings.replication.min_replicas,
     },
-    timing: { heartbeatMs, sessionMs: heartbeatMs * heartbeatsPerSession, deadAfterMs: settings.dead_after },
+    timing: {
+      ...{ heartbeatMs, sessionMs: heartbeatMs * heartbeatsPerSession, deadAfterMs: settings.dead_after },
+      trashRetentionMs: settings.trash.retention,
+      clusterBytesPerSecond: settings.copying.per_cluster,
+      serverBytesPerSecond: settings.copying.per_server,
+    },
     onFailure: fail,
   });
   return { stop: () => master.stop() };

@@ -37,6 +37,7 @@ import {
 export const readdirPageMax = 1000;
 export const locatePageMax = 256;
 export const inventoryPageMax = 4096;
+export const trashPageMax = 500;
 export const changeWaitMaxMs = 10_000;
 
 const entry = struct({ name: text, inode: inodeId, kind: fileKind, attributes: optional(attributes) });
@@ -86,6 +87,18 @@ export const serverStatus = struct({
 });
 export type ServerStatus = TypeOf<typeof serverStatus>;
 
+const trashed = struct({
+  /** For the next page. */
+  key: text,
+  inode: inodeId,
+  kind: fileKind,
+  /** Where it was. */
+  path: text,
+  /** Wall time, ms since 1970. */
+  removedAt: f64,
+});
+export type Trashed = TypeOf<typeof trashed>;
+
 const lengthReport = struct({
   handle: chunkHandle,
   version: chunkVersion,
@@ -117,6 +130,12 @@ export const masterCalls = {
     4,
     struct({ inode: inodeId, first: chunkIndex, count: u16 }),
     struct({ attributes, locations: list(location, locatePageMax) }),
+  ),
+  /** What was removed and can be restored, in the order in which it was removed, behind `after`. */
+  trash: call(
+    7,
+    struct({ after: text, limit: u16 }),
+    struct({ entries: list(trashed, trashPageMax), more: bool, retentionMs: f64 }),
   ),
   /** Everything `status`, `servers` and `df` show. `masters` is what this master knows of each. */
   status: call(
@@ -192,6 +211,12 @@ export const masterCalls = {
   rename: call(20, struct({ id: commandId, from: text, to: text, replace: bool }), nothing),
   /** Changes what was asked for of a file, for all that happens after the answer; of a directory, for what is made in it from then on. */
   set: call(21, struct({ id: commandId, path: text, ...askedFields }), attributes),
+  /** As `remove`, but what goes can be restored for a while: `isKept`, if this cluster has a trash. */
+  discard: call(29, struct({ id: commandId, path: text, recursive: bool }), struct({ isKept: bool })),
+  /** Puts something from the trash to `to`, or where it was; makes missing directories. The answer is where it is now. */
+  restore: call(30, struct({ id: commandId, inode: inodeId, to: optional(text) }), struct({ path: text })),
+  /** Removes up to `trashPageMax` things from the trash for good, or the one that is named. */
+  emptyTrash: call(31, struct({ id: commandId, inode: optional(inodeId) }), struct({ removed: varint, more: bool })),
   /** A copy of a file or tree at one point of the log, which shares its chunks until either is changed (GFS §3.4). */
   fileSnapshot: call(23, struct({ id: commandId, from: text, to: text }), attributes),
   /** Has a chunkserver emptied: its chunks go elsewhere, it gets no new ones. */

@@ -151,6 +151,28 @@ describe('a file snapshot', () => {
   });
 });
 
+describe('the trash', () => {
+  it('has what was removed, gives it back, and is emptied', async () => {
+    await cairn.writeFile('/bin/one/file', 'kept', { parents: true });
+    await run('rm', '-r', '/bin/one');
+    await cairn.writeFile('/bin/two', 'gone', { parents: true });
+    await run('rm', '--no-trash', '/bin/two');
+    const listed = (await run('trash', 'ls')) as { id: number; path: string; kind: string }[];
+    const mine = listed.filter(({ path }) => path.startsWith('/bin/'));
+    expect(mine).toMatchObject([{ path: '/bin/one', kind: 'directory' }]);
+    expect(await run('trash', 'restore', '/bin/one')).toEqual([{ restored: '/bin/one' }]);
+    expect(await text('/bin/one/file')).toBe('kept');
+    await cairn.rm('/bin', { recursive: true });
+    expect(await run('trash', 'restore', '/bin', '/again')).toEqual([{ restored: '/again' }]);
+    expect(await text('/again/one/file')).toBe('kept');
+    await cairn.rm('/again', { recursive: true });
+    const [emptied] = (await run('trash', 'empty')) as { removed: number }[];
+    expect(emptied!.removed).toBeGreaterThanOrEqual(1);
+    const refusals = [codeOf('trash', 'restore', '/bin'), codeOf('trash', 'dump'), codeOf('trash', 'empty', '99999')];
+    expect(await Promise.all(refusals)).toEqual(['NOT_FOUND', 'USAGE', 'NOT_FOUND']);
+  });
+});
+
 describe('a chunkserver that is drained', () => {
   it('is needed by no chunk in the end, gets no new one, and can be used again', async () => {
     for (let i = 0; i < 8; i++) await cairn.writeFile(`/drained/f${i}`, noise(i, 10_000), { parents: true });

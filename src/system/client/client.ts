@@ -36,6 +36,7 @@ import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
 import { type Region, regionsOfFile } from './regions.ts';
 import { type ServerScrub, scrubAll } from './scrubbing.ts';
 import { Stats, settledSize } from './stats.ts';
+import { Trash } from './trash.ts';
 import { childPath, type Entry, entriesOf, isMissing, type Usage, workThrough } from './tree.ts';
 import { truncateFile } from './truncate.ts';
 import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
@@ -44,6 +45,14 @@ export type ClusterStatus = ResponseOf<(typeof masterCalls)['status']>;
 
 export interface OpenOptions extends MakeOptions {
   readonly flags?: OpenFlags | undefined;
+}
+export interface RemoveOptions extends CallOptions {
+  /** Directories with all below. */
+  readonly recursive?: boolean | undefined;
+  /** What is missing is no error. */
+  readonly force?: boolean | undefined;
+  /** False: it goes for good. */
+  readonly trash?: boolean | undefined;
 }
 export interface MakeDirectoryOptions extends CallOptions, FileSettings {
   readonly recursive?: boolean | undefined;
@@ -306,14 +315,12 @@ export class CairnClient {
     });
   }
 
-  /** `recursive`: directories with all below. `force`: what is missing is no error. */
-  rm(
-    path: string,
-    options: CallOptions & { readonly recursive?: boolean | undefined; readonly force?: boolean | undefined } = {},
-  ): Promise<void> {
+  /** What goes stays in the trash for a while, if the cluster has one. */
+  rm(path: string, options: RemoveOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
       try {
-        await this.#core.masters.command('remove', { path, recursive: options.recursive ?? false });
+        const request = { path, recursive: options.recursive ?? false };
+        await this.#core.masters.command(options.trash === false ? 'remove' : 'discard', request);
       } catch (thrown) {
         if (options.force !== true || !isMissing(thrown)) throw thrown;
       }
@@ -362,6 +369,11 @@ export class CairnClient {
       const draining = options.undo !== true;
       await this.#core.masters.command('drain', { server: toServerId(server), draining });
     });
+  }
+
+  /** What was removed and can be restored. */
+  get trash(): Trash {
+    return new Trash(this.#core);
   }
 
   /** The masters, as a group that is operated. */

@@ -293,6 +293,7 @@ export class FakeMaster {
       acquire: this.#command('acquire', (request) => this.#acquire(request)),
       mkdir: this.#command('mkdir', ({ path, parents }) => this.attributesOf(this.#mkdir(path, parents))),
       remove: this.#command('remove', (request) => this.#remove(request)),
+      discard: this.#command('discard', (request) => ({ ...this.#remove(request), isKept: false })),
       set: this.#command('set', (request) => this.#set(request)),
       rename: this.#command('rename', (request) => this.#rename(request)),
       truncate: this.#command('truncate', ({ inode, chunkCount }) => {
@@ -321,7 +322,7 @@ export class FakeMaster {
   }
 
   /** With a session table: once, in the order of first arrival; the first answer is repeated. */
-  #command<K extends 'truncate' | 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'remove' | 'rename', R>(
+  #command<K extends 'truncate' | 'openForWrite' | 'acquire' | 'mkdir' | 'set' | 'discard' | 'remove' | 'rename', R>(
     kind: K,
     work: (request: RequestOf<(typeof masterCalls)[K]>) => R,
   ) {

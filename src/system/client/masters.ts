@@ -13,9 +13,10 @@ import { CommandIds } from './command-ids.ts';
 const greetingMs = 700;
 
 type MasterCalls = typeof masterCalls;
-type TreeCommand = 'openForWrite' | 'mkdir' | 'set' | 'remove' | 'rename' | 'fileSnapshot';
-type CommandKind = TreeCommand | 'truncate' | 'acquire' | 'drain';
-type ReadKind = 'awaitChange' | 'whoLeads' | 'stat' | 'readdir' | 'locate' | 'status';
+type TreeCommand = 'openForWrite' | 'mkdir' | 'set' | 'remove' | 'discard' | 'rename' | 'fileSnapshot';
+type TrashCommand = 'restore' | 'emptyTrash';
+type CommandKind = TreeCommand | TrashCommand | 'truncate' | 'acquire' | 'drain';
+type ReadKind = 'awaitChange' | 'whoLeads' | 'stat' | 'readdir' | 'locate' | 'status' | 'trash';
 type GroupKind = 'transferLeadership' | 'addMaster' | 'removeMaster';
 type WithoutId<Request> = Omit<Request, 'id'>;
 

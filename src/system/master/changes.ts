@@ -3,7 +3,7 @@
 import type { ServerId } from '../../core/base/brand.ts';
 import type { Codec } from '../../core/base/codec.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
-import type { masterCalls } from '../../core/protocol/master-calls.ts';
+import { type masterCalls, trashPageMax } from '../../core/protocol/master-calls.ts';
 import { parsePath } from '../../core/protocol/paths.ts';
 import type { Attributes, CommandId } from '../../core/protocol/types.ts';
 import type { Replica } from '../rsm/replica.ts';
@@ -11,7 +11,16 @@ import type { Leader } from './leader.ts';
 import { grantOf } from './leader-world.ts';
 import { attributesOf } from './reads.ts';
 import { valueOrThrow } from './refusal.ts';
-import { type Command, decodeResult, doneResult, encodeCommand, madeResult, openResult } from './state/commands.ts';
+import {
+  type Command,
+  decodeResult,
+  doneResult,
+  emptiedResult,
+  encodeCommand,
+  madeResult,
+  openResult,
+  restoredResult,
+} from './state/commands.ts';
 import { decodeInode } from './state/records.ts';
 import { directory, nearestDirectory, placeOf } from './state/resolve.ts';
 import { settingsFrom } from './state/settings.ts';
@@ -102,6 +111,43 @@ export async function set(
   const record = decodeInode(changed.record);
   if (record.kind === 'file') await leader.settingsChanged(changed.inode);
   return attributesOf(leader, changed.inode, record);
+}
+
+/** As `remove`, if there is no trash. */
+export async function discard(
+  replica: Executor,
+  leader: Leader,
+  request: RequestOf<typeof masterCalls.discard>,
+): Promise<ResponseOf<typeof masterCalls.discard>> {
+  const { isKept } = leader.trash;
+  if (!isKept) await remove(replica, leader, request);
+  else {
+    const { id, ...command } = request;
+    await prepared(replica, id, () => checkPaths(command.path));
+    await leader.gate.through(() => commit(replica, id, { kind: 'discard', ...command }, doneResult), true);
+  }
+  return { isKept };
+}
+
+export async function restore(
+  replica: Executor,
+  leader: Leader,
+  { id, ...command }: RequestOf<typeof masterCalls.restore>,
+): Promise<ResponseOf<typeof masterCalls.restore>> {
+  await prepared(replica, id, () => checkPaths(...(command.to === undefined ? [] : [command.to])));
+  return leader.gate.through(() => commit(replica, id, { kind: 'restore', ...command }, restoredResult), true);
+}
+
+export async function emptyTrash(
+  replica: Executor,
+  leader: Leader,
+  { id, inode }: RequestOf<typeof masterCalls.emptyTrash>,
+): Promise<ResponseOf<typeof masterCalls.emptyTrash>> {
+  const before = leader.env.clock.wallNow() + 1;
+  const command = { kind: 'emptyTrash', inode, before, limit: trashPageMax } as const;
+  const emptied = await commit(replica, id, command, emptiedResult);
+  leader.garbage.reap();
+  return emptied;
 }
 
 /** A copy of a file or tree as it is at one moment: no mutation of it is half in the copy, and none that is acknowledged before is missing. */

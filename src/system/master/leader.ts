@@ -26,6 +26,7 @@ import { Sealing } from './sealing.ts';
 import { type Command, decodeResult, encodeCommand } from './state/commands.ts';
 import type { MetadataMachine } from './state/metadata-machine.ts';
 import type { Tables } from './state/tables.ts';
+import { Trash } from './trash.ts';
 import { Watches } from './watches.ts';
 
 export type HostOfLeader = Pick<Replica, 'executeInternal' | 'barrier'>;
@@ -39,6 +40,7 @@ export class Leader implements LeaderWorld {
   readonly leases: Leases;
   readonly lengths: LengthReports;
   readonly garbage: Garbage;
+  readonly trash: Trash;
   readonly gate = new Gate();
   readonly sealing: Sealing;
   readonly recalls: Recalls;
@@ -66,6 +68,7 @@ export class Leader implements LeaderWorld {
     this.leases = new Leases(this, this.gate, (handle) => this.replication.note(handle));
     this.lengths = new LengthReports(this);
     this.garbage = new Garbage(this);
+    this.trash = new Trash(this, () => this.garbage.reap());
     this.sealing = new Sealing(this, this.leases);
     this.recalls = new Recalls(this, this.sealing);
     this.fileSnapshots = new FileSnapshots(this, this.leases, this.recalls, this.gate);
@@ -77,6 +80,7 @@ export class Leader implements LeaderWorld {
     this.watches = new Watches(this);
     machine.fileChanged = (id) => this.watches.changed(id);
     this.garbage.reap();
+    this.trash.start();
     this.fileSnapshots.layOut();
     this.#openChunks.start();
     this.#scan.hurry();
@@ -151,6 +155,7 @@ export class Leader implements LeaderWorld {
     this.#machine.chunkRemoved = () => {};
     this.#machine.fileChanged = () => {};
     this.watches.stop();
+    this.trash.stop();
     this.#openChunks.stop();
     this.#scan.stop();
     this.replication.stop();

@@ -255,6 +255,10 @@ export class Master<Message = unknown, LogRecord = unknown> {
       ),
       truncate: this.#led<'truncate'>((leader, request) => changes.truncate(this.#replica, leader, request)),
       mkdir: this.#led<'mkdir'>((leader, request) => changes.mkdir(this.#replica, leader, request)),
+      discard: this.#led<'discard'>((leader, request) => changes.discard(this.#replica, leader, request)),
+      restore: this.#led<'restore'>((leader, request) => changes.restore(this.#replica, leader, request)),
+      emptyTrash: this.#led<'emptyTrash'>((leader, request) => changes.emptyTrash(this.#replica, leader, request)),
+      trash: this.#read<'trash'>((leader, request) => leader.trash.list(request)),
       fileSnapshot: this.#led<'fileSnapshot'>((leader, request) =>
         changes.fileSnapshot(this.#replica, leader, request),
       ),

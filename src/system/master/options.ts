@@ -61,6 +61,8 @@ export interface MasterTiming {
   readonly serverBytesPerSecond: number;
   /** Servers that differ by less are even enough. */
   readonly unevenBytes: number;
+  /** What was removed can be restored for so long; 0: there is no trash. */
+  readonly trashRetentionMs: number;
   /** Pause between slices of the background scan while there is no haste. */
   readonly scanPauseMs: number;
 }
@@ -77,6 +79,7 @@ export const defaultMasterTiming: MasterTiming = {
   clusterBytesPerSecond: 0,
   serverBytesPerSecond: 100 * 1024 * 1024,
   unevenBytes: 512 * 1024 * 1024,
+  trashRetentionMs: 0,
   scanPauseMs: 1000,
 };
 

@@ -148,6 +148,20 @@ describe('garbage', () => {
     await c.until('dropped', () => !away.chunks.has(grant.handle));
   });
 
+  it('comes from the trash when the time of retention is over, and not before', async () => {
+    const c = await TestMasters.start(12, { timing: { trashRetentionMs: 4000 } });
+    const { inode, grant } = await c.sealedFile('/a', 10);
+    expect(await c.call('discard', { id: c.id(), path: '/a', recursive: false })).toEqual({ isKept: true });
+    await c.run(3000);
+    expect(await c.call('trash', { after: '', limit: 10 })).toMatchObject({
+      entries: [{ inode, path: '/a' }],
+      retentionMs: 4000,
+    });
+    expect(c.servers.every((server) => server.chunks.has(grant.handle))).toBe(true);
+    await c.until('dropped everywhere', () => c.servers.every((server) => !server.chunks.has(grant.handle)));
+    expect(await codeOf(c.call('restore', { id: c.id(), inode, to: undefined }))).toBe('NOT_FOUND');
+  });
+
   it('never takes what a file leads to, through kills of servers and leaders', async () => {
     for (let seed = 20; seed < 24; seed++) {
       const c = await TestMasters.start(seed, { servers: 4, timing: { deadAfterMs: 1500 } });

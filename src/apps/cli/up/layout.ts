@@ -99,6 +99,8 @@ function writeConfig(node: NodePlan, cluster: string, masters: readonly NodePlan
     chunk_size: settings.chunk_size,
     election_timeout: `${settings.election_timeout}ms`,
     dead_after: `${settings.dead_after}ms`,
+    trash: { retention: `${settings.trash.retention}ms` },
+    copying: settings.copying,
     disk: { extra_flush: `${settings.disk.extra_flush}ms`, reserve: settings.disk.reserve },
     log: settings.log,
   });

@@ -9,6 +9,7 @@ import {
   type Codec,
   decode,
   encode,
+  f64,
   list,
   nothing,
   oneOf,
@@ -72,6 +73,10 @@ export const command = union({
   truncate: [15, struct({ inode: inodeId, chunkCount: varint })],
   /** A copy of a file or tree as it is at this point of the log. No lease of a chunk of it may be out. */
   fileSnapshot: [7, struct({ from: text, to: text })],
+  /** As `remove`, into the trash; and out of it again, or for good: `inode`, or up to `limit` that were removed before `before`. */
+  discard: [8, struct({ path: text, recursive: bool })],
+  restore: [9, struct({ inode: inodeId, to: optional(text) })],
+  emptyTrash: [10, struct({ inode: optional(inodeId), before: f64, limit: u16 })],
   /** Makes chunk `index` of a file, with its first grant. */
   addChunk: [16, struct({ inode: inodeId, index: chunkIndex, servers })],
   /** A lease: version + 1 for `servers`, the primary first, out of the present set. */
@@ -145,6 +150,8 @@ export const handlesResult = struct({ first: chunkHandle });
 export type HandlesResult = TypeOf<typeof handlesResult>;
 export const laidOutResult = struct({ more: bool });
 export type LaidOutResult = TypeOf<typeof laidOutResult>;
+export const restoredResult = struct({ path: text });
+export const emptiedResult = struct({ removed: varint, more: bool });
 export const doneResult = nothing;
 
 export function encodeCommand(value: Command): Uint8Array {

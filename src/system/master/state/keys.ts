@@ -85,6 +85,11 @@ export function masterKey(id: number): Key {
 export function masterOfKey(key: Key): number {
   return readId(key, 1);
 }
+/** Where something in the trash was. */
+export function trashedKey(inode: InodeId): Key {
+  return `g${idKey(inode)}`;
+}
+
 /** What a directory or list is still being laid out as a copy of. */
 export function copyKey(target: number): Key {
   return `z${idKey(target)}`;

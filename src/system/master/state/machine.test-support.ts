@@ -21,6 +21,7 @@ import {
   type CommandOf,
   decodeResult,
   doneResult,
+  emptiedResult,
   encodeCommand,
   grantResult,
   handlesResult,
@@ -28,6 +29,7 @@ import {
   madeResult,
   openResult,
   reapResult,
+  restoredResult,
 } from './commands.ts';
 import { MapStore } from './map-store.test-support.ts';
 import { MetadataMachine } from './metadata-machine.ts';
@@ -127,6 +129,15 @@ export class TestMachine {
     return this.#run(reapResult, { kind: 'reap', limit });
   }
 
+  discard(path: string, recursive = false) {
+    return this.done({ kind: 'discard', path, recursive });
+  }
+  restore(inode: InodeId, to?: string) {
+    return this.#run(restoredResult, { kind: 'restore', inode, to });
+  }
+  emptyTrash(options: Partial<CommandOf<'emptyTrash'>>) {
+    return this.#run(emptiedResult, { kind: 'emptyTrash', inode: undefined, before: 0, limit: 100, ...options });
+  }
   fileSnapshot(from: string, to: string) {
     return this.#run(madeResult, { kind: 'fileSnapshot', from, to });
   }

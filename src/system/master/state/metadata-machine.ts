@@ -16,6 +16,7 @@ import {
   type CommandOf,
   decodeCommand,
   doneResult,
+  emptiedResult,
   encodeResult,
   grantResult,
   handlesResult,
@@ -23,6 +24,7 @@ import {
   madeResult,
   openResult,
   reapResult,
+  restoredResult,
 } from './commands.ts';
 import * as copies from './copies.ts';
 import { reap } from './discard.ts';
@@ -33,6 +35,7 @@ import * as roster from './roster-changes.ts';
 import { checkSettings, settingsOf } from './settings.ts';
 import { rootInode, Tables, trashInode } from './tables.ts';
 import type { Transition } from './transition.ts';
+import * as trash from './trash.ts';
 import { truncate } from './truncate.ts';
 
 export class MetadataMachine implements StateMachine {
@@ -106,6 +109,12 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(madeResult, set(t, command));
     case 'truncate':
       return encodeResult(madeResult, truncate(t, command));
+    case 'discard':
+      return encodeResult(doneResult, trash.discardPath(t, command));
+    case 'restore':
+      return encodeResult(restoredResult, trash.restore(t, command));
+    case 'emptyTrash':
+      return encodeResult(emptiedResult, trash.emptyTrash(t, command));
     case 'fileSnapshot':
       return encodeResult(madeResult, fileSnapshot(t, command));
     case 'addChunk':

@@ -8,6 +8,7 @@ export type ModelNode = Map<string, ModelNode> | ModelFile;
 
 export class ModelTree {
   readonly root: Map<string, ModelNode> = new Map();
+  readonly #trash: ModelNode[] = [];
   #nextChunk = 1;
 
   /** The directory above, or a code. */
@@ -62,7 +63,8 @@ export class ModelTree {
     return 'ok';
   }
 
-  remove(names: readonly string[], recursive: boolean): string {
+  /** @param isKept in the trash, the last one removed at the end. */
+  remove(names: readonly string[], recursive: boolean, isKept = false): string {
     if (names.length === 0) return 'INVALID_ARGUMENT';
     const parent = this.#parent(names, false);
     if (typeof parent === 'string') return parent;
@@ -70,6 +72,23 @@ export class ModelTree {
     if (found === undefined) return 'NOT_FOUND';
     if (isDirectory(found) && found.size > 0 && !recursive) return 'NOT_EMPTY';
     parent.delete(names.at(-1)!);
+    if (isKept) this.#trash.push(found);
+    return 'ok';
+  }
+
+  restore(which: number, to: readonly string[]): string {
+    const item = this.#trash[which]!;
+    let at: ModelNode | undefined = this.root;
+    for (const name of to.slice(0, -1)) {
+      at = at.get(name);
+      if (at === undefined) break;
+      if (!isDirectory(at)) return 'NOT_A_DIRECTORY';
+    }
+    if (at?.has(to.at(-1)!) === true) return 'EXISTS';
+    const parent = this.#parent(to, true);
+    if (typeof parent === 'string') return parent;
+    parent.set(to.at(-1)!, item);
+    this.#trash.splice(which, 1);
     return 'ok';
   }
 

@@ -7,6 +7,7 @@ import { ModelTree } from './model.test-support.ts';
 import { lookup } from './resolve.ts';
 import { sharersOf } from './sharing.ts';
 import { rootInode } from './tables.ts';
+import { trashed } from './trash.ts';
 
 /** Few names, so that histories come back to the same places. */
 const path = fc
@@ -29,7 +30,11 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('mkdir' as const), path, parents: fc.boolean() }) },
   {
     weight: 2,
-    arbitrary: fc.record({ kind: fc.constant('remove' as const), path: fc.oneof(path, top), recursive: fc.boolean() }),
+    arbitrary: fc.record({
+      kind: fc.constantFrom('remove' as const, 'discard' as const),
+      path: fc.oneof(path, top),
+      recursive: fc.boolean(),
+    }),
   },
   {
     weight: 2,
@@ -56,6 +61,7 @@ const step = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant('truncate' as const), path, chunkCount: fc.constantFrom(0, 1, 2, 18) }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('restore' as const), which: fc.nat(), to: path }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('layOut' as const), limit }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('reap' as const), limit }) },
 );
@@ -89,6 +95,10 @@ function run(m: TestMachine, model: ModelTree, s: Step): readonly [string, strin
       return [codeOf(m.mkdir(path, s.parents)), model.mkdir(s.path, s.parents)];
     case 'remove':
       return [codeOf(m.remove(path, s.recursive)), model.remove(s.path, s.recursive)];
+    case 'discard':
+      return [codeOf(m.discard(path, s.recursive)), model.remove(s.path, s.recursive, true)];
+    case 'restore':
+      return restore(m, model, s);
     case 'rename':
       return [codeOf(m.rename(path, `/${s.to.join('/')}`, s.replace)), model.rename(s.path, s.to, s.replace)];
     case 'fileSnapshot': {
@@ -106,6 +116,14 @@ function run(m: TestMachine, model: ModelTree, s: Step): readonly [string, strin
     case 'reap':
       return [codeOf(m.reap(s.limit)), 'ok'];
   }
+}
+
+/** Something from the trash, if there is anything. */
+function restore(m: TestMachine, model: ModelTree, s: Extract<Step, { kind: 'restore' }>): readonly [string, string] {
+  const items = trashed(m.tables, '', 1000);
+  if (items.length === 0) return ['nothing', 'nothing'];
+  const which = s.which % items.length;
+  return [codeOf(m.restore(items[which]!.dirent.inode, `/${s.to.join('/')}`)), model.restore(which, s.to)];
 }
 
 /** By inode, as a client does that has the file open. */
@@ -148,6 +166,7 @@ function chunksOf(m: TestMachine, path: string): Map<number, number> {
 /** What can be seen is as in the model, when all that is under way has been completed. */
 function expectAsModel(m: TestMachine, model: ModelTree): TestMachine {
   const done = m.clone();
+  must(done.emptyTrash({ before: done.now + 1, limit: 1000 }));
   done.complete();
   expect(paths(done)).toEqual([...model.contents.keys()].sort());
   const handleOf = new Map<number, number>();

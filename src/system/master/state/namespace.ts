@@ -91,7 +91,12 @@ export function mkdir(t: Transition, command: CommandOf<'mkdir'>): Result<MadeRe
   return ok({ inode: there.inode, record: encodeInode(directory(t.tables, there.inode)) });
 }
 
-function makeDirectory(t: Transition, parent: InodeId, name: string, asked: SettingsAsked = nothingAsked): InodeId {
+export function makeDirectory(
+  t: Transition,
+  parent: InodeId,
+  name: string,
+  asked: SettingsAsked = nothingAsked,
+): InodeId {
   const { tables, now } = t;
   const above = directory(tables, parent);
   const inode = tables.takeInodeId();
@@ -108,29 +113,38 @@ function makeDirectory(t: Transition, parent: InodeId, name: string, asked: Sett
 
 /** A directory with content is only cut off here; `reap` collects it. */
 export function remove(t: Transition, command: CommandOf<'remove'>): Result<Record<never, never>> {
-  settlePath(t, command.path);
-  const place = placeOf(t.tables, command.path);
+  const place = removable(t, command);
+  if (!place.ok) return place;
+  unlink(t, place.value);
+  discard(t, mustBe(place.value.found, 'an entry', 0).inode);
+  return ok({});
+}
+
+/** What may be removed so; it is there. */
+export function removable(
+  t: Transition,
+  { path, recursive }: { readonly path: string; readonly recursive: boolean },
+): Result<Place> {
+  settlePath(t, path);
+  const place = placeOf(t.tables, path);
   if (!place.ok) return place;
   if (place.value === undefined)
     return refused('INVALID_ARGUMENT', '/: the root cannot be removed; name what is in it');
   const { found } = place.value;
-  if (found === undefined) return notFound(command.path);
-  if (found.kind === 'directory' && !command.recursive && directory(t.tables, found.inode).entries > 0)
-    return notEmpty(command.path);
-  unlink(t, place.value);
-  discard(t, place.value);
-  return ok({});
+  if (found === undefined) return notFound(path);
+  if (found.kind === 'directory' && !recursive && directory(t.tables, found.inode).entries > 0) return notEmpty(path);
+  return ok(place.value);
 }
 
 /** Takes the entry out of its directory. */
-function unlink(t: Transition, place: Place): void {
+export function unlink(t: Transition, place: Pick<Place, 'parent' | 'name'>): void {
   const parent = directory(t.tables, place.parent);
   t.tables.deleteDirent(place.parent, place.name);
   t.tables.putInode(place.parent, { ...parent, entries: parent.entries - 1, modifiedAt: t.now });
 }
 
-function discard(t: Transition, { found }: Place): void {
-  const inode = mustBe(found, 'an entry', 0).inode;
+/** An inode to which no entry leads any more. */
+export function discard(t: Transition, inode: InodeId): void {
   const what = mustBe(t.tables.inode(inode), 'an inode', inode);
   if (what.kind === 'file') discardFile(t, inode, what);
   else if (what.entries > 0) t.tables.detach(inode, { kind: 'tree' });
@@ -159,7 +173,7 @@ export function rename(t: Transition, command: CommandOf<'rename'>): Result<Reco
   unlink(t, from.value);
   if (to.value.found !== undefined) {
     unlink(t, to.value);
-    discard(t, to.value);
+    discard(t, to.value.found.inode);
   }
   link(t, to.value, from.value.found);
   return ok({});

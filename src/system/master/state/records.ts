@@ -117,6 +117,13 @@ export interface ServerRecord {
 /** What is to be collected: a directory with all below it, or the chunks of a long file, which may be gone itself. */
 export type Detached = { readonly kind: 'tree' } | { readonly kind: 'chunks'; readonly file: InodeId };
 
+/** Of what is in the trash. */
+export interface TrashedRecord {
+  readonly path: string;
+  /** Whole wall milliseconds. */
+  readonly removedAt: number;
+}
+
 /** A directory or chunk list that is being laid out as a copy. */
 export interface CopyLink {
   readonly kind: 'tree' | 'chunks';
@@ -333,6 +340,18 @@ export function decodeCopyLink(bytes: Uint8Array): CopyLink {
   const kind = tag === 1 ? 'tree' : 'chunks';
   const origin = reader.varint();
   return { kind, origin, file: kind === 'chunks' ? reader.varint() : 0, cursor: reader.text() };
+}
+
+export function encodeTrashed({ path, removedAt }: TrashedRecord): Uint8Array {
+  scratch.reset();
+  scratch.varint(removedAt);
+  scratch.text(path);
+  return scratch.finish();
+}
+export function decodeTrashed(bytes: Uint8Array): TrashedRecord {
+  const reader = new ByteReader(bytes);
+  const removedAt = reader.varint();
+  return { removedAt, path: reader.text() };
 }
 
 export function encodeDetached(detached: Detached): Uint8Array {
