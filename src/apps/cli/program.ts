@@ -342,6 +342,7 @@ function addSim(program: Command): void {
     .option('--elector <name>', 'timeout or ballot; else each seed draws')
     .option('--scenario <name>', 'consensus, cluster, or a file that minimise --out wrote', 'consensus')
     .option('--until-failure', 'run: stop at the first seed that fails')
+    .option('--seconds <n>', 'run: stop after so much processor time', natural(1, 86_400))
     .option('--out <file>', 'minimise: write what is left to a file')
     .option('--verbose', 'replay: each step as it happens');
 }

@@ -16,11 +16,14 @@ export interface Verdict {
 
 export interface TrialBounds {
   readonly seeds: number;
+  /** Of processor time. */
   readonly seconds: number;
 }
 
 /** A seed that fails without the mutant proves nothing; after so many of them the trial ends. */
 const unprovenMax = 20;
+/** On a busy machine a second of processor time takes this many at most; what takes longer hangs. */
+const patience = 30;
 
 export async function tryMutant(bench: Workbench, mutant: Mutant, bounds: TrialBounds): Promise<Verdict> {
   const began = performance.now();
@@ -34,8 +37,8 @@ export async function tryMutant(bench: Workbench, mutant: Mutant, bounds: TrialB
       ...(trial.kind === 'clusters' ? ['--scenario', 'cluster'] : (trial.options ?? [])),
     ];
     let start = 1;
-    for (let unproven = 0; unproven < unprovenMax && start <= bounds.seeds && seconds() < bounds.seconds; unproven++) {
-      const left = { seeds: bounds.seeds - start + 1, seconds: bounds.seconds - seconds() };
+    for (let unproven = 0; unproven < unprovenMax && start <= bounds.seeds; unproven++) {
+      const left = { ...bounds, seeds: bounds.seeds - start + 1 };
       const { failure, tried } = await search(simulator, options, start, left);
       if (failure === undefined) return { mutant, killedBy: undefined, why: '', seeds: tried, seconds: seconds() };
       const { seed, rule, why } = failure;
@@ -73,9 +76,9 @@ async function search(
   start: number,
   { seeds, seconds }: TrialBounds,
 ): Promise<Searched> {
-  const span = ['--start', String(start), '--seeds', String(seeds)];
+  const span = ['--start', String(start), '--seeds', String(seeds), '--seconds', String(Math.ceil(seconds))];
   const args = [simulator, 'run', ...options, ...span, '--until-failure', '--json'];
-  const { output, isLate } = await run(process.execPath, args, process.cwd(), seconds);
+  const { output, isLate } = await run(process.execPath, args, process.cwd(), seconds * patience);
   const events = output
     .split('\n')
     .filter((line) => line.startsWith('{') && line.endsWith('}'))
@@ -93,7 +96,7 @@ async function runTests(bench: Workbench, files: readonly string[], { seconds }:
     process.execPath,
     [vitest, 'run', '--root', bench.root, '--reporter=json', ...files],
     bench.root,
-    seconds,
+    seconds * patience,
   );
   if (code !== 0 && output.includes('"numTotalTests":0,'))
     throw new Error(`the tests ${files.join(', ')} do not run in the copy: ${output.slice(-500)}`);

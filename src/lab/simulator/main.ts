@@ -25,12 +25,13 @@ function requestOf(args: readonly string[]): SimRequest {
       elector: { type: 'string' },
       scenario: { type: 'string' },
       out: { type: 'string' },
+      seconds: { type: 'string' },
       json: { type: 'boolean' },
       verbose: { type: 'boolean' },
       'until-failure': { type: 'boolean' },
     },
   });
-  const { seed, seeds, start, members, 'until-failure': untilFailure = false, ...rest } = values;
+  const { seed, seeds, start, members, seconds, 'until-failure': untilFailure = false, ...rest } = values;
   const flags = {
     ...defaultFlags,
     ...rest,
@@ -38,11 +39,13 @@ function requestOf(args: readonly string[]): SimRequest {
     seeds: natural('--seeds', seeds, seedsMax) ?? defaultFlags.seeds,
     start: natural('--start', start, seedMax) ?? defaultFlags.start,
     members: natural('--members', members, membersMax),
+    seconds: natural('--seconds', seconds, secondsMax),
   };
   return toRequest(seed === undefined ? positionals : ['replay', seed], flags);
 }
 
 const membersMax = 9;
+const secondsMax = 86_400;
 
 function natural(name: string, text: string | undefined, max: number): number | undefined {
   if (text === undefined) return undefined;

@@ -24,6 +24,8 @@ export interface SimFlags {
   readonly verbose: boolean;
   /** Stop at the first seed that fails. */
   readonly untilFailure: boolean;
+  /** Stop after so much processor time. */
+  readonly seconds?: number | undefined;
   readonly out?: string | undefined;
 }
 
