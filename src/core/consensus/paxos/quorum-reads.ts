@@ -92,19 +92,23 @@ function highestOfQuorum({ answers, configuration }: ReadRound): LogIndex | unde
   return Math.max(...answers.values()) as LogIndex;
 }
 
-/** Who has not answered is asked again; and who leads is told of a slot that is long in being chosen. */
+/** Who has not answered is asked again; who leads is told of a slot that is long in being chosen, and who knows of it for its value. */
 function askOn(s: PaxosState, out: Outbox, round: ReadRound): void {
   if (s.now >= round.giveUpAt) {
     for (const id of round.reads) out.drop({ kind: 'read', id, reason: 'noQuorum' });
     endRound(s, out);
   } else if (s.now >= round.askAgainAt) {
     if (round.index === undefined) ask(s, out, round);
-    else {
-      if (s.leader === s.id) fill(s, out, round.index);
-      else if (s.leader !== undefined) out.send(s.leader, { kind: 'fill', slot: round.index });
-      round.askAgainAt = (s.now + s.config.timing.heartbeatIntervalMs) as Millis;
-    }
+    else urge(s, out, round, round.index);
   }
+}
+
+function urge(s: PaxosState, out: Outbox, round: ReadRound, index: LogIndex): void {
+  if (s.leader === s.id) fill(s, out, index);
+  else if (s.leader !== undefined) out.send(s.leader, { kind: 'fill', slot: index });
+  const knows = [...round.answers].find(([id, last]) => id !== s.id && last >= index)?.[0];
+  if (knows !== undefined) out.send(knows, { kind: 'learn', first: s.log.firstUnchosen, last: index });
+  round.askAgainAt = (s.now + s.config.timing.heartbeatIntervalMs) as Millis;
 }
 
 export function onFill(s: PaxosState, out: Outbox, { slot }: Fill): void {

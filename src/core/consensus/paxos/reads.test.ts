@@ -143,6 +143,17 @@ describe('a quorum read (Charapko et al. 2019)', () => {
     expect(leader.status.lastIndex).toBe(2);
   });
 
+  it('fetches what it waits for, on a node that nobody sends anything to', () => {
+    const reader = new OneNode({ id: 4 });
+    const token = tokenOf(reader.read('quorum').effects);
+    reader.receive(1, reply(token, 2));
+    reader.receive(2, reply(token, 1));
+    const asked = sent(reader.tick(heartbeatIntervalMs), 'learn');
+    expect(asked).toEqual([{ to: 1, message: { kind: 'learn', first: 1, last: 2 } }]);
+    const effects = reader.receive(1, { kind: 'chosen', first: index(1), firstRetained: index(1), entries });
+    expect(granted(effects)).toEqual([2]);
+  });
+
   it('asks again who has not answered, and is given up at last', () => {
     const reader = new OneNode({ id: 3 });
     reader.read('quorum');
