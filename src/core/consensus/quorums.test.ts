@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toNodeId } from '../base/brand.ts';
 import type { Members } from './engine.ts';
-import { isVoter, majorityOf, peersOf, quorumReached, voteOutcome } from './quorums.ts';
+import { isVoter, majorityOf, peersOf, quorumReached, quorumSystemOf, sizesFit, voteOutcome } from './quorums.ts';
 
 const ids = (...numbers: number[]) => numbers.map(toNodeId);
 const votes = (given: Record<number, boolean>) =>
@@ -61,5 +61,50 @@ describe('a vote', () => {
     expect(voteOutcome(members, votes({ 1: true, 2: true, 3: true }))).toBe('won');
     expect(voteOutcome(members, votes({ 1: false }))).toBe('open');
     expect(voteOutcome(members, votes({ 1: false, 2: false }))).toBe('lost');
+  });
+});
+
+describe('a quorum system (Flexible Paxos §3)', () => {
+  const four: Members = { voters: ids(1, 2, 3, 4), nonVoters: ids(5) };
+  const sizes = { prepare: 3, accept: 2 };
+
+  it('takes sizes of which any two quorums of the two phases meet, and no others', () => {
+    expect(quorumSystemOf(four, sizes).isQuorum('accept', ids(1, 4))).toBe(true);
+    expect(() => quorumSystemOf(four, { prepare: 2, accept: 2 })).toThrow(/meet/);
+    expect(() => quorumSystemOf(four, { prepare: 5, accept: 1 })).toThrow(/meet/);
+    expect(sizesFit(4, { prepare: 4, accept: 1 })).toBe(true);
+    expect(sizesFit(4, { prepare: 4, accept: 0 })).toBe(false);
+  });
+
+  it('has a common member in every prepare and every accept quorum, whatever sizes it was given', () => {
+    const subsets = [...Array(16).keys()].map((bits) => four.voters.filter((_, i) => (bits >> i) & 1));
+    for (let prepare = 1; prepare <= 4; prepare++)
+      for (let accept = 1; accept <= 4; accept++) {
+        if (!sizesFit(4, { prepare, accept })) continue;
+        const system = quorumSystemOf(four, { prepare, accept });
+        const [first, second] = (['prepare', 'accept'] as const).map((phase) =>
+          subsets.filter((nodes) => system.isQuorum(phase, nodes)),
+        );
+        for (const a of first!) for (const b of second!) expect(a.some((id) => b.includes(id))).toBe(true);
+      }
+  });
+
+  it('counts voters only, and each phase by its own size', () => {
+    const system = quorumSystemOf(four, sizes);
+    expect(system.isQuorum('accept', ids(1, 5))).toBe(false);
+    expect(system.isQuorum('prepare', ids(1, 2))).toBe(false);
+    expect(system.outcome('prepare', votes({ 1: true, 2: true, 3: false, 4: false }))).toBe('lost');
+    expect(system.outcome('accept', votes({ 1: true, 2: true }))).toBe('won');
+    expect(system.reached('accept', (id) => id * 10)).toBe(30);
+    expect(system.reached('prepare', (id) => id * 10)).toBe(20);
+  });
+
+  it('asks both halves of a joint configuration', () => {
+    const joint: Members = { voters: ids(1, 2, 3), votersNext: ids(3, 4, 5), nonVoters: [] };
+    const system = quorumSystemOf(joint);
+    expect(system.isQuorum('prepare', ids(1, 2))).toBe(false);
+    expect(system.isQuorum('prepare', ids(2, 3, 4))).toBe(true);
+    expect(system.reached('accept', (id) => (id <= 3 ? 7 : 2))).toBe(2);
+    expect(system.outcome('accept', votes({ 4: false, 5: false }))).toBe('lost');
   });
 });

@@ -263,6 +263,32 @@ describe('a leader, phase 2 (Paxos Made Simple §2.2, §3)', () => {
   });
 });
 
+describe('quorums of different sizes (Flexible Paxos §3)', () => {
+  const config = { quorums: { prepare: 3, accept: 2 } };
+
+  it('lead with a prepare quorum, and choose with an accept quorum', () => {
+    const leader = new OneNode({ voters: 4, config });
+    const { ballot: own } = leader.campaign();
+    leader.receive(2, promise(own, {}));
+    expect(leader.status.role).toBe('candidate');
+    leader.receive(3, promise(own, {}));
+    expect(leader.status.role).toBe('leader');
+    leader.propose();
+    leader.persist();
+    expect(leader.receive(4, leader.accepted(own, 1, 1)).committed).toHaveLength(1);
+  });
+
+  it('that need not meet are refused when the engine is made', () => {
+    expect(() => new OneNode({ voters: 4, config: { quorums: { prepare: 2, accept: 2 } } })).toThrow(/meet/);
+  });
+
+  it('are refused for members whom they do not fit', () => {
+    const leader = new OneNode({ voters: 4, config });
+    leader.lead();
+    expect(leader.changeMembers(members([1, 2, 3, 4, 5, 6])).dropped).toMatchObject([{ reason: 'membersInvalid' }]);
+  });
+});
+
 describe('rivals (Paxos Made Simple §2.4)', () => {
   it('a leader follows one of a higher ballot, and its open slots are taken over', () => {
     const leader = new OneNode();
