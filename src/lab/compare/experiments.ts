@@ -5,6 +5,7 @@ import type { Experiment } from './experiment.ts';
 import { failover } from './failover/failover.ts';
 import { files } from './files/files.ts';
 import { gfsFig3 } from './gfs-fig3/gfs-fig3.ts';
+import { gfsTable1 } from './gfs-table1/gfs-table1.ts';
 import { membership } from './membership/membership.ts';
 import { recovery } from './recovery/recovery.ts';
 import { snapshot } from './snapshot/snapshot.ts';
@@ -14,6 +15,7 @@ export const experiments: readonly Experiment[] = [
   consensus,
   failover,
   recovery,
+  gfsTable1,
   membership,
   snapshot,
   transport,

@@ -13,6 +13,12 @@ import { projectRoot } from '../process/root.ts';
 import type { Scope } from '../scope.ts';
 
 const readyDeadlineMs = 120_000;
+/** Each cluster has the ports behind those of the one before: what that leaves behind while it ends is not met. */
+const portsEach = 20;
+const portSlots = 10;
+let nextSlot = 0;
+/** `cairn up` gives each of its roles 4 s. */
+const stopPatienceMs = 15_000;
 
 export interface UpOptions {
   readonly chunkservers: number;
@@ -30,11 +36,14 @@ interface Started {
 
 export class UpCluster {
   readonly directory: string;
+  /** Where the masters listen. */
+  readonly masters: readonly string[];
   readonly #url: string;
   readonly #logFile: string;
 
   private constructor(directory: string, url: string, logFile: string) {
     this.directory = directory;
+    this.masters = url.slice('cairn://'.length).split(',');
     this.#url = url;
     this.#logFile = logFile;
   }
@@ -59,9 +68,9 @@ export class UpCluster {
       command: process.execPath,
       args: [join(projectRoot, 'bin/cairn'), ...up, '--config', configFile],
       logFile,
-      endsGently: true,
+      stopPatienceMs,
     });
-    const cluster = new UpCluster(data, `cairn://127.0.0.1:${base}`, logFile);
+    const cluster = new UpCluster(data, `cairn://${[0, 1, 2].map((i) => `127.0.0.1:${base + i}`).join(',')}`, logFile);
     await until('the cluster is ready', readyDeadlineMs, async () => {
       if (!supervisor.isRunning) throw new Error(`cairn up ended\n${supervisor.lastWords()}`);
       return cluster.#events().some(({ event }) => event === 'ready') ? true : undefined;
@@ -94,7 +103,8 @@ export class UpCluster {
 
 /** Masters listen from the base on, chunkservers ten behind it. */
 async function freePortBase(lab: Lab, chunkservers: number): Promise<number> {
-  for (let base = lab.options.portBase; base < lab.options.portBase + 200; base += 20) {
+  for (let tried = 0; tried < portSlots; tried++) {
+    const base = lab.options.portBase + (nextSlot++ % portSlots) * portsEach;
     const ports = [0, 1, 2, ...Array.from({ length: chunkservers }, (_, i) => 10 + i)].map((offset) => base + offset);
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
   }

@@ -8,6 +8,8 @@ import type { Scope } from '../scope.ts';
 import { processProgram } from './root.ts';
 
 const lastWordsBytes = 2000;
+/** A profile of some minutes is written in this time. */
+const profilePatienceMs = 10_000;
 
 export interface ProcessPlan {
   /** For messages. */
@@ -21,8 +23,8 @@ export interface ProcessPlan {
   readonly env?: Readonly<Record<string, string>>;
   /** A channel for messages, for programs that run Node. */
   readonly ipc?: boolean;
-  /** Asked to end, so that it can write what it has gathered; else it is killed. */
-  readonly endsGently?: boolean;
+  /** It is asked to end, so that it can put away what it has, and killed after so long. Absent: it is killed at once. */
+  readonly stopPatienceMs?: number;
 }
 
 export class OwnedProcess {
@@ -54,7 +56,7 @@ export class OwnedProcess {
     });
     closeSync(log);
     const owned = new OwnedProcess(plan, child);
-    await scope.add(() => (plan.endsGently === true ? owned.stop() : owned.kill()));
+    await scope.add(() => (plan.stopPatienceMs === undefined ? owned.kill() : owned.stop(plan.stopPatienceMs)));
     return owned;
   }
 
@@ -79,7 +81,7 @@ export class OwnedProcess {
   }
 
   /** SIGTERM; SIGKILL if it has not ended in time. */
-  async stop(patienceMs = 5000): Promise<void> {
+  async stop(patienceMs: number): Promise<void> {
     this.#expected = true;
     if (!this.isRunning) return;
     const patience = setTimeout(() => this.child.kill('SIGKILL'), patienceMs);
@@ -109,5 +111,11 @@ export function nodePlan(
 ): ProcessPlan {
   const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
   const args = ['--max-semi-space-size=32', '--enable-source-maps', ...profile, processProgram, role];
-  return { ...plan, command: process.execPath, args, ipc: true, endsGently: profileDir !== undefined };
+  return {
+    ...plan,
+    command: process.execPath,
+    args,
+    ipc: true,
+    ...(profileDir === undefined ? {} : { stopPatienceMs: profilePatienceMs }),
+  };
 }

@@ -1,0 +1,58 @@
+/** Reads what each replica of a file holds, from each of the servers that readers may be sent to. */
+import { tmpdir } from 'node:os';
+import { type Address, toChunkIndex } from '../../../core/base/brand.ts';
+import type { Env } from '../../../core/base/env.ts';
+import { chunkCalls } from '../../../core/protocol/chunk-calls.ts';
+import { masterCalls } from '../../../core/protocol/master-calls.ts';
+import { type Location, packetMaxBytes } from '../../../core/protocol/types.ts';
+import { nodeEnv } from '../../../platform/node/node-env.ts';
+import { LeaderChannel } from '../../../system/rpc/leader-channel.ts';
+import { RpcConnection } from '../../../system/rpc/rpc-connection.ts';
+
+const locationsMax = 64;
+const deadlineMs = 20_000;
+
+/** One chunk, as each of its servers has it. */
+export interface ChunkReplicas {
+  /** Where the chunk begins in its file. */
+  readonly start: number;
+  readonly contents: readonly Buffer[];
+}
+
+export async function readReplicas(masters: readonly Address[], path: string): Promise<ChunkReplicas[]> {
+  const env = nodeEnv({ dir: tmpdir() });
+  const channel = new LeaderChannel<typeof masterCalls, Record<never, never>>({
+    env,
+    masters,
+    calls: masterCalls,
+    deadlineMs,
+  });
+  try {
+    const { inode, chunkBytes } = await channel.call('stat', { path });
+    const asked = { inode, first: toChunkIndex(0), count: locationsMax };
+    const { locations } = await channel.call('locate', asked);
+    return await Promise.all(locations.map((location) => readChunk(env, location, chunkBytes)));
+  } finally {
+    channel.close();
+  }
+}
+
+async function readChunk(env: Env, { index, handle, replicas }: Location, chunkBytes: number): Promise<ChunkReplicas> {
+  const contents = await Promise.all(replicas.map(({ address }) => readOne(env, address, handle)));
+  return { start: index * chunkBytes, contents };
+}
+
+async function readOne(env: Env, address: Address, handle: Location['handle']): Promise<Buffer> {
+  const rpc = RpcConnection.connect(env, address, chunkCalls, undefined);
+  try {
+    const pieces: Uint8Array[] = [];
+    for (let offset = 0; ; ) {
+      const { response, body } = await rpc.call('read', { handle, offset, length: packetMaxBytes });
+      pieces.push(body);
+      offset += body.length;
+      if (body.length === 0 || offset >= response.chunkLength) return Buffer.concat(pieces);
+    }
+  } finally {
+    rpc.close('read');
+  }
+}
