@@ -13,6 +13,8 @@ import { projectRoot } from '../process/root.ts';
 import type { Scope } from '../scope.ts';
 
 const readyDeadlineMs = 120_000;
+/** Servers are killed and machines are busy: an operation is given up late. */
+const deadlineMs = 60_000;
 /** Each cluster has the ports behind those of the one before: what that leaves behind while it ends is not met. */
 const portsEach = 20;
 const portSlots = 10;
@@ -79,7 +81,7 @@ export class UpCluster {
   }
 
   async connect(scope: Scope): Promise<CairnClient> {
-    const client = await CairnClient.start(nodeEnv({ dir: tmpdir() }), parseClusterUrl(this.#url));
+    const client = await CairnClient.start(nodeEnv({ dir: tmpdir() }), parseClusterUrl(this.#url), { deadlineMs });
     await scope.add(() => client.close());
     return client;
   }

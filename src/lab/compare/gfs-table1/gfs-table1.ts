@@ -35,7 +35,7 @@ export const gfsTable1: Experiment = {
 
   async run(lab: Lab, findings: Findings): Promise<void> {
     const { quick, runs } = lab.options;
-    const regions = quick ? 12 : 200;
+    const regions = quick ? 6 : 200;
     const rounds = quick ? 1 : (runs ?? 3);
     const subjects = chosen(
       modes.map((name) => ({ name })),

@@ -2,15 +2,17 @@
 import { tmpdir } from 'node:os';
 import { type Address, toChunkIndex } from '../../../core/base/brand.ts';
 import type { Env } from '../../../core/base/env.ts';
+import { toCairnError } from '../../../core/base/errors.ts';
 import { chunkCalls } from '../../../core/protocol/chunk-calls.ts';
 import { masterCalls } from '../../../core/protocol/master-calls.ts';
 import { type Location, packetMaxBytes } from '../../../core/protocol/types.ts';
 import { nodeEnv } from '../../../platform/node/node-env.ts';
 import { LeaderChannel } from '../../../system/rpc/leader-channel.ts';
 import { RpcConnection } from '../../../system/rpc/rpc-connection.ts';
+import { until } from '../groups/group.ts';
 
 const locationsMax = 64;
-const deadlineMs = 20_000;
+const deadlineMs = 60_000;
 
 /** One chunk, as each of its servers has it. */
 export interface ChunkReplicas {
@@ -42,7 +44,19 @@ async function readChunk(env: Env, { index, handle, replicas }: Location, chunkB
   return { start: index * chunkBytes, contents };
 }
 
-async function readOne(env: Env, address: Address, handle: Location['handle']): Promise<Buffer> {
+/** A server that has just come back refuses reads until it has met the leading master: it is asked again. */
+function readOne(env: Env, address: Address, handle: Location['handle']): Promise<Buffer> {
+  return until(`${address} serves chunk ${handle}`, deadlineMs, async () => {
+    try {
+      return await readWhole(env, address, handle);
+    } catch (thrown) {
+      if (toCairnError(thrown).retry === 'never') throw thrown;
+      return undefined;
+    }
+  });
+}
+
+async function readWhole(env: Env, address: Address, handle: Location['handle']): Promise<Buffer> {
   const rpc = RpcConnection.connect(env, address, chunkCalls, undefined);
   try {
     const pieces: Uint8Array[] = [];
