@@ -1,6 +1,6 @@
 /** What the masters do with files, on a real cluster: settings, file snapshots, copies that come and go, a chunkserver that is emptied. */
 import { tmpdir } from 'node:os';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { nodeEnv } from '../../platform/node/node-env.ts';
 import { CairnClient } from '../../system/client/client.ts';
 import { parseClusterUrl } from '../../system/client/cluster-url.ts';
@@ -8,6 +8,8 @@ import { LocalCluster } from '../cluster/local-cluster.ts';
 import { program, run as runProgram, until } from './command-line.test-support.ts';
 import { noise } from './tree.test-support.ts';
 
+/** Each verb is a process of its own: on a busy machine they take their time. */
+vi.setConfig({ testTimeout: 60_000 });
 const mebi = 1024 * 1024;
 let cluster: LocalCluster;
 let cairn: CairnClient;

@@ -125,6 +125,65 @@ describe('re-replication', () => {
   });
 });
 
+describe('copies where they should be', () => {
+  const needed = async (c: TestMasters, id: number) =>
+    (await c.call('status', {})).servers.find((server) => server.id === id)!;
+
+  it('leave a server that is drained, also while they are written, and come back to it when that is undone', async () => {
+    const c = await TestMasters.start(30, { servers: 4, timing });
+    const handles: ChunkHandle[] = [];
+    for (let i = 0; i < 6; i++) handles.push((await c.sealedFile(`/f${i}`, 100 + i)).grant.handle);
+    const { grant } = await c.create('/open');
+    c.write(grant!, 40);
+    const id = c.server(grant!.replicas[0]!.server).id;
+    await c.call('drain', { id: c.id(), server: id, draining: true });
+    await c.until('no chunk needs it', () => c.leader!.master!.machine.tables.chunksOn(id) === 0);
+    expect(await needed(c, id)).toMatchObject({ state: 'drained', needed: 0 });
+    for (const handle of [...handles, grant!.handle]) expect(members(c, handle)).toHaveLength(3);
+    await c.until('it has dropped them', () => c.server(id).chunks.size === 0);
+    for (let i = 0; i < 6; i++)
+      expect((await c.create(`/new${i}`)).grant!.replicas.some(({ server }) => server === id)).toBe(false);
+    await c.call('drain', { id: c.id(), server: id, draining: false });
+    expect((await needed(c, id)).state).toBe('healthy');
+    expect(await codeOf(c.call('drain', { id: c.id(), server: 99 as typeof id, draining: true }))).toBe('NOT_FOUND');
+  });
+
+  it('stay on a server that is drained as long as there is no other place', async () => {
+    const c = await TestMasters.start(31, { servers: 3, timing });
+    const { grant } = await c.sealedFile('/a', 10);
+    await c.call('drain', { id: c.id(), server: c.server(2).id, draining: true });
+    await c.run(3000);
+    expect(members(c, grant.handle)).toEqual([1, 2, 3]);
+    expect(await needed(c, 2)).toMatchObject({ state: 'draining', needed: 1 });
+  });
+
+  it('are as many as the file asks for: more are made, surplus ones are dropped before anybody can write', async () => {
+    const c = await TestMasters.start(32, { servers: 4, timing });
+    const { inode, grant } = await c.sealedFile('/a', 10);
+    const set = (replication: number) => c.call('set', { id: c.id(), path: '/a', ...c.nothingAsked, replication });
+    await set(4);
+    await c.until('four copies', () => members(c, grant.handle).length === 4);
+    await set(2);
+    await c.until('two copies', () => members(c, grant.handle).length === 2);
+    const left = members(c, grant.handle);
+    await c.acquire(inode, 0);
+    for (const server of c.servers) expect(server.chunks.has(grant.handle)).toBe(left.includes(server.id));
+  });
+
+  it('make good first what has one copy left', async () => {
+    const c = await TestMasters.start(33, { servers: 4, timing: { deadAfterMs: 3000, serverBytesPerSecond: 200 } });
+    for (let i = 0; i < 4; i++) await c.sealedFile(`/three${i}`, 100);
+    const { grant: two } = await c.create('/two', { replication: 2 });
+    c.write(two!, 100);
+    c.release(two!, 100);
+    await c.until('it is sealed', () => c.chunk(two!.handle)?.sealed === true);
+    c.crashServer(c.server(two!.replicas[0]!.server));
+    await c.until('the first copy is made', () => c.eventsNamed('chunk_replicated').length > 0);
+    const first = c.servers.flatMap(({ orders }) => orders).find((order) => order.startsWith('clone'));
+    expect(first).toContain(`clone ${two!.handle} `);
+  });
+});
+
 describe('garbage', () => {
   it('is dropped by the servers after a file was removed', async () => {
     const c = await TestMasters.start(10);
