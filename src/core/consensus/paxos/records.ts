@@ -28,13 +28,15 @@ export type PaxosRecord =
   /** What is held in the slots up to `index` is what was chosen there. */
   | { readonly kind: 'chosen'; readonly index: LogIndex };
 
+const chosenTag = 5;
+
 const stateRecord = union({
   promise: [1, struct({ ballot: promiseCodec })],
   snapshotPoint: [
     2,
     struct({ index: branded(varint, toLogIndex), term: varint, checksum: u32, members: membersCodec }),
   ],
-  chosen: [5, struct({ index: branded(varint, toLogIndex) })],
+  chosen: [chosenTag, struct({ index: branded(varint, toLogIndex) })],
 });
 
 /** A vote is `u8 3 | u53 slot | ballot | entry`, a learned value `u8 4 | u53 slot | entry`. */
@@ -72,10 +74,21 @@ export function encodeRecord(record: PaxosRecord): Uint8Array {
       const flat = { index, term, checksum, members: { voters, votersNext, nonVoters } };
       return encode(stateRecord, { kind: 'snapshotPoint', ...flat });
     }
-    case 'promise':
     case 'chosen':
+      return encodeChosen(record.index);
+    case 'promise':
       return encode(stateRecord, record);
   }
+}
+
+/** By hand: there is one in almost every batch. */
+function encodeChosen(index: number): Uint8Array {
+  scratch.at = 0;
+  scratch.bytes[scratch.at++] = chosenTag;
+  let rest = index;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) scratch.bytes[scratch.at++] = (rest % 0x80) + 0x80;
+  scratch.bytes[scratch.at++] = rest;
+  return take(scratch);
 }
 
 function space(length: number): Cursor {
