@@ -216,7 +216,7 @@ export const masterCalls = {
   /** Puts something from the trash to `to`, or where it was; makes missing directories. The answer is where it is now. */
   restore: call(30, struct({ id: commandId, inode: inodeId, to: optional(text) }), struct({ path: text })),
   /** Removes up to `trashPageMax` things from the trash for good, or the one that is named. */
-  emptyTrash: call(31, struct({ id: commandId, inode: optional(inodeId) }), struct({ removed: varint, more: bool })),
+  emptyTrash: call(25, struct({ id: commandId, inode: optional(inodeId) }), struct({ removed: varint, more: bool })),
   /** A copy of a file or tree at one point of the log, which shares its chunks until either is changed (GFS §3.4). */
   fileSnapshot: call(23, struct({ id: commandId, from: text, to: text }), attributes),
   /** Has a chunkserver emptied: its chunks go elsewhere, it gets no new ones. */

@@ -1,4 +1,5 @@
 /** The answering side of a call table: one handler per call, plain or streaming. */
+import { assert } from '../../core/base/assert.ts';
 import type { AnyCodec } from '../../core/base/codec.ts';
 import type { BodySink } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
@@ -87,6 +88,7 @@ export function routesOf<Table extends CallTable>(calls: Table, handlers: Handle
   for (const [kind, spec] of Object.entries(calls)) {
     const handler = handlers[kind as keyof Table];
     if (handler === undefined) continue;
+    assert(routes[spec.tag] === undefined, 'each call has a tag of its own', { kind, tag: spec.tag });
     routes[spec.tag] =
       typeof handler === 'function'
         ? { spec, begin: (request, bodyBytes, context) => plain(handler as AnyPlain, request, bodyBytes, context) }
