@@ -20,7 +20,7 @@ beforeAll(() => {
 afterEach(async () => {
   await Promise.all(clients.map((client) => client.close()));
   clients = [];
-  for (const { child } of roles) child.kill('SIGTERM');
+  for (const { child } of roles) for (const signal of ['SIGTERM', 'SIGCONT'] as const) child.kill(signal);
   await Promise.all(roles.map(({ ended }) => ended));
   roles = [];
   await cluster?.stop();

@@ -234,6 +234,11 @@ export class Master<Message = unknown, LogRecord = unknown> {
       keeper: this.#office.keeper,
       roster: () => this.#group.roster,
       lagOf: (node) => this.replica.status.lagPerPeer.get(node),
+      answers: (node, withinMs) =>
+        this.#group.peers.status(node, withinMs).then(
+          () => true,
+          () => false, // whatever the reason
+        ),
       transfer: (to) => this.replica.control({ kind: 'transferLeadership', to }),
     };
   }

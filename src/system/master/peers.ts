@@ -71,11 +71,11 @@ export class Peers implements Transport {
   }
 
   /** @throws CairnError when it does not answer soon */
-  async status(of: NodeId): Promise<MasterStatus> {
+  async status(of: NodeId, timeoutMs: number = statusMs): Promise<MasterStatus> {
     const rpc = this.#linksTo(of)?.messages.open();
     if (rpc === undefined)
       throw new CairnError('UNAVAILABLE', `master ${of} cannot be reached just now; try again later`);
-    return (await rpc.call('masterStatus', {}, { timeoutMs: statusMs })).response;
+    return (await rpc.call('masterStatus', {}, { timeoutMs })).response;
   }
 
   /** Closes the connections to those who belong to the group no more. */

@@ -28,6 +28,8 @@ export interface RequestWorld {
   readonly keeper: Keeper;
   roster(): Roster;
   lagOf(node: NodeId): number | undefined;
+  /** Whether the member answers now. */
+  answers(node: NodeId, withinMs: number): Promise<boolean>;
   transfer(to: NodeId): Promise<void>;
 }
 
@@ -149,7 +151,7 @@ export async function removeMaster(world: RequestWorld, id: number): Promise<{ r
   const roster = world.roster();
   const member = roster.member(id);
   if (member !== undefined) {
-    refuseLoss(world, member);
+    await refuseLoss(world, member);
     valueOrThrow(await leader.execute({ kind: 'dropMaster', id }, doneResult));
     keeper.look();
   } else if (!roster.knows(id)) throw noSuchMaster(id);
@@ -159,12 +161,18 @@ export async function removeMaster(world: RequestWorld, id: number): Promise<{ r
 }
 
 /** The group must be able to decide without it. */
-function refuseLoss({ keeper }: RequestWorld, { id, node }: RosterEntry): void {
-  const { view } = keeper;
-  if (!view.members.voters.includes(node)) return;
-  const rest = view.members.voters.filter((voter) => voter !== node);
-  const self = view.self === node ? rest.find((voter) => view.isReachable(voter)) : view.self;
-  const why = quorumLost(rest, { ...view, self: self ?? view.self });
+async function refuseLoss(world: RequestWorld, { id, node }: RosterEntry): Promise<void> {
+  const { members, self } = world.keeper.view;
+  if (!members.voters.includes(node)) return;
+  const rest = members.voters.filter((voter) => voter !== node);
+  const answered = new Set<NodeId>();
+  await Promise.all(
+    rest.map(async (voter) => {
+      if (voter === self || (await world.answers(voter, strangerMs))) answered.add(voter);
+    }),
+  );
+  world.leader.checkLeading();
+  const why = quorumLost(rest, { self, isReachable: (voter) => answered.has(voter) });
   if (why === undefined) return;
   throw new CairnError(
     'WOULD_LOSE_QUORUM',
