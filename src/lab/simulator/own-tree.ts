@@ -68,6 +68,15 @@ export class OwnTree {
     }
   }
 
+  /** With all below; of which everything is known. */
+  copy(from: string, to: string): void {
+    for (const path of this.#below(from)) this.#items.set(to + path.slice(from.length), this.#items.get(path)!);
+  }
+  /** Nothing at it or below it is in doubt. */
+  isCertain(path: string): boolean {
+    return ![...this.#doubts].some((doubt) => isBelow(doubt, path));
+  }
+
   doubt(path: string): void {
     this.remove(path);
     this.#doubts.add(path);

@@ -3,6 +3,7 @@ import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
 import type { CairnClient } from '../../system/client/client.ts';
 import { payload } from './payload.ts';
 import type { SharedLog, SharedRecord } from './shared-log.ts';
+import { takeFileSnapshot } from './snapshot-steps.ts';
 import type { Step, StepMaker } from './step.ts';
 import { mustEqualBytes, mustHold } from './violation.ts';
 
@@ -29,6 +30,7 @@ const draws: readonly (readonly [weight: number, draw: Draw])[] = [
   [2, race],
   [2, refused],
   [1, copyFile],
+  [2, takeFileSnapshot],
 ];
 const weights = draws.reduce((sum, [weight]) => sum + weight, 0);
 
