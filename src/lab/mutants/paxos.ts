@@ -35,18 +35,14 @@ const table: readonly Short[] = [
     bug: 'a vote is acknowledged before it is on the disk',
     seen: 'canonical',
     edits: [
-      [
-        'acceptor.ts',
-        'out.sendAfter(isHeartbeat ? d.termIo : d.lastIo, ballot.node, accepted);',
-        'out.send(ballot.node, accepted);',
-      ],
+      ['acceptor.ts', 'out.sendAfter(s.durability.lastIo, ballot.node, accepted);', 'out.send(ballot.node, accepted);'],
     ],
   },
   {
     id: 'paxos-heartbeat-acknowledges-unsynced',
     bug: 'the answer to a heartbeat acknowledges votes that are still being written',
     seen: 'canonical',
-    edits: [['acceptor.ts', 'isHeartbeat ? (Math.min(f.heldTo, d.durableIndex) as LogIndex) : f.heldTo;', 'f.heldTo;']],
+    edits: [['learner.ts', 'const match = Math.min(f.heldTo, d.durableIndex) as LogIndex;', 'const match = f.heldTo;']],
   },
   {
     id: 'paxos-accept-below-promise',
