@@ -43,8 +43,9 @@ function checkLog(s: PaxosState, before: Watermarks | undefined): void {
     if (vote === undefined) continue;
     assert(compareBallots(vote.ballot, promised) <= 0, 'an Accept raises the promise', { slot });
     const counted = s.leading !== undefined && sameBallot(vote.ballot, s.leading.ballot);
-    assert(counted || !vote.chosen, 'what is not delivered is known to be chosen on the leader only', { slot });
-    assert(vote.ballot !== noBallot || slot <= s.recoveredIndex, 'what was learned is delivered', { slot });
+    const recovered = slot <= s.recoveredIndex;
+    assert(counted || recovered || !vote.chosen, 'only a leader knows of a choice ahead of delivery', { slot });
+    assert(vote.ballot !== noBallot || recovered, 'what was learned is delivered', { slot });
   }
 }
 

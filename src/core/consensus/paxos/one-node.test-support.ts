@@ -72,6 +72,7 @@ export class OneNode {
       ...setup.config,
     };
     this.engine = MultiPaxos.create(this.config, { records, applied, now: this.#now() });
+    this.engine.invariants();
     this.written.push(...records);
   }
 
