@@ -37,11 +37,10 @@ export function isBuilt() {
 /** @returns {Promise<void>} @throws when a source does not compile; dist/ is untouched then. */
 export async function build() {
   const hash = sourceHash();
-  const present = Object.entries(entries).filter(([, source]) => existsSync(join(root, source)));
   const { build: bundle } = await import('esbuild');
   const { outputFiles } = await bundle({
     absWorkingDir: root,
-    entryPoints: present.map(([out, source]) => ({ in: source, out })),
+    entryPoints: present(entries),
     outdir: 'dist',
     chunkNames: 'chunks/[name]-[hash]',
     bundle: true,
@@ -67,7 +66,7 @@ export async function build() {
 async function bundlePages(/** @type {typeof import('esbuild').build} */ bundle) {
   const { outputFiles } = await bundle({
     absWorkingDir: root,
-    entryPoints: Object.entries(pageEntries).map(([out, source]) => ({ in: source, out })),
+    entryPoints: present(pageEntries),
     outdir: 'dist',
     bundle: true,
     minify: true,
@@ -78,6 +77,13 @@ async function bundlePages(/** @type {typeof import('esbuild').build} */ bundle)
     logLevel: 'warning',
   });
   return outputFiles;
+}
+
+/** Those whose source is here: an installed package, or a part of a clone, may lack some. */
+function present(/** @type {Record<string, string>} */ named) {
+  return Object.entries(named)
+    .filter(([, source]) => existsSync(join(root, source)))
+    .map(([out, source]) => ({ in: source, out }));
 }
 
 function sourceHash() {
