@@ -58,8 +58,8 @@ export interface Entry {
   readonly term: number;
   readonly payload: EntryPayload;
   /**
-   * crc32(term, index, payload), continued from the previous entry's: the hash chain over the log. Raft forms it when an entry is
-   * appended, Multi-Paxos when a chosen value is delivered in its turn.
+   * crc32(term, index, payload), continued from the previous entry's: the hash chain over the log. Whoever leads forms
+   * it when it proposes the entry.
    */
   readonly checksum: number;
 }
