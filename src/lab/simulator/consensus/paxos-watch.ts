@@ -18,6 +18,8 @@ interface Vote {
   /** 0: learned. */
   readonly ballot: number;
   readonly value: string;
+  /** Who votes from some later slot on, if this value is chosen. */
+  readonly members: Members | undefined;
 }
 
 interface Ballot {
@@ -46,6 +48,13 @@ class AcceptorShadow {
     this.base = index;
     this.configuration = members;
     for (const slot of this.votes.keys()) if (slot <= index) this.votes.delete(slot);
+  }
+
+  /** Those that it has voted for in slots after `chosen`. */
+  openConfigurations(chosen: number): readonly Members[] {
+    const found: Members[] = [];
+    for (const [slot, { members }] of this.votes) if (slot > chosen && members !== undefined) found.push(members);
+    return found;
   }
 
   holds(slot: number, value: string): boolean {
@@ -124,7 +133,10 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
   }
 
   #put(shadow: AcceptorShadow, entry: Entry, ballot: number): void {
-    if (entry.index > shadow.base) shadow.votes.set(entry.index, { ballot, value: nameOfValue(entry) });
+    if (entry.index <= shadow.base) return;
+    const { index, payload } = entry;
+    const members = payload.kind === 'members' ? payload.members : undefined;
+    shadow.votes.set(index, { ballot, value: nameOfValue(entry), members });
   }
 
   #propose(node: NodeId, entry: Entry, ballot: number): void {
@@ -297,17 +309,18 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
     );
   }
 
-  /** The voters of every configuration that anybody may act by, now or after a restart. */
+  /** The voters of every configuration that anybody may act by, now or after a restart, or once what is voted for is chosen. */
   #configurations(): readonly (readonly NodeId[])[] {
     const shadows = [...this.#minds.values(), ...this.#disks.values()];
     const held = shadows.map(({ configuration }) => configuration);
+    const open = shadows.flatMap((shadow) => shadow.openConfigurations(this.#log.highest));
     const inLog = this.#log.configurations.filter(({ index }, i, all) => {
       const next = all[i + 1];
       return (
         next === undefined || next.index + windowSlots > this.#log.highest || index + windowSlots > this.#log.highest
       );
     });
-    return [...held, ...inLog.map(({ members }) => members)].flatMap(({ voters, votersNext }) =>
+    return [...held, ...open, ...inLog.map(({ members }) => members)].flatMap(({ voters, votersNext }) =>
       votersNext === undefined ? [voters] : [voters, votersNext],
     );
   }
