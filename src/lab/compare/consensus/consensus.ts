@@ -69,7 +69,7 @@ function describe(findings: Findings, plan: Plan): void {
     heartbeatMs: timing.heartbeatMs,
   });
   findings.note(
-    'All members and the load share this machine. One process makes the load for every subject: closed-loop clients, each with one operation under way. To Cairn they share one connection of the masters’ framed TCP; to etcd up to 16 connections of gRPC over HTTP/2, laid by hand for the least cost to the load (etcd’s JSON gateway and general client libraries give it lower figures).',
+    'All members and the load share this machine. One process makes the load for every subject: closed-loop clients, each with one operation under way. To Cairn they share one connection of the masters’ framed TCP; to etcd up to 16 connections of gRPC over HTTP/2, laid by hand for the least cost to the load; other ways to drive etcd were not compared.',
   );
   findings.note(
     'Every acknowledged write is on the disks of a majority (fdatasync), in each system. Clients ask the leader directly.',

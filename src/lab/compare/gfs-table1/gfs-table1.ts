@@ -44,7 +44,7 @@ export const gfsTable1: Experiment = {
     );
     Object.assign(findings.settings, { rounds, regions, regionBytes, writers, chunkservers, copies: 3 });
     findings.note(
-      'Each region, acknowledged or not, is compared over all replicas that readers may be sent to, after all servers are well again: defined (every replica holds one mutation whole), undefined (all the same, but mixed), inconsistent (replicas differ). Of appends only regions that were acknowledged are regions; what else is in the file is counted apart.',
+      'Each region, acknowledged in the end (clients try again until it is), is compared over all replicas that readers may be sent to, after all servers are well again: defined (every replica holds one mutation whole), undefined (all the same, but mixed), inconsistent (replicas differ). Of appends only regions that were acknowledged are regions; what else is in the file is counted apart. A region fits one mutation, so concurrent writers replace each other whole: the paper’s mixtures need writes that are split.',
     );
     findings.note(
       'GFS, Table 1: writes serial: defined; concurrent: undefined; failing: inconsistent. Record appends serial and concurrent: defined, interspersed with inconsistent; failing: inconsistent.',
