@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'scripts/**/*.test.ts'],
+    setupFiles: ['scripts/property-seed.ts'],
     environment: 'node',
     passWithNoTests: false,
     restoreMocks: true,
