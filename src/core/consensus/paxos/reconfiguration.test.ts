@@ -119,8 +119,28 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
   ])('is refused %s', (_, goal, expected) => {
     const leader = new OneNode();
     const own = leader.lead();
+    leader.tick(electionTimeoutMaxMs - 1);
     leader.receive(2, leader.accepted(own, 1, 0));
+    leader.tick(1);
     expect(reasons(leader.changeMembers(members(...goal)))).toEqual(expected);
+  });
+
+  it('is taken by a leader that is too new to have heard from anybody, and waits until it is known who is there', () => {
+    const leader = new OneNode({ nonVoters: [4] });
+    const own = leader.lead();
+    const effects = leader.changeMembers(members([1, 2, 4]));
+    expect([reasons(effects), named(effects)]).toEqual([[], []]);
+    leader.receive(2, leader.accepted(own, 1, 0));
+    expect(named(leader.receive(4, leader.accepted(own, 1, 0)))[0]?.votersNext).toEqual([1, 2, 4]);
+  });
+
+  it('is refused by that leader once those who have not answered have had the time to', () => {
+    const leader = new OneNode();
+    const own = leader.lead();
+    leader.changeMembers(members([1, 2]));
+    leader.tick(electionTimeoutMaxMs - 1);
+    leader.receive(3, leader.accepted(own, 1, 0));
+    expect(reasons(leader.tick(1))).toEqual(['membersInvalid']);
   });
 
   it('is refused while another is under way', () => {

@@ -44,9 +44,9 @@ function refusalOf(s: PaxosState, leading: Leading, goal: Members): DropReason |
   if (s.transfer !== undefined || leading.change !== undefined) return 'changeInProgress';
   if (members.votersNext !== undefined || leading.membersSlot > s.log.chosenIndex) return 'changeInProgress';
   if (!isWellFormed(s, goal)) return 'membersInvalid';
-  if (!leading.established) return undefined; // too new to know whom it hears: that is looked at again before the change
-  const known = new Set([s.id, ...peersOf(members, s.id)]);
-  return hearsQuorumsOf(s, leading, goal, (voter) => !known.has(voter)) ? undefined : 'membersInvalid';
+  // who is not known to be silent is looked at again before the change
+  const isUnknown = (voter: NodeId) => !leading.progress.has(voter) || mayStillAnswer(s, leading.progress.get(voter));
+  return hearsQuorumsOf(s, leading, goal, isUnknown) ? undefined : 'membersInvalid';
 }
 
 function isWellFormed({ config }: PaxosState, { voters, votersNext, nonVoters }: Members): boolean {

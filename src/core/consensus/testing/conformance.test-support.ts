@@ -229,6 +229,24 @@ function controlClaims<M, R>(kind: EngineKind<M, R>): void {
       commit(group, group.awaitLeader());
     });
 
+    it('are changed by a leader that has only just been elected', () => {
+      const group = new TestNetwork(kind, { seed: 1, voters: 3 }) as unknown as Group;
+      group.runUntil('somebody leads', () => group.leaders.length > 0);
+      const [leader] = group.leaders;
+      expect(
+        answered(
+          group,
+          group.changeMembers(
+            leader!,
+            [1, 2, 3].filter((id) => id !== leader!.id),
+          ),
+        ),
+      ).toMatchObject({
+        completed: true,
+      });
+      commit(group, group.awaitLeader());
+    });
+
     it('are changed once at a time, by the leader, and into something that can work', () => {
       const { group, leader } = found(kind, { voters: 3, strangers: 1 });
       const [follower] = othersOf(group, leader);

@@ -3,7 +3,7 @@
  * clock goes on.
  */
 import type { NodeId } from '../../../core/base/brand.ts';
-import type { ControlRequest, DropReason, EngineStatus } from '../../../core/consensus/engine.ts';
+import type { ControlRequest, DropReason, EngineStatus, Members } from '../../../core/consensus/engine.ts';
 import type { Due } from './agenda.ts';
 import { GroupDisk } from './group-disk.ts';
 import { GroupStore } from './group-store.ts';
@@ -44,6 +44,11 @@ export class GroupNode<Message, LogRecord> implements Peer<Message> {
   /** What it owes an answer to, for people; undefined if there is nothing. */
   get unanswered(): string | undefined {
     return this.#life?.desk.unanswered;
+  }
+
+  /** What it was asked to change the members into, and may yet. */
+  get membersSought(): readonly Members[] {
+    return this.#life?.desk.membersSought ?? [];
   }
 
   // ---------------------------------------------------------------- life

@@ -185,6 +185,12 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
     return found;
   }
 
+  /** Whether those for whom `has` holds are a quorum whatever configuration anybody acts by: now, after a restart, or once a change is made. */
+  canDecide(has: (node: NodeId) => boolean): boolean {
+    const sought = [...this.nodesById.values()].flatMap(({ membersSought }) => membersSought);
+    return this.checker.watch.canDecide(has, sought);
+  }
+
   history(): readonly RegisterOperation[] {
     return this.clients.flatMap(({ history }) => history);
   }

@@ -202,9 +202,9 @@ export class Mischief implements Trouble {
 
   /** Only as long as every configuration keeps a quorum of nodes whose disks are sound. */
   #damage(node: Node, at: number, how: string): void {
-    const { checker, lost } = this.#group;
+    const { lost } = this.#group;
     const isSound = (id: NodeId) => id !== node.id && !lost.has(id);
-    if (!checker.watch.canDecide(isSound)) return;
+    if (!this.#group.canDecide(isSound)) return;
     if (node.disk.damage(at, how)) lost.add(node.id);
   }
 

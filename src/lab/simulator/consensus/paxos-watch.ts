@@ -303,8 +303,8 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
     );
   }
 
-  canDecide(has: (node: NodeId) => boolean): boolean {
-    return this.#configurations().every(
+  canDecide(has: (node: NodeId) => boolean, sought: readonly Members[]): boolean {
+    return [...this.#configurations(), ...sought.map(({ voters }) => voters)].every(
       (voters) => this.#isQuorum('prepare', voters, has) && this.#isQuorum('accept', voters, has),
     );
   }

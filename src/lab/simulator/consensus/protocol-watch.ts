@@ -1,6 +1,6 @@
 /** What can be judged from outside only with some knowledge of the protocol: its records and messages. One for each engine. */
 import type { NodeId } from '../../../core/base/brand.ts';
-import type { EngineStatus, Entry, SnapshotPoint } from '../../../core/consensus/engine.ts';
+import type { EngineStatus, Entry, Members, SnapshotPoint } from '../../../core/consensus/engine.ts';
 
 /** All throw BrokenRule. */
 export interface ProtocolWatch<Message, LogRecord> {
@@ -23,6 +23,9 @@ export interface ProtocolWatch<Message, LogRecord> {
   stepped(status: EngineStatus): void;
   /** `node` is the first to commit this. */
   committed(node: NodeId, entry: Entry): void;
-  /** Whether those for whom `has` holds could elect and commit, by every configuration that any node may act by, now or after a restart. */
-  canDecide(has: (node: NodeId) => boolean): boolean;
+  /**
+   * Whether those for whom `has` holds could elect and commit, by every configuration that any node may act by, now or after a restart; and
+   * by those that are `sought`.
+   */
+  canDecide(has: (node: NodeId) => boolean, sought: readonly Members[]): boolean;
 }

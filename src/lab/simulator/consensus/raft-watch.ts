@@ -252,10 +252,11 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
     );
   }
 
-  canDecide(has: (node: NodeId) => boolean): boolean {
+  canDecide(has: (node: NodeId) => boolean, sought: readonly Members[]): boolean {
     const shadows = [...this.#minds.values(), ...this.#disks.values()];
     const latest = this.#log.configurations.at(-1)!.members;
-    return isQuorum(latest, has) && shadows.every(({ members }) => isQuorum(members, has));
+    const all = [latest, ...shadows.map(({ members }) => members), ...sought];
+    return all.every((members) => isQuorum(members, has));
   }
 
   #mindOf(node: NodeId): LogShadow {

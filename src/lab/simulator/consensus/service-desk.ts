@@ -10,6 +10,7 @@ import type {
   DropReason,
   Input,
   LogIndex,
+  Members,
   Proposal,
   ReadId,
   ReadLevel,
@@ -38,6 +39,7 @@ export interface Desk {
 
 type Answering = (answer: Answer) => void;
 type Command = { readonly request: Extract<Request, { kind: 'command' }>; readonly answer: Answering };
+type Control = { readonly request: ControlRequest; readonly answer: (why: DropReason | 'completed') => void };
 type Read = { readonly key: number; readonly level: ReadLevel; readonly mustSee: number; readonly answer: Answering };
 
 export class ServiceDesk {
@@ -48,7 +50,7 @@ export class ServiceDesk {
   readonly #reads = new Map<ReadId, Read>();
   #granted: { readonly index: number; readonly read: Read }[] = [];
   #nextRead = 1;
-  readonly #controls = new Map<ControlId, (why: DropReason | 'completed') => void>();
+  readonly #controls = new Map<ControlId, Control>();
   #nextControl = 1;
 
   constructor(desk: Desk) {
@@ -70,9 +72,9 @@ export class ServiceDesk {
     this.#desk.input({ kind: 'read', id, level, now: this.#desk.now() });
   }
 
-  control(request: ControlRequest, answer: (why: DropReason | 'completed') => void): void {
+  control(request: ControlRequest, answer: Control['answer']): void {
     const id = this.#nextControl++ as ControlId;
-    this.#controls.set(id, answer);
+    this.#controls.set(id, { request, answer });
     this.#desk.input({ kind: 'control', id, request, now: this.#desk.now() });
   }
 
@@ -168,6 +170,13 @@ export class ServiceDesk {
     return names.length === 0 ? undefined : names.map(([name, count]) => `${count} ${name}`).join(', ');
   }
 
+  /** The members of changes that are asked for and not answered: the engine may go on to them at any moment. */
+  get membersSought(): readonly Members[] {
+    return [...this.#controls.values()].flatMap(({ request }) =>
+      request.kind === 'changeMembers' ? [request.members] : [],
+    );
+  }
+
   #lost(reason: DropReason): Answer {
     return reason === 'steppedDown' ? { kind: 'unknown' } : this.#refused(reason);
   }
@@ -187,10 +196,10 @@ export class ServiceDesk {
     return read;
   }
 
-  #takeControl(id: ControlId): (why: DropReason | 'completed') => void {
-    const answer = this.#controls.get(id);
-    hold(answer !== undefined, 'contract', () => `n${this.#desk.node} answers request ${id}, which is not waiting`);
+  #takeControl(id: ControlId): Control['answer'] {
+    const control = this.#controls.get(id);
+    hold(control !== undefined, 'contract', () => `n${this.#desk.node} answers request ${id}, which is not waiting`);
     this.#controls.delete(id);
-    return answer;
+    return control.answer;
   }
 }

@@ -44,7 +44,7 @@ function drawCore(group: Group, random: SimRandom): readonly NodeId[] {
   const sound = random.shuffled(group.nodes().filter((id) => !group.lost.has(id)));
   const core: NodeId[] = [];
   for (const id of sound) {
-    if (group.checker.watch.canDecide((node) => core.includes(node))) break;
+    if (group.canDecide((node) => core.includes(node))) break;
     core.push(id);
   }
   return core;
