@@ -14,6 +14,7 @@ import {
   union,
   varint,
 } from '../base/codec.ts';
+import type { ErrorCode } from '../base/errors.ts';
 import { call } from './call.ts';
 import { chunkHandle, chunkVersion, grant, mutationSerial, replica, replicasMax, serverId } from './types.ts';
 
@@ -26,17 +27,34 @@ export const mutationsPerApplyMax = 4096;
  * than this many appends unanswered at one time; a sequence that lies further back is refused with UNKNOWN_OUTCOME.
  */
 export const windowPerWriterMax = 1024;
-/** Writers that a chunk's window remembers; the one that appended longest ago is forgotten first. */
+/**
+ * Writers that a chunk's window remembers; the one that appended longest ago is forgotten first. The window keeps under which version that
+ * happened last: a mutation that was sent before under that version or an earlier one, and is not remembered, may be a forgotten one. It is
+ * refused with UNKNOWN_OUTCOME.
+ */
 export const windowWritersMax = 256;
+
+/** A mutation that is answered with one of these was not carried out, and will not be: it was refused before it had its place. */
+export const refusedCodes: ReadonlySet<ErrorCode> = new Set([
+  'BUSY',
+  'CHECKSUM_MISMATCH',
+  'STALE_VERSION',
+  'NOT_PRIMARY',
+  'LEASE_EXPIRED',
+]);
 
 /** A call that waits for a change is answered after so long, whatever there is. */
 export const growthWaitMaxMs = 10_000;
 
 export const scrubFindingsMax = 1000;
 
+/** The lowest version under which the same was sent before; undefined the first time. */
+const since = optional(chunkVersion);
+
 /** Records of one writer, one after another in the body: sequences `firstSequence`, +1, …; `lengths` says where each ends. */
 const appendRecords = struct({
   writer: u53,
+  since,
   firstSequence: varint,
   lengths: list(varint, recordsPerMutationMax),
 });
@@ -45,7 +63,7 @@ export const mutationKind = union({
   write: [1, struct({ offset: varint })],
   append: [2, appendRecords],
   /** Makes the chunk `lengthBytes` long: cuts it, or adds zeros. Without a body; exactly once, as a record of its writer. */
-  resize: [3, struct({ writer: u53, sequence: varint, lengthBytes: varint })],
+  resize: [3, struct({ writer: u53, since, sequence: varint, lengthBytes: varint })],
 });
 export type MutationKind = TypeOf<typeof mutationKind>;
 
@@ -57,7 +75,8 @@ const windowRun = struct({
   lengths: list(varint, recordsPerMutationMax),
 });
 export type WindowRun = TypeOf<typeof windowRun>;
-const windowRuns = list(windowRun, windowWritersMax * windowPerWriterMax);
+/** With the mark of what was forgotten, which is no record: writer 0, the version as its sequence. */
+const windowRuns = list(windowRun, windowWritersMax * windowPerWriterMax + 1);
 
 /** `length`: of what is acknowledged where the lease is, else of what is here. */
 const presentChunk = struct({ version: chunkVersion, length: varint, isOpen: bool });

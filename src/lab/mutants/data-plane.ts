@@ -71,8 +71,26 @@ const table: readonly Short[] = [
   {
     id: 'data-forgets-its-window',
     bug: 'a new primary knows nothing of the appends before it',
-    edits: [['lease.ts', 'new AppendWindow<Mutation>(store.windowOf(this.handle))', 'new AppendWindow<Mutation>()']],
+    edits: [['lease.ts', 'this.#windowOf(store.windowOf(this.handle))', 'this.#windowOf([])']],
     test: 'failures.test.ts',
+  },
+  {
+    id: 'data-takes-the-forgotten-for-new',
+    bug: 'a retry whose writer has fallen out of the window since is appended again',
+    edits: [
+      [
+        'append-window.ts',
+        "return own === undefined || sequence < lowest(own) ? 'forgotten' : undefined;",
+        'return undefined;',
+      ],
+    ],
+    test: 'failures.test.ts',
+  },
+  {
+    id: 'data-half-a-copy-has-forgotten-nothing',
+    bug: 'a copy that is not whole knows nothing of the appends that only one side had, and does not say so',
+    edits: [['window-runs.ts', 'forgottenMark(Math.max(version, ...marks))', 'forgottenMark(0)']],
+    test: 'copying.test.ts',
   },
   {
     id: 'data-window-stays-at-the-primary',

@@ -59,6 +59,9 @@ export class Actor implements StepMaker {
   get chunkBytes(): number {
     return this.#context.cluster.scenario.chunkBytes;
   }
+  get largeRecordShare(): number {
+    return this.#context.cluster.scenario.largeRecordShare;
+  }
   /** Nothing is under way, and nothing new will be. */
   get isIdle(): boolean {
     return this.#isIdle;

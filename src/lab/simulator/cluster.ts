@@ -182,6 +182,7 @@ export class SimCluster {
           ...this.scenario.store,
           onFailure: fail,
         },
+        limits: { windowWritersMax: this.scenario.windowWriters },
         onRefused: fail,
       }),
     );

@@ -5,8 +5,19 @@ import type { Scenario } from './scenario.ts';
 import { SharedLog } from './shared-log.ts';
 import { mustHold } from './violation.ts';
 
+/** A file snapshot of a shared log. */
+export interface LogCopy {
+  readonly path: string;
+  readonly log: SharedLog;
+  /** Records that were acknowledged when it was asked for, and begun when it was answered. */
+  readonly acknowledgedBefore: number;
+  readonly begunBefore: number;
+}
+
 export class Ledger {
   readonly logs: readonly SharedLog[];
+  readonly copies: LogCopy[] = [];
+  #copies = 0;
   readonly counts = { calls: 0, unknown: 0, records: 0, bytes: 0 };
   /** Who made a file of this name exclusively, and who may have. */
   readonly #made = new Map<string, { winner: number | undefined; mayHave: Set<number> }>();
@@ -18,6 +29,10 @@ export class Ledger {
       { length: scenario.sharedLogs },
       (_, i) => new SharedLog(`/shared/log-${i + 1}`, scenario.chunkBytes),
     );
+  }
+
+  nextCopy(): number {
+    return ++this.#copies;
   }
 
   drawDurability(random: SimRandom): Durability {

@@ -3,6 +3,7 @@
  * differ in kind reach states that one average run would not ("swarm testing").
  */
 
+import { windowWritersMax } from '../../core/protocol/chunk-calls.ts';
 import { drawFaultPlan, type FaultKind, type FaultPlan, soundDiskKinds } from '../../platform/sim/fault-plan.ts';
 import type { SimRandom } from '../../platform/sim/random.ts';
 import { type ClientSettings, defaultSettings } from '../../system/client/limits.ts';
@@ -21,6 +22,10 @@ export interface Scenario {
   /** Files are of both kinds, else all of durability `disk`: then machines may lose power at will. */
   readonly hasMemoryFiles: boolean;
   readonly sharedLogs: number;
+  /** Writers that a chunk remembers: few, so that some are forgotten between an attempt and the next. */
+  readonly windowWriters: number;
+  /** How many of the records are large, up to a quarter of a chunk: many fill a chunk fast. */
+  readonly largeRecordShare: number;
   /** How long the faults go on. */
   readonly stormMs: number;
   readonly faults: FaultPlan;
@@ -76,6 +81,8 @@ export function drawScenario(random: SimRandom): Scenario {
       checkpointJournalBytes: random.pick([128, 1024]) * kibi,
       checkpointChunks: random.pick([4, 1000]),
     },
+    windowWriters: random.pick([1, 2, windowWritersMax]),
+    largeRecordShare: random.pick([0.1, 0.4, 0.8]),
     client: { ...defaultSettings, deadlineMs: random.pick([6_000, 15_000]) },
   };
 }

@@ -15,6 +15,11 @@ export interface SharedRecord {
   offset: number | undefined;
 }
 
+interface CopyBounds {
+  readonly acknowledgedBefore: number;
+  readonly begunBefore: number;
+}
+
 const hash = 0x23;
 const newline = 0x0a;
 const headMaxBytes = 64;
@@ -43,6 +48,9 @@ export class SharedLog {
     }));
   }
 
+  get begunCount(): number {
+    return this.#records.size;
+  }
   get acknowledgedCount(): number {
     return this.#acknowledged.length;
   }
@@ -84,6 +92,33 @@ export class SharedLog {
    * @throws Violation
    */
   check(content: Uint8Array): void {
+    this.#mustHave(this.#recordsIn(content, this.path), this.path, this.#acknowledged);
+  }
+
+  /** A snapshot of it. @throws Violation */
+  checkCopy(content: Uint8Array, path: string, { acknowledgedBefore, begunBefore }: CopyBounds): void {
+    const found = this.#recordsIn(content, path);
+    this.#mustHave(found, path, this.#acknowledged.slice(0, acknowledgedBefore));
+    for (const { id } of [...this.#records.values()].slice(begunBefore))
+      mustHold(!found.has(id), () => `${path}: record ${id} is there, which was begun after the snapshot was taken`);
+    for (const { id, offset } of this.#acknowledged) {
+      const where = found.get(id) ?? offset;
+      mustHold(where === offset, () => `${path}: record ${id} is at ${where}, its source has it at ${offset}`);
+    }
+  }
+
+  #mustHave(found: ReadonlyMap<string, number>, path: string, records: readonly SharedRecord[]): void {
+    for (const { id, offset } of records) {
+      const where = found.get(id);
+      mustHold(
+        where === offset,
+        () => `${path}: record ${id}, acknowledged at ${offset}, is at ${where ?? 'no place'}`,
+      );
+    }
+  }
+
+  /** Where each record begins. */
+  #recordsIn(content: Uint8Array, path: string): ReadonlyMap<string, number> {
     const found = new Map<string, number>();
     let at = 0;
     while (at < content.length) {
@@ -91,18 +126,12 @@ export class SharedLog {
       else {
         const record = this.#recordAt(content, at);
         const before = found.get(record.id);
-        mustHold(before === undefined, () => `${this.path}: record ${record.id} is at ${before} and again at ${at}`);
+        mustHold(before === undefined, () => `${path}: record ${record.id} is at ${before} and again at ${at}`);
         found.set(record.id, at);
         at += record.bytes.length;
       }
     }
-    for (const { id, offset } of this.#acknowledged) {
-      const where = found.get(id);
-      mustHold(
-        where === offset,
-        () => `${this.path}: record ${id}, acknowledged at ${offset}, is at ${where ?? 'no place'}`,
-      );
-    }
+    return found;
   }
 
   /** Zeros go on to the end of the chunk, or of the file. */

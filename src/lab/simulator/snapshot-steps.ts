@@ -16,3 +16,18 @@ export function takeFileSnapshot({ random, tree }: StepMaker): Step | undefined 
     unknown: () => tree.doubt(to),
   };
 }
+
+/** Of a file that others append to meanwhile: what was acknowledged before is in it, what is begun afterwards is not. */
+export function takeLogSnapshot({ random, ledger, id }: StepMaker): Step {
+  const log = random.pick(ledger.logs);
+  const to = `/shared/copy-${id}-${ledger.nextCopy()}`;
+  return {
+    what: `take a snapshot of ${log.path} as ${to}`,
+    run: async (client) => {
+      const before = log.acknowledgedCount;
+      await client.fileSnapshot(log.path, to);
+      ledger.copies.push({ path: to, log, acknowledgedBefore: before, begunBefore: log.begunCount });
+    },
+    unknown: () => {},
+  };
+}

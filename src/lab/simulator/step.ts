@@ -20,5 +20,6 @@ export interface StepMaker {
   readonly ledger: Ledger;
   readonly tree: OwnTree;
   readonly chunkBytes: number;
+  readonly largeRecordShare: number;
   nextRecord(): number;
 }

@@ -3,7 +3,7 @@ import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
 import type { CairnClient } from '../../system/client/client.ts';
 import { payload } from './payload.ts';
 import type { SharedLog, SharedRecord } from './shared-log.ts';
-import { takeFileSnapshot } from './snapshot-steps.ts';
+import { takeFileSnapshot, takeLogSnapshot } from './snapshot-steps.ts';
 import type { Step, StepMaker } from './step.ts';
 import { mustEqualBytes, mustHold } from './violation.ts';
 
@@ -31,6 +31,7 @@ const draws: readonly (readonly [weight: number, draw: Draw])[] = [
   [2, refused],
   [1, copyFile],
   [2, takeFileSnapshot],
+  [1, takeLogSnapshot],
 ];
 const weights = draws.reduce((sum, [weight]) => sum + weight, 0);
 
@@ -84,9 +85,9 @@ async function appendRecord(
 }
 
 /** With its head a record is at most a quarter of a chunk. */
-function drawRecordBytes({ random, chunkBytes }: StepMaker, count: number): number {
+function drawRecordBytes({ random, chunkBytes, largeRecordShare }: StepMaker, count: number): number {
   const most = Math.floor(chunkBytes / 4) - 64;
-  return random.chance(0.2) ? random.between(1, Math.ceil(most / count)) : random.between(0, 300);
+  return random.chance(largeRecordShare) ? random.between(1, Math.ceil(most / count)) : random.between(0, 300);
 }
 
 /** What was acknowledged to anybody is there for everybody. */

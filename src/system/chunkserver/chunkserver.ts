@@ -180,7 +180,7 @@ export class Chunkserver {
     const store = await openChunkStore(env, {
       ...options.store,
       windowEntriesPerWriter: windowPerWriterMax,
-      windowWriters: windowWritersMax,
+      windowWriters: limits.windowWritersMax ?? windowWritersMax,
       badBlocks: ({ handle, blocks }) => {
         env.events.emit('error', 'chunkserver.badBlocks', { handle, blocks: blocks === 'all' ? blocks : [...blocks] });
         inventory.markDamaged(handle);

@@ -2,6 +2,7 @@
 import {
   type Address,
   type ChunkHandle,
+  type ChunkVersion,
   type ServerId,
   toAddress,
   toChunkHandle,
@@ -193,9 +194,16 @@ export class TestClient {
     return this.#mutate(grant, { kind: 'write', offset }, bytes, crc);
   }
 
-  async append(grant: Grant, writer: number, firstSequence: number, records: readonly Uint8Array[]): Promise<Appended> {
+  /** @param since the version under which it was sent before */
+  async append(
+    grant: Grant,
+    writer: number,
+    firstSequence: number,
+    records: readonly Uint8Array[],
+    since?: ChunkVersion,
+  ): Promise<Appended> {
     const lengths = records.map((record) => record.length);
-    return this.#mutate(grant, { kind: 'append', writer, firstSequence, lengths }, joined(records));
+    return this.#mutate(grant, { kind: 'append', writer, since, firstSequence, lengths }, joined(records));
   }
 
   async #mutate(

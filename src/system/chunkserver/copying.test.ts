@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { toChunkHandle, toChunkVersion, toMutationSerial } from '../../core/base/brand.ts';
-import { blockBytes, type ChunkImage, type WindowEntry } from '../storage/chunk-store.ts';
+import { blockBytes, type ChunkImage, forgottenMark, type WindowEntry } from '../storage/chunk-store.ts';
 import { checksumsAfter, copySteps, stretchesOf } from './copying.ts';
 
 const final = { version: toChunkVersion(7), serial: toMutationSerial(0) };
@@ -23,7 +23,7 @@ function image(lengthBytes: number, sum: (block: number) => number, window: read
 }
 
 describe('copy steps', () => {
-  test('until the last one leave version and serial as they were, and the appends that both know', () => {
+  test('until the last one leave version and serial as they were, and the appends that both know; what else was known is forgotten', () => {
     const source = image(40 * blockBytes - 5, (block) => block + 1, [entry(1), entry(2)]);
     const target = image(3 * blockBytes, (block) => block + 1, [entry(2), entry(3)]);
     const steps = copySteps(source, target, final);
@@ -32,7 +32,12 @@ describe('copy steps', () => {
       [3, 9],
       [7, 0],
     ]);
-    expect(steps.map(({ window }) => window.map(({ sequence }) => sequence))).toEqual([[2], [2], [1, 2]]);
+    expect(steps.map(({ window }) => window.map(({ sequence }) => sequence))).toEqual([
+      [3, 2],
+      [3, 2],
+      [1, 2],
+    ]);
+    expect(steps[0]!.window[0]).toEqual(forgottenMark(3));
     expect(steps.map(({ lengthBytes }) => lengthBytes)).toEqual([19 * blockBytes, 35 * blockBytes, source.lengthBytes]);
     expect(steps.flatMap(({ blocks }) => blocks)).toEqual(Array.from({ length: 37 }, (_, i) => i + 3));
   });
@@ -44,7 +49,7 @@ describe('copy steps', () => {
       final,
     );
     expect(steps).toHaveLength(2);
-    expect(steps[0]).toMatchObject({ version: 1, serial: 0, lengthBytes: 16 * blockBytes, window: [] });
+    expect(steps[0]).toMatchObject({ version: 1, serial: 0, lengthBytes: 16 * blockBytes, window: [forgottenMark(1)] });
   });
 
   test('between equal replicas are one, without bytes, that takes the version', () => {

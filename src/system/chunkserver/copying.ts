@@ -1,12 +1,12 @@
 /**
  * How one replica is made equal to another, in steps of bounded size: which blocks differ, and what the copy is after each step. Until
- * the last step a copy keeps its own version and serial, and knows only the appends that both know: half a copy is never taken for a
- * whole one, whoever crashes.
+ * the last step a copy keeps its own version and serial, and knows only the appends that both know, the others as forgotten: half a copy
+ * is never taken for a whole one, whoever crashes.
  */
 import { type ChunkVersion, type MutationSerial, toChunkVersion, toMutationSerial } from '../../core/base/brand.ts';
 import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { blockBytes, type ChunkImage, type WindowEntry } from '../storage/chunk-store.ts';
-import { commonEntries } from './window-runs.ts';
+import { commonWindow } from './window-runs.ts';
 
 export interface ReplicaState {
   readonly version: ChunkVersion;
@@ -36,7 +36,7 @@ export function copySteps(
   const blocks = differingBlocks(source, target, bad);
   const steps: CopyStep[] = [];
   const { version, serial } = target ?? nothingYet;
-  const window = blocks.length > blocksPerStep ? commonEntries(source.window, target?.window ?? []) : [];
+  const window = blocks.length > blocksPerStep ? commonWindow(source.window, target?.window ?? [], version) : [];
   let lengthBytes = target?.lengthBytes ?? 0;
   let at = 0;
   for (; blocks.length - at > blocksPerStep; at += blocksPerStep) {

@@ -58,6 +58,40 @@ describe('exactly-once appends', () => {
     expect((await cluster.settle(cluster.client.append(grant, 1, 2999, ones(1)))).offsets).toEqual([2999]);
   });
 
+  test('a retry whose writer was forgotten meanwhile is refused, never appended twice; so it is after a change of primary', async () => {
+    const cluster = await TestCluster.start(4, 3, { windowWritersMax: 2 });
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const one = (n: number) => [pattern(100, n)];
+    for (const writer of [1, 2, 3]) await cluster.settle(cluster.client.append(grant, writer, 1, one(writer)));
+    const again = (under: Grant, writer: number, since = grant.version) =>
+      cluster.client.append(under, writer, 1, one(writer), since);
+    expect(await cluster.settle(codeOf(again(grant, 1)))).toBe('UNKNOWN_OUTCOME');
+    expect((await cluster.settle(again(grant, 2))).offsets).toEqual([100]);
+    const next = cluster.master.grant(5, [2, 3]);
+    expect(await cluster.settle(codeOf(again(next, 1)))).toBe('UNKNOWN_OUTCOME');
+    expect((await cluster.settle(again(next, 3))).offsets).toEqual([200]);
+    // Who was sent first under this version is not among those that were forgotten under the one before.
+    expect((await cluster.settle(again(next, 9, next.version))).offsets).toEqual([300]);
+    // By now writer 2 is forgotten. What it sends first is new, what it had sent before that is not.
+    expect((await cluster.settle(cluster.client.append(next, 2, 5, one(5)))).offsets).toEqual([400]);
+    expect(await cluster.settle(codeOf(again(next, 2)))).toBe('UNKNOWN_OUTCOME');
+    expect((await sameOn(cluster, [2, 3], 5)).length).toBe(500);
+  });
+
+  test('what was ordered is not refused as if it had not been, when its lease ends', async () => {
+    const cluster = await TestCluster.start(5);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.append(grant, 1, 1, [pattern(100, 1)]));
+    cluster.world.node('s2').pause();
+    const pending = cluster.client.append(grant, 1, 2, [pattern(100, 2)]);
+    await cluster.world.run(5);
+    const next = cluster.master.grant(5, [3, 1]);
+    const later = cluster.client.append(next, 2, 1, [pattern(100, 3)]);
+    expect(await cluster.settle(codeOf(pending))).toBe('REPLICA_FAILED');
+    await cluster.settle(later);
+    expect(await cluster.settle(codeOf(cluster.client.append(grant, 1, 2, [pattern(100, 2)])))).toBe('STALE_VERSION');
+  });
+
   test.each([...Array(12).keys()])('holds through a kill of the primary in mid-flight (seed %i)', async (seed) => {
     const cluster = await TestCluster.start(`kill ${seed}`);
     let grant = cluster.master.grant(5, [1, 2, 3], seed % 2 === 0 ? 'memory' : 'disk');

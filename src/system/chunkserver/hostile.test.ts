@@ -80,8 +80,9 @@ describe('what comes damaged', () => {
     expect(await cluster.settle(codeOf(client.write(grant, 0, new Uint8Array(0))))).toBe('INVALID_ARGUMENT');
     expect(await cluster.settle(codeOf(client.write(grant, chunkBytes, pattern(1, 0))))).toBe('INVALID_ARGUMENT');
     expect(await cluster.settle(codeOf(client.append(grant, 1, 0, [new Uint8Array(0)])))).toBe('INVALID_ARGUMENT');
+    expect(await cluster.settle(codeOf(client.append(grant, 0, 1, [pattern(9, 0)])))).toBe('INVALID_ARGUMENT');
     const rpc = client.to(serverAddress(1));
-    const kind = { kind: 'append', writer: 1, firstSequence: 0, lengths: [5] } as const;
+    const kind = { kind: 'append', writer: 1, since: undefined, firstSequence: 0, lengths: [5] } as const;
     const lying = rpc.call('mutate', { grant, kind, crc: 0, chunkBytes }, { body: [pattern(6, 0)] });
     expect(await cluster.settle(codeOf(lying))).toBe('INVALID_ARGUMENT');
     expect(await cluster.settle(codeOf(client.read(1, 5, 0, mebi + 1)))).toBe('INVALID_ARGUMENT');

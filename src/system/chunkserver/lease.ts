@@ -15,9 +15,9 @@ import { assert, unreachable } from '../../core/base/assert.ts';
 import type { ChunkHandle, ChunkVersion, ServerId } from '../../core/base/brand.ts';
 import { toMutationSerial } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
-import type { MutationKind } from '../../core/protocol/chunk-calls.ts';
+import { type MutationKind, refusedCodes } from '../../core/protocol/chunk-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
-import type { ChunkMutation } from '../storage/chunk-store.ts';
+import type { ChunkMutation, WindowEntry } from '../storage/chunk-store.ts';
 import { AppendWindow } from './append-window.ts';
 import type { LeaseWorld } from './lease-world.ts';
 import type { Mutation, Placement } from './mutation.ts';
@@ -48,7 +48,7 @@ export class Lease {
   #lagBytes = 0;
   /** Mode async: written here, and not acknowledged because the others lag too far behind. */
   #held: Mutation[] = [];
-  #window = new AppendWindow<Mutation>();
+  #window: AppendWindow<Mutation>;
   /** Ordered, not settled. */
   readonly #pending = new Set<Mutation>();
   /** Not ordered yet. */
@@ -70,6 +70,7 @@ export class Lease {
     this.#grant = grant;
     this.#onEnded = onEnded;
     this.handle = grant.handle;
+    this.#window = this.#windowOf([]);
     this.lastUsedAt = world.env.clock.now();
   }
 
@@ -180,7 +181,7 @@ export class Lease {
   #placeAppend(mutation: Mutation, kind: Extract<MutationKind, { kind: 'append' }>): Placement | undefined {
     const { crc32 } = this.#world.env;
     if (this.#grant.mode !== 'gfs') return placeAppend(mutation, kind, this.#orderedLength, this.#window, crc32);
-    const placement = placeAppend(mutation, kind, this.#orderedLength, new AppendWindow<Mutation>(), crc32);
+    const placement = placeAppend(mutation, kind, this.#orderedLength, this.#windowOf([]), crc32);
     return placement === undefined ? undefined : { ...placement, window: [] };
   }
 
@@ -443,12 +444,16 @@ export class Lease {
     this.#settledSerial = this.#serial;
     this.#orderedLength = info?.lengthBytes ?? 0;
     this.#acknowledgedLength = this.#orderedLength;
-    this.#window = new AppendWindow<Mutation>(store.windowOf(this.handle));
+    this.#window = this.#windowOf(store.windowOf(this.handle));
     this.#world.changed(this.handle);
     for (const { resolve } of this.#whenReady.splice(0)) resolve();
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const mutation of waiting) this.take(mutation);
+  }
+
+  #windowOf(entries: readonly WindowEntry[]): AppendWindow<Mutation> {
+    return new AppendWindow<Mutation>(this.version, entries, this.#world.limits.windowWritersMax);
   }
 
   // ---------------------------------------------------------------- the end
@@ -462,12 +467,14 @@ export class Lease {
     this.#state = 'ended';
     this.#endedBy = error;
     const refusal = this.#refusal();
-    const orphans = [...this.#pending, ...this.#waiting];
+    const ordered = [...this.#pending];
+    const waiting = this.#waiting;
     this.#pending.clear();
     this.#waiting = [];
     this.#held = [];
     this.#lagBytes = 0;
-    for (const mutation of orphans) mutation.fail(refusal);
+    for (const mutation of ordered) mutation.fail(afterOrder(refusal));
+    for (const mutation of waiting) mutation.fail(refusal);
     for (const { reject } of this.#whenReady.splice(0)) reject(refusal);
     for (const go of this.#whenQuiet.splice(0)) go();
     this.#onEnded(this);
@@ -487,4 +494,10 @@ export class Lease {
   #tooManyWait(): CairnError {
     return new CairnError('BUSY', `${this.#waiting.length} mutations wait for chunk ${this.handle}; try again later`);
   }
+}
+
+/** Codes by which clients know that nothing was done are not for what was ordered: members may hold it. */
+function afterOrder(refusal: CairnError): CairnError {
+  if (!refusedCodes.has(refusal.code)) return refusal;
+  return new CairnError('REPLICA_FAILED', refusal.message, { cause: refusal, hint: refusal.hint });
 }

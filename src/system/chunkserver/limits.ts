@@ -1,4 +1,6 @@
 /** Every bound and time-out of a chunkserver, by name. Whoever starts one may change some; the defaults suit a few GB of memory. */
+import { windowWritersMax } from '../../core/protocol/chunk-calls.ts';
+
 const mebi = 1024 * 1024;
 
 export interface Limits {
@@ -9,6 +11,8 @@ export interface Limits {
   /** Mutations that wait while their lease recovers. Over it: BUSY. */
   readonly waitingPerLeaseMax: number;
   readonly leasesMax: number;
+  /** Writers that the window of a chunk remembers. */
+  readonly windowWritersMax: number;
   /** A lease without a mutation for so long is given back. */
   readonly leaseIdleMs: number;
   /** A secondary that has not answered by then has failed. */
@@ -60,6 +64,7 @@ export const limitsDefault: Limits = {
   mutationBytesPerPeerMax: 16 * mebi,
   waitingPerLeaseMax: 4096,
   leasesMax: 100_000,
+  windowWritersMax,
   leaseIdleMs: 2000,
   replicaTimeoutMs: 3000,
   excludeTimeoutMs: 5000,

@@ -9,7 +9,7 @@ import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import { packetMaxBytes, smallMutationMaxBytes } from '../../core/protocol/types.ts';
 import { collectBody, emptyBody } from '../rpc/body.ts';
 import type { CallContext, Peer, StreamHandler } from '../rpc/handlers.ts';
-import { blockBytes } from '../storage/chunk-store.ts';
+import { blockBytes, forgottenWriter } from '../storage/chunk-store.ts';
 import type { Activity } from './activity.ts';
 import type { BytePool, PooledBytes } from './byte-pool.ts';
 import type { Intake } from './intake.ts';
@@ -193,6 +193,9 @@ function checkShape({ kind, chunkBytes }: MutateRequest, bodyBytes: number): voi
   const isResize = kind.kind === 'resize';
   if (isResize !== (bodyBytes === 0)) {
     throw new CairnError('INVALID_ARGUMENT', `a ${kind.kind} has ${isResize ? 'no bytes' : 'at least one byte'}`);
+  }
+  if (kind.kind !== 'write' && kind.writer === forgottenWriter) {
+    throw new CairnError('INVALID_ARGUMENT', `${forgottenWriter} is no writer; their numbers begin behind it`);
   }
   if (bodyBytes > packetMaxBytes) {
     throw new CairnError('TOO_LARGE', `a mutation of ${bodyBytes} bytes; at most ${packetMaxBytes} are taken`);

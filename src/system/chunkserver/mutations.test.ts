@@ -30,7 +30,7 @@ describe('record appends', () => {
     const cluster = await TestCluster.start(3);
     const grant = cluster.master.grant(9, [1, 2, 3], 'disk');
     const frames = [...Array(40).keys()].map((n) => ({
-      writer: n % 4,
+      writer: 1 + (n % 4),
       first: Math.floor(n / 4) * 3,
       records: [0, 1, 2].map((k) => pattern(100 + n + k, n * 3 + k)),
     }));

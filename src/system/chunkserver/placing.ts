@@ -31,11 +31,11 @@ type ResizeKind = Extract<MutationKind, { kind: 'resize' }>;
  */
 export function placeResize(
   mutation: Mutation,
-  { writer, sequence, lengthBytes }: ResizeKind,
+  { writer, since, sequence, lengthBytes }: ResizeKind,
   lengthBefore: number,
   window: AppendWindow<Mutation>,
 ): Placement | undefined {
-  const known = window.find(writer, sequence);
+  const known = window.find(writer, sequence, since);
   if (known === 'forgotten') throw forgotten(sequence);
   mutation.lengthAfter = known === undefined ? lengthBytes : lengthBefore;
   if (known?.owner?.isSettled === false) {
@@ -100,7 +100,7 @@ function layRecords(kind: AppendKind, lengthBytes: number, chunkBytes: number, w
   for (let i = 0; i < kind.lengths.length; i++) {
     const bytes = kind.lengths[i]!;
     const sequence = kind.firstSequence + i;
-    const known = window.find(kind.writer, sequence);
+    const known = window.find(kind.writer, sequence, kind.since);
     if (known === 'forgotten') throw forgotten(sequence);
     if (known !== undefined) {
       laid.offsets.push(known.offset);
@@ -141,6 +141,6 @@ function placementOf(mutation: Mutation, laid: Laying, offset: number, crc32: Cr
 function forgotten(sequence: number): CairnError {
   return new CairnError(
     'UNKNOWN_OUTCOME',
-    `append ${sequence} lies too far back to know whether it was carried out; keep fewer appends unanswered`,
+    `append ${sequence} was sent before, and so much was appended since that nobody knows whether it is there; look for it`,
   );
 }

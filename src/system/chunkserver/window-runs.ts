@@ -1,6 +1,6 @@
 /** Window entries as they travel: records that lie one after another share one run. */
 import { recordsPerMutationMax, type WindowRun } from '../../core/protocol/chunk-calls.ts';
-import type { WindowEntry } from '../storage/chunk-store.ts';
+import { forgottenMark, forgottenWriter, type WindowEntry } from '../storage/chunk-store.ts';
 
 export function runsOf(entries: readonly WindowEntry[]): readonly WindowRun[] {
   const runs: { writer: number; firstSequence: number; offset: number; lengths: number[] }[] = [];
@@ -31,6 +31,17 @@ export function entriesOf(runs: readonly WindowRun[]): readonly WindowEntry[] {
     }
   }
   return entries;
+}
+
+/** Of a copy that is neither yet, under `version`: the entries that both have, alike; what else it knew is forgotten. */
+export function commonWindow(
+  a: readonly WindowEntry[],
+  b: readonly WindowEntry[],
+  version: number,
+): readonly WindowEntry[] {
+  const marks = [...a, ...b].filter(({ writer }) => writer === forgottenWriter).map(({ sequence }) => sequence);
+  const common = commonEntries(a, b).filter(({ writer }) => writer !== forgottenWriter);
+  return [forgottenMark(Math.max(version, ...marks)), ...common];
 }
 
 /** The entries that both have, alike. */

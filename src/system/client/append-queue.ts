@@ -4,12 +4,13 @@
  *
  * Exactly once: a record's first frame goes to one chunk, and it moves on to the next chunk only after that chunk has *answered* that it
  * did not take it. While the outcome is unknown (an answer was lost, a primary died) the same frame is repeated to the same chunk, which
- * knows the writer and its sequences. So a record is never in two chunks, and never twice in one.
+ * knows the writer and its sequences, or to the copy of that chunk that the file has got instead after a file snapshot. So a record is
+ * never in two chunks, and never twice in one. A chunk that has forgotten the writer meanwhile says so: UNKNOWN_OUTCOME.
  *
  * Owner of: the records in #queue and #frames. A record is in exactly one of these until its promise is settled.
  */
 import { assert } from '../../core/base/assert.ts';
-import { type ChunkHandle, toChunkIndex } from '../../core/base/brand.ts';
+import { type ChunkVersion, toChunkIndex } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { recordsPerMutationMax, windowPerWriterMax } from '../../core/protocol/chunk-calls.ts';
 import { type Attributes, type Grant, packetMaxBytes } from '../../core/protocol/types.ts';
@@ -18,7 +19,16 @@ import type { Attempts } from './attempts.ts';
 import { attemptsOf } from './core.ts';
 import { invalid } from './failures.ts';
 import { appendFramesMax, appendQueueBytesMax, appendQueueRecordsMax } from './limits.ts';
-import { isPassing, laterGrant, mutateOnce, type Payload } from './mutate.ts';
+import {
+  isDoubtful,
+  isForgotten,
+  isPassing,
+  laterGrant,
+  lower,
+  mutateOnce,
+  type Payload,
+  sentBefore,
+} from './mutate.ts';
 import type { OpenFile } from './open-file.ts';
 import { encodeRecord, recordHeadBytes } from './record-format.ts';
 
@@ -44,7 +54,7 @@ type Outcome =
   | { readonly kind: 'failed'; readonly error: CairnError; readonly grant: Grant };
 type Fate =
   | { readonly kind: 'answered'; readonly offsets: readonly number[] }
-  /** The chunk is not the file's any more (somebody emptied the file), and with it all that it may have taken. */
+  /** The file has no chunk there any more (somebody cut it), and nothing of what that may have taken. */
   | { readonly kind: 'replaced' }
   | { readonly kind: 'lost'; readonly error: CairnError };
 
@@ -77,6 +87,8 @@ export class AppendQueue {
   #at: { readonly index: number; readonly grant: Grant } | undefined;
   /** When it was learnt that this is the last chunk. */
   #enteredAt = 0;
+  /** While recovering: the lowest version under which a frame was sent of which nothing is known. */
+  #doubtSince: ChunkVersion | undefined;
   /** It is the last chunk no longer: nothing more is sent there. */
   #mustFindEnd = false;
 
@@ -101,7 +113,7 @@ export class AppendQueue {
   /**
    * Appends one record, atomically and exactly once. The bytes must not change until it has resolved.
    * @returns where it begins in the file.
-   * @throws CairnError RECORD_TOO_LARGE; TIMED_OUT (it may be there); UNAVAILABLE (it is not)
+   * @throws CairnError RECORD_TOO_LARGE; TIMED_OUT, UNKNOWN_OUTCOME (it may be there); UNAVAILABLE (it is not)
    */
   async append(bytes: Uint8Array, signal?: AbortSignalLike): Promise<number> {
     checkRecord(bytes, this.#file.chunkBytes);
@@ -228,6 +240,7 @@ export class AppendQueue {
     const kind = {
       kind: 'append' as const,
       writer: this.#writer,
+      since: undefined,
       firstSequence: this.#sequence,
       lengths: parts.map((part) => part.length),
     };
@@ -297,6 +310,8 @@ export class AppendQueue {
     const { index } = this.#at!;
     const notTaken: PendingRecord[] = [];
     let isReplaced = false;
+    this.#doubtSince = undefined;
+    for (const frame of frames) this.#noteDoubt(await frame.outcome);
     for (const frame of frames) {
       const fate = await this.#fateOf(frame);
       if (fate.kind === 'lost') for (const record of frame.records) record.reject(fate.error);
@@ -313,17 +328,16 @@ export class AppendQueue {
 
   /** Repeats a frame to the chunk that it was sent to until that has answered. */
   async #fateOf({ payload, attempts, outcome: first }: Frame): Promise<Fate> {
-    const { index, grant: known } = this.#at!;
+    const { index } = this.#at!;
     let outcome = await first;
     for (let tries = 1; outcome.kind === 'failed'; tries++) {
       const { error } = outcome;
+      if (isForgotten(error)) return { kind: 'lost', error };
       try {
         attempts.failed('the append', error, true);
         if (tries > 1 || isPassing(error)) await attempts.pause();
-        const isThere = isPassing(error) || (await this.#isStillThere(index, known.handle, attempts));
-        if (!isThere) return { kind: 'replaced' };
+        if (!isPassing(error) && !(await this.#hasChunk(index, attempts))) return { kind: 'replaced' };
         const grant = await laterGrant(this.#file.core, this.#file, index, outcome.grant, payload, error, attempts);
-        if (grant.handle !== known.handle) return { kind: 'replaced' };
         this.#at = { index, grant };
       } catch (thrown) {
         const error = toCairnError(thrown);
@@ -331,16 +345,26 @@ export class AppendQueue {
         if (error.code === 'DATA_LOST') return { kind: 'answered', offsets: [] };
         return { kind: 'lost', error: attempts.giveUp('the append', error) };
       }
-      outcome = await this.#attempt(payload, attempts);
+      outcome = await this.#attempt(sentBefore(payload, this.#doubtSince), attempts);
+      this.#noteDoubt(outcome);
     }
     return outcome;
   }
 
-  /** Whether the chunk is still that of the file: asking for a grant would make a new one otherwise. */
-  async #isStillThere(index: number, handle: ChunkHandle, attempts: Attempts): Promise<boolean> {
+  /**
+   * A later frame of which nothing is known puts an earlier one in doubt too: it may come back to a chunk that has forgotten the later one,
+   * which then must not pass for one that is new.
+   */
+  #noteDoubt(outcome: Outcome): void {
+    if (outcome.kind === 'failed' && isDoubtful(outcome.error))
+      this.#doubtSince = lower(this.#doubtSince, outcome.grant.version);
+  }
+
+  /** Whether the file still has this chunk, or another in its place: asking for a grant would make one otherwise. */
+  async #hasChunk(index: number, attempts: Attempts): Promise<boolean> {
     const request = { inode: this.#file.inode, first: toChunkIndex(index), count: 1 };
     const { locations } = await this.#file.core.masters.read('locate', request, attempts.leftMs);
-    return locations.some((location) => location.index === index && location.handle === handle);
+    return locations.some((location) => location.index === index);
   }
 
   // ---------------------------------------------------------------- where the file ends

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { bytesEqual } from '../../core/base/bytes.ts';
-import { CairnError } from '../../core/base/errors.ts';
+import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
 import type { MutationKind } from '../../core/protocol/chunk-calls.ts';
 import type { CairnClient } from './client.ts';
 import { FakeCluster, sample } from './fake-cluster.test-support.ts';
@@ -119,6 +119,63 @@ describe('record append', () => {
     const sent = cluster.mutations.filter(({ grant }) => grant.handle === cluster.mutations[0]!.grant.handle);
     const [, lost, again] = sent.map(({ kind }) => appendOf(kind));
     expect([again!.firstSequence, again!.lengths]).toEqual([lost!.firstSequence, lost!.lengths]);
+  });
+
+  test('a record whose answer is lost does not land again in the copy that its file gets after a snapshot', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const first = await cluster.run(client.recordAppend('/log', record(0)));
+    cluster.primaryOf('/log').afterMutate = (_, count) => {
+      if (count !== 2) return undefined;
+      cluster.master.split('/log', 0);
+      return 'lose';
+    };
+    const second = await cluster.run(client.recordAppend('/log', record(1)));
+    expect(cluster.content('/log').length).toBe(128);
+    expectOnceEach(cluster.content('/log'), [first, second]);
+  });
+
+  test('what is sent again says since when; what was refused before it had its place is sent as new', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.recordAppend('/log', record(0)));
+    const primary = cluster.primaryOf('/log');
+    const refuse = (code: ErrorCode) => {
+      throw new CairnError(code, 'by order');
+    };
+    const before: Record<number, () => never> = {
+      2: () => refuse('BUSY'),
+      3: () => refuse('STALE_VERSION'),
+      4: () => refuse('REPLICA_FAILED'),
+      5: () => refuse('STALE_VERSION'),
+    };
+    for (const server of cluster.servers) server.beforeMutate = (_, count) => before[count]?.();
+    await cluster.run(client.recordAppend('/log', record(1)));
+    const sent = primary.mutations.map(({ grant, kind }) => [grant.version, appendOf(kind).since]);
+    expect(sent).toEqual([
+      [1, undefined],
+      [1, undefined],
+      [1, undefined],
+      [2, undefined],
+      [3, 2],
+      [4, 2],
+    ]);
+  });
+
+  test('a chunk that has forgotten the writer is asked no more: nobody knows whether the record is there', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.recordAppend('/log', record(0)));
+    for (const server of cluster.servers) {
+      server.afterMutate = () => (cluster.mutations.length === 2 ? 'lose' : undefined);
+      server.beforeMutate = () => {
+        if (cluster.mutations.length === 3) throw new CairnError('UNKNOWN_OUTCOME', 'so much was appended since');
+        return undefined;
+      };
+    }
+    expect(await cluster.run(outcomes([client.recordAppend('/log', record(1))]))).toEqual(['UNKNOWN_OUTCOME']);
+    expect(cluster.mutations).toHaveLength(3);
+    expect(await cluster.run(client.recordAppend('/log', record(2)))).toBe(128);
   });
 
   test('while an outcome is unknown nothing goes to the next chunk, however long that takes', async () => {

@@ -379,6 +379,17 @@ export class FakeMaster {
     for (const inode of this.#inodes.keys()) this.#changes.changed(inode);
   }
 
+  /** The file gets a copy of the chunk in its place, as after a snapshot of it. */
+  split(path: string, index: number): void {
+    const chunk = this.#find(path).chunks.get(index)!;
+    const handle = this.#nextHandle++;
+    for (const { chunks } of this.#cluster.servers) {
+      const held = chunks.get(chunk.handle);
+      if (held !== undefined) chunks.set(handle, { ...held, window: new Map(held.window) });
+    }
+    this.#find(path).chunks.set(index, { ...chunk, handle });
+  }
+
   attributesOf(inode: FakeInode): Attributes {
     const last = [...inode.chunks.values()].toSorted((a, b) => b.index - a.index)[0];
     const known = last === undefined ? 0 : last.index * inode.chunkBytes + (last.sealedLength ?? 0);

@@ -3,9 +3,9 @@
  * a later version unless it certainly did nothing: so no copy of it that is still on its way can take effect after the answer.
  */
 import { assert } from '../../core/base/assert.ts';
-import type { ServerId } from '../../core/base/brand.ts';
+import type { ChunkVersion, ServerId } from '../../core/base/brand.ts';
 import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
-import type { MutationKind } from '../../core/protocol/chunk-calls.ts';
+import { type MutationKind, refusedCodes } from '../../core/protocol/chunk-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { Attempts } from './attempts.ts';
 import type { ChunkGrants } from './chunk-grants.ts';
@@ -35,6 +35,21 @@ export function isPassing(error: CairnError): boolean {
   return error.code === 'BUSY' || error.code === 'CHECKSUM_MISMATCH';
 }
 
+/** It may have been carried out, or may yet be, under the version that it was sent under. */
+export function isDoubtful(error: CairnError): boolean {
+  return !refusedCodes.has(error.code);
+}
+
+/** The chunk remembers its writer no longer: nobody will ever know whether the mutation was carried out. */
+export function isForgotten(error: CairnError): boolean {
+  return error.code === 'UNKNOWN_OUTCOME';
+}
+
+/** The same mutation, sent before under this version, or later ones. */
+export function sentBefore(payload: Payload, since: ChunkVersion | undefined): Payload {
+  return payload.kind.kind === 'write' ? payload : { ...payload, kind: { ...payload.kind, since } };
+}
+
 /** @throws CairnError */
 export async function mutate(
   core: ClientCore,
@@ -44,11 +59,14 @@ export async function mutate(
   attempts: Attempts,
 ): Promise<Mutated> {
   let grant = await file.grants.get(index, attempts.leftMs);
+  let since: ChunkVersion | undefined;
   for (let tries = 1; ; tries++) {
     try {
-      return await mutateOnce(core, file, index, grant, payload, attempts.leftMs);
+      return await mutateOnce(core, file, index, grant, sentBefore(payload, since), attempts.leftMs);
     } catch (thrown) {
       const error = toCairnError(thrown);
+      if (isForgotten(error)) throw error;
+      if (isDoubtful(error)) since = lower(since, grant.version);
       attempts.failed(`the change of chunk ${grant.handle}`, error, true);
       if (tries > 1 || isPassing(error)) await attempts.pause();
       grant = await laterGrant(core, file, index, grant, payload, error, attempts);
@@ -99,6 +117,10 @@ function mustBeUnchanged(core: ClientCore, { parts, crc }: Payload): void {
     'INVALID_ARGUMENT',
     'the bytes were changed while they were being written; leave them alone until the write has succeeded',
   );
+}
+
+export function lower(a: ChunkVersion | undefined, b: ChunkVersion): ChunkVersion {
+  return a === undefined || b < a ? b : a;
 }
 
 const failsPrimary: ReadonlySet<ErrorCode> = new Set([

@@ -23,6 +23,7 @@ export async function truncateFile(file: OpenFile, size: number): Promise<void> 
   const index = chunkCount - 1;
   const lengthBytes = size - index * chunkBytes;
   assert(lengthBytes > 0 && lengthBytes <= chunkBytes, 'the last chunk has a part of the file', { size, lengthBytes });
-  const kind = { kind: 'resize' as const, writer: core.once.writer, sequence: core.once.next(), lengthBytes };
+  const since = undefined;
+  const kind = { kind: 'resize' as const, writer: core.once.writer, since, sequence: core.once.next(), lengthBytes };
   await mutate(core, file, index, { kind, parts: [], crc: 0 }, attemptsOf(core));
 }

@@ -29,6 +29,14 @@ export interface WindowEntry {
   readonly lengthBytes: number;
 }
 
+/** No writer: an entry of it says with its sequence under which version of the chunk a writer was forgotten last. */
+export const forgottenWriter = 0;
+
+/** Version 0: nobody was. */
+export function forgottenMark(version: number): WindowEntry {
+  return { writer: forgottenWriter, sequence: version, offset: 0, lengthBytes: 0 };
+}
+
 export interface ChunkMutation {
   readonly handle: ChunkHandle;
   readonly version: ChunkVersion;

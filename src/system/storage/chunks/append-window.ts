@@ -1,8 +1,9 @@
 /**
  * What the writers of a chunk appended last, for exactly-once appends. Bounded by writer and by the number of writers; what
- * falls out depends only on what was added, so that every replica and every replay of the journal keeps the same entries.
+ * falls out depends only on what was added, so that every replica and every replay of the journal keeps the same entries. That a writer
+ * fell out is kept too, as the version under which it happened last.
  */
-import type { WindowEntry } from '../chunk-store.ts';
+import { forgottenMark, forgottenWriter, type WindowEntry } from '../chunk-store.ts';
 
 export interface WindowBounds {
   readonly entriesPerWriter: number;
@@ -15,15 +16,45 @@ export class AppendWindow {
   /** By writer, the one that appended last at the end. */
   readonly #byWriter = new Map<number, WindowEntry[]>();
   #last: number | undefined;
+  /** The highest version under which a writer was forgotten; 0: none was. */
+  #forgottenVersion = 0;
 
-  constructor(bounds: WindowBounds, entries: readonly WindowEntry[] = []) {
+  /** @param version of the chunk */
+  constructor(bounds: WindowBounds, version: number, entries: readonly WindowEntry[] = []) {
     this.#bounds = bounds;
-    for (const entry of entries) this.add(entry);
+    this.add(entries, version);
   }
 
-  /** An entry of the same writer and sequence is replaced; of each writer the highest sequences are kept. */
-  add(entry: WindowEntry): void {
-    const own = this.#touch(entry.writer);
+  /**
+   * An entry of the same writer and sequence is replaced; of each writer the highest sequences are kept.
+   * @param version under which they come
+   */
+  add(entries: readonly WindowEntry[], version: number): void {
+    for (const entry of entries) {
+      if (entry.writer === forgottenWriter) this.#forgottenVersion = Math.max(this.#forgottenVersion, entry.sequence);
+      else this.#insert(entry, version);
+    }
+  }
+
+  /** The mark of what was forgotten, if any was; then writers in the order of their last append, each with its entries by sequence. */
+  entries(): readonly WindowEntry[] {
+    const all: WindowEntry[] = this.#forgottenVersion > 0 ? [forgottenMark(this.#forgottenVersion)] : [];
+    for (const own of this.#byWriter.values()) {
+      const from = Math.max(0, own.length - this.#bounds.entriesPerWriter);
+      for (let i = from; i < own.length; i++) all.push(own[i]!);
+    }
+    return all;
+  }
+
+  replace(entries: readonly WindowEntry[], version: number): void {
+    this.#byWriter.clear();
+    this.#last = undefined;
+    this.#forgottenVersion = 0;
+    this.add(entries, version);
+  }
+
+  #insert(entry: WindowEntry, version: number): void {
+    const own = this.#touch(entry.writer, version);
     let at = own.length;
     while (at > 0 && own[at - 1]!.sequence > entry.sequence) at--;
     if (at > 0 && own[at - 1]!.sequence === entry.sequence) own[at - 1] = entry;
@@ -32,23 +63,7 @@ export class AppendWindow {
     if (own.length >= 2 * this.#bounds.entriesPerWriter) own.splice(0, own.length - this.#bounds.entriesPerWriter);
   }
 
-  /** Writers in the order of their last append, each with its entries by sequence. */
-  entries(): readonly WindowEntry[] {
-    const all: WindowEntry[] = [];
-    for (const own of this.#byWriter.values()) {
-      const from = Math.max(0, own.length - this.#bounds.entriesPerWriter);
-      for (let i = from; i < own.length; i++) all.push(own[i]!);
-    }
-    return all;
-  }
-
-  replace(entries: readonly WindowEntry[]): void {
-    this.#byWriter.clear();
-    this.#last = undefined;
-    for (const entry of entries) this.add(entry);
-  }
-
-  #touch(writer: number): WindowEntry[] {
+  #touch(writer: number, version: number): WindowEntry[] {
     const own = this.#byWriter.get(writer) ?? [];
     if (this.#last === writer) return own;
     this.#byWriter.delete(writer);
@@ -57,6 +72,7 @@ export class AppendWindow {
     if (this.#byWriter.size > this.#bounds.writers) {
       for (const oldest of this.#byWriter.keys()) {
         this.#byWriter.delete(oldest);
+        this.#forgottenVersion = Math.max(this.#forgottenVersion, version);
         break;
       }
     }

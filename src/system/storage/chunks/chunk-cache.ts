@@ -62,7 +62,7 @@ export class ChunkCache {
     }
     const record = this.#metadata.read(handle);
     if (record === undefined) return undefined;
-    const window = new AppendWindow(this.#windowBounds, record.window);
+    const window = new AppendWindow(this.#windowBounds, record.version, record.window);
     const state = new ChunkState(handle, record.version, record.serial, window);
     state.settle(record.lengthBytes, record.checksums);
     state.change = record.change;
@@ -82,7 +82,7 @@ export class ChunkCache {
 
   /** A chunk that nobody knows until it is admitted. */
   prepare({ handle, version, serial }: ChunkInfo): ChunkState {
-    return new ChunkState(handle, version, serial, new AppendWindow(this.#windowBounds));
+    return new ChunkState(handle, version, serial, new AppendWindow(this.#windowBounds, version));
   }
 
   admit(state: ChunkState): void {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ChunkHandle } from '../../../core/base/brand.ts';
 import { SimRandom } from '../../../platform/sim/random.ts';
-import type { ChunkInfo } from '../chunk-store.ts';
+import { type ChunkInfo, forgottenMark } from '../chunk-store.ts';
 import { AppendWindow } from './append-window.ts';
 import { ChunkTable } from './chunk-table.ts';
 import { OrderedHandles } from './ordered-handles.ts';
@@ -83,22 +83,35 @@ describe('the window', () => {
   const sequences = (window: AppendWindow) => window.entries().map(({ writer, sequence }) => `${writer}.${sequence}`);
 
   test('keeps the highest sequences of each writer, in whatever order they come, and one entry for each', () => {
-    const window = new AppendWindow(bounds);
-    for (const sequence of [1, 5, 3, 4, 2, 5, 9, 8, 7]) window.add(entry(1, sequence));
+    const window = new AppendWindow(bounds, 1);
+    for (const sequence of [1, 5, 3, 4, 2, 5, 9, 8, 7]) window.add([entry(1, sequence)], 1);
     expect(sequences(window)).toEqual(['1.7', '1.8', '1.9']);
-    window.add({ ...entry(1, 8), offset: 77 });
+    window.add([{ ...entry(1, 8), offset: 77 }], 1);
     expect(window.entries()[1]).toMatchObject({ sequence: 8, offset: 77 });
   });
 
-  test('forgets the writer that appended longest ago', () => {
-    const window = new AppendWindow(bounds);
-    for (const writer of [1, 2, 1, 3]) window.add(entry(writer, 1));
-    expect(sequences(window)).toEqual(['1.1', '3.1']);
+  test('forgets the writer that appended longest ago, and keeps under which version that happened last', () => {
+    const window = new AppendWindow(bounds, 1);
+    for (const writer of [1, 2, 1]) window.add([entry(writer, 1)], 1);
+    expect(window.entries().map(({ writer }) => writer)).toEqual([2, 1]);
+    window.add([entry(3, 1)], 4);
+    expect(window.entries()).toEqual([forgottenMark(4), entry(1, 1), entry(3, 1)]);
+    window.add([entry(1, 2)], 5);
+    expect(window.entries()[0]).toEqual(forgottenMark(4));
+  });
+
+  test('takes the mark of what another has forgotten, and gives it up with all the rest', () => {
+    const window = new AppendWindow(bounds, 1, [forgottenMark(3), entry(1, 1)]);
+    window.add([forgottenMark(2)], 9);
+    expect(window.entries()).toEqual([forgottenMark(3), entry(1, 1)]);
+    window.replace([entry(2, 7)], 9);
+    expect(window.entries()).toEqual([entry(2, 7)]);
   });
 
   test('is the same when it is made from its own entries', () => {
-    const window = new AppendWindow(bounds);
-    for (let i = 0; i < 20; i++) window.add(entry(1 + (i % 2), i));
-    expect(new AppendWindow(bounds, window.entries()).entries()).toEqual(window.entries());
+    const window = new AppendWindow(bounds, 1);
+    for (let i = 0; i < 20; i++) window.add([entry(1 + (i % 3 === 2 ? 2 : i % 2), i)], 1);
+    expect(window.entries()[0]).toEqual(forgottenMark(1));
+    expect(new AppendWindow(bounds, 8, window.entries()).entries()).toEqual(window.entries());
   });
 });

@@ -13,6 +13,8 @@ import {
   type ChunkImage,
   type ChunkMutation,
   type ChunkStore,
+  forgottenMark,
+  forgottenWriter,
   GroupError,
   type WindowEntry,
 } from '../chunk-store.ts';
@@ -197,7 +199,7 @@ export class Model {
     const lengthBytes = Math.max(offset + data.length, padded);
     const sync = this.#random.chance(0.3);
     const serial = ++this.#serial;
-    const entry = { writer: this.#random.below(5), sequence: serial, offset, lengthBytes: data.length };
+    const entry = { writer: 1 + this.#random.below(5), sequence: serial, offset, lengthBytes: data.length };
     const after = new Uint8Array(Math.max(content.length, lengthBytes));
     after.set(content);
     after.set(data, offset);
@@ -207,7 +209,7 @@ export class Model {
     // The block that the chunk ended in before is in the journal, unless the mutation only goes on with another one's write.
     const from = continues ? content.length : Math.ceil(content.length / blockBytes) * blockBytes;
     if (isFragile) for (const block of blocksOf(from, after.length)) nowFragile.add(block);
-    const next = { version, serial, content: after, window: windowAfter(window, entry) };
+    const next = { version, serial, content: after, window: windowAfter(window, entry, version) };
     history.moments.push({ chunk: next, fragile: nowFragile });
     const index = history.moments.length - 1;
     marks.push(() => acknowledged(history, index, sync));
@@ -247,8 +249,13 @@ export class Model {
     const history = this.#history(handle);
     const lengthBytes = this.#random.below(content.length + 1);
     const serial = ++this.#serial;
-    const entry = { writer: this.#random.below(5), sequence: serial, offset: lengthBytes, lengthBytes: 0 };
-    const after = { version, serial, content: content.slice(0, lengthBytes), window: windowAfter(window, entry) };
+    const entry = { writer: 1 + this.#random.below(5), sequence: serial, offset: lengthBytes, lengthBytes: 0 };
+    const after = {
+      version,
+      serial,
+      content: content.slice(0, lengthBytes),
+      window: windowAfter(window, entry, version),
+    };
     history.moments.push(momentOf(after));
     const index = history.moments.length - 1;
     const cut = {
@@ -419,15 +426,17 @@ function imageOf(handle: number, chunk: ModelChunk): ChunkImage {
   };
 }
 
-/** As the store's bounds have it: the last writers, of each the last entries. */
-function windowAfter(window: readonly WindowEntry[], entry: WindowEntry): readonly WindowEntry[] {
+/** As the store's bounds have it: the last writers, of each the last entries, and whether one was forgotten. */
+function windowAfter(window: readonly WindowEntry[], entry: WindowEntry, version: number): readonly WindowEntry[] {
+  const mark = window.filter((one) => one.writer === forgottenWriter);
   const own = [...window.filter((one) => one.writer === entry.writer), entry].slice(
     -smallOptions.windowEntriesPerWriter!,
   );
-  const others = window.filter((one) => one.writer !== entry.writer);
+  const others = window.filter((one) => one.writer !== entry.writer && one.writer !== forgottenWriter);
   const writers = [...new Set(others.map((one) => one.writer))];
   const dropped = writers.length >= smallOptions.windowWriters! ? writers[0] : undefined;
-  return [...others.filter((one) => one.writer !== dropped), ...own];
+  const markAfter = dropped === undefined ? mark : [forgottenMark(version)];
+  return [...markAfter, ...others.filter((one) => one.writer !== dropped), ...own];
 }
 
 function sortedWindow(window: readonly WindowEntry[]): string {

@@ -258,7 +258,7 @@ export class Editor {
     const lengthBefore = state.lengthBytes;
     state.version = image.version;
     state.serial = image.serial;
-    state.window.replace(image.window);
+    state.window.replace(image.window, image.version);
     state.settle(image.lengthBytes, image.blockChecksums.slice());
     state.fence = undefined;
     for (const { block } of blocks) state.badBlocks.delete(block);

@@ -197,7 +197,7 @@ export function commitPlan(plan: Plan): void {
   const { state, run, lengthAfter, firstBlock, checksums } = plan;
   state.version = run.version;
   state.serial = run.serial;
-  for (const entry of run.window) state.window.add(entry);
+  state.window.add(run.window, run.version);
   if (plan.isOverwrite) {
     state.reserve(blockCount(lengthAfter));
     state.checksums.set(checksums, firstBlock);

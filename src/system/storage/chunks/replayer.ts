@@ -84,7 +84,7 @@ export class Replayer {
     for (let i = 0; i < record.checksums.length; i++) state.checksums[firstBlock + i] = record.checksums[i]!;
     redo.mutated(record);
     this.#settle(state, record, lengthAfter, state.checksums.slice(0, blockCount(lengthAfter)));
-    for (const entry of record.window) state.window.add(entry);
+    state.window.add(record.window, record.version);
   }
 
   #replaced(record: ReplacedRecord): void {
@@ -92,7 +92,7 @@ export class Replayer {
     const { state, redo } = this.#find(record.handle) ?? this.#add(record);
     const lengthBefore = state.lengthBytes;
     this.#settle(state, record, record.lengthBytes, record.checksums.slice());
-    state.window.replace(record.window);
+    state.window.replace(record.window, record.version);
     redo.replaced(record, lengthBefore);
   }
 
