@@ -60,6 +60,7 @@ const answers = {
     await watching().flowing(after, count);
   },
   largestGap: (from: number): Gap => watching().largestGap(from),
+  silence: ({ from, to }: { readonly from: number; readonly to: number }): number => watching().silence(from, to),
   rates: ({ from, to, spanMs }: { readonly from: number; readonly to: number; readonly spanMs: number }): number[] =>
     watching().rates(from, to, spanMs),
   verify: (_: null): Promise<Verified> => watching().verify(),

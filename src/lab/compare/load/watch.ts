@@ -64,6 +64,19 @@ export class Watch {
     return largest;
   }
 
+  /** The longest time without an acknowledgement between two times; its edges count as if something had been acknowledged there. */
+  silence(from: number, to: number): number {
+    let longest = 0;
+    let last = from;
+    for (const at of this.#acknowledgedAt) {
+      if (at < from) continue;
+      if (at > to) break;
+      longest = Math.max(longest, at - last);
+      last = at;
+    }
+    return Math.max(longest, to - last);
+  }
+
   /** Writes acknowledged per second in each span of `spanMs` from `from` on. */
   rates(from: number, to: number, spanMs: number): number[] {
     const counts = Array.from({ length: Math.ceil((to - from) / spanMs) }, () => 0);

@@ -45,18 +45,32 @@ export class Mesh {
 
   /** What `from` sends to `to` is lost from now on. */
   cutOneWay(from: string, to: string): void {
-    this.#cut.add(`${from}>${to}`);
-    tc([`qdisc replace dev ${this.#deviceOf(from, to)} root pfifo limit 0`], this.#host(from).namespace);
+    this.cutAll([[from, to]]);
   }
 
   cut(a: string, b: string): void {
-    this.cutOneWay(a, b);
-    this.cutOneWay(b, a);
+    this.cutAll([
+      [a, b],
+      [b, a],
+    ]);
+  }
+
+  /** Each in its direction, and as nearly at once as the system allows. */
+  cutAll(cables: readonly (readonly [from: string, to: string])[]): void {
+    for (const { name, namespace } of this.#hosts) {
+      const own = cables.filter(([from]) => from === name);
+      for (const [from, to] of own) this.#cut.add(`${from}>${to}`);
+      tc(
+        own.map(([from, to]) => `qdisc replace dev ${this.#deviceOf(from, to)} root pfifo limit 0`),
+        namespace,
+      );
+    }
   }
 
   /** From all others, or from those named. */
   isolate(name: string, from: readonly string[] = this.#hosts.map((host) => host.name)): void {
-    for (const other of from) if (other !== name) this.cut(name, other);
+    const others = from.filter((other) => other !== name);
+    this.cutAll(others.flatMap((other) => [[name, other] as const, [other, name] as const]));
   }
 
   heal(): void {
