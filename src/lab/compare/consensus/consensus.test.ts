@@ -3,7 +3,7 @@ import { quickly, slow } from '../quick.test-support.ts';
 
 describe('consensus', () => {
   it('reports writes and reads of each engine, as JSON and as a page', slow, async () => {
-    const { metric, page, progress } = await quickly('consensus');
+    const { metric, page, progress, report } = await quickly('consensus');
     for (const engine of ['raft', 'paxos']) {
       expect(progress).toContain(`round 1 of 1: ${engine}`);
       for (const name of ['writes/s 1 client', 'writes/s 16 clients', 'linearizable read reads/s 16 clients'])
@@ -11,6 +11,9 @@ describe('consensus', () => {
       // Each write is on a majority's disks before it is acknowledged, and one client cannot share a flush.
       expect(metric(engine, 'flushes 1 client').median).toBeGreaterThan(1.9);
     }
+    // A peer is measured, or it is told why not.
+    const told = [...report.subjects.map(({ name }) => name), ...report.skipped.map(({ subject }) => subject)];
+    expect(told).toEqual(expect.arrayContaining(['etcd', 'zookeeper']));
     expect(page).toContain('<h1>consensus</h1>');
     expect(page).not.toMatch(/(src|href)="(?!data:)/);
   });

@@ -9,7 +9,7 @@ import { metricOf } from './metrics.ts';
 /** An operation that is not answered in this time is tried elsewhere: no leader is to fail here. */
 export const attemptMs = 10_000;
 
-export interface Place {
+export interface PointPlace {
   readonly lab: Lab;
   readonly findings: Findings;
   readonly subject: string;
@@ -18,7 +18,7 @@ export interface Place {
   readonly leader: number;
 }
 
-export async function measurePoint(at: Place, plan: LoadPlan): Promise<void> {
+export async function measurePoint(at: PointPlace, plan: LoadPlan): Promise<void> {
   await at.load.ask('disconnect', null);
   await at.load.ask('connect', at.group.target(at.leader, { clients: plan.clients, attemptMs }));
   const before = await at.group.costs();

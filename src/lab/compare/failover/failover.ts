@@ -1,6 +1,7 @@
 /** `failover`: the leader fails, or the network around it, under load; when is the next write acknowledged, and is everything there that was? */
 import type { Experiment, Lab } from '../experiment.ts';
 import { startGroup } from '../groups/subjects.ts';
+import { syncTicks, tickMs } from '../groups/zookeeper-group.ts';
 import { startLoad } from '../load/load.ts';
 import { Mesh } from '../network/mesh.ts';
 import type { Findings } from '../report/findings.ts';
@@ -83,7 +84,7 @@ function describe(findings: Findings, { rounds, each, holdMs }: Plan): void {
     attemptMs,
     partialPartitionsLastMs: holdMs,
     trialsEachRound: faults.map(({ name }) => `${name}: ${each[name] ?? 1}`),
-    electionTimeoutMs: `${ours.electionTimeoutMs.min}–${ours.electionTimeoutMs.max}; etcd 1000 (its default); etcd 150 ms: 150`,
+    electionTimeoutMs: `${ours.electionTimeoutMs.min}–${ours.electionTimeoutMs.max}; etcd 1000 (its default); etcd 150 ms: 150; zookeeper: ${syncTicks} ticks of ${tickMs} (its sample configuration)`,
     heartbeatMs: `${ours.heartbeatMs}; etcd 100; etcd 150 ms: 30`,
   });
   findings.note(
@@ -118,7 +119,7 @@ async function runRound(lab: Lab, findings: Findings, subject: FailoverSubject, 
   await load.ask('connect', group.target(await group.leader(), { clients: writers, attemptMs }));
   await load.ask('watch', { writers, valueBytes });
   for (const fault of due)
-    for (let i = 0; i < (plan.each[fault.name] ?? 1); i++) {
+    for (let i = 0; i < Math.min(subject.most, plan.each[fault.name] ?? 1); i++) {
       const key = `${subject.name} ${fault.name}`;
       const withTimeline = !timelines.has(key) && (!lab.options.quick || fault === faults[0]);
       const trial = await runTrial({ group, load, mesh, holdMs: plan.holdMs }, fault, withTimeline);

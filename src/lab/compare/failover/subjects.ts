@@ -2,7 +2,14 @@
 import { defaultTiming, type ElectorName, type EngineName } from '../../../core/consensus/index.ts';
 import { chosen, type Lab } from '../experiment.ts';
 import { engineNames, offerOf } from '../groups/engines.ts';
-import { cairnSubject, etcdSubjects, type GroupSettings, type GroupSubject } from '../groups/subjects.ts';
+import {
+  cairnSubject,
+  etcdSubjects,
+  type GroupSettings,
+  type GroupSubject,
+  zookeeperSubjects,
+} from '../groups/subjects.ts';
+import { syncTicks, tickMs } from '../groups/zookeeper-group.ts';
 import type { Findings } from '../report/findings.ts';
 
 export const ours: GroupSettings = {
@@ -15,8 +22,10 @@ const etcdQuick: GroupSettings = { electionTimeoutMs: { min: 150, max: 300 }, he
 
 export interface FailoverSubject extends GroupSubject {
   readonly settings: GroupSettings;
-  /** The first fault only: it is slow to come back. */
+  /** The first fault only. */
   readonly isBrief: boolean;
+  /** Trials of one fault in a round, at most. */
+  readonly most: number;
   /** Partial partitions, too: where its time-outs are ours. */
   readonly meetsPartial: boolean;
 }
@@ -27,15 +36,19 @@ export function failoverSubjects(lab: Lab, findings: Findings): FailoverSubject[
     electorsOf(engine, lab).map((elector): FailoverSubject => {
       const name = elector === 'timeout' ? engine : `${engine}+${elector}`;
       const subject = cairnSubject(name, engine, lab, { elector });
-      return { ...subject, settings: ours, isBrief: false, meetsPartial: true };
+      return { ...subject, settings: ours, most: 100, isBrief: false, meetsPartial: true };
     }),
   );
   const etcd = etcdSubjects(findings).flatMap((subject): FailoverSubject[] => {
-    const asIs = { ...subject, settings: etcdDefaults, isBrief: quick, meetsPartial: false };
+    const asIs = { ...subject, settings: etcdDefaults, most: 3, isBrief: quick, meetsPartial: false };
     if (quick) return [asIs];
     return [asIs, { ...asIs, name: 'etcd 150 ms', settings: etcdQuick, meetsPartial: true }];
   });
-  return chosen([...engines, ...etcd], lab, findings);
+  const zookeeper = zookeeperSubjects(findings).map((subject): FailoverSubject => {
+    const settings = { electionTimeoutMs: { min: tickMs * syncTicks, max: tickMs * syncTicks }, heartbeatMs: tickMs };
+    return { ...subject, settings, most: 1, isBrief: quick, meetsPartial: false };
+  });
+  return chosen([...engines, ...etcd, ...zookeeper], lab, findings);
 }
 
 function electorsOf(engine: EngineName, { options: { quick } }: Lab): readonly ElectorName[] {

@@ -23,6 +23,19 @@ export interface ChunkReplicas {
 
 export async function readReplicas(masters: readonly Address[], path: string): Promise<ChunkReplicas[]> {
   const env = nodeEnv({ dir: tmpdir() });
+  const { chunkBytes, locations } = await locate(env, masters, path);
+  return Promise.all(locations.map((location) => readChunk(env, location, chunkBytes)));
+}
+
+/** The chunkserver that orders the mutations of a file's last chunk. */
+export async function primaryOf(masters: readonly Address[], path: string): Promise<number> {
+  const { locations } = await locate(nodeEnv({ dir: tmpdir() }), masters, path);
+  const primary = locations.at(-1)?.replicas[0];
+  if (primary === undefined) throw new Error(`${path} has no chunk`);
+  return primary.server;
+}
+
+async function locate(env: Env, masters: readonly Address[], path: string) {
   const channel = new LeaderChannel<typeof masterCalls, Record<never, never>>({
     env,
     masters,
@@ -33,7 +46,7 @@ export async function readReplicas(masters: readonly Address[], path: string): P
     const { inode, chunkBytes } = await channel.call('stat', { path });
     const asked = { inode, first: toChunkIndex(0), count: locationsMax };
     const { locations } = await channel.call('locate', asked);
-    return await Promise.all(locations.map((location) => readChunk(env, location, chunkBytes)));
+    return { chunkBytes, locations };
   } finally {
     channel.close();
   }

@@ -5,7 +5,7 @@ import { Asking } from '../process/asking.ts';
 import { cpuMs } from '../process/cpu.ts';
 import { nodePlan, OwnedProcess } from '../process/owned-process.ts';
 import type { Costs, Group, GroupMember, GroupOptions, TargetOptions } from './group.ts';
-import { until } from './group.ts';
+import { portsEach, until } from './group.ts';
 import type { MemberAnswers, MemberPlan, MemberState } from './member.ts';
 
 const leaderDeadlineMs = 20_000;
@@ -30,7 +30,10 @@ export class CairnGroup implements Group {
   }
 
   static async start(options: CairnGroupOptions): Promise<CairnGroup> {
-    const addresses = options.places.map(({ host }, i) => ({ id: i + 1, address: `${host}:${options.ports[i * 2]}` }));
+    const addresses = options.places.map(({ host }, i) => ({
+      id: i + 1,
+      address: `${host}:${options.ports[i * portsEach]}`,
+    }));
     const members = addresses.map(({ id }) => new CairnMember(options, planOf(options, addresses, id)));
     const first = members.slice(0, members.length - (options.spares ?? 0));
     await Promise.all(first.map((member) => member.start()));

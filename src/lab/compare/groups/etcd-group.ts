@@ -5,7 +5,7 @@ import { cpuMs } from '../process/cpu.ts';
 import { OwnedProcess } from '../process/owned-process.ts';
 import { rotated } from './cairn-group.ts';
 import type { Costs, Group, GroupMember, GroupOptions, TargetOptions } from './group.ts';
-import { until } from './group.ts';
+import { portsEach, until } from './group.ts';
 
 const leaderDeadlineMs = 30_000;
 const connectionsMax = 16;
@@ -31,8 +31,8 @@ export class EtcdGroup implements Group {
 
   static async start(options: GroupOptions): Promise<EtcdGroup> {
     const addresses = options.places.map(({ host }, i) => ({
-      client: `${host}:${options.ports[i * 2]}`,
-      peer: `${host}:${options.ports[i * 2 + 1]}`,
+      client: `${host}:${options.ports[i * portsEach]}`,
+      peer: `${host}:${options.ports[i * portsEach + 1]}`,
     }));
     const members = addresses.map((_, i) => new EtcdMember(options, addresses, i + 1));
     await Promise.all(members.map((member) => member.start()));

@@ -48,11 +48,14 @@ export interface GroupOptions {
   /** Below it each member has a directory. */
   readonly directory: string;
   readonly places: readonly Place[];
-  /** Two for each member. */
+  /** `portsEach` for each member. */
   readonly ports: readonly number[];
   readonly electionTimeoutMs: { readonly min: number; readonly max: number };
   readonly heartbeatMs: number;
 }
+
+/** Clients, peers, and what a peer needs for its elections alone. */
+export const portsEach = 3;
 
 export const three: readonly Place[] = [{ host: '127.0.0.1' }, { host: '127.0.0.1' }, { host: '127.0.0.1' }];
 

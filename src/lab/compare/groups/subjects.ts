@@ -6,7 +6,8 @@ import type { Scope } from '../scope.ts';
 import { CairnGroup, type CairnGroupOptions } from './cairn-group.ts';
 import { engineNames } from './engines.ts';
 import { EtcdGroup, etcdVersion } from './etcd-group.ts';
-import { type Group, type GroupOptions, type Place, three } from './group.ts';
+import { type Group, type GroupOptions, type Place, portsEach, three } from './group.ts';
+import { ZooKeeperGroup, zookeeperVersion } from './zookeeper-group.ts';
 
 export interface GroupSubject {
   readonly name: string;
@@ -43,6 +44,17 @@ export function etcdSubjects(findings: Findings, name = 'etcd'): GroupSubject[] 
   return [{ name, start: (options) => EtcdGroup.start(options) }];
 }
 
+/** As etcdSubjects. */
+export function zookeeperSubjects(findings: Findings): GroupSubject[] {
+  const version = zookeeperVersion();
+  if (version === undefined) {
+    findings.skip('zookeeper', 'not installed (Debian package zookeeperd)');
+    return [];
+  }
+  findings.settings.zookeeper = version;
+  return [{ name: 'zookeeper', start: (options) => ZooKeeperGroup.start(options) }];
+}
+
 export interface GroupSettings {
   readonly electionTimeoutMs: { readonly min: number; readonly max: number };
   readonly heartbeatMs: number;
@@ -58,7 +70,7 @@ export async function startOwnGroup(
 ): Promise<{ readonly group: CairnGroup; readonly directory: string }> {
   const { places = three, elector, lease, spares, ...timing } = settings;
   const directory = await lab.directory(scope);
-  const ports = await lab.ports(places.length * 2);
+  const ports = await lab.ports(places.length * portsEach);
   const { extraFlushMs = 0, profileDir } = lab.options;
   const group = await CairnGroup.start({
     ...{ scope, directory, places, ports, engine, extraFlushMs, ...timing },
@@ -79,6 +91,6 @@ export async function startGroup(
 ): Promise<{ readonly group: Group; readonly directory: string }> {
   const { places = three, ...timing } = settings;
   const directory = await lab.directory(scope);
-  const ports = await lab.ports(places.length * 2);
+  const ports = await lab.ports(places.length * portsEach);
   return { group: await subject.start({ scope, directory, places, ports, ...timing }), directory };
 }

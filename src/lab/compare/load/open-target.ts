@@ -6,5 +6,9 @@ export async function openTarget(spec: TargetSpec): Promise<Target> {
       return new (await import('./cairn-target.ts')).CairnTarget(spec.addresses, spec.attemptMs);
     case 'etcd':
       return new (await import('./etcd-target.ts')).EtcdTarget(spec.addresses, spec.connections, spec.attemptMs);
+    case 'zookeeper': {
+      const { ZooKeeperTarget } = await import('./zookeeper-target.ts');
+      return new ZooKeeperTarget(spec.addresses, spec.connections, spec.attemptMs);
+    }
   }
 }

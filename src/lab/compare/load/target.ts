@@ -13,7 +13,7 @@ export interface Target {
 export type TargetSpec =
   | { readonly kind: 'cairn'; readonly addresses: readonly string[]; readonly attemptMs: number }
   | {
-      readonly kind: 'etcd';
+      readonly kind: 'etcd' | 'zookeeper';
       readonly addresses: readonly string[];
       readonly connections: number;
       readonly attemptMs: number;

@@ -1,0 +1,168 @@
+/** ZooKeeper, where it is installed: three members at its own defaults of durability (its log is forced before a write is acknowledged). */
+import { existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { delimiter, join } from 'node:path';
+import { cpuMs } from '../process/cpu.ts';
+import { OwnedProcess } from '../process/owned-process.ts';
+import { rotated } from './cairn-group.ts';
+import {
+  type Costs,
+  type Group,
+  type GroupMember,
+  type GroupOptions,
+  portsEach,
+  type TargetOptions,
+  until,
+} from './group.ts';
+
+/** Where Debian's package puts it; its manifest names the libraries that it needs. */
+const jar = '/usr/share/java/zookeeper.jar';
+const mainClass = 'org.apache.zookeeper.server.quorum.QuorumPeerMain';
+/** As its own start script. */
+const heap = '-Xmx1000m';
+const leaderDeadlineMs = 60_000;
+const connectionsMax = 16;
+const answerWithinMs = 5000;
+/** Its sample configuration's, which Debian installs: followers are given up after `syncTicks` ticks. */
+export const tickMs = 2000;
+export const syncTicks = 5;
+const initTicks = 10;
+
+/** Its version, or undefined where it is not installed. */
+export function zookeeperVersion(): string | undefined {
+  if (!existsSync(jar) || !isOnPath('java')) return undefined;
+  return /zookeeper-([\d.]+)\.jar$/.exec(realpathSync(jar))?.[1] ?? 'unknown';
+}
+
+function isOnPath(program: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
+}
+
+export class ZooKeeperGroup implements Group {
+  readonly name = 'zookeeper';
+  readonly members: readonly ZooKeeperMember[];
+
+  private constructor(members: readonly ZooKeeperMember[]) {
+    this.members = members;
+  }
+
+  static async start(options: GroupOptions): Promise<ZooKeeperGroup> {
+    const servers = options.places.map(({ host }, i) => {
+      const [, peer, election] = options.ports.slice(i * portsEach) as [number, number, number];
+      return `server.${i + 1}=${host}:${peer}:${election}`;
+    });
+    const members = options.places.map((_, i) => new ZooKeeperMember(options, servers, i + 1));
+    await Promise.all(members.map((member) => member.start()));
+    return new ZooKeeperGroup(members);
+  }
+
+  leader(): Promise<number> {
+    return until('ZooKeeper has a leader', leaderDeadlineMs, async () => {
+      const leading = await Promise.all(this.members.map((member) => member.leads()));
+      const at = leading.indexOf(true);
+      return at < 0 ? undefined : at;
+    });
+  }
+
+  target(first: number, { clients, attemptMs }: TargetOptions) {
+    const addresses = this.members.map(({ address }) => address);
+    const connections = Math.min(clients, connectionsMax);
+    return { kind: 'zookeeper', addresses: rotated(addresses, first), connections, attemptMs } as const;
+  }
+
+  async costs(): Promise<Costs> {
+    const all = await Promise.all(this.members.map((member) => member.say('mntr')));
+    return {
+      cpuMs: this.members.reduce((total, { process }) => total + cpuMs(process.pid), 0),
+      flushes: all.reduce((total, metrics) => total + figureOf(metrics, 'zk_cnt_fsynctime'), 0),
+      messages: undefined,
+      messageBytes: undefined,
+      entries: undefined,
+    };
+  }
+}
+
+class ZooKeeperMember implements GroupMember {
+  readonly id: number;
+  readonly address: string;
+  readonly #options: GroupOptions;
+  readonly #directory: string;
+  readonly #port: number;
+  readonly #host: string;
+  #process: OwnedProcess | undefined;
+
+  constructor(options: GroupOptions, servers: readonly string[], id: number) {
+    this.id = id;
+    this.#options = options;
+    this.#host = options.places[id - 1]!.host;
+    this.#port = options.ports[(id - 1) * portsEach]!;
+    this.address = `${this.#host}:${this.#port}`;
+    this.#directory = join(options.directory, `zookeeper-${id}`);
+    mkdirSync(this.#directory);
+    writeFileSync(join(this.#directory, 'myid'), `${id}\n`);
+    const settings = {
+      tickTime: tickMs,
+      initLimit: initTicks,
+      syncLimit: syncTicks,
+      dataDir: this.#directory,
+      clientPort: this.#port,
+      clientPortAddress: this.#host,
+      maxClientCnxns: 0,
+      'admin.enableServer': false,
+      '4lw.commands.whitelist': 'srvr,mntr',
+    };
+    const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
+    writeFileSync(join(this.#directory, 'zoo.cfg'), `${[...lines, ...servers].join('\n')}\n`);
+  }
+
+  get process(): OwnedProcess {
+    if (this.#process === undefined) throw new Error(`ZooKeeper ${this.id} has not been started`);
+    return this.#process;
+  }
+
+  async start(): Promise<void> {
+    const { scope, directory, places } = this.#options;
+    const { namespace } = places[this.id - 1]!;
+    this.#process = await OwnedProcess.start(scope, {
+      name: `ZooKeeper member ${this.id}`,
+      command: 'java',
+      args: [heap, '-cp', jar, mainClass, join(this.#directory, 'zoo.cfg')],
+      logFile: join(directory, `zookeeper-${this.id}.log`),
+      ...(namespace === undefined ? {} : { namespace }),
+    });
+  }
+
+  async restart(): Promise<void> {
+    await this.process.kill();
+    await this.start();
+  }
+
+  async leads(): Promise<boolean> {
+    if (!this.process.isRunning) throw new Error(`ZooKeeper ${this.id} ended\n${this.process.lastWords()}`);
+    try {
+      return (await this.say('srvr')).includes('Mode: leader');
+    } catch (error) {
+      if (error instanceof Silent) return false;
+      throw error;
+    }
+  }
+
+  /** One of its four-letter words. @throws Silent while it does not listen, or does not answer */
+  say(word: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const pieces: Buffer[] = [];
+      const socket = connect({ host: this.#host, port: this.#port, timeout: answerWithinMs }, () => socket.write(word));
+      socket.on('data', (piece) => pieces.push(piece));
+      socket.on('end', () => resolve(Buffer.concat(pieces).toString('utf8')));
+      socket.on('timeout', () => socket.destroy(new Silent('it does not answer')));
+      socket.on('error', (error) => reject(new Silent(error.message, { cause: error })));
+    });
+  }
+}
+
+class Silent extends Error {}
+
+/** 0 where it is not told. */
+function figureOf(metrics: string, name: string): number {
+  return Number(new RegExp(`^${name}\\s+(\\S+)$`, 'm').exec(metrics)?.[1] ?? 0);
+}
