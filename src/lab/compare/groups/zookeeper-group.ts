@@ -22,7 +22,8 @@ const mainClass = 'org.apache.zookeeper.server.quorum.QuorumPeerMain';
 const heap = '-Xmx1000m';
 const leaderDeadlineMs = 60_000;
 const connectionsMax = 16;
-const answerWithinMs = 5000;
+const answerWithinMs = 2000;
+const figuresDeadlineMs = 30_000;
 /** Its sample configuration's, which Debian installs: followers are given up after `syncTicks` ticks. */
 export const tickMs = 2000;
 export const syncTicks = 5;
@@ -71,7 +72,7 @@ export class ZooKeeperGroup implements Group {
   }
 
   async costs(): Promise<Costs> {
-    const all = await Promise.all(this.members.map((member) => member.say('mntr')));
+    const all = await Promise.all(this.members.map((member) => member.figures()));
     return {
       cpuMs: this.members.reduce((total, { process }) => total + cpuMs(process.pid), 0),
       flushes: all.reduce((total, metrics) => total + figureOf(metrics, 'zk_cnt_fsynctime'), 0),
@@ -139,28 +140,26 @@ class ZooKeeperMember implements GroupMember {
 
   async leads(): Promise<boolean> {
     if (!this.process.isRunning) throw new Error(`ZooKeeper ${this.id} ended\n${this.process.lastWords()}`);
-    try {
-      return (await this.say('srvr')).includes('Mode: leader');
-    } catch (error) {
-      if (error instanceof Silent) return false;
-      throw error;
-    }
+    return (await this.#say('srvr'))?.includes('Mode: leader') ?? false;
   }
 
-  /** One of its four-letter words. @throws Silent while it does not listen, or does not answer */
-  say(word: string): Promise<string> {
-    return new Promise((resolve, reject) => {
+  figures(): Promise<string> {
+    return until(`ZooKeeper ${this.id} tells its figures`, figuresDeadlineMs, () => this.#say('mntr'));
+  }
+
+  /** One of its four-letter words. Undefined while it does not listen, or does not answer. */
+  #say(word: string): Promise<string | undefined> {
+    return new Promise((resolve) => {
       const pieces: Buffer[] = [];
       const socket = connect({ host: this.#host, port: this.#port, timeout: answerWithinMs }, () => socket.write(word));
       socket.on('data', (piece) => pieces.push(piece));
       socket.on('end', () => resolve(Buffer.concat(pieces).toString('utf8')));
-      socket.on('timeout', () => socket.destroy(new Silent('it does not answer')));
-      socket.on('error', (error) => reject(new Silent(error.message, { cause: error })));
+      socket.on('timeout', () => socket.destroy());
+      socket.on('error', () => {}); // it is closed then
+      socket.on('close', () => resolve(undefined));
     });
   }
 }
-
-class Silent extends Error {}
 
 /** 0 where it is not told. */
 function figureOf(metrics: string, name: string): number {
