@@ -78,6 +78,20 @@ describe('exactly-once appends', () => {
     expect((await sameOn(cluster, [2, 3], 5)).length).toBe(500);
   });
 
+  test('a primary that has nothing leaves nobody out who may have it, nor takes a mutation for fewer than are asked for', async () => {
+    const cluster = await TestCluster.start(6);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.append(grant, 1, 1, [pattern(100, 1)]));
+    cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.master.order(1, 'drop', { handles: [{ ...grant, length: 100 }] }));
+    for (const server of [2, 3]) cluster.kill(server);
+    const next = { ...cluster.master.grant(5, [1, 2, 3]), knownLength: 100 };
+    expect(await cluster.settle(codeOf(cluster.client.append(next, 1, 2, [pattern(100, 2)])))).toBe('UNAVAILABLE');
+    expect(cluster.master.exclusions).toEqual([]);
+    const few = { ...next, minReplicas: 4 };
+    expect(await cluster.settle(codeOf(cluster.client.append(few, 1, 2, [pattern(100, 2)])))).toBe('UNAVAILABLE');
+  });
+
   test('what was ordered is not refused as if it had not been, when its lease ends', async () => {
     const cluster = await TestCluster.start(5);
     const grant = cluster.master.grant(5, [1, 2, 3]);

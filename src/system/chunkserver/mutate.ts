@@ -76,6 +76,7 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     if (this.#bytes + bodyBytes > limits.mutationBytesMax) {
       throw new CairnError('BUSY', `${this.#bytes} bytes of mutations are under way here; try again later`);
     }
+    mustBeEnough(request);
     const lease = leases.under(request.grant);
     const isBulk = bodyBytes > smallMutationMaxBytes;
     const pooled = isBulk ? this.#world.pool.take(bodyBytes) : undefined;
@@ -186,6 +187,13 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     use.isHeld = false;
     peer.unhold();
   }
+}
+
+/** A grant that only serves to bring a chunk back together. @throws CairnError UNAVAILABLE */
+function mustBeEnough({ grant: { handle, replicas, minReplicas } }: MutateRequest): void {
+  if (replicas.length >= minReplicas) return;
+  const what = `chunk ${handle} has ${replicas.length} replicas, its file asks for ${minReplicas}`;
+  throw new CairnError('UNAVAILABLE', `${what}; wait for copies, and ask for a new grant`);
 }
 
 /** @throws CairnError INVALID_ARGUMENT, TOO_LARGE, RECORD_TOO_LARGE */

@@ -1,4 +1,4 @@
-/** What the leading master orders: copy, recover, release, drop. */
+/** What the leading master orders: copy, recover, release, drop; and what it asks. */
 import type { ChunkHandle, ChunkVersion } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
@@ -53,6 +53,10 @@ export class Orders {
       return { response: { length: seal ? await lease.close() : lease.acknowledgedLength } };
     },
     release: async (held) => ({ response: { length: await this.#release(held) } }),
+    holds: ({ handle }) => {
+      const info = this.#world.inventory.isDamaged(handle) ? undefined : this.#world.store.info(handle);
+      return { response: { version: info?.version, length: info?.lengthBytes ?? 0 } };
+    },
     drop: async ({ handles }) => {
       await Promise.all(handles.map((held) => this.drop(held)));
       return { response: {} };

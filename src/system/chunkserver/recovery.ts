@@ -59,7 +59,9 @@ export async function recoverReplicas(
   throwIfStale(failed);
   const present = await presentImage(world, handle, version);
   const isNowhere = present === undefined && members.every(({ image }) => image === undefined);
-  if (isNowhere && expects.length > 0 && expects.isDurable) throw lost(handle, expects.length, [...failed.keys()]);
+  const mayBeElsewhere = failed.size > 0;
+  if (isNowhere && expects.length > 0 && (expects.isDurable || mayBeElsewhere))
+    throw lost(handle, expects.length, [...failed.keys()]);
   if (failed.size > 0) return { failed, wasBehind: undefined };
   if (!expects.isReconciled && present !== undefined) return takeVersionOnly(world, handle, version, members);
   const ahead = furthest(members, present);

@@ -168,6 +168,10 @@ export class NamesServer {
         chunk.version = version + 1;
         return { response: { length: chunk.length } };
       },
+      holds: ({ handle }) => {
+        const chunk = this.chunks.get(handle);
+        return { response: { version: chunk?.version as ChunkRecord['version'], length: chunk?.length ?? 0 } };
+      },
       drop: ({ handles }) => {
         for (const { handle } of handles) this.#drop(handle);
         return { response: {} };

@@ -1,6 +1,6 @@
 /** One copy of a chunk from server to server, and its way into the set. An open chunk is copied while clients go on, then sealed and completed. */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
-import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import type { ChunkServer } from './chunk-servers.ts';
 import { addressOf, chunkOf, type LeaderWorld, ordersTo } from './leader-world.ts';
 import type { Leases } from './leases.ts';
@@ -14,6 +14,7 @@ import type { Throttle } from './throttle.ts';
 export const clonesPerServerMax = 4;
 /** While a chunk gets no grant, its last differences must be copied in this time. */
 const finishMs = 3000;
+const notBegun: ReadonlySet<ErrorCode> = new Set(['CHUNK_MISSING', 'STALE_VERSION']);
 
 export interface Copy {
   readonly handle: ChunkHandle;
@@ -83,7 +84,8 @@ export class CopyWork {
     try {
       await this.#clone(handle, chunk, source, target, this.#world.timing.cloneMs);
     } catch (thrown) {
-      if (toCairnError(thrown).code !== 'CHUNK_MISSING') throw thrown; // nothing was written to it yet
+      // Nothing was written to it yet, or its primary has not begun under this version, and is not to.
+      if (!notBegun.has(toCairnError(thrown).code)) throw thrown;
     }
   }
 

@@ -107,6 +107,60 @@ describe('leases', () => {
     expect(c.chunk(grant.handle)!.servers.length).toBe(3);
   });
 
+  it('change one after another: nobody drops a replica for one change and is a member by another', async () => {
+    const { c, inode, grant } = await openFile(10);
+    c.write(grant, 5);
+    const [primary, second] = ids(grant).map(toServerId);
+    const { handle, version } = grant;
+    await c.world.settle(
+      Promise.allSettled([
+        c.ask('exclude', { server: primary!, handle, version, failed: [second!] }),
+        c.ask('acquire', c.acquireRequest(inode, 0, { version, failed: [primary!] })),
+      ]),
+    );
+    for (const id of c.chunk(handle)!.servers) expect(c.server(id).chunks.has(handle)).toBe(true);
+  });
+
+  it('are given to nobody with fewer members than the file asks for: the chunk is copied first', async () => {
+    const c = await TestMasters.start(11);
+    const { attributes, grant } = await c.create('/log', { replication: 2, minReplicas: 2 });
+    c.write(grant!, 5);
+    const [primary, second] = ids(grant!).map(toServerId);
+    const { handle, version } = grant!;
+    const exclude = codeOf(c.ask('exclude', { server: primary!, handle, version, failed: [second!] }));
+    let least = 2;
+    const next = c.ask('acquire', c.acquireRequest(attributes.inode, 0, { version, failed: [second!] }));
+    const answered = next.then(({ grant }) => grant);
+    await c.until('it is left out, and copied', () => {
+      least = Math.min(least, c.chunk(handle)!.servers.length);
+      return least === 1 && c.chunk(handle)!.servers.length === 2;
+    });
+    expect(await c.world.settle(exclude)).not.toBe('ok');
+    expect(ids(await c.world.settle(answered))).toHaveLength(2);
+    expect(c.write(await answered, 6)).toBe(true);
+  });
+
+  it('leave nobody out for one that is up and has nothing of the chunk', async () => {
+    const { c, inode, grant } = await openFile(12);
+    c.write(grant, 500);
+    const [primary, ...others] = ids(grant).map((id) => c.server(id));
+    primary!.reports.push({ handle: grant.handle, version: grant.version, length: 500, release: false });
+    await c.until('the length is known', () => c.chunk(grant.handle)!.length === 500);
+    for (const server of [primary!, ...others]) c.crashServer(server);
+    primary!.chunks.clear(); // it comes back with an empty disk
+    await c.run(1500);
+    c.restartServer(primary!);
+    await c.until('it is back', () => primary!.sessionUntil > 0);
+    const after = { version: grant.version, failed: [] };
+    expect(await codeOf(c.acquire(inode, 0, after))).toBe('UNAVAILABLE');
+    expect(c.chunk(grant.handle)!.servers).toHaveLength(3);
+    c.restartServer(others[0]!);
+    await c.until('another is back', () => others[0]!.serves);
+    const next = await c.acquire(inode, 0, after);
+    expect(ids(next.grant)).toContain(others[0]!.id);
+    expect(others[0]!.chunks.get(grant.handle)?.length).toBe(500);
+  });
+
   it('are known to the next leader, which gives every server one session before it leaves one out', async () => {
     const { c, inode, grant } = await openFile(7);
     c.write(grant, 5);

@@ -14,7 +14,7 @@ import { valueOrThrow } from './refusal.ts';
 import { Splitting } from './splitting.ts';
 import { doneResult, type Granted, grantResult } from './state/commands.ts';
 import { isSettled } from './state/copies.ts';
-import type { ChunkRecord, FileInode } from './state/records.ts';
+import type { ChunkRecord, FileInode, Inode } from './state/records.ts';
 
 /** Calls for leases that may be under way at once. */
 export const leaseCallsMax = 10_000;
@@ -27,7 +27,7 @@ export class Leases {
   readonly #world: LeaderWorld;
   /** Told of each chunk that has fewer replicas than it should. */
   readonly #onShort: (handle: ChunkHandle) => void;
-  /** The last call under way for each chunk: they go one after another. */
+  /** The last call under way for each chunk, and the last change of its set: they go one after another. */
   readonly #turns = new Map<string, Promise<unknown>>();
   /** Chunks that get no grant while their replicas are being changed. */
   readonly #held = new Map<ChunkHandle, Hold>();
@@ -81,13 +81,20 @@ export class Leases {
     if (this.#calls >= leaseCallsMax)
       throw new CairnError('BUSY', `${leaseCallsMax} calls wait for leases already; try again later`);
     this.#calls += 1;
+    try {
+      return await this.#oneAtATime(key, work);
+    } finally {
+      this.#calls -= 1;
+    }
+  }
+
+  async #oneAtATime<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#turns.get(key) ?? Promise.resolve();
     const mine = before.then(work, work);
     this.#turns.set(key, mine);
     try {
       return await mine;
     } finally {
-      this.#calls -= 1;
       if (this.#turns.get(key) === mine) this.#turns.delete(key);
     }
   }
@@ -126,7 +133,9 @@ export class Leases {
       if (!chunk.sealed && !isNewerWanted && world.servers.hasSession(chunk.servers[0]!))
         return { grant: grantOf(tables, { handle, ...chunk }, file), created: false };
       const granted = await this.regrant(handle, chunk, isNewerWanted ? after.failed : [], until);
-      if (granted !== undefined) return { grant: grantOf(world.tables, granted, file), created: false };
+      if (granted === undefined) continue;
+      this.#mustBeEnough(granted, file);
+      return { grant: grantOf(world.tables, granted, file), created: false };
     }
   }
 
@@ -143,9 +152,17 @@ export class Leases {
   /** Fewer members than a mutation of this file needs: no grant before there is another copy. */
   #mustSuffice(handle: ChunkHandle, chunk: ChunkRecord, { minReplicas }: FileInode): void {
     const present = chunk.servers.filter((id) => this.#world.servers.hasSession(id)).length;
-    if (present >= minReplicas) return;
+    if (present < minReplicas) throw this.#tooFew(handle, present, minReplicas);
+  }
+
+  /** A grant under which no mutation keeps its promise is given to nobody: the chunk is copied first. */
+  #mustBeEnough({ handle, servers }: Granted, { minReplicas }: Inode): void {
+    if (servers.length < minReplicas) throw this.#tooFew(handle, servers.length, minReplicas);
+  }
+
+  #tooFew(handle: ChunkHandle, present: number, minReplicas: number): CairnError {
     this.#onShort(handle);
-    throw new CairnError(
+    return new CairnError(
       'UNAVAILABLE',
       `chunk ${handle} has ${present} replicas on servers that are up, its file asks for ${minReplicas}; start servers, or wait for copies`,
     );
@@ -181,25 +198,44 @@ export class Leases {
         throw new CairnError('NOT_PRIMARY', `server ${server} is not the primary of chunk ${handle} any more`);
       if (await this.#waitedForHold(handle, until)) continue;
       const others = failed.filter((id) => id !== server && chunk.servers.includes(id));
-      if (chunk.version > version && others.length === 0) return { grant: grantOf(tables, { handle, ...chunk }, file) };
-      const granted = await this.regrant(handle, chunk, others, until);
-      if (granted !== undefined) return { grant: grantOf(world.tables, granted, file) };
+      const isDone = chunk.version > version && others.length === 0;
+      const granted = isDone ? { handle, ...chunk } : await this.regrant(handle, chunk, others, until);
+      if (granted === undefined) continue;
+      this.#mustBeEnough(granted, file);
+      return { grant: grantOf(world.tables, granted, file) };
     }
   }
 
   /**
    * The next version of a chunk. Members without a session leave the set, failed ones too once they have dropped their replica; a failed
    * primary that is up becomes the last member instead: the next primary will exclude it if it fails again. `gone` have said
-   * themselves that they do not serve the chunk any more.
+   * themselves that they do not serve the chunk any more. Nobody leaves before one that stays has said that it has the chunk.
    * @returns undefined when something has changed meanwhile: look at the chunk again.
-   * @throws CairnError UNAVAILABLE when no member is up, or nothing has changed until then
+   * @throws CairnError UNAVAILABLE when no member is up, or none that is up has the chunk, or nothing has changed until then
    */
-  async regrant(
+  regrant(
     handle: ChunkHandle,
     chunk: ChunkRecord,
     failed: readonly ServerId[],
     until: number,
     gone: readonly ServerId[] = [],
+  ): Promise<Granted | undefined> {
+    return this.#oneAtATime(`g${handle}`, async () =>
+      this.#isStill(handle, chunk) ? this.#regrant(handle, chunk, failed, until, gone) : undefined,
+    );
+  }
+
+  #isStill(handle: ChunkHandle, { version, sealed, servers }: ChunkRecord): boolean {
+    const now = this.#world.tables.chunk(handle);
+    return now?.version === version && now.sealed === sealed && now.servers.join() === servers.join();
+  }
+
+  async #regrant(
+    handle: ChunkHandle,
+    chunk: ChunkRecord,
+    failed: readonly ServerId[],
+    until: number,
+    gone: readonly ServerId[],
   ): Promise<Granted | undefined> {
     const { servers, env } = this.#world;
     if (env.clock.now() >= until) throw this.#unavailable(handle, chunk);
@@ -213,13 +249,37 @@ export class Leases {
     const good = alive.filter((id) => !failed.includes(id));
     const demoted = alive.filter((id) => failed.includes(id) && (id === chunk.servers[0] || good.length === 0));
     const dropping = alive.filter((id) => failed.includes(id) && !demoted.includes(id));
-    if (alive.length === 0) throw this.#unavailable(handle, chunk);
+    const staying = [...good, ...demoted];
+    const isLeft = staying.length < chunk.servers.length;
+    if (staying.length === 0 || (isLeft && !(await this.#isHeldByOne(handle, chunk, staying))))
+      throw this.#unavailable(handle, chunk);
     for (const id of dropping) {
       if (await this.drop(id, handle, chunk)) continue;
       await this.#changed(id, until);
       return undefined;
     }
-    return this.#grant(handle, chunk, [...good, ...demoted], lapsed);
+    return this.#isStill(handle, chunk) ? this.#grant(handle, chunk, staying, lapsed) : undefined;
+  }
+
+  /**
+   * Whoever has come back with an empty disk must not be left alone with the chunk while others have it. Nothing can be lost of what nobody
+   * has told the length of yet.
+   */
+  async #isHeldByOne(handle: ChunkHandle, { version, length }: ChunkRecord, staying: readonly ServerId[]) {
+    if (length === 0) return true;
+    const asked = staying.map(async (id) => {
+      const rpc = this.#world.servers.get(id)?.rpc;
+      if (rpc === undefined || rpc.isClosed) return false;
+      try {
+        const { response } = await rpc.call('holds', { handle }, { timeoutMs: dropMs });
+        return response.version === version || (response.version !== undefined && response.length >= length);
+      } catch (thrown) {
+        const why = toCairnError(thrown).message;
+        this.#world.env.events.emit('warn', 'replica_unknown', { server: id, handle, why });
+        return false;
+      }
+    });
+    return (await Promise.all(asked)).includes(true);
   }
 
   async #grant(
