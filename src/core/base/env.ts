@@ -86,8 +86,11 @@ export type OpenMode = 'read' | 'write' | 'create' | 'createNew';
 export interface DiskFile {
   readonly path: string;
   size(): number;
-  /** Reads up to `into.length` bytes at `offset`; returns how many there were (short only at the end of the file). */
-  read(offset: number, into: Uint8Array): Promise<number>;
+  /**
+   * Reads up to `into.length` bytes at `offset`; returns how many there were (short only at the end of the file).
+   * @param isHot they will be read again soon: through the page cache, whatever the memory.
+   */
+  read(offset: number, into: Uint8Array, isHot?: boolean): Promise<number>;
   /** The same without leaving the turn: for small reads that are likely cached. */
   readNow(offset: number, into: Uint8Array): number;
   /** Writes all parts one after another from `offset`; the parts must not change until it resolves. */

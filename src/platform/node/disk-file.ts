@@ -41,9 +41,9 @@ export class NodeDiskFile implements DiskFile {
     return this.#now('size of', () => fs.fstatSync(this.#fd).size);
   }
 
-  read(offset: number, into: Uint8Array): Promise<number> {
+  read(offset: number, into: Uint8Array, isHot = false): Promise<number> {
     return this.#operation(async () => {
-      const direct = canReadDirectly(offset, into) ? this.#direct() : undefined;
+      const direct = !isHot && canReadDirectly(offset, into) ? this.#direct() : undefined;
       if (direct !== undefined) {
         const got = await this.#unlessRefused(this.#readFrom(direct, offset, into));
         if (got !== undefined) return got;

@@ -8,6 +8,7 @@ import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../../core/ba
 import { CairnError } from '../../../core/base/errors.ts';
 import { blockBytes, type ChunkInfo } from '../chunk-store.ts';
 import type { AppendWindow } from './append-window.ts';
+import type { ReadHistory } from './read-history.ts';
 import type { Slot } from './slabs.ts';
 
 export function blockOf(offset: number): number {
@@ -48,6 +49,8 @@ export class ChunkState {
   /** Set by a failed mutation: the version that it belonged to takes no more of them. */
   fence: { readonly version: ChunkVersion; readonly cause: CairnError } | undefined;
   readonly badBlocks = new Set<number>();
+  /** Of bulk reads, once there was one. */
+  readHistory: ReadHistory | undefined;
 
   /** Where it lives while it is small. */
   slot: Slot | undefined;

@@ -10,6 +10,7 @@ import { blockBytes, blockSpanBytes, type SummedBytes } from '../chunk-store.ts'
 import { blockCount, blockOf, type ChunkState, missing } from './chunk-state.ts';
 import { reportBadBlocks, type StoreParts } from './parts.ts';
 import { corruptBlock } from './plan.ts';
+import { ReadHistory } from './read-history.ts';
 
 /** Reads up to here do not leave the turn: they are likely cached, and the thread pool would cost more than they do. */
 const readNowMaxBytes = 128 * 1024;
@@ -63,7 +64,7 @@ export class Reader {
       const from = blockOf(offset) * blockBytes;
       const into = memory ?? new Uint8Array(blockSpanBytes(offset, end - offset));
       assert(into.length >= blockSpanBytes(offset, end - offset), 'there is memory for whole blocks', { offset, end });
-      const { bad, crc } = await this.#readBlocks(state, from, end, into);
+      const { bad, crc } = await this.#readBlocks(state, from, end, into, this.#isReadAgain(state, offset, end));
       if (bad.length > 0) {
         reportBadBlocks(this.#parts, state, bad);
         throw corruptBlock(handle, bad[0]!);
@@ -88,7 +89,7 @@ export class Reader {
       for (let from = 0; from < state.lengthBytes; from += verifyBytes) {
         const end = Math.min(from + verifyBytes, state.lengthBytes);
         await pace(end - from);
-        bad.push(...(await this.#readBlocks(state, from, end, into)).bad);
+        bad.push(...(await this.#readBlocks(state, from, end, into, false)).bad);
       }
       reportBadBlocks(this.#parts, state, bad);
       return bad;
@@ -104,8 +105,17 @@ export class Reader {
     return state;
   }
 
-  /** Reads the blocks from `from` up to the one that `end` lies in. */
-  async #readBlocks(state: ChunkState, from: number, end: number, into: Uint8Array): Promise<Verdict> {
+  #isReadAgain(state: ChunkState, offset: number, end: number): boolean {
+    if (end - offset <= readNowMaxBytes) return false; // through the cache in any case
+    state.readHistory ??= new ReadHistory();
+    return state.readHistory.note(offset, end, this.#parts.env.clock.now());
+  }
+
+  /**
+   * Reads the blocks from `from` up to the one that `end` lies in.
+   * @param isHot through the page cache; but the second look at what failed is at the disk.
+   */
+  async #readBlocks(state: ChunkState, from: number, end: number, into: Uint8Array, isHot: boolean): Promise<Verdict> {
     let verdict = nothingRead;
     for (let look = 0; look < looks; look++) {
       // An overwrite or a removal under way ends first; then the checksums and the file agree.
@@ -115,7 +125,7 @@ export class Reader {
       if (span.to <= from) return nothingRead;
       const known = blocksOf(span).filter((block) => state.badBlocks.has(block));
       if (known.length > 0) return { ...nothingRead, bad: known };
-      verdict = await this.#lookAt(state, span, into);
+      verdict = await this.#lookAt(state, span, into, isHot && look === 0);
       if (verdict.bad.length === 0) return verdict;
       // What failed because it was being changed does not count as a look.
       if (state.overwrites !== span.overwrites) look = 0;
@@ -124,17 +134,17 @@ export class Reader {
     return verdict;
   }
 
-  async #lookAt(state: ChunkState, span: Span, into: Uint8Array): Promise<Verdict> {
+  async #lookAt(state: ChunkState, span: Span, into: Uint8Array, isHot: boolean): Promise<Verdict> {
     // Whole disk blocks, also behind the chunk's end: a read of less could not go past the page cache.
     const wanted = Math.ceil((span.to - span.from) / diskBlockBytes) * diskBlockBytes;
-    const got = await this.#fill(state, span.from, into.subarray(0, wanted));
+    const got = await this.#fill(state, span.from, into.subarray(0, wanted), isHot);
     return verify(state, span, into.subarray(0, got), this.#parts.env.crc32);
   }
 
-  async #fill(state: ChunkState, from: number, target: Uint8Array): Promise<number> {
+  async #fill(state: ChunkState, from: number, target: Uint8Array, isHot: boolean): Promise<number> {
     try {
       if (target.length <= readNowMaxBytes) return this.#parts.files.existing(state).readNow(from, target);
-      return await this.#parts.files.hold(state, (file) => file.read(from, target));
+      return await this.#parts.files.hold(state, (file) => file.read(from, target, isHot));
     } catch (thrown) {
       if (state.isRemoved) throw missing(state.handle);
       throw thrown;
