@@ -41,13 +41,22 @@ export interface Lab {
 export interface Experiment {
   readonly name: string;
   readonly question: string;
-  /** What it cannot do without, and how that is told; checked before it starts. */
-  readonly needs?: readonly Need[];
+  /** It cannot do without network namespaces; checked before it starts. */
+  readonly needsNetworks?: boolean;
+  /** Free disk that it wants before it starts, in MiB. Default: 2048. */
+  readonly diskMiB?: number;
+  /** What it will do with these options, and how long that takes on an idle machine of two cores. */
+  expected(options: LabOptions): Expected;
   run(lab: Lab, findings: Findings): Promise<void>;
 }
 
-/** `root`: namespaces, mounts and kernel settings. */
-export type Need = 'root' | 'ip' | 'tc';
+export interface Expected {
+  readonly rounds: number;
+  /** Of one round. */
+  readonly secondsEach: number;
+  /** Once, besides. */
+  readonly secondsOnce: number;
+}
 
 /** The subjects of a round that were asked for; each of the others is told as skipped, once. */
 export function chosen<S extends { readonly name: string }>(all: readonly S[], lab: Lab, findings: Findings): S[] {

@@ -3,7 +3,7 @@
  * known by its name, and the next one removes it.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive } from './process/cpu.ts';
 
@@ -15,10 +15,23 @@ export function ownName(name: string): string {
   return `${prefix}${process.pid}-${name}`;
 }
 
-/** Removes directories and network namespaces of labs that are no more. @returns their names */
+/** Where file systems are mounted below a folder, the innermost first. */
+export function mountsBelow(folder: string): string[] {
+  const places = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) =>
+      (line.split(' ')[1] ?? '').replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8))),
+    );
+  return places.filter((place) => place.startsWith(`${folder}/`)).toReversed();
+}
+
+/** Unmounts and removes directories, and removes network namespaces of labs that are no more. @returns their names */
 export function removeLeftovers(scratch: string): string[] {
   const directories = leftIn(scratch);
-  for (const name of directories) rmSync(join(scratch, name), { recursive: true, force: true });
+  for (const name of directories) {
+    for (const mounted of mountsBelow(join(scratch, name))) execFileSync('umount', ['--lazy', mounted]);
+    rmSync(join(scratch, name), { recursive: true, force: true });
+  }
   const namespaces = existsSync(namespaceFolder) ? leftIn(namespaceFolder) : [];
   for (const name of namespaces) execFileSync('ip', ['netns', 'delete', name]);
   return [...directories, ...namespaces];

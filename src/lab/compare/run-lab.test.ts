@@ -1,52 +1,84 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { begin, run, until } from '../end-to-end/command-line.test-support.ts';
-import { slow } from './quick.test-support.ts';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { begin, type Running, run, until } from '../end-to-end/command-line.test-support.ts';
+import { isRoot, namespaces, slow } from './quick.test-support.ts';
 
 let scratch: string;
-beforeAll(() => {
+beforeEach(() => {
   scratch = mkdtempSync(join(tmpdir(), 'lab-scratch-'));
 });
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+afterEach(() => rmSync(scratch, { recursive: true, force: true }));
 
 function childrenOf(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  const path = `/proc/${pid}/task/${pid}/children`;
+  const children = existsSync(path) ? readFileSync(path, 'utf8').trim() : '';
   return children === '' ? [] : children.split(' ').map(Number);
 }
 
-describe('an experiment that does not end as it should', () => {
-  it.each(['SIGINT', 'SIGKILL'] as const)('takes its processes with it on %s', slow, async (signal) => {
-    const lab = begin(['lab', 'consensus', '--runs', '1', '--seconds', '30', '--scratch', scratch]);
-    let processes: number[] = [];
-    await until('the load runs', () => {
-      processes = childrenOf(lab.child.pid!);
-      return processes.length === 4; // three members and the load
-    });
+interface Interrupted {
+  readonly lab: Running;
+  readonly processes: readonly number[];
+}
+
+/** Three members and the load run, each perhaps in a network of its own. */
+async function inTheMiddleOf(experiment: string): Promise<Interrupted> {
+  const args = ['--runs', '1', '--seconds', '30', '--subjects', 'raft', '--scratch', scratch];
+  const lab = begin(['lab', experiment, ...args]);
+  let processes: number[] = [];
+  await until('the load runs', () => {
+    processes = childrenOf(lab.child.pid!);
+    return processes.length === 4;
+  });
+  return { lab, processes };
+}
+
+function networksOf(pid: number): string[] {
+  const links = isRoot ? execFileSync('ip', ['-brief', 'link'], { encoding: 'utf8' }).split('\n') : [];
+  return [
+    ...namespaces().filter((name) => name.startsWith(`cairn-lab-${pid}-`)),
+    ...links.filter((link) => link.startsWith(`cl${pid}-`)),
+  ];
+}
+
+describe.each(isRoot ? ['consensus', 'failover'] : ['consensus'])('%s, interrupted', (experiment) => {
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('by %s leaves nothing', slow, async (signal, exitCode) => {
+    const { lab, processes } = await inTheMiddleOf(experiment);
+    if (experiment === 'failover') expect(networksOf(lab.child.pid!).length).toBeGreaterThan(3);
     lab.child.kill(signal);
-    const { code } = await lab.ended;
-    expect(code).toBe(signal === 'SIGINT' ? 130 : null);
-    await until('they are gone', () => processes.every((pid) => !isThere(pid)), 5000);
-    if (signal === 'SIGINT') expect(readdirSync(scratch)).toEqual([]);
+    expect((await lab.ended).code).toBe(exitCode);
+    expect(processes.filter(isThere)).toEqual([]);
+    expect(readdirSync(scratch)).toEqual([]);
+    expect(networksOf(lab.child.pid!)).toEqual([]);
   });
 
-  it('leaves at most a directory, which the next one removes', slow, async () => {
+  it('by SIGKILL takes its processes with it; the next lab removes the rest', slow, async () => {
+    const { lab, processes } = await inTheMiddleOf(experiment);
+    lab.child.kill('SIGKILL');
+    await lab.ended;
+    await until('they are gone', () => !processes.some(isThere), 5000);
     expect(readdirSync(scratch)).toHaveLength(1);
     const ran = await run(['lab', 'consensus', '--quick', '--subjects', 'none', '--scratch', scratch]);
     expect(ran.stderr).toMatch(/removed cairn-lab-\d+-/);
     expect(readdirSync(scratch)).toEqual([]);
+    expect(networksOf(lab.child.pid!)).toEqual([]);
   });
 });
 
-describe('what cannot be run', () => {
-  it.each([
-    [['lab', 'nothing'], 2, 'there is no experiment nothing'],
-    [['lab', 'consensus', '--clients', 'many'], 2, 'whole number'],
-  ])('%j is refused', async (args, code, says) => {
-    const ran = await run(args);
-    expect(ran.code).toBe(code);
-    expect(ran.stderr).toContain(says);
+describe('an experiment of which a process dies', () => {
+  it('says which, and leaves nothing', slow, async () => {
+    const { lab, processes } = await inTheMiddleOf('consensus');
+    process.kill(processes.at(-1)!, 'SIGKILL'); // the load is started last
+    const { code, stderr } = await lab.ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/the load (ended|does not run)/); // as it was asked something just then, or is to be
+    expect(processes.filter(isThere)).toEqual([]);
+    expect(readdirSync(scratch)).toEqual([]);
   });
 });
 

@@ -1,13 +1,14 @@
 /** Runs experiments, one after another: each in a scope of its own, each with its report written before the next begins. */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { CairnError } from '../../core/base/errors.ts';
 import { describeEnvironment } from './environment.ts';
-import type { Experiment, Lab, LabOptions, Need } from './experiment.ts';
+import type { Experiment, Lab, LabOptions } from './experiment.ts';
 import { experiments } from './experiments.ts';
 import { ownName, removeLeftovers } from './leftovers.ts';
+import { whyNoNetworks } from './network/possible.ts';
+import { planLines } from './plan.ts';
 import { Findings } from './report/findings.ts';
 import { renderPage } from './report/page.ts';
 import type { Report } from './report/report.ts';
@@ -16,8 +17,7 @@ import { Scope } from './scope.ts';
 export { experiments } from './experiments.ts';
 export { toTable } from './report/table.ts';
 
-/** Free disk that an experiment wants before it starts. */
-const freeBytesMin = 2 * 2 ** 30;
+const defaultDiskMiB = 2048;
 
 export interface LabRun {
   readonly names: readonly string[];
@@ -42,6 +42,7 @@ export class LabSession {
   async run(): Promise<void> {
     const { names, options, say } = this.#run;
     for (const left of removeLeftovers(options.scratch)) say(`removed ${left}, left behind by a lab that was killed`);
+    if (!options.quick) for (const line of planLines(names.map(find), options)) say(line);
     for (const name of names) await this.#one(find(name));
   }
 
@@ -52,12 +53,13 @@ export class LabSession {
 
   async #one(experiment: Experiment): Promise<void> {
     const { options, out, say, done } = this.#run;
-    for (const need of experiment.needs ?? []) require(need, experiment.name);
+    const lacking = experiment.needsNetworks === true ? whyNoNetworks() : undefined;
+    if (lacking !== undefined) throw new CairnError('NOT_SUPPORTED', `${experiment.name}: ${lacking}`);
     const scope = await this.#scope.inner();
     const findings = new Findings();
     const startedAt = performance.now();
     try {
-      const root = await scratchDirectory(options, scope);
+      const root = await scratchDirectory(experiment, options, scope);
       const environment = describeEnvironment(root);
       say(`${experiment.name}: ${experiment.question}`);
       await experiment.run(makeLab(options, scope, root, say), findings);
@@ -77,16 +79,21 @@ function find(name: string): Experiment {
   throw new CairnError('USAGE', `there is no experiment ${name}; see \`cairn lab list\``);
 }
 
-async function scratchDirectory({ scratch }: LabOptions, scope: Scope): Promise<string> {
+async function scratchDirectory(
+  { name, diskMiB = defaultDiskMiB }: Experiment,
+  { scratch, quick }: LabOptions,
+  scope: Scope,
+): Promise<string> {
   mkdirSync(scratch, { recursive: true });
   const root = mkdtempSync(join(scratch, ownName('')));
   await scope.add(() => rmSync(root, { recursive: true, force: true }));
-  const { statfsSync } = await import('node:fs');
   const { bavail, bsize } = statfsSync(root);
-  if (bavail * bsize < freeBytesMin)
+  const freeMiB = Math.floor((bavail * bsize) / 2 ** 20);
+  const wantedMiB = quick ? Math.min(diskMiB, defaultDiskMiB) : diskMiB;
+  if (freeMiB < wantedMiB)
     throw new CairnError(
       'DISK_FULL',
-      `${scratch} has ${Math.round((bavail * bsize) / 2 ** 20)} MiB free; the lab wants ${freeBytesMin / 2 ** 20}; name another place with --scratch`,
+      `${scratch} has ${freeMiB} MiB free; ${name} wants ${wantedMiB}; name another place with --scratch`,
     );
   return root;
 }
@@ -125,17 +132,6 @@ function isFree(port: number): Promise<boolean> {
     server.once('error', () => settle(false));
     server.listen(port, '127.0.0.1', () => server.close(() => settle(true)));
   });
-}
-
-/** @throws CairnError NOT_SUPPORTED that says what is missing */
-function require(need: Need, experiment: string): void {
-  if (need === 'root') {
-    if (process.getuid?.() === 0) return;
-    throw new CairnError('NOT_SUPPORTED', `${experiment} makes network namespaces and must run as root; use sudo`);
-  }
-  const { error } = spawnSync(need, ['-V'], { stdio: 'ignore' });
-  if (error === undefined) return;
-  throw new CairnError('NOT_SUPPORTED', `${experiment} needs the program ${need}; install the package iproute2`);
 }
 
 function write(report: Report, out: string): string {

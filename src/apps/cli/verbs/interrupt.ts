@@ -6,13 +6,18 @@ type TakeBack = () => Promise<void> | void;
 /** Taking back may need the cluster, and it may not answer. A second signal ends at once. */
 const takeBackMaxMs = 3000;
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-const pending = new Set<TakeBack>();
+/** With how long each may take, in ms. */
+const pending = new Map<TakeBack, number>();
 let installed = false;
 let interrupted = false;
 
 /** While `work` runs, a signal makes `takeBack` run before the program ends. */
-export async function takingBack<T>(takeBack: TakeBack, work: () => Promise<T>): Promise<T> {
-  const forget = onInterrupt(takeBack);
+export async function takingBack<T>(
+  takeBack: TakeBack,
+  work: () => Promise<T>,
+  maxMs: number = takeBackMaxMs,
+): Promise<T> {
+  const forget = onInterrupt(takeBack, maxMs);
   try {
     return await work();
   } finally {
@@ -21,8 +26,8 @@ export async function takingBack<T>(takeBack: TakeBack, work: () => Promise<T>):
 }
 
 /** @returns what is to be called when there is nothing to take back any more */
-export function onInterrupt(takeBack: TakeBack): () => void {
-  pending.add(takeBack);
+export function onInterrupt(takeBack: TakeBack, maxMs: number = takeBackMaxMs): () => void {
+  pending.set(takeBack, maxMs);
   return () => pending.delete(takeBack);
 }
 
@@ -41,8 +46,8 @@ function end(code: number): void {
   if (interrupted) process.exit(code);
   interrupted = true;
   const failures = (results: PromiseSettledResult<void>[]) => results.filter(({ status }) => status === 'rejected');
-  const all = Promise.allSettled([...pending].map(async (takeBack) => takeBack()));
-  setTimeout(() => process.exit(code), takeBackMaxMs);
+  const all = Promise.allSettled([...pending.keys()].map(async (takeBack) => takeBack()));
+  setTimeout(() => process.exit(code), Math.max(0, ...pending.values()));
   void all.then((results) => {
     for (const failed of failures(results))
       process.stderr.write(`cairn: could not tidy up: ${String((failed as PromiseRejectedResult).reason)}\n`);

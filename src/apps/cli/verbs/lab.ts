@@ -5,6 +5,9 @@ import type { Invocation } from '../invocation.ts';
 import { printJson, printLine } from '../output.ts';
 import { exitOnSignals, takingBack } from './interrupt.ts';
 
+/** Forty processes and their networks, mounts, and a cluster that stops in its own order. */
+const tidyMaxMs = 60_000;
+
 interface Flags {
   readonly quick?: boolean;
   readonly out?: string;
@@ -50,6 +53,7 @@ export async function run({ args: [name = 'list'], options, json }: Invocation):
   await takingBack(
     () => session.close(),
     () => session.run(),
+    tidyMaxMs,
   );
 }
 

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { CairnError } from '../../../core/base/errors.ts';
 import { nodeEnv } from '../../../platform/node/node-env.ts';
 import { CairnClient } from '../../../system/client/client.ts';
 import { parseClusterUrl } from '../../../system/client/cluster-url.ts';
@@ -110,7 +111,10 @@ async function freePortBase(lab: Lab, chunkservers: number): Promise<number> {
     const ports = [0, 1, 2, ...Array.from({ length: chunkservers }, (_, i) => 10 + i)].map((offset) => base + offset);
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
   }
-  throw new Error(`no free ports for a cluster from ${lab.options.portBase} on; choose another --port-base`);
+  throw new CairnError(
+    'PORT_IN_USE',
+    `no free ports for a cluster from ${lab.options.portBase} on; choose another --port-base`,
+  );
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** `consensus`: what a replicated write and read cost and give, three members on real disks, engines and etcd in turn. */
-import { chosen, type Experiment, type Lab } from '../experiment.ts';
+import { chosen, type Experiment, type Lab, type LabOptions } from '../experiment.ts';
 import { offerOf } from '../groups/engines.ts';
 import {
   cairnSubject,
@@ -32,13 +32,12 @@ interface Plan {
   readonly warmUpMs: number;
 }
 
-function planOf({ options }: Lab): Plan {
-  const { quick, clients, runs, seconds } = options;
+function planOf({ quick, clients, runs, seconds }: LabOptions): Plan {
   return {
     clients: clients ?? (quick ? [1, 16] : [1, 16, 100, 1000]),
     readClients: quick ? 16 : 100,
     runs: runs ?? (quick ? 1 : 5),
-    measureMs: (seconds ?? (quick ? 0.4 : 4)) * 1000,
+    measureMs: (seconds ?? (quick ? 0.4 : 3)) * 1000,
     warmUpMs: quick ? 200 : 1000,
   };
 }
@@ -48,8 +47,19 @@ export const consensus: Experiment = {
   question:
     'What does a replicated write, and a read, cost and give under each engine, beside etcd at the same durability?',
 
+  expected(options) {
+    const { clients, measureMs, warmUpMs, runs } = planOf(options);
+    const points = clients.length + 4; // of etcd and ZooKeeper; of ours two more, with leases
+    const starting = 7;
+    return {
+      rounds: runs,
+      secondsEach: 4 * (starting + (points * (warmUpMs + measureMs)) / 1000) + 12,
+      secondsOnce: 0,
+    };
+  },
+
   async run(lab: Lab, findings: Findings): Promise<void> {
-    const plan = planOf(lab);
+    const plan = planOf(lab.options);
     const subjects = chosen(
       [...engineSubjects(lab), ...etcdSubjects(findings), ...zookeeperSubjects(findings)],
       lab,

@@ -2,7 +2,7 @@
 import type { EngineName } from '../../../core/consensus/index.ts';
 import { metricOf } from '../consensus/metrics.ts';
 import { attemptMs, measurePoint } from '../consensus/point.ts';
-import { chosen, type Experiment, type Lab } from '../experiment.ts';
+import { chosen, type Experiment, type Lab, type LabOptions } from '../experiment.ts';
 import { engineNames } from '../groups/engines.ts';
 import { cairnSubject, startGroup } from '../groups/subjects.ts';
 import { startLoad } from '../load/load.ts';
@@ -21,10 +21,10 @@ interface Plan {
   readonly warmUpMs: number;
 }
 
-function planOf({ options: { quick, runs, seconds, clients } }: Lab): Plan {
+function planOf({ quick, runs, seconds, clients }: LabOptions): Plan {
   if (quick) return { rounds: 1, clients: [1], extraMs: [0, 10], measureMs: 400, warmUpMs: 100 };
   return {
-    rounds: runs ?? 5,
+    rounds: runs ?? 3,
     clients: clients ?? [1, 100, 1000],
     extraMs: [0, 2, 10],
     measureMs: (seconds ?? 3) * 1000,
@@ -40,8 +40,14 @@ export const disk: Experiment = {
   name: 'disk',
   question: 'How do writes of each engine change when every flush takes 2 or 10 ms more?',
 
+  expected(options) {
+    const { rounds, extraMs, clients, measureMs, warmUpMs } = planOf(options);
+    const secondsOfOne = 3 + (clients.length * (measureMs + warmUpMs)) / 1000;
+    return { rounds, secondsEach: engineNames.length * extraMs.length * secondsOfOne, secondsOnce: 0 };
+  },
+
   async run(lab: Lab, findings: Findings): Promise<void> {
-    const plan = planOf(lab);
+    const plan = planOf(lab.options);
     const { measureMs, warmUpMs, extraMs, ...settings } = plan;
     Object.assign(findings.settings, settings, {
       extraMsOfEachFlush: extraMs,

@@ -1,9 +1,10 @@
 /** `failover`: the leader fails, or the network around it, under load; when is the next write acknowledged, and is everything there that was? */
-import type { Experiment, Lab } from '../experiment.ts';
+import type { Experiment, Lab, LabOptions } from '../experiment.ts';
 import { startGroup } from '../groups/subjects.ts';
 import { syncTicks, tickMs } from '../groups/zookeeper-group.ts';
 import { startLoad } from '../load/load.ts';
 import { Mesh } from '../network/mesh.ts';
+import { whyNoNetworks } from '../network/possible.ts';
 import type { Findings } from '../report/findings.ts';
 import { type Scope, scoped } from '../scope.ts';
 import { type Fault, hostOf } from './faults.ts';
@@ -26,7 +27,7 @@ interface Plan {
   readonly holdMs: number;
 }
 
-function planOf({ options: { quick, runs } }: Lab): Plan {
+function planOf({ quick, runs }: LabOptions): Plan {
   if (quick) return { rounds: 1, each: {}, holdMs: 1500 };
   const each = { SIGKILL: 6, SIGSTOP: 3, partition: 3, 'SIGKILL, one log behind': 2 };
   return { rounds: runs ?? 3, each, holdMs: 3000 };
@@ -37,11 +38,20 @@ export const failover: Experiment = {
   question:
     'The leader fails under load, or the network around it: how long until the next write is acknowledged, and is all there that was acknowledged before?',
 
+  expected(options) {
+    const { rounds, holdMs } = planOf(options);
+    const [ours, etcd, zookeeper] = [4, 2, 1];
+    const secondsOfOurs = 14 * 2.4 + partialFaults.length * (holdMs / 1000 + 1.5) + 8;
+    const secondsOfEtcd = 11 * 4.5 + 10;
+    return { rounds, secondsEach: ours * secondsOfOurs + etcd * secondsOfEtcd + zookeeper * 60, secondsOnce: 0 };
+  },
+
   async run(lab: Lab, findings: Findings): Promise<void> {
-    const plan = planOf(lab);
+    const plan = planOf(lab.options);
     const subjects = failoverSubjects(lab, findings);
-    const withMesh = process.getuid?.() === 0;
-    if (!withMesh) findings.skip('partitions', 'network namespaces need root');
+    const lacking = whyNoNetworks();
+    const withMesh = lacking === undefined;
+    if (lacking !== undefined) findings.skip('partitions', lacking);
     describe(findings, plan);
     const timelines: Timelines = new Map();
     for (let round = 1; round <= plan.rounds; round++)

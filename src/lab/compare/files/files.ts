@@ -1,7 +1,7 @@
 /** `files`: the work of a file system, by the native client: bulk bytes, small files, appends with and without a flush. */
 import type { CairnClient } from '../../../system/client/client.ts';
 import { UpCluster } from '../cluster/up-cluster.ts';
-import type { Experiment, Lab } from '../experiment.ts';
+import type { Experiment, Lab, LabOptions } from '../experiment.ts';
 import type { Findings } from '../report/findings.ts';
 import { type Scope, scoped } from '../scope.ts';
 
@@ -17,7 +17,7 @@ interface Plan {
   readonly appends: number;
 }
 
-function planOf({ options: { quick, runs } }: Lab): Plan {
+function planOf({ quick, runs }: LabOptions): Plan {
   if (quick) return { rounds: 1, bulkBytes: 8 * mebi, smallFiles: 60, appends: 200 };
   return { rounds: runs ?? 5, bulkBytes: 512 * mebi, smallFiles: 8000, appends: 40_000 };
 }
@@ -26,8 +26,12 @@ export const files: Experiment = {
   name: 'files',
   question: 'How fast are bulk writes and reads, small files, and appends by one and by eight, on three copies?',
 
+  expected(options) {
+    return { rounds: planOf(options).rounds, secondsEach: 60, secondsOnce: 10 };
+  },
+
   async run(lab: Lab, findings: Findings): Promise<void> {
-    const plan = planOf(lab);
+    const plan = planOf(lab.options);
     Object.assign(findings.settings, plan, { smallBytes, recordBytes, copies: 3, chunkservers: 3, masters: 3 });
     findings.note(
       'Everything runs on this machine. Writes are acknowledged when they are in the page cache of all three copies; appends “with fsync” when all three have flushed them. Metadata is flushed by a majority of the masters in any case.',

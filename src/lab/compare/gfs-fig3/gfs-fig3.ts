@@ -1,7 +1,7 @@
 /** `gfs-fig3`: the paper's own measurement on the paper's own network, Figure 3: aggregate throughput of 1 … 16 clients. */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import type { Experiment, Lab } from '../experiment.ts';
+import type { Experiment, Lab, LabOptions } from '../experiment.ts';
 import { until } from '../groups/group.ts';
 import { makeTwoSwitches, type SwitchedHost } from '../network/two-switches.ts';
 import { Asking } from '../process/asking.ts';
@@ -26,8 +26,7 @@ interface Plan {
   readonly measureMs: number;
 }
 
-function planOf({ options }: Lab): Plan {
-  const { quick, runs, seconds, clients, scale } = options;
+function planOf({ quick, runs, seconds, clients, scale }: LabOptions): Plan {
   if (quick)
     return {
       scale: scale ?? 1,
@@ -56,10 +55,17 @@ export const gfsFig3: Experiment = {
   name: 'gfs-fig3',
   question:
     'How near do reads, writes and record appends come to the limits of the GFS paper’s own network, for 1 … 16 clients?',
-  needs: ['root', 'ip', 'tc'],
+  needsNetworks: true,
+  diskMiB: 8192,
+
+  expected(options) {
+    const { rounds, clients, warmUpMs, measureMs } = planOf(options);
+    const secondsOfPoint = (warmUpMs + measureMs) / 1000 + 1;
+    return { rounds, secondsEach: operations.length * clients.length * secondsOfPoint, secondsOnce: 45 };
+  },
 
   async run(lab: Lab, findings: Findings): Promise<void> {
-    const plan = planOf(lab);
+    const plan = planOf(lab.options);
     describe(findings, plan);
     const { clients, remake } = await prepare(lab, plan);
     for (let round = 1; round <= plan.rounds; round++)

@@ -33,6 +33,11 @@ export const gfsTable1: Experiment = {
   question:
     'What state are regions in after serial, concurrent and failing writes and record appends, in each mode, by the bytes of all replicas?',
 
+  expected({ quick, runs }) {
+    const secondsOfMode = 20;
+    return { rounds: quick ? 1 : (runs ?? 3), secondsEach: modes.length * secondsOfMode, secondsOnce: 0 };
+  },
+
   async run(lab: Lab, findings: Findings): Promise<void> {
     const { quick, runs } = lab.options;
     const regions = quick ? 6 : 200;

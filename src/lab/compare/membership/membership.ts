@@ -1,6 +1,6 @@
 /** `membership`: voters are replaced under load; how deep is the dip, how long does it take, what does the leader send. */
 import { defaultTiming, type EngineName } from '../../../core/consensus/index.ts';
-import { chosen, type Experiment, type Lab } from '../experiment.ts';
+import { chosen, type Experiment, type Lab, type LabOptions } from '../experiment.ts';
 import { engineNames } from '../groups/engines.ts';
 import type { Place } from '../groups/group.ts';
 import { startOwnGroup } from '../groups/subjects.ts';
@@ -37,7 +37,7 @@ interface Plan {
   readonly aroundMs: number;
 }
 
-function planOf({ options: { quick, runs } }: Lab): Plan {
+function planOf({ quick, runs }: LabOptions): Plan {
   if (quick) return { rounds: 1, keys: 1000, aroundMs: 400 };
   return { rounds: runs ?? 5, keys: 100_000, aroundMs: 3000 };
 }
@@ -49,8 +49,14 @@ export const membership: Experiment = {
   question:
     'Voters are replaced under load, by joint consensus (Raft) and by an α-window (Multi-Paxos): how deep is the dip, and how long?',
 
+  expected(options) {
+    const { rounds, aroundMs, keys } = planOf(options);
+    const secondsOfOne = 4 + keys / 20_000 + (2 * aroundMs) / 1000;
+    return { rounds, secondsEach: engineNames.length * changeNames.length * secondsOfOne, secondsOnce: 0 };
+  },
+
   async run(lab: Lab, findings: Findings): Promise<void> {
-    const plan = planOf(lab);
+    const plan = planOf(lab.options);
     const subjects = chosen(
       engineNames.map((name) => ({ name })),
       lab,

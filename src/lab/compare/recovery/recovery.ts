@@ -42,6 +42,15 @@ export const recovery: Experiment = {
   question:
     'A chunkserver or the leading master dies under appends: how soon is the next one acknowledged, how much of what was is lost, and what do readers miss meanwhile?',
 
+  expected({ quick, runs }) {
+    const secondsOfOne = 12;
+    return {
+      rounds: quick ? 1 : (runs ?? 5),
+      secondsEach: engineNames.length * modes.length * secondsOfOne,
+      secondsOnce: 0,
+    };
+  },
+
   async run(lab: Lab, findings: Findings): Promise<void> {
     const { quick, runs } = lab.options;
     const rounds = quick ? 1 : (runs ?? 5);

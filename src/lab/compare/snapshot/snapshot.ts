@@ -1,6 +1,6 @@
 /** `snapshot`: what it costs clients when a growing state is made durable and the log behind it let go, and how long a new node takes to catch up. */
 import { defaultTiming, type EngineName } from '../../../core/consensus/index.ts';
-import { chosen, type Experiment, type Lab } from '../experiment.ts';
+import { chosen, type Experiment, type Lab, type LabOptions } from '../experiment.ts';
 import type { CairnGroup } from '../groups/cairn-group.ts';
 import { engineNames } from '../groups/engines.ts';
 import { type Place, until } from '../groups/group.ts';
@@ -32,9 +32,9 @@ interface Plan {
   readonly keys: readonly number[];
 }
 
-function planOf({ options: { quick, runs } }: Lab): Plan {
+function planOf({ quick, runs }: LabOptions): Plan {
   if (quick) return { rounds: 1, keys: [2000] };
-  return { rounds: runs ?? 5, keys: [10_000, 100_000, 500_000] };
+  return { rounds: runs ?? 3, keys: [10_000, 100_000, 500_000] };
 }
 
 export const snapshot: Experiment = {
@@ -42,8 +42,14 @@ export const snapshot: Experiment = {
   question:
     'How long do clients wait while state is made durable and the log is compacted, what does it cost, and how soon has a new node caught up?',
 
+  expected(options) {
+    const { rounds, keys } = planOf(options);
+    const secondsOfEngine = keys.reduce((sum, count) => sum + 5 + count / 12_000, 0);
+    return { rounds, secondsEach: engineNames.length * secondsOfEngine, secondsOnce: 0 };
+  },
+
   async run(lab: Lab, findings: Findings): Promise<void> {
-    const { rounds, keys } = planOf(lab);
+    const { rounds, keys } = planOf(lab.options);
     const subjects = chosen(
       engineNames.map((name) => ({ name })),
       lab,

@@ -1,7 +1,7 @@
 /** `transport`: one service, one implementation, the same call at 100 in flight over each transport. */
 
 import { join } from 'node:path';
-import { chosen, type Experiment, type Lab } from '../experiment.ts';
+import { chosen, type Experiment, type Lab, type LabOptions } from '../experiment.ts';
 import { fractions } from '../load/loader.ts';
 import { Asking } from '../process/asking.ts';
 import { cpuMs } from '../process/cpu.ts';
@@ -23,17 +23,28 @@ interface Plan {
   readonly rates: readonly number[];
 }
 
-function planOf({ options: { quick, runs, seconds } }: Lab): Plan {
+function planOf({ quick, runs, seconds }: LabOptions): Plan {
   if (quick) return { rounds: 1, warmUpMs: 100, measureMs: 200, rates: [500] };
   return { rounds: runs ?? 5, warmUpMs: 1500, measureMs: (seconds ?? 3) * 1000, rates: [2000, 5000, 10_000, 20_000] };
+}
+
+/** How long each rate of the open loop is held. */
+function openMs(warmUpMs: number, measureMs: number): number {
+  return Math.max(warmUpMs, measureMs / 2);
 }
 
 export const transport: Experiment = {
   name: 'transport',
   question: 'What does the same call cost, and how many are served, over framed TCP, HTTP/1.1, gRPC and gRPC-Web?',
 
+  expected(options) {
+    const { rounds, warmUpMs, measureMs, rates } = planOf(options);
+    const secondsOfOne = 1.5 + (warmUpMs + measureMs + rates.length * openMs(warmUpMs, measureMs)) / 1000;
+    return { rounds, secondsEach: transportNames.length * secondsOfOne, secondsOnce: 0 };
+  },
+
   async run(lab: Lab, findings: Findings): Promise<void> {
-    const plan = planOf(lab);
+    const plan = planOf(lab.options);
     const subjects = chosen(
       transportNames.map((name) => ({ name })),
       lab,
@@ -89,7 +100,7 @@ async function measure(lab: Lab, findings: Findings, subject: TransportName, pla
     const serverMs = cpuMs(server.process.pid) - before;
     noteClosed(lab, findings, subject, result, serverMs);
     for (const perSecond of plan.rates) {
-      const open = await client.ask('openLoop', { perSecond, measureMs: Math.max(warmUpMs, plan.measureMs / 2) });
+      const open = await client.ask('openLoop', { perSecond, measureMs: openMs(warmUpMs, plan.measureMs) });
       if (!noteOpen(lab, findings, subject, perSecond, open)) break; // what is beyond its means only takes time
     }
     await client.ask('disconnect', null);
