@@ -58,6 +58,18 @@ function seconds(text: string): number {
   return n;
 }
 
+function milliseconds(text: string): number {
+  return seconds(text) * 1000;
+}
+
+const ageUnits: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function age(text: string): number {
+  const match = /^(\d{1,9})([smhd])$/.exec(text);
+  if (match === null) throw new InvalidArgumentError('give an age such as 90s, 15m, 12h or 7d');
+  return Number(match[1]) * ageUnits[match[2]!]!;
+}
+
 /** Commander's complaints as ours; that help or the version was printed passes through. */
 function asUsage(help: string): (error: CommanderError) => never {
   return (error) => {
@@ -187,6 +199,12 @@ function withSettings(command: Command): void {
     .option('--chunk-size <size>', 'such as 64MiB', size);
 }
 
+function withStale(command: Command): void {
+  command
+    .option('--stale', 'from any master, though it may be a little old; it says how old')
+    .option('--max-age <seconds>', 'the same, but an error if it may be older than that', milliseconds);
+}
+
 function size(text: string): number {
   const bytes = parseSize(text);
   if (bytes === undefined) throw new InvalidArgumentError('give a size such as 64MiB');
@@ -221,16 +239,25 @@ function addTruncate(program: Command): void {
 }
 
 function addTree(program: Command): void {
-  clusterVerb(program, 'ls [path...]', 'list directories', 'cairn ls -l /logs', () => import('./verbs/ls.ts'))
+  const ls = clusterVerb(
+    program,
+    'ls [path...]',
+    'list directories',
+    'cairn ls -l /logs',
+    () => import('./verbs/ls.ts'),
+  )
     .option('-l, --long', 'with size, time and copies')
     .option('-R, --recursive', 'and all below');
-  clusterVerb(
+  withStale(ls);
+  const stat = clusterVerb(
     program,
     'stat <path...>',
     'everything about a file or directory',
     'cairn stat /logs/today',
     () => import('./verbs/stat.ts'),
   );
+  withStale(stat);
+  addFind(program);
   const mkdir = clusterVerb(
     program,
     'mkdir <path...>',
@@ -281,6 +308,28 @@ function addTree(program: Command): void {
     'cairn du /photos',
     () => import('./verbs/du.ts'),
   );
+}
+
+function addFind(program: Command): void {
+  const find = clusterVerb(
+    program,
+    'find [path...]',
+    'what is below a path, by name, kind, size and time',
+    "cairn find /logs --name '*.log' --larger 1MiB --older 7d",
+    () => import('./verbs/find.ts'),
+  )
+    .option('--name <pattern>', 'whose name is so: *, ?, [a-z]')
+    .option('--path <pattern>', 'whose whole path is so')
+    .addOption(new Option('--type <kind>', 'only those').choices(['file', 'directory']))
+    .option('--larger <size>', 'files of more bytes, such as 64MiB', size)
+    .option('--smaller <size>', 'files of fewer bytes', size)
+    .option('--newer <age>', 'changed since so long ago, such as 90s, 15m, 12h, 7d', age)
+    .option('--older <age>', 'not changed since so long ago', age)
+    .option('--empty', 'files without bytes, directories without entries')
+    .option('--max-depth <n>', 'no deeper; 0 is the path itself', natural(0, 4096))
+    .option('--limit <n>', 'stop after so many', natural(1, Number.MAX_SAFE_INTEGER))
+    .option('-0, --null', 'end each path with a zero byte in place of a new line');
+  withStale(find);
 }
 
 function addOperating(program: Command): void {

@@ -29,8 +29,10 @@ export type { ReadStreamOptions } from '../../system/client/read-range.ts';
 export type { ReadRecord, RecordsOptions, Skipped } from '../../system/client/records.ts';
 export type { Region, RegionState } from '../../system/client/regions.ts';
 export type { ServerScrub } from '../../system/client/scrubbing.ts';
+export type { Shadow, ShadowOptions } from '../../system/client/shadow.ts';
 export type { Stats } from '../../system/client/stats.ts';
 export type { Entry, Usage } from '../../system/client/tree.ts';
+export type { Walked, WalkOptions } from '../../system/client/walk.ts';
 export type { WriteStream, WriteStreamOptions } from '../../system/client/write-stream.ts';
 
 export interface ConnectOptions {

@@ -50,6 +50,7 @@ export const errorTable = {
   UNAVAILABLE: row('later', 503, 'ServiceUnavailable', 'RetriableException', 'EAGAIN', 7),
   TIMED_OUT: row('unknown', 504, 'RequestTimeout', 'RetriableException', 'ETIMEDOUT', 8),
   UNKNOWN_OUTCOME: row('unknown', 503, 'InternalError', 'IOException', 'EIO', 8),
+  TOO_OLD: row('later', 503, 'ServiceUnavailable', 'RetriableException', 'EAGAIN', 7),
   SESSION_EXPIRED: row('never', 409, 'InternalError', 'IOException', 'EIO', 8),
   BUSY: row('later', 503, 'SlowDown', 'RetriableException', 'EBUSY', 7),
   ABORTED: row('never', 499, 'RequestTimeout', 'IOException', 'ECANCELED', 9),

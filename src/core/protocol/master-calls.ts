@@ -13,6 +13,7 @@ import {
   u16,
   u32,
   u53,
+  union,
   varint,
 } from '../base/codec.ts';
 import { call } from './call.ts';
@@ -110,6 +111,12 @@ export type LengthReport = TypeOf<typeof lengthReport>;
 
 const held = struct({ handle: chunkHandle, version: chunkVersion, length: varint });
 
+const statFields = { path: text };
+const readdirFields = { path: text, after: text, limit: u16, withAttributes: bool };
+const locateFields = { inode: inodeId, first: chunkIndex, count: u16 };
+const pageFields = { entries: list(entry, readdirPageMax), more: bool };
+const locatedFields = { attributes, locations: list(location, locatePageMax) };
+
 export const masterCalls = {
   // ---- clients: reading
   /** Who leads; answered by every master. `leader` is undefined while none is known. */
@@ -118,19 +125,11 @@ export const masterCalls = {
     nothing,
     struct({ clusterId: text, leader: optional(addressCodec), masters: list(addressCodec, 64), protocolVersion: u16 }),
   ),
-  stat: call(2, struct({ path: text }), attributes),
+  stat: call(2, struct(statFields), attributes),
   /** Entries in byte order of their names, after `after`; at most `limit` (≤ readdirPageMax). */
-  readdir: call(
-    3,
-    struct({ path: text, after: text, limit: u16, withAttributes: bool }),
-    struct({ entries: list(entry, readdirPageMax), more: bool }),
-  ),
+  readdir: call(3, struct(readdirFields), struct(pageFields)),
   /** Chunks first … first+count−1 of a file, those that exist; count ≤ locatePageMax. */
-  locate: call(
-    4,
-    struct({ inode: inodeId, first: chunkIndex, count: u16 }),
-    struct({ attributes, locations: list(location, locatePageMax) }),
-  ),
+  locate: call(4, struct(locateFields), struct(locatedFields)),
   /** What was removed and can be restored, in the order in which it was removed, behind `after`. */
   trash: call(
     7,
@@ -168,6 +167,30 @@ export const masterCalls = {
       waitMs: f64,
     }),
     struct({ attributes }),
+  ),
+
+  /**
+   * The same reads, answered by any master from what it has applied: everything that was acknowledged `ageMs` before the answer is in it. TOO_OLD
+   * if that is more than `maxAgeMs`. In locations nobody knows which servers are up.
+   */
+  shadow: call(
+    8,
+    struct({
+      maxAgeMs: f64,
+      ask: union({
+        stat: [1, struct(statFields)],
+        readdir: [2, struct(readdirFields)],
+        locate: [3, struct(locateFields)],
+      }),
+    }),
+    struct({
+      ageMs: f64,
+      answer: union({
+        stat: [1, struct({ attributes })],
+        readdir: [2, struct(pageFields)],
+        locate: [3, struct(locatedFields)],
+      }),
+    }),
   ),
 
   // ---- clients: changing
@@ -301,6 +324,8 @@ export const masterCalls = {
     struct({ nextPart: varint }),
   ),
   masterStatus: call(50, nothing, masterStatus),
+  /** Answered by the leader, once its leadership was confirmed: an index of the log that covers all that was acknowledged before the question. */
+  committed: call(53, nothing, struct({ index: varint })),
   /** Who are you? Answered by every master that runs; with `to`, messages of the group may follow on the connection. */
   introduce: call(51, introductionFrame, introductionFrame),
   /** A master without a name asks the leader for one: it was added, or has lost what it held. */

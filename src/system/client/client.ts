@@ -35,10 +35,12 @@ import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
 import { type Region, regionsOfFile } from './regions.ts';
 import { type ServerScrub, scrubAll } from './scrubbing.ts';
+import { Shadow, ShadowMasters, type ShadowOptions } from './shadow.ts';
 import { Stats, settledSize } from './stats.ts';
 import { Trash } from './trash.ts';
 import { childPath, type Entry, entriesOf, isMissing, type Usage, workThrough } from './tree.ts';
 import { truncateFile } from './truncate.ts';
+import { type Walked, type WalkOptions, walk } from './walk.ts';
 import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
 
 export type ClusterStatus = ResponseOf<(typeof masterCalls)['status']>;
@@ -74,6 +76,7 @@ export interface DiskFree {
 export class CairnClient {
   readonly #core: ClientCore;
   readonly #appends: AppendQueues;
+  #shadowMasters: ShadowMasters | undefined;
   #isClosed = false;
 
   /** For subclasses; use `start`. */
@@ -94,6 +97,7 @@ export class CairnClient {
   /** Ends all calls that are under way. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#shadowMasters?.close();
     this.#core.masters.close();
     this.#core.pool.close();
   }
@@ -273,6 +277,16 @@ export class CairnClient {
     }
   }
 
+  /** What is at a path and below it, one after another: each directory before what is in it, names in byte order. */
+  async *walk(path: string, options: WalkOptions = {}): AsyncGenerator<Walked, void, void> {
+    try {
+      this.#check(path, options);
+      yield* walk(this.#core, path, options, this.#core.masters);
+    } catch (thrown) {
+      throw about(path, thrown);
+    }
+  }
+
   /** `recursive`: makes missing parents, and an existing directory is no error. */
   mkdir(path: string, options: MakeDirectoryOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
@@ -379,6 +393,13 @@ export class CairnClient {
   /** The masters, as a group that is operated. */
   get masters(): MasterGroup {
     return new MasterGroup(this.#core.masters);
+  }
+
+  /** Reads of metadata that may be a little old, from any master: also while none leads. */
+  shadow(options: ShadowOptions = {}): Shadow {
+    if (this.#isClosed) throw isClosed('the client');
+    this.#shadowMasters ??= new ShadowMasters(this.#core);
+    return new Shadow(this.#core, this.#shadowMasters, options);
   }
 
   async servers(options: CallOptions = {}): Promise<readonly ServerStatus[]> {

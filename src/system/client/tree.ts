@@ -1,6 +1,7 @@
 /** Whole trees: walking, adding up, copying. Built from the calls of the client; several directories and files at a time. */
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
-import { readdirPageMax } from '../../core/protocol/master-calls.ts';
+import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import { type masterCalls, readdirPageMax } from '../../core/protocol/master-calls.ts';
 import { joinPath, show } from '../../core/protocol/paths.ts';
 import type { FileKind } from '../../core/protocol/types.ts';
 import { type AbortSignalLike, throwIfAborted } from './abort.ts';
@@ -29,6 +30,14 @@ export interface Usage {
   readonly storedBytes: number;
 }
 
+/** Who is asked for metadata: the leading master, or any. */
+export interface ReadSource {
+  read<Kind extends 'stat' | 'readdir' | 'locate'>(
+    kind: Kind,
+    request: RequestOf<(typeof masterCalls)[Kind]>,
+  ): Promise<ResponseOf<(typeof masterCalls)[Kind]>>;
+}
+
 /** The entries of a directory in byte order of their names, a page at a time, one page ahead. */
 export async function* entriesOf(
   core: ClientCore,
@@ -37,6 +46,8 @@ export async function* entriesOf(
     readonly withAttributes: boolean;
     readonly pageEntries?: number | undefined;
     readonly signal?: AbortSignalLike | undefined;
+    /** Undefined: the leading master. */
+    readonly source?: ReadSource | undefined;
   },
 ): AsyncGenerator<readonly Entry[], void, void> {
   let next: Promise<Page> | undefined = readPage(core, path, '', options);
@@ -62,10 +73,15 @@ async function readPage(
   {
     withAttributes,
     pageEntries = readdirPageMax,
-  }: { readonly withAttributes: boolean; readonly pageEntries?: number | undefined },
+    source = core.masters,
+  }: {
+    readonly withAttributes: boolean;
+    readonly pageEntries?: number | undefined;
+    readonly source?: ReadSource | undefined;
+  },
 ): Promise<Page> {
   const request = { path, after, limit: pageEntries, withAttributes };
-  const { entries, more } = await core.masters.read('readdir', request);
+  const { entries, more } = await source.read('readdir', request);
   const known = entries.flatMap(({ attributes }) => (attributes === undefined ? [] : [attributes]));
   const stats = await settledSizes(core, known);
   let at = 0;

@@ -26,6 +26,7 @@ import { defaultMasterTiming, type MasterOptions } from './options.ts';
 import * as reads from './reads.ts';
 import { valueOrThrow } from './refusal.ts';
 import * as settledReads from './settled-reads.ts';
+import { ShadowReads } from './shadow.ts';
 import { type Command, doneResult } from './state/commands.ts';
 import { MetadataMachine } from './state/metadata-machine.ts';
 import { clusterStatus, ownStatus } from './status.ts';
@@ -40,6 +41,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
   readonly #machine = new MetadataMachine();
   readonly #connections = new Set<ServerConnection>();
   readonly #office: Office;
+  readonly #shadow: ShadowReads;
   #group!: Group<Message, LogRecord, ServerConnection>;
   #listener: Listener | undefined;
 
@@ -59,6 +61,12 @@ export class Master<Message = unknown, LogRecord = unknown> {
       replica: () => this.#group.replica as Replica | undefined,
       opening: () => this.#opening(),
       keeper: (leader) => this.#makeKeeper(leader),
+    });
+    this.#shadow = new ShadowReads({
+      env,
+      tables: () => this.#machine.tables,
+      appliedIndex: () => this.#group.replica?.appliedIndex ?? 0,
+      askLeader: () => this.#committed(),
     });
   }
 
@@ -82,6 +90,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
     try {
       await master.#group.takePart();
       await master.#checkCluster();
+      master.#shadow.start();
     } catch (thrown) {
       await master.#listener.close();
       throw thrown;
@@ -119,6 +128,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
   }
 
   async stop(): Promise<void> {
+    this.#shadow.stop();
     this.#office.close();
     await this.#listener?.close();
     for (const connection of this.#connections) connection.close('this master stops');
@@ -250,6 +260,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
       stat: this.#led<'stat'>(settledReads.stat),
       readdir: this.#led<'readdir'>(settledReads.readdir),
       locate: this.#read<'locate'>(reads.locate),
+      shadow: async (request) => ({ response: await this.#shadow.read(request) }),
       awaitChange: this.#led<'awaitChange'>((leader, request) => leader.watches.awaitChange(request)),
       status: this.#led<'status'>(async (leader) => {
         await leader.barrier();
@@ -298,6 +309,10 @@ export class Master<Message = unknown, LogRecord = unknown> {
       consensus: { begin: (request, bodyBytes, context) => this.#consensus(request, bodyBytes, context) },
       snapshotPart: (request, { peer }, body) => this.#snapshotPart(request, peer as ServerConnection, body),
       masterStatus: () => ({ response: this.#ownStatus() }),
+      committed: this.#led<'committed'>(async (leader) => {
+        await leader.barrier();
+        return { index: this.replica.appliedIndex };
+      }),
     };
   }
 
@@ -328,6 +343,15 @@ export class Master<Message = unknown, LogRecord = unknown> {
   #clusterStatus(leader: Leader) {
     const { keeper } = this.#office;
     return clusterStatus({ leader, keeper, group: this.#group, replica: this.replica, own: this.#ownStatus() });
+  }
+
+  /** Up to where the log is committed, from whoever leads. @throws CairnError NOT_LEADER, UNAVAILABLE, TIMED_OUT */
+  async #committed(): Promise<number> {
+    const { leading, leader: other } = this.replica.leadership;
+    if (!leading && other !== undefined) return this.#group.peers.committed(other);
+    const leader = await this.#office.leading();
+    await leader.barrier();
+    return this.replica.appliedIndex;
   }
 
   // ---------------------------------------------------------------- messages of the group

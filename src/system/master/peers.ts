@@ -17,6 +17,7 @@ const backOffMaxMs = 200;
 const refusedMs = 1000;
 const snapshotPartMs = 30_000;
 const statusMs = 300;
+const committedMs = 2000;
 /** Refusals of a greeting that do not pass by themselves. */
 export const refusedForGood: ReadonlySet<ErrorCode> = new Set([
   'PROTOCOL',
@@ -76,6 +77,14 @@ export class Peers implements Transport {
     if (rpc === undefined)
       throw new CairnError('UNAVAILABLE', `master ${of} cannot be reached just now; try again later`);
     return (await rpc.call('masterStatus', {}, { timeoutMs })).response;
+  }
+
+  /** Of the leader: up to where the log is committed. @throws CairnError when it does not answer soon, or leads no more */
+  async committed(leader: NodeId): Promise<number> {
+    const rpc = this.#linksTo(leader)?.messages.open();
+    if (rpc === undefined)
+      throw new CairnError('UNAVAILABLE', `master ${leader} cannot be reached just now; try again later`);
+    return (await rpc.call('committed', {}, { timeoutMs: committedMs })).response.index;
   }
 
   /** Closes the connections to those who belong to the group no more. */

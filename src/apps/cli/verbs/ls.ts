@@ -1,12 +1,13 @@
 /** `cairn ls`. */
-import type { Cairn, Stats } from '../../library/client.ts';
+import { Cairn, type Shadow, type Stats } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { formatBytes, formatName, printJson, printLine } from '../output.ts';
 import { withCluster } from './connect.ts';
 import { forEachPath } from './each.ts';
 import { baseName, formatTime, joinPath, showEntry } from './entries.ts';
+import { ageOf, type StaleFlag, shadowFor, tellAge } from './stale.ts';
 
-interface Flags {
+interface Flags extends StaleFlag {
   readonly long?: boolean;
   readonly recursive?: boolean;
 }
@@ -15,31 +16,35 @@ export async function run(invocation: Invocation): Promise<void> {
   const flags = invocation.options as unknown as Flags;
   const paths = invocation.args.length === 0 ? ['/'] : invocation.args;
   await withCluster(invocation, async (cairn) => {
+    const shadow = shadowFor(cairn, flags);
+    const source = shadow ?? cairn;
     await forEachPath(invocation, paths, async (path) => {
-      const stats = await cairn.stat(path);
-      if (stats.isFile()) show(path, path, stats, flags, invocation.json);
-      else await list(cairn, path, flags, invocation.json, paths.length > 1 || flags.recursive === true);
+      const stats = await source.stat(path);
+      if (stats.isFile()) show(path, path, stats, flags, invocation.json, shadow);
+      else await list(source, path, flags, invocation.json, paths.length > 1 || flags.recursive === true);
     });
+    tellAge(shadow, invocation.json);
   });
 }
 
-async function list(cairn: Cairn, path: string, flags: Flags, json: boolean, titled: boolean): Promise<void> {
+async function list(source: Cairn | Shadow, path: string, flags: Flags, json: boolean, titled: boolean): Promise<void> {
+  const shadow = source instanceof Cairn ? undefined : source;
   if (titled && !json) printLine(`${formatName(path)}:`);
   const below: string[] = [];
-  for await (const entry of cairn.entries(path, { withAttributes: true })) {
+  for await (const entry of source.entries(path, { withAttributes: true })) {
     const child = joinPath(path, entry.name);
-    show(child, baseName(child), entry.stats!, flags, json);
+    show(child, baseName(child), entry.stats!, flags, json, shadow);
     if (entry.isDirectory()) below.push(child);
   }
   if (flags.recursive !== true) return;
   for (const child of below) {
     if (!json) printLine('');
-    await list(cairn, child, flags, json, true);
+    await list(source, child, flags, json, true);
   }
 }
 
-function show(path: string, name: string, stats: Stats, flags: Flags, json: boolean): void {
-  if (json) printJson(showEntry(path, stats));
+function show(path: string, name: string, stats: Stats, flags: Flags, json: boolean, shadow: Shadow | undefined): void {
+  if (json) printJson({ ...showEntry(path, stats), ...ageOf(shadow) });
   else if (flags.long === true) {
     const size = stats.isDirectory() ? '-' : formatBytes(stats.size);
     const copies = stats.isDirectory() ? '-' : `×${stats.replication}`;

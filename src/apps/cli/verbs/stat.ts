@@ -5,13 +5,15 @@ import { formatBytes, formatCount, formatName, printJson, printLine } from '../o
 import { withCluster } from './connect.ts';
 import { forEachPath } from './each.ts';
 import { showEntry } from './entries.ts';
+import { ageOf, type StaleFlag, shadowFor, tellAge } from './stale.ts';
 
 export async function run(invocation: Invocation): Promise<void> {
   await withCluster(invocation, async (cairn) => {
+    const shadow = shadowFor(cairn, invocation.options as StaleFlag);
     await forEachPath(invocation, invocation.args, async (path) => {
-      const entry = showEntry(path, await cairn.stat(path));
+      const entry = showEntry(path, await (shadow ?? cairn).stat(path));
       if (invocation.json) {
-        printJson(entry);
+        printJson({ ...entry, ...ageOf(shadow) });
         return;
       }
       const what =
@@ -23,5 +25,6 @@ export async function run(invocation: Invocation): Promise<void> {
       printLine(`  copies ${entry.replication}${least}, mode ${entry.mode}, durability ${entry.durability}`);
       printLine(`  modified ${entry.modifiedAt}, created ${entry.createdAt}`);
     });
+    tellAge(shadow, invocation.json);
   });
 }
