@@ -41,13 +41,14 @@ export class UpCluster {
   readonly directory: string;
   /** Where the masters listen. */
   readonly masters: readonly string[];
-  readonly #url: string;
+  /** For clients. */
+  readonly url: string;
   readonly #logFile: string;
 
   private constructor(directory: string, url: string, logFile: string) {
     this.directory = directory;
     this.masters = url.slice('cairn://'.length).split(',');
-    this.#url = url;
+    this.url = url;
     this.#logFile = logFile;
   }
 
@@ -82,7 +83,7 @@ export class UpCluster {
   }
 
   async connect(scope: Scope): Promise<CairnClient> {
-    const client = await CairnClient.start(nodeEnv({ dir: tmpdir() }), parseClusterUrl(this.#url), { deadlineMs });
+    const client = await CairnClient.start(nodeEnv({ dir: tmpdir() }), parseClusterUrl(this.url), { deadlineMs });
     await scope.add(() => client.close());
     return client;
   }

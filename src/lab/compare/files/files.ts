@@ -1,186 +1,194 @@
-/** `files`: the work of a file system, by the native client: bulk bytes, small files, appends with and without a flush. */
-import type { CairnClient } from '../../../system/client/client.ts';
+/** `files`: the work of a file system: bulk bytes, small files, appends with and without a flush, and the GFS paper's own mixes. */
+import { join } from 'node:path';
+import { MooseFs, mooseFsVersion, whyNoMooseFs } from '../cluster/moosefs.ts';
 import { UpCluster } from '../cluster/up-cluster.ts';
-import type { Experiment, Lab, LabOptions } from '../experiment.ts';
+import { chosen, type Experiment, type Lab, type LabOptions } from '../experiment.ts';
+import { whyNoNetworks } from '../network/possible.ts';
+import { Asking } from '../process/asking.ts';
+import { nodePlan, OwnedProcess } from '../process/owned-process.ts';
 import type { Findings } from '../report/findings.ts';
-import { type Scope, scoped } from '../scope.ts';
+import type { Scope } from '../scope.ts';
+import type { DriverAnswers } from './driver.ts';
+import type { StoreSpec } from './file-store.ts';
+import { mutationMetric, readMetric } from './paper-steps.ts';
+import { clientCount, recordBytes, smallBytes } from './steps.ts';
 
 const mebi = 1024 * 1024;
-const smallBytes = 4096;
-const recordBytes = 1024;
-const subject = 'native client';
+const native = 'native client';
+const clusters = ['X', 'Y'] as const;
 
 interface Plan {
   readonly rounds: number;
   readonly bulkBytes: number;
   readonly smallFiles: number;
   readonly appends: number;
+  readonly mixMs: number;
 }
 
-function planOf({ quick, runs }: LabOptions): Plan {
-  if (quick) return { rounds: 1, bulkBytes: 8 * mebi, smallFiles: 60, appends: 200 };
-  return { rounds: runs ?? 5, bulkBytes: 512 * mebi, smallFiles: 8000, appends: 40_000 };
+function planOf({ quick, runs, seconds }: LabOptions): Plan {
+  if (quick) return { rounds: 1, bulkBytes: 8 * mebi, smallFiles: 60, appends: 200, mixMs: 200 };
+  const mixMs = (seconds ?? 3) * 1000;
+  return { rounds: runs ?? 5, bulkBytes: 512 * mebi, smallFiles: 4000, appends: 20_000, mixMs };
+}
+
+interface Subject {
+  readonly name: string;
+  /** @returns how the driver reaches it */
+  start(scope: Scope): Promise<{ readonly spec: StoreSpec; readonly masters?: readonly string[] }>;
 }
 
 export const files: Experiment = {
   name: 'files',
-  question: 'How fast are bulk writes and reads, small files, and appends by one and by eight, on three copies?',
+  question:
+    'How fast are bulk writes and reads, small files, appends by one and by eight, and the GFS paper’s own mixes, on three copies?',
+  diskMiB: 16_384,
 
   expected(options) {
-    return { rounds: planOf(options).rounds, secondsEach: 60, secondsOnce: 10 };
+    const { rounds, mixMs } = planOf(options);
+    const secondsOfSystem = 30 + (4 * mixMs) / 1000;
+    return { rounds, secondsEach: 2 * secondsOfSystem + (2 * mixMs) / 1000, secondsOnce: 15 };
   },
 
   async run(lab: Lab, findings: Findings): Promise<void> {
     const plan = planOf(lab.options);
-    Object.assign(findings.settings, plan, { smallBytes, recordBytes, copies: 3, chunkservers: 3, masters: 3 });
-    findings.note(
-      'Everything runs on this machine. Writes are acknowledged when they are in the page cache of all three copies; appends “with fsync” when all three have flushed them. Metadata is flushed by a majority of the masters in any case.',
-    );
-    for (const door of ['mount', 'S3', 'MooseFS']) findings.skip(door, 'the lab does not drive it yet');
-    await scoped(lab.scope, async (scope) => {
-      const cluster = await UpCluster.start(lab, scope, { chunkservers: 3 });
-      for (let round = 1; round <= plan.rounds; round++) {
-        lab.say(`round ${round} of ${plan.rounds}`);
-        await scoped(scope, (inner) => measure(lab, findings, cluster, inner, plan, round));
+    const subjects = chosen(allSubjects(lab, findings), lab, findings);
+    describe(findings, plan);
+    const running = [];
+    for (const { name, start } of subjects) running.push({ name, ...(await begin(lab, name, await start(lab.scope))) });
+    for (let round = 1; round <= plan.rounds; round++)
+      for (const subject of running) {
+        lab.say(`round ${round} of ${plan.rounds}: ${subject.name}`);
+        await measure(lab, findings, subject, plan, round);
       }
-    });
-    draw(findings);
+    compare(findings);
+    draw(findings, running);
   },
 };
 
-interface Step {
-  readonly metric: string;
-  readonly unit: string;
-  /** @returns how much was done, in units */
-  run(): Promise<number>;
-}
-
-async function measure(
-  lab: Lab,
-  findings: Findings,
-  cluster: UpCluster,
-  scope: Scope,
-  plan: Plan,
-  round: number,
-): Promise<void> {
-  const clients = await Promise.all(Array.from({ length: 8 }, () => cluster.connect(scope)));
-  const [client] = clients as [CairnClient];
-  const dir = `/files-${round}`;
-  await client.mkdir(dir);
-  for (const step of [
-    ...bulkSteps(client, dir, plan),
-    ...smallSteps(clients, dir, plan),
-    ...appendSteps(clients, dir, plan),
-  ]) {
-    const startedAt = performance.now();
-    const done = await step.run();
-    const rate = (done * 1000) / (performance.now() - startedAt);
-    findings.add(subject, step.metric, step.unit, rate);
-    lab.say(`  ${step.metric}: ${Math.round(rate)} ${step.unit}`);
+function allSubjects(lab: Lab, findings: Findings): Subject[] {
+  const cairn: Subject = {
+    name: native,
+    start: async (scope) => {
+      const { url, masters } = await UpCluster.start(lab, scope, { chunkservers: 3 });
+      return { spec: { kind: 'native', url }, masters };
+    },
+  };
+  const lacking = whyNoMooseFs() ?? whyNoNetworks();
+  if (lacking !== undefined) {
+    findings.skip('MooseFS', lacking);
+    return [cairn];
   }
-  await client.rm(dir, { recursive: true });
+  findings.settings.mooseFs = mooseFsVersion();
+  const mooseFs: Subject = {
+    name: 'MooseFS, mounted',
+    start: async (scope) => {
+      const [writing, reading] = (await MooseFs.start(lab, scope)).mounts;
+      return { spec: { kind: 'directory', writing, reading } };
+    },
+  };
+  return [cairn, mooseFs];
 }
 
-function bulkSteps(client: CairnClient, dir: string, { bulkBytes }: Plan): Step[] {
-  const path = `${dir}/bulk`;
-  const piece = new Uint8Array(mebi).fill(7);
-  return [
-    {
-      metric: 'sequential write',
-      unit: 'MB/s',
-      run: async () => {
-        await client.writeFile(path, repeated(piece, bulkBytes / mebi));
-        return bulkBytes / 1e6;
-      },
-    },
-    {
-      metric: 'sequential read',
-      unit: 'MB/s',
-      run: async () => {
-        let bytes = 0;
-        for await (const part of client.readStream(path, { reuseMemory: true })) bytes += part.length;
-        if (bytes !== bulkBytes) throw new Error(`read ${bytes} of ${bulkBytes} bytes`);
-        return bytes / 1e6;
-      },
-    },
-  ];
-}
-
-function* repeated(piece: Uint8Array, count: number): Iterable<Uint8Array> {
-  for (let i = 0; i < count; i++) yield piece;
-}
-
-/** Eight clients, one operation each under way. */
-function smallSteps(clients: readonly CairnClient[], dir: string, { smallFiles }: Plan): Step[] {
-  const content = new Uint8Array(smallBytes).fill(5);
-  const each = (metric: string, one: (client: CairnClient, path: string) => Promise<unknown>): Step => ({
-    metric,
-    unit: 'files/s',
-    run: async () => {
-      let next = 0;
-      await Promise.all(
-        clients.map(async (client) => {
-          for (let i = next++; i < smallFiles; i = next++) await one(client, `${dir}/small-${i}`);
-        }),
-      );
-      return smallFiles;
-    },
+function describe(findings: Findings, plan: Plan): void {
+  Object.assign(findings.settings, plan, {
+    smallBytes,
+    recordBytes,
+    copies: 3,
+    chunkservers: 3,
+    masters: 'Cairn 3, MooseFS 1',
+    clients: clientCount,
   });
-  return [
-    each('create 4 KiB, 8 clients', (client, path) => client.writeFile(path, content, { flags: 'wx' })),
-    each('stat, 8 clients', (client, path) => client.stat(path)),
-    each('read 4 KiB, 8 clients', (client, path) => client.readFile(path)),
-    each('rename, 8 clients', (client, path) => client.rename(path, `${path}-renamed`)),
-    each('delete, 8 clients', (client, path) => client.rm(`${path}-renamed`)),
-  ];
-}
-
-const durabilities = [
-  ['memory', ''],
-  ['disk', ' with fsync'],
-] as const;
-
-/** One append under way for each writer, all to one file. */
-function appendSteps(clients: readonly CairnClient[], dir: string, { appends }: Plan): Step[] {
-  const record = new Uint8Array(recordBytes).fill(6);
-  return durabilities.flatMap(([durability, how]) =>
-    [1, 8].map(
-      (writers): Step => ({
-        metric: `append 1 KiB${how}, ${writers} ${writers === 1 ? 'writer' : 'writers'}`,
-        unit: 'appends/s',
-        run: async () => {
-          const path = `${dir}/appended-${durability}-${writers}`;
-          const count = Math.ceil(appends / (durability === 'disk' || writers === 1 ? 8 : 1));
-          await clients[0]!.recordAppend(path, record, { durability });
-          let next = 0;
-          const writer = async (client: CairnClient): Promise<void> => {
-            while (next++ < count) await client.recordAppend(path, record);
-          };
-          await Promise.all(clients.slice(0, writers).map(writer));
-          return count;
-        },
-      }),
-    ),
+  findings.note(
+    'Everything runs on this machine; one process does the same steps on each system. Writes are acknowledged when they are in the page cache of all three copies; appends “with fsync” when Cairn’s three have flushed them, while MooseFS’s fsync reaches the page cache of its chunkservers only. Cairn’s metadata is flushed by a majority of its three masters in any case; MooseFS has one master, which does not wait for its disk.',
+  );
+  findings.note(
+    'Cairn is measured by its own client, MooseFS through two mounts: one that writes, another that reads, so that reads do not come from the cache of whoever wrote. A mount costs a way through the kernel which the client does not have.',
+  );
+  findings.note(
+    'The paper’s mixes: sizes after its Table 4, writes to record appends after §6.3, requests to the master after Table 6, clusters X (research) and Y (production); eight clients, one operation each under way. Reads are of random places of 16 files of 8 MiB; each client writes its own file and all append to one. Master requests are made without a client’s caches; a deletion is two of them (what is deleted is made first), counted as one.',
   );
 }
 
-function draw(findings: Findings): void {
-  const bars = (title: string, label: string, metrics: readonly string[]) =>
+interface Running {
+  readonly name: string;
+  readonly driver: Asking<DriverAnswers>;
+  readonly masters?: readonly string[];
+}
+
+async function begin(
+  lab: Lab,
+  name: string,
+  { spec, masters }: { readonly spec: StoreSpec; readonly masters?: readonly string[] },
+): Promise<Omit<Running, 'name'>> {
+  const { scope } = lab;
+  const directory = await lab.directory(scope);
+  const plan = {
+    name: `the work on ${name}`,
+    logFile: join(directory, 'driver.log'),
+    env: { UV_THREADPOOL_SIZE: String(2 * clientCount) }, // a call on a mount holds a thread
+  };
+  const driver = new Asking<DriverAnswers>(
+    await OwnedProcess.start(scope, nodePlan('files', plan, lab.options.profileDir)),
+  );
+  await driver.ask('open', spec);
+  return { driver, ...(masters === undefined ? {} : { masters }) };
+}
+
+async function measure(lab: Lab, findings: Findings, subject: Running, plan: Plan, round: number): Promise<void> {
+  const { name, driver, masters } = subject;
+  const { rounds: _, ...work } = plan;
+  const dir = `/files-${round}`;
+  const add = (metric: string, unit: string, value: number) => {
+    findings.add(name, metric, unit, value);
+    lab.say(`  ${metric}: ${Math.round(value)} ${unit}`);
+  };
+  const steps = await driver.ask('plan', { ...work, dir, seed: round });
+  for (const [i, { metric, unit }] of steps.entries()) {
+    const { rate, megabytesPerSecond } = await driver.ask('run', i);
+    add(metric, unit, rate);
+    if (megabytesPerSecond !== undefined) add(`${metric}, bytes`, 'MB/s', megabytesPerSecond);
+  }
+  if (masters !== undefined)
+    for (const cluster of clusters) {
+      const asked = { masters, dir: `${dir}/requests-${cluster}`, cluster, forMs: plan.mixMs, seed: round };
+      add(requestMetric(cluster), 'requests/s', await driver.ask('masterRequests', asked));
+    }
+  await driver.ask('remove', dir);
+}
+
+function requestMetric(cluster: (typeof clusters)[number]): string {
+  return `master requests of the paper’s cluster ${cluster}`;
+}
+
+const bulk = ['sequential write', 'sequential read'];
+const small = ['create 4 KiB', 'stat', 'read 4 KiB', 'rename', 'delete'].map(
+  (name) => `${name}, ${clientCount} clients`,
+);
+const appends = ['append 1 KiB', 'append 1 KiB with fsync'].flatMap((what) =>
+  ['1 writer', `${clientCount} writers`].map((who) => `${what}, ${who}`),
+);
+const mixes = clusters.flatMap((cluster) => [readMetric(cluster), mutationMetric(cluster)]);
+
+function compare(findings: Findings): void {
+  for (const metric of [...bulk, ...small, ...appends, ...mixes]) findings.ratio(native, 'MooseFS, mounted', metric);
+}
+
+function draw(findings: Findings, subjects: readonly { readonly name: string }[]): void {
+  const bars = (title: string, label: string, metrics: readonly string[], short: (metric: string) => string) =>
     findings.chart({
       kind: 'bars',
       title,
       y: { label, scale: 'linear' },
-      groups: metrics.map((metric) =>
-        metric.replace(', 8 clients', '').replace('append 1 KiB', '').replace(/^,? /, ''),
-      ),
-      series: [{ name: subject, values: metrics.map((metric) => findings.median(subject, metric) ?? null) }],
+      groups: metrics.map(short),
+      series: subjects.map(({ name }) => ({
+        name,
+        values: metrics.map((metric) => findings.median(name, metric) ?? null),
+      })),
     });
-  bars('Bulk bytes', 'MB/s', ['sequential write', 'sequential read']);
-  const small = ['create 4 KiB', 'stat', 'read 4 KiB', 'rename', 'delete'].map((name) => `${name}, 8 clients`);
-  bars('Small files, 8 clients', 'files/s', small);
-  const writers = ['1 writer', '8 writers'];
-  bars('Appends of 1 KiB to one file', 'appends/s', [
-    ...writers.map((who) => `append 1 KiB, ${who}`),
-    ...writers.map((who) => `append 1 KiB with fsync, ${who}`),
-  ]);
+  bars('Bulk bytes', 'MB/s', bulk, (metric) => metric);
+  bars(`Small files, ${clientCount} clients`, 'files/s', small, (metric) => metric.split(',')[0]!);
+  bars('Appends of 1 KiB to one file', 'appends/s', appends, (metric) =>
+    metric.replace('append 1 KiB', '').replace(/^,? /, ''),
+  );
+  bars('The GFS paper’s mixes', 'operations/s', mixes, (metric) => metric.replace(' of the paper’s cluster', ''));
 }

@@ -4,6 +4,7 @@ const roles: Readonly<Record<string, () => Promise<{ serve(): void }>>> = {
   member: () => import('../groups/member.ts'),
   load: () => import('../load/loader.ts'),
   'fig3-client': () => import('../gfs-fig3/client.ts'),
+  files: () => import('../files/driver.ts'),
   'transport-server': () => import('../transport/server.ts'),
   'transport-client': () => import('../transport/calling.ts'),
 };
