@@ -24,6 +24,8 @@ export interface FailoverSubject extends GroupSubject {
   readonly settings: GroupSettings;
   /** The first fault only. */
   readonly isBrief: boolean;
+  /** These faults only. */
+  readonly meets?: readonly string[];
   /** Trials of one fault in a round, at most. */
   readonly most: number;
   /** Partial partitions, too: where its time-outs are ours. */
@@ -46,7 +48,7 @@ export function failoverSubjects(lab: Lab, findings: Findings): FailoverSubject[
   });
   const zookeeper = zookeeperSubjects(findings).map((subject): FailoverSubject => {
     const settings = { electionTimeoutMs: { min: tickMs * syncTicks, max: tickMs * syncTicks }, heartbeatMs: tickMs };
-    return { ...subject, settings, most: 1, isBrief: quick, meetsPartial: false };
+    return { ...subject, settings, most: 1, meets: ['SIGKILL', 'SIGSTOP'], isBrief: quick, meetsPartial: false };
   });
   return chosen([...engines, ...etcd, ...zookeeper], lab, findings);
 }
