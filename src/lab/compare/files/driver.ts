@@ -1,7 +1,8 @@
 /** The process that works on a file system, the same for every one of them. */
 import { answer } from '../process/asking.ts';
-import { type FileStore, openStore, type StoreSpec } from './file-store.ts';
+import type { FileStore, StoreSpec } from './file-store.ts';
 import { type MasterPlan, masterRequests } from './master-requests.ts';
+import { openStore } from './open-store.ts';
 import { paperSteps } from './paper-steps.ts';
 import { clientCount, plainSteps, type Step, type StepPlan } from './steps.ts';
 

@@ -39,12 +39,3 @@ export interface OpenToWrite extends Open {
 export interface OpenToAppend extends Open {
   append(record: Uint8Array): Promise<void>;
 }
-
-export async function openStore(spec: StoreSpec): Promise<FileStore> {
-  switch (spec.kind) {
-    case 'native':
-      return (await import('./native-store.ts')).openNativeStore(spec.url);
-    case 'directory':
-      return new (await import('./directory-store.ts')).DirectoryStore(spec.writing, spec.reading);
-  }
-}
