@@ -128,7 +128,10 @@ export interface Effects<Message, LogRecord> {
   readonly committed: readonly Entry[];
   /** Read `id` may be served by a state that has applied at least `index`. */
   readonly reads: readonly { readonly id: ReadId; readonly index: LogIndex }[];
-  /** Every proposal, read or control request that will not happen here, and why. Nothing disappears silently. */
+  /**
+   * Every proposal, read or control request that will not happen here, and why. Nothing disappears silently, and nothing is dropped in the step
+   * that commits it.
+   */
   readonly dropped: readonly Dropped[];
   /** Control requests that are done. */
   readonly completed: readonly ControlId[];

@@ -4,7 +4,18 @@
  */
 import type { Millis, NodeId } from '../base/brand.ts';
 import { type Durability, nextIo } from './durability.ts';
-import type { ControlId, Dropped, Effects, Entry, Envelope, IoId, LogIndex, ReadId, TraceEvent } from './engine.ts';
+import type {
+  ControlId,
+  Dropped,
+  Effects,
+  Entry,
+  Envelope,
+  IoId,
+  LogIndex,
+  Proposal,
+  ReadId,
+  TraceEvent,
+} from './engine.ts';
 
 type Gated<Message> = { readonly io: IoId; readonly envelopes: Envelope<Message>[] };
 type Granted = { readonly id: ReadId; readonly index: LogIndex };
@@ -20,6 +31,10 @@ const noEffects: Effects<never, never> = Object.freeze({
   snapshots: none,
   trace: none,
 });
+
+function isSame({ session, sequence }: Pick<Proposal, 'session' | 'sequence'>, dropped: Dropped): boolean {
+  return dropped.kind === 'proposal' && dropped.session === session && dropped.sequence === sequence;
+}
 
 /** What an outbox needs of the state of its engine. */
 export interface Writing<LogRecord> {
@@ -115,13 +130,22 @@ export abstract class EngineOutbox<Message, LogRecord> {
       sendAfter: this.#sendAfter ?? none,
       committed: this.#committed,
       reads: this.#reads ?? none,
-      dropped: this.#dropped ?? none,
+      dropped: this.#droppedForGood(),
       completed: this.#completed ?? none,
       snapshots: this.#snapshots ?? none,
       trace: this.#trace ?? none,
     };
     if (persist !== undefined) return { persist, ...effects };
     return this.#isQuiet() ? noEffects : effects;
+  }
+
+  /** A leader that is deposed by news of what it proposed knows the outcome after all. */
+  #droppedForGood(): readonly Dropped[] {
+    if (this.#dropped === undefined) return none;
+    if (this.#committed.length === 0) return this.#dropped;
+    const isCommitted = (dropped: Dropped) =>
+      this.#committed.some(({ payload }) => payload.kind === 'proposal' && isSame(payload, dropped));
+    return this.#dropped.filter((dropped) => !isCommitted(dropped));
   }
 
   #isQuiet(): boolean {

@@ -17,6 +17,16 @@ function roundsUntilAsked(one: OneElector, replies: Parameters<OneElector['round
   return [];
 }
 
+/** Node 2 of three, which has just begun to seek leadership. */
+function campaigning(): OneElector {
+  const one = new OneElector('ballot');
+  one.view.id = toNodeId(2);
+  expect(roundsUntilAsked(one, { 1: {}, 3: {} })).toEqual(['canvass']);
+  one.round({ 1: {}, 3: {} });
+  expect(one.asked).toEqual(['campaign']);
+  return one;
+}
+
 describe('ballot leader election (Omni-Paxos §5.2)', () => {
   it('seeks leadership only when it hears a quorum', () => {
     const one = new OneElector('ballot', 5);
@@ -41,6 +51,34 @@ describe('ballot leader election (Omni-Paxos §5.2)', () => {
       one.round({ 2: rival });
       expect(one.asked).toEqual(['campaign']);
     }
+  });
+
+  it('goes on with its next round when its campaign met one of a rival that it outranks', () => {
+    const one = campaigning();
+    one.elector.campaignRefused(one.view, { id: toNodeId(1), standing: [0, 0] });
+    one.round({ 1: {}, 3: {} });
+    expect(one.asked).toEqual(['campaign']);
+  });
+
+  it('gives way to a rival of a higher rank that its campaign met, until its patience ends', () => {
+    const one = campaigning();
+    one.elector.campaignRefused(one.view, { id: toNodeId(3), standing: [0, 0] });
+    one.elector.campaignRefused(one.view); // the same, told by somebody else
+    one.elector = one.elector.clone();
+    one.elector.campaignRefused(one.view);
+    for (let ms = heartbeatIntervalMs; ms < electionTimeoutMinMs; ms += heartbeatIntervalMs) {
+      one.round({ 1: {}, 3: {} });
+      expect(one.asked).toEqual([]);
+    }
+    expect(roundsUntilAsked(one, { 1: {}, 3: {} })).toEqual(['canvass']);
+  });
+
+  it('seeks again soon when it was refused for a rival that it does not know', () => {
+    const one = campaigning();
+    one.elector.campaignRefused(one.view);
+    let rounds = 1;
+    for (; one.asked.length === 0; rounds++) one.round({ 1: {}, 3: {} });
+    expect(rounds * heartbeatIntervalMs).toBeLessThan(electionTimeoutMinMs + 2 * heartbeatIntervalMs);
   });
 
   it('stays away while a node that it hears is content with a leader (chained)', () => {

@@ -16,6 +16,8 @@ import {
   type ElectorOutbox,
   type ElectorView,
   mayLead,
+  outranks,
+  type Rival,
   reaches,
   type Standing,
 } from './elector.ts';
@@ -52,6 +54,8 @@ export class BallotElector implements Elector {
   /** Rounds since we began to seek; 0 while we do not. */
   #seeking = 0;
   #campaigning = false;
+  /** Until our patience begins anew a rival goes first. */
+  #givesWay = false;
 
   constructor({ seed, id }: Pick<EngineConfig, 'seed' | 'id'>) {
     this.#random = seededStream(seed, id);
@@ -205,11 +209,24 @@ export class BallotElector implements Elector {
   restart(view: ElectorView): void {
     const { electionTimeoutMinMs: min, electionTimeoutMaxMs: max } = view.timing;
     this.#patientUntil = view.now + min + nextUniform(this.#random) * (max - min);
+    this.#givesWay = false;
     this.#stopSeeking();
   }
 
-  /** Rivals find each other out by their ballots. */
-  campaignRefused(): void {}
+  /** Rivals that have not found each other out in time, by their ballots: one goes on with the next round, as if it had stood back once. */
+  campaignRefused(view: ElectorView, rival?: Rival): void {
+    if (this.#givesWay) return;
+    if (rival === undefined) {
+      const soon = view.now + view.timing.electionTimeoutMinMs * (0.25 + 0.5 * nextUniform(this.#random));
+      this.#patientUntil = Math.min(this.#patientUntil, soon);
+    } else if (outranks(rival, view)) {
+      this.restart(view);
+      this.#givesWay = true;
+    } else {
+      this.#patientUntil = view.now;
+      this.#seeking = 1;
+    }
+  }
 
   protectsLeader(view: ElectorView): boolean {
     return view.leading ? this.#leadsQuorum(view) : this.#isContent(view);
@@ -229,6 +246,7 @@ export class BallotElector implements Elector {
     copy.#patientUntil = this.#patientUntil;
     copy.#seeking = this.#seeking;
     copy.#campaigning = this.#campaigning;
+    copy.#givesWay = this.#givesWay;
     return copy;
   }
 }

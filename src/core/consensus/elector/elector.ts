@@ -43,6 +43,20 @@ export function reaches(standing: Standing, other: Standing): boolean {
   return standing[0] > other[0] || (standing[0] === other[0] && standing[1] >= other[1]);
 }
 
+/** Somebody else who seeks to lead, in the same term or ballot round as we do. */
+export interface Rival {
+  readonly id: NodeId;
+  readonly standing: Standing;
+}
+
+/**
+ * Of two rivals one gives way: the one that the other could not vote for, and otherwise, as among ballots of one round, the one of the lower id.
+ * Both see it the same way, so a vote that was split is not split again.
+ */
+export function outranks({ id, standing }: Rival, view: ElectorView): boolean {
+  return reaches(standing, view.standing) && (!reaches(view.standing, standing) || id > view.id);
+}
+
 /** What an elector asks of its engine. */
 export interface ElectorOutbox {
   /** Leaves when the term that it may tell is durable. */
@@ -74,8 +88,8 @@ export interface Elector {
   leaderHeard(view: ElectorView): void;
   /** We voted or promised, stepped down, or began a campaign: patience begins anew. */
   restart(view: ElectorView): void;
-  /** Somebody has voted for another than us, or promised: the campaign may come to nothing. */
-  campaignRefused(view: ElectorView): void;
+  /** The campaign may come to nothing: somebody has refused it, for this rival if it is known for whom. */
+  campaignRefused(view: ElectorView, rival?: Rival): void;
   /** Whether a vote or promise for somebody else would take leadership from one that is heard (dissertation §4.2.3). */
   protectsLeader(view: ElectorView): boolean;
   clone(): Elector;

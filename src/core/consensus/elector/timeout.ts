@@ -12,6 +12,8 @@ import {
   type ElectorOutbox,
   type ElectorView,
   mayLead,
+  outranks,
+  type Rival,
   reaches,
   type Standing,
 } from './elector.ts';
@@ -26,6 +28,8 @@ export class TimeoutElector implements Elector {
   #heardAt = 0;
   /** The term that we ask others about, while we do. */
   #asked: number | undefined;
+  /** Until our patience begins anew a rival goes first. */
+  #givesWay = false;
   /** Answers to our PreVote, by sender: a repeated answer counts once. */
   readonly #answers = new Map<NodeId, boolean>();
 
@@ -69,6 +73,7 @@ export class TimeoutElector implements Elector {
   #answer(view: ElectorView, out: ElectorOutbox, from: NodeId, m: PreVote): void {
     const standing: Standing = [m.standingTerm, m.standingIndex];
     const granted = m.term > view.term && !this.protectsLeader(view) && reaches(standing, view.standing);
+    if (granted && m.term === this.#asked && outranks({ id: from, standing }, view)) out.standBy();
     out.send(from, { kind: 'preVoteResponse', term: granted ? m.term : view.term, granted });
   }
 
@@ -101,12 +106,23 @@ export class TimeoutElector implements Elector {
     const { electionTimeoutMinMs: min, electionTimeoutMaxMs: max } = view.timing;
     this.#deadline = view.now + min + nextUniform(this.#random) * (max - min);
     this.#asked = undefined;
+    this.#givesWay = false;
   }
 
-  /** Mostly a rival who was as quick: whose patience ends first now is drawn from a wide range, so they hardly meet again. */
-  campaignRefused(view: ElectorView): void {
-    const soon = view.now + view.timing.electionTimeoutMinMs * (0.25 + 0.5 * nextUniform(this.#random));
-    this.#deadline = Math.min(this.#deadline, soon);
+  /** Mostly for a rival who was as quick. If it is not known, whose patience ends first now is drawn from a wide range. */
+  campaignRefused(view: ElectorView, rival?: Rival): void {
+    if (this.#givesWay) return;
+    const { electionTimeoutMinMs: min, heartbeatIntervalMs } = view.timing;
+    if (rival === undefined) this.#hurry(view, min * (0.25 + 0.5 * nextUniform(this.#random)));
+    else if (!outranks(rival, view)) this.#hurry(view, heartbeatIntervalMs);
+    else {
+      this.restart(view);
+      this.#givesWay = true;
+    }
+  }
+
+  #hurry(view: ElectorView, withinMs: number): void {
+    this.#deadline = Math.min(this.#deadline, view.now + withinMs);
   }
 
   protectsLeader(view: ElectorView): boolean {
@@ -120,6 +136,7 @@ export class TimeoutElector implements Elector {
     copy.#deadline = this.#deadline;
     copy.#heardAt = this.#heardAt;
     copy.#asked = this.#asked;
+    copy.#givesWay = this.#givesWay;
     for (const [voter, granted] of this.#answers) copy.#answers.set(voter, granted);
     return copy;
   }

@@ -14,7 +14,7 @@ import { noteOthersValues } from './leases.ts';
 import { type Accept, type Prepare, type ReportedVote, reportedBytes } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { reported } from './phase-one.ts';
-import { becomeFollower, raisePromise } from './role.ts';
+import { becomeFollower, noteRival, raisePromise } from './role.ts';
 import type { Following, PaxosState } from './state.ts';
 import { Vote } from './vote.ts';
 
@@ -27,6 +27,7 @@ export function onPrepare(s: PaxosState, out: Outbox, from: NodeId, m: Prepare):
   if (from !== m.ballot.node) return;
   if (!sameBallot(m.ballot, s.promised)) {
     if (!mayPromise(s, m)) {
+      if (m.ballot.round === s.campaign?.phase.ballot.round) noteRival(s, from);
       reject(s, out, m);
       return;
     }

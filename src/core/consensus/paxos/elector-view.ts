@@ -6,7 +6,7 @@ import { isVoter } from '../quorums.ts';
 import type { PaxosState } from './state.ts';
 
 /** Anybody can be elected: what it lacks it learns. */
-const equalStanding: Standing = [0, 0];
+export const equalStanding: Standing = [0, 0];
 
 export class PaxosView implements ElectorView {
   readonly #state: PaxosState;

@@ -16,7 +16,7 @@ import {
   votesWritten,
 } from './one-node.test-support.ts';
 
-const { heartbeatIntervalMs, electionTimeoutMaxMs } = defaultTiming;
+const { heartbeatIntervalMs, electionTimeoutMinMs, electionTimeoutMaxMs } = defaultTiming;
 
 describe('a proposer, phase 1 (Paxos Made Simple §2.2, §3)', () => {
   it('asks for promises only once its own is durable, so that no ballot is used twice', () => {
@@ -236,6 +236,39 @@ describe('a leader, phase 2 (Paxos Made Simple §2.2, §3)', () => {
     const effects = leader.receive(3, { kind: 'rejected', ballot: own, promised: ballot(5, 3) });
     expect(effects.dropped).toMatchObject([{ kind: 'proposal', sequence: 1, reason: 'steppedDown' }]);
     expect(leader.status.role).toBe('follower');
+  });
+
+  it.each(['its Prepare', 'an acceptor that has promised it'] as const)(
+    'tries again soon when it learns of a rival of a lower ballot in its round from %s, and waits for one of a higher',
+    (source) => {
+      for (const { id, other } of [
+        { id: 3, other: 2 },
+        { id: 1, other: 2 },
+      ]) {
+        const candidate = new OneNode({ id });
+        const { ballot: own } = candidate.campaign([other]);
+        const its = ballot(own.round, other);
+        if (source === 'its Prepare')
+          candidate.receive(other, { kind: 'prepare', ballot: its, first: index(1), transfer: false });
+        else candidate.receive(4 - id, { kind: 'rejected', ballot: own, promised: its });
+        const begunAt = candidate.now;
+        const asks = () => candidate.tick(candidate.engine.nextTickAt - candidate.now).trace.map(({ name }) => name);
+        while (!asks().includes('pre_vote_asked'));
+        const waitedMs = candidate.now - begunAt;
+        if (id > other) expect(waitedMs).toBe(heartbeatIntervalMs);
+        else expect(waitedMs).toBeGreaterThanOrEqual(electionTimeoutMinMs);
+      }
+    },
+  );
+
+  it('deposed by news that its proposals are chosen, does not call their outcome unknown', () => {
+    const leader = new OneNode();
+    leader.lead();
+    leader.propose();
+    const mine = leader.written.flatMap((record) => (record.kind === 'accepted' ? [record.entry] : []));
+    const effects = leader.receive(2, accept(ballot(2, 2), mine, { chosen: 1, chosenChecksum: mine[0]!.checksum }));
+    expect(effects.committed.map((entry) => entry.index)).toEqual([1]);
+    expect(effects.dropped).toEqual([]);
   });
 
   it('steps down when its disk stands still, although others could decide without it', () => {

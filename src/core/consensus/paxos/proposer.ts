@@ -17,7 +17,7 @@ import { newPhaseOne, type PhaseOne, takeOwnPromise, takePage } from './phase-on
 import { askForPatience, prepare } from './prepare.ts';
 import { newProgress } from './progress.ts';
 import { proposeWaiting } from './proposals.ts';
-import { becomeFollower, noteRound, raisePromise } from './role.ts';
+import { becomeFollower, noteRival, noteRound, raisePromise } from './role.ts';
 import { heartbeatAll } from './sending.ts';
 import { type Campaign, type Leading, never, type PaxosState } from './state.ts';
 
@@ -140,6 +140,8 @@ export function onRejected(s: PaxosState, out: Outbox, from: NodeId, m: Rejected
     c.refusals.set(from, false);
     const outcome = s.configuration.electorate.outcome('prepare', c.refusals);
     if (outcome === 'lost') becomeFollower(s, out, undefined, 'its ballot is refused');
+    if (m.promised.round === ballot.round) noteRival(s, m.promised.node);
+    else s.elector.campaignRefused(s.view);
   }
 }
 

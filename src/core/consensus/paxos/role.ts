@@ -4,6 +4,7 @@ import { assert } from '../../base/assert.ts';
 import type { NodeId } from '../../base/brand.ts';
 import type { DropReason, EntryPayload } from '../engine.ts';
 import { type Ballot, compareBallots, nameOf, type Round } from './ballot.ts';
+import { equalStanding } from './elector-view.ts';
 import type { Outbox } from './outbox.ts';
 import { dropReads } from './reads.ts';
 import type { Leading, PaxosState } from './state.ts';
@@ -32,6 +33,11 @@ export function raisePromise(s: PaxosState, out: Outbox, ballot: Ballot, why: st
   s.following = undefined;
   out.recordPromise();
   becomeFollower(s, out, undefined, why);
+}
+
+/** Another has begun phase 1 in the round that we have: each acceptor promises it to one of us only. */
+export function noteRival(s: PaxosState, id: NodeId): void {
+  s.elector.campaignRefused(s.view, { id, standing: equalStanding });
 }
 
 export function noteRound(s: PaxosState, round: Round): void {

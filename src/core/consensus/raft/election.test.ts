@@ -329,6 +329,33 @@ describe('a leader', () => {
     ]);
   });
 
+  it('as a candidate of a higher id soon tries again when it meets a rival of its term; one of a lower id waits', () => {
+    for (const { id, other } of [
+      { id: 3, other: 2 },
+      { id: 1, other: 2 },
+    ]) {
+      const candidate = new OneNode({ id });
+      candidate.timeOut();
+      candidate.receive(other, preVoteAnswer(1, true));
+      candidate.persist();
+      expect(candidate.status).toMatchObject({ role: 'candidate', term: 1 });
+      candidate.receive(other, requestVote(1));
+      const patienceMs = candidate.engine.nextTickAt - candidate.now;
+      if (id > other) expect(patienceMs).toBe(defaultTiming.heartbeatIntervalMs);
+      else expect(patienceMs).toBeGreaterThanOrEqual(defaultTiming.electionTimeoutMinMs);
+    }
+  });
+
+  it('deposed by news that its proposals are committed, does not call their outcome unknown', () => {
+    const leader = new OneNode();
+    leader.lead();
+    leader.propose();
+    const log = leader.written.flatMap((record) => (record.kind === 'entry' ? [record.entry] : []));
+    const effects = leader.receive(2, appendEntriesOf(2, log, 2, { commit: 2 }));
+    expect(effects.committed.map(({ index }) => index)).toEqual([2]);
+    expect(effects.dropped).toEqual([]);
+  });
+
   it('goes on while a quorum answers, whatever it answers', () => {
     const leader = new OneNode({ voters: 5 });
     leader.lead();

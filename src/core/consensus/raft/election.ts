@@ -96,6 +96,8 @@ function uncommittedBytes(s: RaftState): number {
 
 /** Granted once a term, to a log that is no older than ours; the answer leaves when the vote is durable. */
 export function onRequestVote(s: RaftState, out: Outbox, from: NodeId, m: RequestVote): void {
+  if (s.role === 'candidate' && m.term === s.currentTerm)
+    s.elector.campaignRefused(s.view, { id: from, standing: [m.lastLogTerm, m.lastLogIndex] });
   const disturbs = !m.transfer && s.elector.protectsLeader(s.view);
   if (m.term > s.currentTerm && !disturbs) becomeFollower(s, out, m.term, undefined, 'a candidate has a higher term');
   const free = s.votedFor === undefined || s.votedFor === from;

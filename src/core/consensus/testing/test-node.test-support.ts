@@ -7,6 +7,7 @@ import { type Millis, type NodeId, toMillis } from '../../base/brand.ts';
 import {
   type ControlId,
   type ControlRequest,
+  type Dropped,
   type DropReason,
   type Effects,
   type Engine,
@@ -255,6 +256,7 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
     for (const envelope of effects.send) this.#send(envelope);
     for (const gated of effects.sendAfter) this.#gated.push(gated);
     for (const { id, index } of effects.reads) this.#granted(id, index);
+    assertNotDropped(effects.committed, effects.dropped);
     for (const dropped of effects.dropped) {
       if (dropped.kind === 'read') this.#readDropped(dropped.id, dropped.reason);
       else if (dropped.kind === 'proposal') this.dropped.push(`${dropped.sequence} ${dropped.reason}`);
@@ -344,4 +346,11 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
   #now(): Millis {
     return toMillis(this.#world.now() * this.#world.clockRate(this.id));
   }
+}
+
+function assertNotDropped(committed: readonly Entry[], dropped: readonly Dropped[]): void {
+  const names = new Set(dropped.map((one) => (one.kind === 'proposal' ? `${one.session} ${one.sequence}` : '')));
+  for (const { payload } of committed)
+    if (payload.kind === 'proposal')
+      assert(!names.has(`${payload.session} ${payload.sequence}`), 'nothing is dropped in the step that commits it');
 }

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import { toNodeId } from '../../base/brand.ts';
+import { defaultTiming } from '../engine.ts';
+import type { Rival, Standing } from './elector.ts';
+import { OneElector } from './one-elector.test-support.ts';
+
+const { electionTimeoutMaxMs, electionTimeoutMinMs, heartbeatIntervalMs } = defaultTiming;
+
+const rival = (id: number, standing: Standing = [0, 0]): Rival => ({ id: toNodeId(id), standing });
+
+/** Node 2 of three, whose patience has ended: it asks whether it would be elected in term 5. */
+function asking(): OneElector {
+  const one = new OneElector('timeout');
+  one.view.id = toNodeId(2);
+  one.pass(electionTimeoutMaxMs);
+  expect(one.asked).toEqual(['canvass']);
+  return one;
+}
+
+/** As above, and it would: it has begun to seek term 5. */
+function campaigning(): OneElector {
+  const one = asking();
+  one.receive(1, { kind: 'preVoteResponse', term: 5, granted: true });
+  expect(one.asked).toEqual(['campaign']);
+  return one;
+}
+
+const patienceOf = (one: OneElector) => one.elector.nextTickAt(one.view) - one.view.now;
+
+describe('randomised time-outs, when two seek leadership at once', () => {
+  it('let a rival of a higher id go first that asks at the same time, and does not campaign when it could', () => {
+    const one = asking();
+    one.receive(3, { kind: 'preVote', term: 5, standingTerm: 0, standingIndex: 0 });
+    expect(one.asked).toEqual(['standBy']);
+    one.elector.restart(one.view); // as an engine does that stands by
+    one.receive(1, { kind: 'preVoteResponse', term: 5, granted: true });
+    expect(one.asked).toEqual([]);
+  });
+
+  it('go before a rival of a lower id that asks at the same time, and before one whose log is behind', () => {
+    for (const [id, standing] of [
+      [1, [0, 0]],
+      [3, [0, 0]],
+    ] as const) {
+      const one = asking();
+      if (id === 3) one.view.standing = [1, 1];
+      const [standingTerm, standingIndex] = standing;
+      one.receive(id, { kind: 'preVote', term: 5, standingTerm, standingIndex });
+      one.receive(id, { kind: 'preVoteResponse', term: 5, granted: true });
+      expect(one.asked).toEqual(['campaign']);
+    }
+  });
+
+  it('go on within a heartbeat when they outrank the rival, and wait anew when they do not', () => {
+    const first = campaigning();
+    first.elector.campaignRefused(first.view, rival(1));
+    expect(patienceOf(first)).toBe(heartbeatIntervalMs);
+    const second = campaigning();
+    second.pass(electionTimeoutMinMs - 1);
+    second.elector.campaignRefused(second.view, rival(3));
+    expect(patienceOf(second)).toBeGreaterThanOrEqual(electionTimeoutMinMs);
+  });
+
+  it('take the longer log for the higher rank, whatever the ids: only it can win', () => {
+    const ahead = campaigning();
+    ahead.view.standing = [4, 9];
+    ahead.elector.campaignRefused(ahead.view, rival(3, [4, 8]));
+    expect(patienceOf(ahead)).toBe(heartbeatIntervalMs);
+    const behind = campaigning();
+    behind.view.standing = [4, 8];
+    behind.elector.campaignRefused(behind.view, rival(1, [4, 9]));
+    expect(patienceOf(behind)).toBeGreaterThanOrEqual(electionTimeoutMinMs);
+  });
+
+  it('try again soon when they are refused for a rival that is not known, unless they have given way', () => {
+    const one = campaigning();
+    one.elector.campaignRefused(one.view);
+    expect(patienceOf(one)).toBeLessThan(0.75 * electionTimeoutMinMs);
+    const other = campaigning();
+    other.elector.campaignRefused(other.view, rival(3));
+    other.elector.campaignRefused(other.view);
+    expect(patienceOf(other)).toBeGreaterThanOrEqual(electionTimeoutMinMs);
+    other.elector = other.elector.clone();
+    other.elector.campaignRefused(other.view);
+    expect(patienceOf(other)).toBeGreaterThanOrEqual(electionTimeoutMinMs);
+  });
+});
