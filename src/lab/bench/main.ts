@@ -8,114 +8,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { LocalCluster } from '../cluster/local-cluster.ts';
-import { type DiskLimits, measureDisk } from './limits.ts';
+import { serveFile } from './bare-hop.ts';
+import { measureDisk } from './limits.ts';
 import { million } from './million-files.ts';
+import { type Measured, type Plan, plans } from './plans.ts';
 import { processorTimeUs } from './processor-time.ts';
 import { type Baseline, type Benchmark, median, merged, toDocument, toTable } from './report.ts';
-import * as workloads from './workloads.ts';
+import { Sources } from './sources.ts';
+import type { Bench } from './workloads.ts';
 
 const mebi = 1024 * 1024;
-
-interface Plan extends Omit<Benchmark, 'value' | 'runs' | 'limit' | 'cpuUs'> {
-  readonly limit?: (disk: DiskLimits) => number;
-  /** How much of the unit one run does. */
-  readonly amount?: (bench: workloads.Bench) => number;
-  readonly run: (bench: workloads.Bench, source: () => Promise<string>) => Promise<number>;
-}
-
-const plans: readonly Plan[] = [
-  {
-    name: 'metadata commits, 100 in flight',
-    unit: 'commits/s',
-    goal: 20_000,
-    peer: 8420,
-    peerName: 'etcd',
-    limit: (disk) => disk.flushesPerSecond * 100,
-    amount: ({ scale }) => 60_000 * scale,
-    run: (bench) => workloads.commits(bench, 100),
-  },
-  {
-    name: 'metadata commits, 1 in flight',
-    unit: 'commits/s',
-    peer: 1280,
-    peerName: 'etcd',
-    limit: (disk) => disk.flushesPerSecond,
-    amount: ({ scale }) => 3000 * scale,
-    run: (bench) => workloads.commits({ ...bench, scale: bench.scale / 20 }, 1),
-  },
-  {
-    name: 'files of 4 KiB, 8 writers',
-    unit: 'files/s',
-    goal: 3000,
-    peer: 710,
-    peerName: 'MooseFS',
-    amount: ({ scale }) => 10_000 * scale,
-    run: workloads.smallFiles,
-  },
-  {
-    name: 'append 1 KiB, 8 writers × 32',
-    unit: 'appends/s',
-    goal: 20_000,
-    peer: 5006,
-    peerName: 'MooseFS',
-    amount: ({ scale }) => 200_000 * scale,
-    run: (bench) => workloads.appends(bench, 'memory'),
-  },
-  {
-    name: 'append 1 KiB, 8 writers × 32, fdatasync',
-    unit: 'appends/s',
-    peer: 1330,
-    peerName: 'MooseFS',
-    amount: ({ scale }) => 200_000 * scale,
-    run: (bench) => workloads.appends(bench, 'disk'),
-  },
-  {
-    name: 'put, 3 replicas',
-    unit: 'MB/s',
-    goal: 250,
-    peer: 346,
-    peerName: 'MooseFS',
-    limit: (disk) => disk.writeMBps / 3,
-    amount: megabytes,
-    run: workloads.put,
-  },
-  {
-    name: 'get into a file',
-    unit: 'MB/s',
-    goal: 600,
-    peer: 548,
-    peerName: 'MooseFS cold',
-    limit: (disk) => Math.min(disk.readMBps, disk.writeMBps),
-    amount: megabytes,
-    run: async (bench, source) => workloads.get(bench, await source()),
-  },
-  {
-    name: 'get to nowhere',
-    unit: 'MB/s',
-    goal: 1200,
-    peer: 848,
-    peerName: 'MooseFS warm',
-    limit: (disk) => disk.readMBps,
-    amount: megabytes,
-    run: async (bench, source) => workloads.getToNowhere(bench, await source()),
-  },
-  {
-    name: 'gap after kill -9 of the leading master',
-    unit: 'ms',
-    goal: 1000,
-    peer: 1340,
-    peerName: 'etcd',
-    lowerIsBetter: true,
-    run: workloads.masterFailover,
-  },
-  {
-    name: 'gap after kill -9 of a chunkserver',
-    unit: 'ms',
-    goal: 2000,
-    lowerIsBetter: true,
-    run: workloads.chunkserverFailover,
-  },
-];
 
 const { values: flags } = parseArgs({
   options: {
@@ -125,6 +27,8 @@ const { values: flags } = parseArgs({
     only: { type: 'string' },
     million: { type: 'boolean', default: false },
     save: { type: 'boolean', default: false },
+    /** The other end of the bare hop: this program once more. */
+    'serve-file': { type: 'string' },
   },
 });
 
@@ -149,46 +53,53 @@ async function main(): Promise<void> {
 
 async function measure(local: string, scale: number, fileBytes: number, runs: number): Promise<Benchmark[]> {
   say('measuring the disk …');
-  const disk = measureDisk(fileBytes);
+  const disk = await measureDisk(fileBytes);
   const file = join(local, 'file');
   writeFileSync(file, randomBlocks(fileBytes));
   const cluster = await LocalCluster.start({ program });
+  const bench: Bench = { cluster, program, file, fileBytes, scale };
+  const sources = new Sources(bench, fileURLToPath(import.meta.url));
   const results: Benchmark[] = [];
+  const measured: Measured = { disk, median: (name) => results.find((result) => result.name === name)?.value };
   try {
-    const bench: workloads.Bench = { cluster, program, file, fileBytes, scale };
-    let source: Promise<string> | undefined;
-    const sourceOnce = () => {
-      source ??= workloads.putSource(bench);
-      return source;
-    };
     for (const plan of plans) {
       if (flags.only !== undefined && !plan.name.includes(flags.only)) continue;
-      const { run, limit, amount, ...described } = plan;
-      const values: number[] = [];
-      const cpuUs: number[] = [];
-      if (plan.name.startsWith('get')) await sourceOnce();
-      for (let i = 0; i < runs; i++) {
-        const before = processorTimeUs(cluster);
-        values.push(await run(bench, sourceOnce));
-        if (amount !== undefined) cpuUs.push((processorTimeUs(cluster) - before) / amount(bench));
-        say(`${plan.name}: ${Math.round(values[i]!)} ${plan.unit}`);
-      }
-      results.push({
-        ...described,
-        value: median(values),
-        runs: values,
-        ...(limit === undefined ? {} : { limit: limit(disk) }),
-        ...(cpuUs.length === 0 ? {} : { cpuUs: median(cpuUs) }),
-      });
+      results.push(await measureOne(plan, bench, sources, measured, runs));
     }
   } finally {
+    await sources.close();
     await cluster.stop();
   }
   return results;
 }
 
-function megabytes({ fileBytes }: workloads.Bench): number {
-  return fileBytes / 1e6;
+async function measureOne(
+  plan: Plan,
+  bench: Bench,
+  sources: Sources,
+  measured: Measured,
+  runs: number,
+): Promise<Benchmark> {
+  const { prepare, run, goal, limit, amount, ...described } = plan;
+  const values: number[] = [];
+  const cpuUs: number[] = [];
+  for (let i = 0; i < runs; i++) {
+    await prepare?.(sources);
+    const before = processorTimeUs(bench.cluster, sources.pids);
+    values.push(await run(bench, sources, measured));
+    if (amount !== undefined) cpuUs.push((processorTimeUs(bench.cluster, sources.pids) - before) / amount(bench));
+    say(`${plan.name}: ${values[i]!.toPrecision(4)} ${plan.unit}`);
+  }
+  const goalNow = typeof goal === 'function' ? goal(measured) : goal;
+  const limitNow = limit?.(measured);
+  return {
+    ...described,
+    value: median(values),
+    runs: values,
+    ...(goalNow === undefined ? {} : { goal: goalNow }),
+    ...(limitNow === undefined ? {} : { limit: limitNow }),
+    ...(cpuUs.length === 0 ? {} : { cpuUs: median(cpuUs) }),
+  };
 }
 
 /** Bytes that no layer could compress or guess, made fast: one random block, stamped with its place. */
@@ -220,4 +131,5 @@ function say(line: string): void {
   if (!flags.json) process.stderr.write(`${line}\n`);
 }
 
-await main();
+if (flags['serve-file'] === undefined) await main();
+else serveFile(flags['serve-file']);

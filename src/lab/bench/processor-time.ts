@@ -5,9 +5,10 @@ import type { LocalCluster } from '../cluster/local-cluster.ts';
 /** Linux counts in hundredths of a second for programs, whatever the kernel does. */
 const tickUs = 10_000;
 
-/** In µs, of the cluster's processes and of this one with the children that it has waited for. */
-export function processorTimeUs({ processes, supervisorPid }: LocalCluster): number {
+/** In µs, of the cluster's processes, of `others`, and of this one with the children that it has waited for. */
+export function processorTimeUs({ processes, supervisorPid }: LocalCluster, others: readonly number[]): number {
   let ticks = 0;
+  for (const pid of others) ticks += ticksOf(pid, false);
   for (const { pid } of processes) ticks += ticksOf(pid, false);
   return (ticks + ticksOf(supervisorPid, false) + ticksOf(process.pid, true)) * tickUs;
 }

@@ -28,10 +28,24 @@ export function connect({ cluster }: Pick<Bench, 'cluster'>): Promise<CairnClien
 
 let unique = 0;
 /** A new directory for one run. */
-async function freshDirectory(client: CairnClient, name: string): Promise<string> {
+export async function freshDirectory(client: CairnClient, name: string): Promise<string> {
   const path = `/bench/${name}-${process.pid}-${unique++}`;
   await client.mkdir(path, { recursive: true });
   return path;
+}
+
+/** Runs `work` with so many clients, and closes them. */
+export async function withClients<T>(
+  bench: Bench,
+  count: number,
+  work: (clients: readonly CairnClient[]) => Promise<T>,
+): Promise<T> {
+  const clients = await Promise.all(Array.from({ length: count }, () => connect(bench)));
+  try {
+    return await work(clients);
+  } finally {
+    await Promise.all(clients.map((client) => client.close()));
+  }
 }
 
 async function inParallel(workers: number, work: (worker: number) => Promise<void>): Promise<void> {
@@ -75,10 +89,28 @@ export async function smallFiles(bench: Bench): Promise<number> {
   }
 }
 
+/** Looking at files that are there, `inFlight` at a time: each answered by the leader, as of the moment when it was asked. */
+export async function lookups(bench: Bench, inFlight: number): Promise<number> {
+  return withClients(bench, 1, async ([client]) => {
+    const directory = await freshDirectory(client!, 'lookups');
+    const paths = Array.from({ length: 1000 }, (_, i) => `${directory}/${i}`);
+    await inParallel(inFlight, async (worker) => {
+      for (let i = worker; i < paths.length; i += inFlight) await (await client!.open(paths[i]!, 'wx')).close();
+    });
+    const each = Math.max(1, Math.round((lookupsPerRun * bench.scale) / inFlight));
+    const startedAt = performance.now();
+    await inParallel(inFlight, async (worker) => {
+      for (let i = 0; i < each; i++) await client!.stat(paths[(worker * each + i) % paths.length]!);
+    });
+    return perSecond(each * inFlight, startedAt);
+  });
+}
+
+export const lookupsPerRun = 150_000;
+
 /** 1 KiB records to one file by 8 clients, 32 in flight each. */
 export async function appends(bench: Bench, durability: 'memory' | 'disk'): Promise<number> {
-  const clients = await Promise.all(Array.from({ length: 8 }, () => connect(bench)));
-  try {
+  return withClients(bench, 8, async (clients) => {
     const path = `${await freshDirectory(clients[0]!, 'appends')}/log`;
     const record = new Uint8Array(1024).fill(6);
     await clients[0]!.recordAppend(path, record, { durability });
@@ -89,22 +121,20 @@ export async function appends(bench: Bench, durability: 'memory' | 'disk'): Prom
       for (let i = 0; i < each; i++) await client.recordAppend(path, record);
     });
     return perSecond(each * 8 * 32, startedAt);
-  } finally {
-    await Promise.all(clients.map((client) => client.close()));
-  }
+  });
 }
 
 /** `cairn put` of the file: MB/s as it reports them itself, so without the start of the program. */
 export async function put(bench: Bench): Promise<number> {
-  const target = `/bench-put-${process.pid}-${unique++}`;
+  const target = freshPath('put');
   const bytesPerSecond = await copy(bench, ['put', bench.file, target]);
-  await cairn(bench, ['rm', target]);
+  await removeFile(bench, target);
   return bytesPerSecond / 1e6;
 }
 
 /** `cairn get` into a file. */
 export async function get(bench: Bench, source: string): Promise<number> {
-  const into = join(tmpdir(), `cairn-bench-get-${process.pid}`);
+  const into = join(tmpdir(), `cairn-bench-get-${process.pid}-${unique++}`);
   try {
     return (await copy(bench, ['get', source, into])) / 1e6;
   } finally {
@@ -112,25 +142,37 @@ export async function get(bench: Bench, source: string): Promise<number> {
   }
 }
 
-/** Reading it and throwing it away. */
-export async function getToNowhere(bench: Bench, source: string): Promise<number> {
-  const client = await connect(bench);
-  try {
-    const startedAt = performance.now();
-    let bytes = 0;
-    for await (const piece of client.readStream(source, { reuseMemory: true })) bytes += piece.length;
-    if (bytes !== bench.fileBytes) throw new Error(`read ${bytes} of ${bench.fileBytes} bytes`);
-    return perSecond(bytes, startedAt) / 1e6;
-  } finally {
-    await client.close();
-  }
+/** Several equal shares at once, each of which gives its rate: all of them together in the time of the slowest. */
+export async function atOnce(shares: readonly (() => Promise<number>)[]): Promise<number> {
+  const rates = await Promise.all(shares.map((share) => share()));
+  return rates.length * Math.min(...rates);
 }
 
-/** A file for the readers, put once. */
-export async function putSource(bench: Bench): Promise<string> {
-  const target = `/bench-source-${process.pid}-${unique++}`;
+/** Reading it and throwing it away. */
+export async function readToNowhere(
+  bench: Bench,
+  { path, client }: { readonly path: string; readonly client: CairnClient },
+): Promise<number> {
+  const startedAt = performance.now();
+  let bytes = 0;
+  for await (const piece of client.readStream(path, { reuseMemory: true })) bytes += piece.length;
+  if (bytes !== bench.fileBytes) throw new Error(`read ${bytes} of ${bench.fileBytes} bytes`);
+  return perSecond(bytes, startedAt) / 1e6;
+}
+
+/** Puts the file, for readers. */
+export async function putFile(bench: Bench): Promise<string> {
+  const target = freshPath('source');
   await cairn(bench, ['put', bench.file, target]);
   return target;
+}
+
+export async function removeFile(bench: Bench, path: string): Promise<void> {
+  await cairn(bench, ['rm', '--no-trash', path]);
+}
+
+function freshPath(name: string): string {
+  return `/bench-${name}-${process.pid}-${unique++}`;
 }
 
 async function cairn(bench: Bench, args: readonly string[]): Promise<string> {

@@ -1,0 +1,58 @@
+/** How long appends take, of 1 KiB: one at a time, and at a rate that leaves room. */
+import { createHistogram } from 'node:perf_hooks';
+import { type Bench, connect, freshDirectory, withClients } from './workloads.ts';
+
+const writers = 8;
+const record = new Uint8Array(1024).fill(8);
+/** Not counted: connections are made, and code is compiled. */
+const warmUp = 300;
+
+/** One writer, the next record when the last one is acknowledged: the median in ms. */
+export async function appendOneByOne(bench: Bench): Promise<number> {
+  const client = await connect(bench);
+  try {
+    const path = `${await freshDirectory(client, 'one-by-one')}/log`;
+    const histogram = createHistogram();
+    const count = Math.max(10, Math.round(3000 * bench.scale));
+    for (let i = -warmUp; i < count; i++) {
+      const startedAt = performance.now();
+      await client.recordAppend(path, record);
+      if (i >= 0) histogram.record(microseconds(performance.now() - startedAt));
+    }
+    return histogram.percentile(50) / 1000;
+  } finally {
+    await client.close();
+  }
+}
+
+/**
+ * Appends by 8 writers to one file at a fixed rate for some seconds, each timed from the moment when it was due, so that a pause counts for
+ * all that it held up: the 99th percentile in ms.
+ * @param perSecond of all writers together.
+ */
+export async function appendAtRate(bench: Bench, perSecond: number): Promise<number> {
+  return withClients(bench, writers, async (clients) => {
+    const path = `${await freshDirectory(clients[0]!, 'at-rate')}/log`;
+    for (const client of clients) await client.recordAppend(path, record);
+    const histogram = createHistogram();
+    const count = Math.max(100, Math.round(perSecond * 5 * bench.scale));
+    const startedAt = performance.now();
+    const landed: Promise<void>[] = [];
+    for (let i = 0; i < count; ) {
+      const due = Math.min(count, Math.ceil(((performance.now() - startedAt) / 1000) * perSecond));
+      for (; i < due; i++) landed.push(timed(clients[i % writers]!, startedAt + (i * 1000) / perSecond));
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await Promise.all(landed);
+    return histogram.percentile(99) / 1000;
+
+    async function timed(client: (typeof clients)[number], dueAt: number): Promise<void> {
+      await client.recordAppend(path, record);
+      histogram.record(microseconds(performance.now() - dueAt));
+    }
+  });
+}
+
+function microseconds(ms: number): number {
+  return Math.max(1, Math.round(ms * 1000));
+}
