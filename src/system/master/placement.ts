@@ -13,8 +13,10 @@ const weighedMax = 32;
 const recentHalfLifeMs = 2000;
 /** What one recent placement weighs, as a fraction of a disk. */
 const recentWeight = 0.002;
-/** Scores that differ less are equal, and chance decides. */
+/** Scores that differ less are equal. */
 const nearlyEqual = 0.01;
+/** Of recent placements, which fade. */
+const halfAPlacement = 0.5;
 const otherRackFirst = 10;
 
 export interface PlacementNeed {
@@ -89,16 +91,20 @@ export class Placement {
     return fit;
   }
 
+  /** Of those that are about equally good the one that was chosen least of late; chance decides among equals. */
   #best(candidates: readonly ChunkServer[], racks: ReadonlySet<string>): number {
+    const scores = candidates.map((server) => this.#score(server, racks));
+    const bound = Math.min(...scores) + nearlyEqual;
     let best = -1;
-    let bestScore = Number.POSITIVE_INFINITY;
+    let leastRecent = Number.POSITIVE_INFINITY;
     let equals = 1;
-    for (let i = 0; i < candidates.length; i++) {
-      const score = this.#score(candidates[i]!, racks);
-      if (score < bestScore - nearlyEqual) equals = 1;
-      else if (score > bestScore + nearlyEqual || this.#env.random.below(++equals) > 0) continue;
+    for (const [i, server] of candidates.entries()) {
+      if (scores[i]! > bound) continue;
+      const recent = this.#recent(server);
+      if (recent < leastRecent - halfAPlacement) equals = 1;
+      else if (recent > leastRecent + halfAPlacement || this.#env.random.below(++equals) > 0) continue;
       best = i;
-      bestScore = score;
+      leastRecent = recent;
     }
     return best;
   }

@@ -29,6 +29,19 @@ describe('placement', () => {
     for (const { id } of c.servers) expect(counts.get(id)).toBeGreaterThan(10);
   });
 
+  it('gives each of the servers that are equally full its share of what is made at once', async () => {
+    const c = await TestMasters.start(12, { servers: 16 });
+    const counts = new Map<number, number>();
+    for (let i = 0; i < 16; i++) {
+      const { grant } = await c.create(`/f${i}`, { replication: 3 });
+      for (const { server } of grant!.replicas) counts.set(server, (counts.get(server) ?? 0) + 1);
+    }
+    for (const { id } of c.servers) {
+      expect(counts.get(id), `server ${id}`).toBeGreaterThanOrEqual(2);
+      expect(counts.get(id), `server ${id}`).toBeLessThanOrEqual(4);
+    }
+  });
+
   it('makes files with fewer replicas than asked for while servers lack, and completes them when one comes', async () => {
     const c = new TestMasters(3, { servers: 3, timing });
     for (const master of c.masters) c.boot(master);
