@@ -91,8 +91,8 @@ function describe(findings: Findings, plan: Plan): void {
     warmUpSeconds: warmUpMs / 1000,
     copies: 3,
     reads: 'random regions of 4 MiB, one after another',
-    writes: '1 MiB each, 4 under way, each client to a file of its own',
-    recordAppends: '64 KiB each, 16 under way, all clients to one file',
+    writes: '1 MiB each, 2 under way, each client to a file of its own',
+    recordAppends: '64 KiB each, 4 under way, all clients to one file',
   });
   if (scale !== 1)
     findings.note(
