@@ -14,6 +14,7 @@ const seriesColours = [
   '--series-5',
   '--series-6',
   '--series-7',
+  '--series-8',
 ];
 const percentileTicks = [0, 1, 2, 3, 4];
 
@@ -148,14 +149,15 @@ function barsOptions(chart: BarChart, width: number): { options: UPlot.Options; 
   );
   const bars = UPlot.paths.bars!({ size: [share * 0.92, 120] });
   const y = yParts(chart);
+  const names = slant(chart.groups, width);
   const options: UPlot.Options = {
     width,
-    height: chartHeightPx,
+    height: heightOf(names.size),
     scales: { x: { time: false, range: () => [-0.5, chart.groups.length - 0.5] }, y: y.scale },
     axes: [
       {
         ...axisStyle(),
-        ...slant(chart.groups, width),
+        ...names,
         grid: { show: false },
         splits: () => chart.groups.map((_, i) => i),
         values: (_, ticks) => ticks.map((tick) => chart.groups[tick] ?? ''),
@@ -182,8 +184,13 @@ function barsOptions(chart: BarChart, width: number): { options: UPlot.Options; 
   return { options, data: UPlot.join(tables) };
 }
 
+/** What names take that are written aslant, the bars do not lose. */
+function heightOf(namesPx: number | undefined): number {
+  return chartHeightPx + Math.max(0, (namesPx ?? 0) - 50);
+}
+
 /** Names that would run into each other are written aslant. */
-function slant(groups: readonly string[], width: number): Pick<UPlot.Axis, 'rotate' | 'size'> {
+function slant(groups: readonly string[], width: number): { readonly rotate?: number; readonly size?: number } {
   const longest = Math.max(...groups.map((group) => group.length));
   if (longest * 7 < width / groups.length) return {};
   return { rotate: -30, size: 20 + longest * 4 };
@@ -231,7 +238,7 @@ for (const drawn of all) {
   new ResizeObserver(() => {
     if (drawn.into.clientWidth === width) return;
     width = drawn.into.clientWidth;
-    drawn.plot?.setSize({ width, height: chartHeightPx });
+    drawn.plot?.setSize({ width, height: drawn.plot.height });
   }).observe(drawn.into);
 }
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => all.forEach(draw));
