@@ -129,6 +129,24 @@ describe('a proposer, phase 1 (Paxos Made Simple §2.2, §3)', () => {
     expect([proposer.status.role, proposer.status.commitIndex]).toEqual(['leader', 9]);
   });
 
+  it.each(['timeout', 'ballot'] as const)(
+    'gives up when nothing comes of it, with elector %s: who is asked waits for it',
+    (elector) => {
+      const proposer = new OneNode({ config: { elector } });
+      const leader = ballot(3, 2);
+      proposer.receive(2, accept(leader, []));
+      proposer.receive(2, { kind: 'takeOver', ballot: leader, leasesEnded: false });
+      proposer.persist();
+      expect(proposer.status.role).toBe('candidate');
+      const until = proposer.now + electionTimeoutMaxMs + heartbeatIntervalMs;
+      let asked = 0;
+      while (proposer.now < until) asked += sent(proposer.tick(heartbeatIntervalMs), 'prepare').length;
+      expect(asked).toBeGreaterThan(0);
+      expect(proposer.status.role).not.toBe('candidate');
+      expect(sent(proposer.tick(heartbeatIntervalMs), 'prepare')).toEqual([]);
+    },
+  );
+
   it('asks those again who have not answered', () => {
     const proposer = new OneNode();
     proposer.campaign();

@@ -34,6 +34,7 @@ export function campaign(s: PaxosState, out: Outbox, asked?: TakeOver): void {
     refusals: new Map(),
     askAgainAt: never,
     hasAdvanced: false,
+    giveUpAt: (s.now + s.config.timing.electionTimeoutMaxMs) as Millis,
   };
   if (asked?.leasesEnded === true) s.othersLeaseUntil = s.now;
   s.elector.restart(s.view);
@@ -84,6 +85,11 @@ function askVoters(s: PaxosState, { phase, transfer }: Campaign, out: Outbox, vo
 /** Asks those again who have not told all their votes; and the others for patience, as long as there is progress. */
 export function askForPromises(s: PaxosState, c: Campaign, out: Outbox): void {
   const { phase, transfer } = c;
+  if (c.hasAdvanced) c.giveUpAt = (s.now + s.config.timing.electionTimeoutMaxMs) as Millis;
+  else if (s.now >= c.giveUpAt) {
+    becomeFollower(s, out, undefined, 'nothing comes of its ballot');
+    return;
+  }
   for (const id of phase.asked.keys()) prepare(s, out, id, phase, transfer);
   for (const id of phase.promises) if (c.hasAdvanced && id !== s.id) askForPatience(s, out, id, phase, transfer);
   if (c.hasAdvanced) s.elector.restart(s.view);

@@ -102,6 +102,8 @@ export interface Campaign {
   askAgainAt: Millis;
   /** Since they were asked last, something came that was asked for: then it is worth while for the others to wait. */
   hasAdvanced: boolean;
+  /** Without anything for an election timeout it gives up: who is asked waits for it. */
+  giveUpAt: Millis;
 }
 
 /** A leader's volatile state; begins anew with each ballot. */

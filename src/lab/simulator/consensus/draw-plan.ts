@@ -85,12 +85,15 @@ export function drawPlan(seed: number, options: PlanOptions): GroupPlan {
       paddingBytes: random.pick([0, 0, 100]),
     },
     others: random.pick(fates),
-    happenings: new Drawing(random, { stormMs, timing, clients, driftMax, churns, mayJump: lease === undefined }).all(),
+    happenings: new Drawing(random, { stormMs, timing, clients, driftMax, churns, leases: lease !== undefined }).all(),
   };
 }
 
 function drawLease(random: SimRandom, { electionTimeoutMinMs }: EngineTiming): LeaseTerms {
-  return { durationMs: electionTimeoutMinMs * random.pick([0.5, 1, 3]), driftMax: random.pick([0.001, 0.05, 0.2]) };
+  return {
+    durationMs: electionTimeoutMinMs * random.pick([0.5, 1, 1.5, 1.9, 3]),
+    driftMax: random.pick([0.001, 0.05, 0.2]),
+  };
 }
 
 /** The fastest and the slowest clock differ by at most driftMax. */
@@ -136,8 +139,8 @@ interface Bounds {
   readonly clients: number;
   readonly driftMax: number;
   readonly churns: boolean;
-  /** Whether monotonic clocks may jump: not where leases trust them. */
-  readonly mayJump: boolean;
+  /** Monotonic clocks do not jump then: leases trust them. */
+  readonly leases: boolean;
 }
 
 const troubleKinds: readonly HappeningKind[] = [
@@ -176,7 +179,8 @@ class Drawing {
   }
 
   all(): readonly Happening[] {
-    return [...this.#work(), ...this.#trouble()].sort((a, b) => a.atMs - b.atMs);
+    const trouble = this.#inPairs(this.#trouble());
+    return [...this.#work(), ...trouble, ...this.#bursts(trouble)].sort((a, b) => a.atMs - b.atMs);
   }
 
   /** Each client works in shifts, so that some load can be left out when a plan is made smaller. */
@@ -194,11 +198,8 @@ class Drawing {
 
   #trouble(): Happening[] {
     const random = this.#random;
-    const { stormMs, churns, mayJump, timing } = this.#bounds;
-    const kinds = random
-      .shuffled(troubleKinds.filter((kind) => kind !== 'jump' || mayJump))
-      .slice(0, random.between(1, 8));
-    if (churns) kinds.push('members', 'members');
+    const { stormMs, timing } = this.#bounds;
+    const kinds = this.#kinds();
     const everyMs = random.pick([0.3, 1, 1, 4]) * timing.electionTimeoutMaxMs;
     const happenings: Happening[] = [];
     for (let atMs = random.next() * everyMs; atMs < stormMs; atMs += random.next() * 2 * everyMs)
@@ -207,10 +208,48 @@ class Drawing {
     return happenings;
   }
 
+  #kinds(): readonly HappeningKind[] {
+    const random = this.#random;
+    const { churns, leases } = this.#bounds;
+    const kinds = random
+      .shuffled(troubleKinds.filter((kind) => kind !== 'jump' || !leases))
+      .slice(0, random.between(1, 8));
+    if (churns) kinds.push('members', 'members');
+    // a lease matters while there are two who might lead
+    if (leases && random.chance(0.7)) kinds.push('partition', 'partition', 'transfer');
+    return kinds;
+  }
+
+  /** Some troubles do not come alone: another of the kinds follows in no time. */
+  #inPairs(trouble: readonly Happening[]): readonly Happening[] {
+    const random = this.#random;
+    if (random.chance(0.5)) return trouble;
+    const kinds = trouble.map(({ kind }) => kind);
+    const afterMs = random.pick([1, 5, 30]);
+    return trouble.flatMap((one) =>
+      random.chance(0.4) ? [one, this.#one(random.pick(kinds), one.atMs + random.next() * afterMs)] : [one],
+    );
+  }
+
+  /** What is under way when trouble comes: more than what clients are at otherwise. */
+  #bursts(trouble: readonly Happening[]): readonly Happening[] {
+    const random = this.#random;
+    if (random.chance(0.7)) return [];
+    const calls = random.pick([3, 5, 10]);
+    const beforeMs = random.pick([2, 5, 30]);
+    return trouble
+      .filter(({ atMs }) => atMs > beforeMs && random.chance(0.3))
+      .map(({ atMs }) => {
+        const client = random.between(1, this.#bounds.clients);
+        return { kind: 'burst', atMs: atMs - random.next() * beforeMs, client, calls };
+      });
+  }
+
   #one(kind: HappeningKind, atMs: number): Happening {
     const random = this.#random;
     switch (kind) {
       case 'work':
+      case 'burst':
       case 'weather':
         return { kind: 'weather', atMs, forMs: this.#span(), weather: drawWeather(random, this.#bounds.timing) };
       case 'crash':

@@ -96,11 +96,20 @@ export class GroupClient {
     for (let i = 0; i < this.#world.settings.concurrency; i++) this.#workOn(this.#shift, thinkMs);
   }
 
+  /** Begins calls until so many are under way. Writes whose order nobody sees would make the search for one long. */
+  burst(calls: number): void {
+    while (this.#underWay.size < calls) {
+      const input = this.#drawInput();
+      const seeing = input.kind === 'write' ? ({ ...input, kind: 'swap' } as const) : input;
+      this.#begin(seeing, this.#drawLevel(), false, () => {});
+    }
+  }
+
   #workOn(shift: number, thinkMs: number): void {
-    const { agenda, settings } = this.#world;
+    const { agenda } = this.#world;
     agenda.after(this.#random.next() * 2 * thinkMs, this.id, () => {
       if (shift !== this.#shift) return;
-      this.#begin(this.#drawInput(), this.#random.pick(settings.readLevels), false, () => this.#workOn(shift, thinkMs));
+      this.#begin(this.#drawInput(), this.#drawLevel(), false, () => this.#workOn(shift, thinkMs));
     });
   }
 
@@ -123,6 +132,10 @@ export class GroupClient {
     if (kind === 'read') return { kind, key };
     const value = this.#world.nextValue();
     return kind === 'cas' ? { kind, key, value, expected: this.#world.likelyValue(key) } : { kind, key, value };
+  }
+
+  #drawLevel(): ReadLevel {
+    return this.#random.pick(this.#world.settings.readLevels);
   }
 
   #drawKind(): RegisterInput['kind'] {

@@ -14,6 +14,7 @@ import type { RegisterOperation } from '../linearizability/register-model.ts';
 import { initialValue } from '../linearizability/register-model.ts';
 import { Agenda } from './agenda.ts';
 import { CommittedLog } from './committed-log.ts';
+import { Doubter } from './doubter.ts';
 import { GroupChecker } from './group-checker.ts';
 import { type ClientWorld, GroupClient } from './group-client.ts';
 import { GroupNetwork } from './group-network.ts';
@@ -56,6 +57,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
   readonly lost = new Set<NodeId>();
   /** Nodes whose disks finish nothing any more. */
   readonly stalled = new Set<NodeId>();
+  readonly #doubter: Doubter;
   readonly #engineSeeds: SimRandom;
   readonly #values: SimRandom;
   #ticks = 0;
@@ -79,6 +81,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
     const nodeOf = (id: NodeId) =>
       new GroupNode(this, id, new NodeClock(() => this.agenda.nowMs, plan.clockRates[id - 1] ?? 1));
     this.nodesById = new Map(ids.map((id) => [id, nodeOf(id)]));
+    this.#doubter = new Doubter(this.nodesById, plan.lease !== undefined);
     this.clients = Array.from(
       { length: plan.clients },
       (_, i) => new GroupClient(this, i + 1, this.random.fork(`client ${i + 1}`)),
@@ -129,6 +132,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
   }
 
   at(moment: Moment, node: NodeId): void {
+    if (moment === 'committed') this.#doubter.committed(node, this.checker.log.highest);
     this.trouble?.at(moment, node);
   }
 

@@ -84,6 +84,9 @@ export class Mischief implements Trouble {
       case 'work':
         this.#employ(happening);
         break;
+      case 'burst':
+        group.clients[happening.client - 1]?.burst(happening.calls);
+        break;
       case 'weather':
         this.#changeWeather(happening);
         break;

@@ -71,6 +71,8 @@ export type MemberChange = (typeof memberChanges)[number];
 
 export type Happening = { readonly atMs: number } & (
   | { readonly kind: 'work'; readonly client: number; readonly forMs: number; readonly thinkMs: number }
+  /** As many calls begin at once as make so many with those under way. */
+  | { readonly kind: 'burst'; readonly client: number; readonly calls: number }
   | { readonly kind: 'weather'; readonly forMs: number; readonly weather: Weather }
   /** `keep`: which part of what was not synced survives. */
   | { readonly kind: 'crash'; readonly target: Target; readonly downMs: number; readonly keep: number }

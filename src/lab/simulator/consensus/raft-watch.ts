@@ -19,6 +19,8 @@ class LogShadow {
   termOfLog = 0;
   #checksums = new Map<number, number>();
   #last = 0;
+  /** The furthest that it ever reached, whatever was cut since. */
+  #furthest = 0;
   #configurations: { readonly index: number; readonly members: Members }[];
 
   constructor(bootstrap: Members) {
@@ -40,6 +42,7 @@ class LogShadow {
     }
     this.#checksums.set(index, checksum);
     this.#last = index;
+    this.#furthest = Math.max(this.#furthest, index);
     while (this.#configurations.length > 1 && this.#configurations.at(-1)!.index >= index) this.#configurations.pop();
     if (payload.kind === 'members') this.#configurations.push({ index, members: payload.members });
     return lost;
@@ -58,6 +61,11 @@ class LogShadow {
 
   get last(): number {
     return this.#last;
+  }
+
+  /** Whether it holds entries up to `index`; of a term that is over, whether it did. */
+  reached(index: number, term: number): boolean {
+    return index <= this.#last || (term < this.termOfLog && index <= this.#furthest);
   }
 
   /** State takes the place of the entries up to a point. */
@@ -182,8 +190,8 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
         if (message.voteGranted) this.#voted(from, disk, message.term, to);
         break;
       case 'appendEntriesAccepted': {
-        const { matchIndex } = message;
-        const has = matchIndex <= disk.last;
+        const { matchIndex, term } = message;
+        const has = disk.reached(matchIndex, term);
         hold(
           has,
           'told before durable',

@@ -4,6 +4,10 @@
  * Wing and Gong do, remembering each pair of (set of calls placed, state) that led nowhere, as Lowe does; each part of the model's state
  * that does not touch the others is searched alone. After Porcupine in its manner.
  *
+ * Two observations keep the search small. A call that fits the state and does not change it may as well come at once, so nothing else is
+ * tried in its place. And a call of unknown outcome is placed only where the next one would come out differently without it: else there is
+ * an order without it there.
+ *
  * A call without a known outcome may take effect at any moment from its call on, or never. The search is bounded: a history that takes
  * more work than that is not known to be right, and `gaveUp` must count as a failure.
  */
@@ -82,6 +86,8 @@ interface Placed<Input, Output, State> {
   readonly call: Call<Input, Output>;
   readonly stateBefore: State;
   readonly highestBefore: number;
+  /** If nothing comes of it, nothing comes of any other in its place. */
+  readonly isForced: boolean;
 }
 
 class Search<Input, Output, State> {
@@ -125,12 +131,20 @@ class Search<Input, Output, State> {
       tried = undefined;
       if (next !== undefined) continue;
       this.longest = Math.max(this.longest, this.#placed.length);
-      const last = this.#placed.pop();
-      if (last === undefined) return 'violation';
-      this.#takeBack(last);
-      tried = last.call;
+      tried = this.#goBack();
+      if (tried === undefined) return 'violation';
     }
     return 'linearizable';
+  }
+
+  /** Takes back the last call that others may take the place of; undefined if there is none. */
+  #goBack(): Call<Input, Output> | undefined {
+    for (;;) {
+      const last = this.#placed.pop();
+      if (last === undefined) return undefined;
+      this.#takeBack(last);
+      if (!last.isForced) return last.call;
+    }
   }
 
   /** After a search that found no order: goes the same way once more, to the point where the most calls were placed. */
@@ -141,31 +155,59 @@ class Search<Input, Output, State> {
       if (next !== undefined) continue;
       if (this.#placed.length === longest)
         return { placed: this.#placed.map(({ call }) => call.operation), stuck: this.#stuck() };
-      const last = this.#placed.pop()!;
-      this.#takeBack(last);
-      tried = last.call;
+      tried = this.#goBack();
     }
   }
 
   /** Places the first call that can come next, known ones before unknown ones; of those behind `tried`, if given. */
   #findNext(tried: Call<Input, Output> | undefined): Call<Input, Output> | undefined {
     const until = this.#earliestReturn();
-    const knownTried = tried === undefined || isKnown(tried.operation);
-    if (!knownTried) return this.#placeOneOf(tried.next, until);
+    if (tried !== undefined && !isKnown(tried.operation)) return this.#placeOneOf(tried.next, until);
+    if (tried === undefined) {
+      const free = this.#findFree(until);
+      if (free !== undefined) return this.#placeIfNew(free, this.#state, true) ? free : undefined;
+    }
     return this.#placeOneOf((tried ?? this.#known).next, until) ?? this.#placeOneOf(this.#unknown.next, until);
+  }
+
+  /** A known call that can come next and leaves the state as it is. */
+  #findFree(until: number): Call<Input, Output> | undefined {
+    for (let call = this.#known.next; call !== undefined && call.operation.invokedAt <= until; call = call.next) {
+      this.work += 1;
+      const state = this.#stateAfter(call);
+      if (state !== impossible && this.#isSame(state, this.#state)) return call;
+    }
+    return undefined;
+  }
+
+  /** `impossible` also where the call of unknown outcome before it would be of no use. */
+  #stateAfter({ operation: { input, returned } }: Call<Input, Output>): State | typeof impossible {
+    const state = this.#model.step(this.#state, input, returned?.output);
+    const last = this.#placed.at(-1);
+    if (state === impossible || last === undefined || isKnown(last.call.operation)) return state;
+    const without = this.#model.step(last.stateBefore, input, returned?.output);
+    return without !== impossible && this.#isSame(without, state) ? impossible : state;
+  }
+
+  #isSame(a: State, b: State): boolean {
+    return this.#model.keyOf(a) === this.#model.keyOf(b);
   }
 
   #placeOneOf(first: Call<Input, Output> | undefined, until: number): Call<Input, Output> | undefined {
     for (let call = first; call !== undefined && call.operation.invokedAt <= until; call = call.next) {
       this.work += 1;
-      const { input, returned } = call.operation;
-      const state = this.#model.step(this.#state, input, returned?.output);
-      if (state === impossible) continue;
-      this.#place(call, state);
-      if (this.#isNew()) return call;
-      this.#takeBack(this.#placed.pop()!);
+      const state = this.#stateAfter(call);
+      if (state === impossible || (!isKnown(call.operation) && this.#isSame(state, this.#state))) continue;
+      if (this.#placeIfNew(call, state, false)) return call;
     }
     return undefined;
+  }
+
+  #placeIfNew(call: Call<Input, Output>, state: State, isForced: boolean): boolean {
+    this.#place(call, state, isForced);
+    if (this.#isNew()) return true;
+    this.#takeBack(this.#placed.pop()!);
+    return false;
   }
 
   /** What was called later than this cannot come next: somebody who is not placed had returned by then. */
@@ -184,13 +226,15 @@ class Search<Input, Output, State> {
     key += '?';
     for (let call = this.#unknown.next; call !== undefined; call = call.next) key += `,${call.number}`;
     key += `=${this.#model.keyOf(this.#state)}`;
+    const last = this.#placed.at(-1)!;
+    if (!isKnown(last.call.operation)) key += `@${this.#model.keyOf(last.stateBefore)}`;
     if (this.#reached.has(key)) return false;
     this.#reached.add(key);
     return true;
   }
 
-  #place(call: Call<Input, Output>, state: State): void {
-    this.#placed.push({ call, stateBefore: this.#state, highestBefore: this.#highest });
+  #place(call: Call<Input, Output>, state: State, isForced: boolean): void {
+    this.#placed.push({ call, stateBefore: this.#state, highestBefore: this.#highest, isForced });
     this.#state = state;
     call.previous!.next = call.next;
     if (call.next !== undefined) call.next.previous = call.previous;
