@@ -3,16 +3,23 @@
  * read that is granted on the strength of a lease or a quorum that is gone shows at once (rule 'fresh read').
  */
 import type { NodeId } from '../../../core/base/brand.ts';
-import type { ReadLevel } from '../../../core/consensus/engine.ts';
-import type { Node } from './group.ts';
+import type { EngineStatus, ReadLevel } from '../../../core/consensus/engine.ts';
+import type { Request } from './requests.ts';
+
+interface Suspect {
+  readonly id: NodeId;
+  /** Undefined while it is down. */
+  readonly status: EngineStatus | undefined;
+  ask(request: Request, answer: () => void): void;
+}
 
 export class Doubter {
-  readonly #nodes: ReadonlyMap<NodeId, Node>;
+  readonly #nodes: ReadonlyMap<NodeId, Suspect>;
   readonly #levels: readonly ReadLevel[];
   /** What everybody had committed when this was last looked at. */
   #highest = 0;
 
-  constructor(nodes: ReadonlyMap<NodeId, Node>, offersLeases: boolean) {
+  constructor(nodes: ReadonlyMap<NodeId, Suspect>, offersLeases: boolean) {
     this.#nodes = nodes;
     this.#levels = offersLeases ? ['lease', 'linearizable'] : ['linearizable'];
   }
