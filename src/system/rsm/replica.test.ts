@@ -103,6 +103,28 @@ describe('a replicated state machine', () => {
     await expect(cluster.world.settle(late, 5000)).rejects.toMatchObject({ code: 'NOT_LEADER' });
   });
 
+  it('gathers few commands in one batch while another is on its way, and overlaps batches of many', async () => {
+    for (const [overlapMinCommands, entries] of [
+      [10, 2],
+      [9, 3],
+    ] as const) {
+      const cluster = await TestCluster.start(9, { limits: { overlapMinCommands } });
+      await cluster.execute(7, 1, 'a=1');
+      const { replica } = await cluster.untilLeader();
+      const before = replica!.appliedIndex;
+      const asked: Promise<Uint8Array>[] = [];
+      // Three turns, in less time than a message takes to a follower and back.
+      for (const sequences of [[2], [3, 4, 5, 6, 7, 8, 9, 10, 11], [12]]) {
+        for (const sequence of sequences)
+          asked.push(replica!.execute({ client: 7, sequence, ackBelow: 2 }, toUtf8('b=1')));
+        await cluster.world.run(0.05);
+      }
+      expect(replica!.appliedIndex).toBe(before);
+      await cluster.world.settle(Promise.all(asked));
+      expect(replica!.appliedIndex - before).toBe(entries);
+    }
+  });
+
   it('refuses commands at once where it does not lead, and oversize ones', async () => {
     const cluster = await TestCluster.start(9);
     const leader = await cluster.untilLeader();

@@ -95,6 +95,8 @@ export interface ReplicaLimits {
   readonly keepBytes: number;
   /** Batches that may be on their way at once; further commands gather into the next. */
   readonly batchesInFlight: number;
+  /** A batch of fewer commands than this waits until no other is on its way: small batches cost nearly what large ones do. */
+  readonly overlapMinCommands: number;
 }
 
 export const defaultReplicaLimits: ReplicaLimits = {
@@ -104,6 +106,7 @@ export const defaultReplicaLimits: ReplicaLimits = {
   keepEntries: 10_000,
   keepBytes: 16 * 1024 * 1024,
   batchesInFlight: 2,
+  overlapMinCommands: 32,
 };
 
 interface Waiter {
@@ -305,7 +308,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   }
 
   #propose(): void {
-    while (this.#gathering.length > 0 && this.#batches.size < this.#limits.batchesInFlight) {
+    while (this.#mayPropose()) {
       const waiters = this.#takeBatch();
       const sequence = this.#nextBatch++;
       const time = Math.max(this.#env.clock.wallNow(), this.#applier.time);
@@ -314,6 +317,12 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       const proposals = [{ session: this.#hostSession, sequence, data }];
       this.#input({ kind: 'propose', proposals, now: this.#env.clock.now() });
     }
+  }
+
+  #mayPropose(): boolean {
+    const { batchesInFlight, overlapMinCommands } = this.#limits;
+    if (this.#batches.size === 0) return this.#gathering.length > 0;
+    return this.#batches.size < batchesInFlight && this.#gathering.length >= overlapMinCommands;
   }
 
   #takeBatch(): readonly Waiter[] {
@@ -502,6 +511,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
         const waiters = this.#batches.get(dropped.sequence) ?? [];
         this.#batches.delete(dropped.sequence);
         for (const waiter of waiters) waiter.reject(dropError(dropped.reason));
+        if (this.#gathering.length > 0) this.#scheduleProposals();
         return;
       }
       case 'read': {
