@@ -14,6 +14,9 @@ import { diskError, errnoOf } from './disk-errors.ts';
 /** The kernel's bound on the parts of one writev (IOV_MAX). */
 const writevMaxParts = 1024;
 
+/** Nobody wakes it: what waits on it waits for its time to go by. */
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
 type Settle<T> = (error: Error | null, value: T) => void;
 
 export interface DiskFileOptions {
@@ -91,6 +94,12 @@ export class NodeDiskFile implements DiskFile {
       const { extraFlushMs } = this.#options;
       if (extraFlushMs > 0) await new Promise((resolve) => setTimeout(resolve, extraFlushMs));
     });
+  }
+
+  syncNow(): void {
+    this.#now('sync of', () => fs.fdatasyncSync(this.#fd));
+    const { extraFlushMs } = this.#options;
+    if (extraFlushMs > 0) Atomics.wait(sleeper, 0, 0, extraFlushMs);
   }
 
   truncate(sizeBytes: number): Promise<void> {

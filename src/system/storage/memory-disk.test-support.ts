@@ -121,6 +121,7 @@ export class MemoryDisk implements Disk {
         this.#do({ kind: 'sync', inode });
         await this.syncGate();
       },
+      syncNow: () => this.#do({ kind: 'sync', inode }),
       truncate: async (size) => this.#do({ kind: 'truncate', inode, size }),
       close: async () => {},
     };

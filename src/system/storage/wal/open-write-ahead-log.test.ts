@@ -162,6 +162,34 @@ describe('group commit', () => {
   });
 });
 
+describe('a quick disk', () => {
+  /** A log that has seen enough flushes to make them in the turn; its asynchronous syncs do not return any more. */
+  async function openQuick(): Promise<Opened> {
+    const opened = await open(undefined, undefined, 64 * 1024);
+    for (const text of numbered(0, 40)) await opened.log.append([payload(text)], true);
+    opened.env.disk.syncGate = () => new Promise(() => {});
+    return opened;
+  }
+
+  test('is flushed in the turn: what has resolved is durable as ever, and appends of a turn share a flush', async () => {
+    const { env, log } = await openQuick();
+    const before = env.disk.journal.length;
+    await Promise.all(numbered(40, 60).map((text) => log.append([payload(text)], true)));
+    expect(env.disk.journal.slice(before).map(({ kind }) => kind)).toEqual(['write', 'sync']);
+    const found = await open(afterPowerLoss(env.disk.journal, losses['nothing unsynced is kept']!));
+    expect(found.replayed).toEqual(numbered(0, 60));
+  });
+
+  test('that fails in the turn ends the log as any failure does', async () => {
+    const { env, log } = await openQuick();
+    env.disk.before = ({ kind }) => {
+      if (kind === 'sync') throw new CairnError('DISK_FAILED', 'the disk is gone');
+    };
+    await expect(log.append([payload('lost')], true)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    await expect(log.append([payload('later')], false)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  });
+});
+
 describe('releasing', () => {
   test('drops whole segments before the place and uses their files again without their records coming back', async () => {
     const { env, log } = await open();

@@ -11,6 +11,7 @@ import type { DiskFile, Env } from '../../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import { makeDurableDirectory } from '../durable-directory.ts';
 import { type LogOptions, type LogPlace, queuedMaxBytes, type WriteAheadLog } from '../write-ahead-log.ts';
+import { FlushPace } from './flush-pace.ts';
 import {
   firstRecordOffset,
   recordBytes,
@@ -78,6 +79,7 @@ class Log implements WriteAheadLog {
   #writtenEnd: number;
   #durableEnd: number;
   #seed: number;
+  readonly #pace: FlushPace;
   #wroteAnything = false;
   readonly #sealedEnds = new Map<number, number>();
 
@@ -92,6 +94,7 @@ class Log implements WriteAheadLog {
     this.#options = options;
     this.#files = files;
     this.#logId = logId;
+    this.#pace = new FlushPace(env.clock);
     this.#segment = tail.segment;
     this.#offset = tail.endOffset;
     this.#bodyStart = tail.opened ? firstRecordOffset : 0;
@@ -246,8 +249,9 @@ class Log implements WriteAheadLog {
   // ----------------------------------------------------------- writing
 
   async #writeAll(): Promise<void> {
-    // Appends of the same turn join the group.
-    await undefined;
+    // Appends of the same turn join the group; what the turn sends leaves before a flush holds it up.
+    if (this.#flushesInTurn) await new Promise<void>((resolve) => this.#env.clock.soon(resolve));
+    else await undefined;
     let group = this.#groups.shift();
     while (group !== undefined) {
       try {
@@ -278,9 +282,15 @@ class Log implements WriteAheadLog {
     if (group.sync) await this.#sync();
   }
 
+  get #flushesInTurn(): boolean {
+    return this.#pace.isInTurn && this.#file.syncNow !== undefined;
+  }
+
   async #sync(): Promise<void> {
     if (this.#durableEnd === this.#writtenEnd) return;
-    await this.#file.sync();
+    const file = this.#file;
+    if (this.#flushesInTurn) this.#pace.inTurn(() => file.syncNow!());
+    else await this.#pace.outOfTurn(() => file.sync());
     this.#durableEnd = this.#writtenEnd;
   }
 
