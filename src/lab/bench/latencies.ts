@@ -1,6 +1,6 @@
 /** How long appends take, of 1 KiB: one at a time, and at a rate that leaves room. */
 import { createHistogram } from 'node:perf_hooks';
-import { type Bench, connect, freshDirectory, withClients } from './workloads.ts';
+import { type Bench, connect, freshDirectory, openLogs, withClients } from './workloads.ts';
 
 const writers = 8;
 const record = new Uint8Array(1024).fill(8);
@@ -12,11 +12,12 @@ export async function appendOneByOne(bench: Bench): Promise<number> {
   const client = await connect(bench);
   try {
     const path = `${await freshDirectory(client, 'one-by-one')}/log`;
+    const [log] = await openLogs([client], path);
     const histogram = createHistogram();
     const count = Math.max(10, Math.round(3000 * bench.scale));
     for (let i = -warmUp; i < count; i++) {
       const startedAt = performance.now();
-      await client.recordAppend(path, record);
+      await log!.recordAppend(record);
       if (i >= 0) histogram.record(microseconds(performance.now() - startedAt));
     }
     return histogram.percentile(50) / 1000;
@@ -33,21 +34,22 @@ export async function appendOneByOne(bench: Bench): Promise<number> {
 export async function appendAtRate(bench: Bench, perSecond: number): Promise<number> {
   return withClients(bench, writers, async (clients) => {
     const path = `${await freshDirectory(clients[0]!, 'at-rate')}/log`;
-    for (const client of clients) await client.recordAppend(path, record);
+    const logs = await openLogs(clients, path);
+    for (const log of logs) await log.recordAppend(record);
     const histogram = createHistogram();
     const count = Math.max(100, Math.round(perSecond * 5 * bench.scale));
     const startedAt = performance.now();
     const landed: Promise<void>[] = [];
     for (let i = 0; i < count; ) {
       const due = Math.min(count, Math.ceil(((performance.now() - startedAt) / 1000) * perSecond));
-      for (; i < due; i++) landed.push(timed(clients[i % writers]!, startedAt + (i * 1000) / perSecond));
+      for (; i < due; i++) landed.push(timed(logs[i % writers]!, startedAt + (i * 1000) / perSecond));
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await Promise.all(landed);
     return histogram.percentile(99) / 1000;
 
-    async function timed(client: (typeof clients)[number], dueAt: number): Promise<void> {
-      await client.recordAppend(path, record);
+    async function timed(log: (typeof logs)[number], dueAt: number): Promise<void> {
+      await log.recordAppend(record);
       histogram.record(microseconds(performance.now() - dueAt));
     }
   });

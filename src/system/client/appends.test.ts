@@ -191,7 +191,9 @@ describe('record append', () => {
         throw new CairnError('LEASE_EXPIRED', 'not now');
       };
     }
-    const positions = await cluster.run(Promise.all(appendAll(client, '/log', 6, 9, 10_000)));
+    const handle = await cluster.run(client.open('/log', 'a'));
+    const inOneFrame = [6, 7, 8].map((n) => handle.recordAppend(record(n, 10_000)));
+    const positions = await cluster.run(Promise.all(inOneFrame));
     expect(positions).toEqual([chunkBytes, chunkBytes + 10_000, chunkBytes + 20_000]);
     expect(cluster.master.file('/log').chunks.get(0)!.version).toBeGreaterThan(12);
   });

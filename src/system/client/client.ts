@@ -31,6 +31,7 @@ import {
 } from './limits.ts';
 import { Masters } from './masters.ts';
 import { asked, type CallOptions, fileOf, type MakeOptions, makeFile, openAs, statFile } from './opening.ts';
+import { PathLookups } from './path-lookups.ts';
 import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
 import { type Region, regionsOfFile } from './regions.ts';
@@ -76,6 +77,7 @@ export interface DiskFree {
 export class CairnClient {
   readonly #core: ClientCore;
   readonly #appends: AppendQueues;
+  readonly #lookups: PathLookups;
   #shadowMasters: ShadowMasters | undefined;
   #isClosed = false;
 
@@ -83,6 +85,7 @@ export class CairnClient {
   constructor(core: ClientCore) {
     this.#core = core;
     this.#appends = new AppendQueues(core);
+    this.#lookups = new PathLookups(core);
   }
 
   /** Finds the cluster. @throws CairnError NO_QUORUM when no master answers within the deadline */
@@ -470,10 +473,10 @@ export class CairnClient {
     return WriteStream.appending(path, file, this.#appends.of(attributes, asOf).queue, options);
   }
 
-  /** The file is looked up by each call: it may be another one under this name now. */
+  /** The file is looked up for each call, if together with others: it may be another one under this name now. */
   async #appendsTo(path: string, options: MakeOptions) {
     try {
-      const { attributes, asOf } = await statFile(this.#core, path);
+      const { attributes, asOf } = await this.#lookups.find(path);
       return this.#appends.of(attributes, asOf);
     } catch (thrown) {
       if (toCairnError(thrown).code !== 'NOT_FOUND') throw thrown;
