@@ -28,9 +28,17 @@ export function toMembers(read: { voters: Members['voters']; votersNext: unknown
   return (votersNext === undefined ? { voters, nonVoters } : { voters, votersNext, nonVoters }) as Members;
 }
 
+/** A configuration is measured and hashed far more often than it is made; it never changes. */
+const encodedMembers = new WeakMap<Members, Uint8Array>();
+
+/** Not to be written into: whoever asks for the same configuration gets the same bytes. */
 export function encodeMembers(members: Members): Uint8Array {
+  const known = encodedMembers.get(members);
+  if (known !== undefined) return known;
   const { voters, votersNext, nonVoters } = members;
-  return encode(membersCodec, { voters, votersNext, nonVoters });
+  const bytes = encode(membersCodec, { voters, votersNext, nonVoters });
+  encodedMembers.set(members, bytes);
+  return bytes;
 }
 
 const kinds = { noop: 0, proposal: 1, members: 2 } as const;
@@ -165,8 +173,17 @@ export function chainChecksum(
   return crc32(payload.data, hashScratch(crc32, previous));
 }
 
+/** The first bytes of the scratch, by their number: making a view costs more than hashing it. */
+const scratchViews: (Uint8Array | undefined)[] = new Array(scratch.bytes.length + 1).fill(undefined);
+
+function scratchView(bytes: number): Uint8Array {
+  const view = scratch.bytes.subarray(0, bytes);
+  scratchViews[bytes] = view;
+  return view;
+}
+
 function hashScratch(crc32: Crc32, previous: number): number {
-  return crc32(scratch.bytes.subarray(0, scratch.at), previous);
+  return crc32(scratchViews[scratch.at] ?? scratchView(scratch.at), previous);
 }
 
 export function makeEntry(

@@ -14,9 +14,23 @@ export function isVoter(members: Members, id: NodeId): boolean {
 
 /** Everybody that the log is replicated to except `self`, each once, in ascending order. */
 export function peersOf(members: Members, self: NodeId): readonly NodeId[] {
-  const all = new Set([...members.voters, ...(members.votersNext ?? []), ...members.nonVoters]);
-  all.delete(self);
-  return [...all].sort((a, b) => a - b);
+  const { voters, votersNext, nonVoters } = members;
+  const peers: NodeId[] = [];
+  for (const id of voters) insert(peers, id, self);
+  if (votersNext !== undefined) for (const id of votersNext) insert(peers, id, self);
+  for (const id of nonVoters) insert(peers, id, self);
+  return peers;
+}
+
+/** Groups are small, and mostly named in order. */
+function insert(peers: NodeId[], id: NodeId, self: NodeId): void {
+  if (id === self) return;
+  let at = peers.length;
+  while (at > 0 && peers[at - 1]! > id) at -= 1;
+  if (at > 0 && peers[at - 1] === id) return;
+  peers.push(id);
+  for (let to = peers.length - 1; to > at; to--) peers[to] = peers[to - 1]!;
+  peers[at] = id;
 }
 
 /**

@@ -58,7 +58,8 @@ async function runSeeds(request: SimRequest, output: Output): Promise<Summary> {
       await tell(request, report, performance.now() - before, output);
     }
     progress.show(done, failed.length, simulatedMs);
-    if ((!report.passed && flags.untilFailure) || usedSeconds() >= (flags.seconds ?? Number.POSITIVE_INFINITY)) break;
+    if (!report.passed && flags.untilFailure) break;
+    if (flags.seconds !== undefined && usedSeconds() >= flags.seconds) break;
   }
   progress.clear();
   const summary: Summary = {

@@ -88,7 +88,7 @@ class PaxosEngine implements Engine<PaxosMessage, PaxosRecord> {
 
   clone(): PaxosEngine {
     const copy = new PaxosEngine(cloneState(this.#state));
-    copy.#watermarks = this.#watermarks;
+    copy.#watermarks = this.#watermarks && { ...this.#watermarks };
     return copy;
   }
 }

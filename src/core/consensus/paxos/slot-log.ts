@@ -22,6 +22,9 @@ export class SlotLog {
   #chosenChecksum: number;
   /** Delivered slots that hold a configuration, ascending. */
   #memberIndexes: LogIndex[] = [];
+  /** As the invariants were checked last: up to which slot all was delivered, and from which on votes have been put since. */
+  #checkedTo = 0;
+  #changedFrom = 0;
 
   constructor(base: SnapshotPoint) {
     this.#base = base;
@@ -97,6 +100,7 @@ export class SlotLog {
   put(vote: Vote): void {
     const { index } = vote.entry;
     assert(index > this.#chosenIndex, 'a chosen value never changes', { index, chosenIndex: this.#chosenIndex });
+    if (index < this.#changedFrom) this.#changedFrom = index;
     const place = this.#place(index);
     while (this.#slots.length < place) this.#slots.push(undefined);
     this.#slots[place] = vote;
@@ -149,6 +153,8 @@ export class SlotLog {
     this.#dropTo(point);
     this.#chosenIndex = point.index;
     this.#chosenChecksum = point.checksum;
+    this.#checkedTo = 0;
+    this.#changedFrom = 0;
   }
 
   #dropTo(base: SnapshotPoint): void {
@@ -172,23 +178,36 @@ export class SlotLog {
     return copy;
   }
 
-  /** Checks the slots from `from` on; all of them by default. */
-  invariants(crc32: Crc32, from = 0): void {
+  /**
+   * Checks what has changed since it was asked last; everything the first time, and if `all` is.
+   * @returns the first open slot whose vote may be another than it was then
+   */
+  invariants(crc32: Crc32, all = false): LogIndex {
     assert(this.#chosenIndex <= this.lastIndex, 'what is delivered is held', { chosenIndex: this.#chosenIndex });
     assert(this.checksumAt(this.#chosenIndex) === this.#chosenChecksum, 'the last checksum is that of the last entry');
-    for (let slot = Math.max(this.firstIndex, from); slot <= this.lastIndex; slot++) {
+    this.#checkDelivered(crc32, all ? this.firstIndex : Math.max(this.firstIndex, this.#checkedTo + 1));
+    const changedFrom = Math.max(this.firstUnchosen, all ? 0 : this.#changedFrom) as LogIndex;
+    for (let slot = changedFrom; slot <= this.lastIndex; slot++) {
       const vote = this.at(slot);
-      if (slot > this.#chosenIndex) {
-        assert(vote === undefined || vote.entry.index === slot, 'a vote is in its slot', { slot });
-        continue;
-      }
-      assert(vote?.entry.index === slot && vote.chosen, 'delivered slots run on without a gap', { slot });
-      const { term, payload, checksum } = vote.entry;
-      const links = chainChecksum(crc32, this.checksumAt(slot - 1)!, term, slot, payload) === checksum;
-      assert(links, 'each checksum continues the one before', { slot });
+      assert(vote === undefined || vote.entry.index === slot, 'a vote is in its slot', { slot });
     }
     assert(this.lastIndex === this.#chosenIndex || this.at(this.lastIndex) !== undefined, 'the last slot is held');
     for (const at of this.#memberIndexes) this.#membersOf(at);
+    this.#checkedTo = this.#chosenIndex;
+    this.#changedFrom = this.lastIndex + 1;
+    return changedFrom;
+  }
+
+  #checkDelivered(crc32: Crc32, from: number): void {
+    let before = this.checksumAt(from - 1);
+    for (let slot = from; slot <= this.#chosenIndex; slot++) {
+      const vote = this.at(slot);
+      assert(vote?.entry.index === slot && vote.chosen, 'delivered slots run on without a gap', { slot });
+      const { term, payload, checksum } = vote.entry;
+      const links = chainChecksum(crc32, before!, term, slot, payload) === checksum;
+      assert(links, 'each checksum continues the one before', { slot });
+      before = checksum;
+    }
   }
 
   #place(slot: number): number {
@@ -197,8 +216,8 @@ export class SlotLog {
 
   #membersOf(slot: LogIndex | undefined): Members {
     if (slot === undefined) return this.#base.members;
-    const payload = this.at(slot)!.entry.payload;
-    assert(payload.kind === 'members', 'a configuration is where it was noted', { slot });
+    const payload = this.at(slot)?.entry.payload;
+    assert(payload?.kind === 'members', 'a configuration is where it was noted', { slot });
     return payload.members;
   }
 }

@@ -47,7 +47,7 @@ describe('the log', () => {
     const log = logWith(...Array.from({ length: 5000 }, () => 1));
     for (let at = 100; at <= 4900; at += 100) {
       log.compactTo(index(at));
-      log.invariants(crc32, log.lastIndex - 10);
+      log.invariants(crc32);
       expect(log.at(at)).toBeUndefined();
       expect(log.at(at + 1)?.index).toBe(at + 1);
     }
@@ -56,6 +56,20 @@ describe('the log', () => {
     log.append(makeEntry(crc32, log.lastChecksum, 2, index(4990), { kind: 'noop' }));
     log.invariants(crc32);
     expect(log.slice(4989, 4990).map((entry) => entry.term)).toEqual([1, 2]);
+  });
+
+  it('checks by its invariants what has changed since the last time, or everything', () => {
+    const log = logWith(1, 1, 1);
+    log.invariants(crc32);
+    const broken = { ...makeEntry(crc32, log.lastChecksum, 1, index(4), { kind: 'noop' }), checksum: 1 };
+    log.append(broken);
+    expect(() => log.invariants(crc32)).toThrow('each checksum continues the one before');
+    log.truncateFrom(3);
+    log.append(makeEntry(crc32, log.lastChecksum, 2, index(3), { kind: 'noop' }));
+    log.invariants(crc32);
+    Object.assign(log.at(2)!, { checksum: 1 });
+    log.invariants(crc32);
+    expect(() => log.invariants(crc32, true)).toThrow('each checksum continues the one before');
   });
 
   it('has the configuration in force that was appended last, and the one before when that is truncated', () => {

@@ -73,7 +73,7 @@ class RaftEngine implements Engine<RaftMessage, RaftRecord> {
 
   clone(): RaftEngine {
     const copy = new RaftEngine(cloneState(this.#state));
-    copy.#watermarks = this.#watermarks;
+    copy.#watermarks = this.#watermarks && { ...this.#watermarks };
     return copy;
   }
 }

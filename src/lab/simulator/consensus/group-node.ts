@@ -135,7 +135,8 @@ export class GroupNode<Message, LogRecord> implements Peer<Message> {
   // ---------------------------------------------------------------- what comes to it
 
   receive(from: NodeId, message: Message): void {
-    this.#whenAwake((life) => life.receive(from, message));
+    if (this.#pausedUntil > 0) this.#whenAwake((life) => life.receive(from, message));
+    else this.#life?.receive(from, message);
   }
 
   ask(request: Request, answer: (answer: Answer) => void): void {

@@ -8,7 +8,17 @@ export function isQuorum({ voters, votersNext }: Members, has: (node: NodeId) =>
 }
 
 function isMajority(voters: readonly NodeId[], has: (node: NodeId) => boolean): boolean {
-  return voters.filter(has).length * 2 > voters.length;
+  return countOf(voters, has) * 2 > voters.length;
+}
+
+export function countOf(voters: readonly NodeId[], has: (node: NodeId) => boolean): number {
+  let count = 0;
+  for (const voter of voters) if (has(voter)) count += 1;
+  return count;
+}
+
+export function isMember({ voters, votersNext, nonVoters }: Members, id: NodeId): boolean {
+  return voters.includes(id) || votersNext?.includes(id) === true || nonVoters.includes(id);
 }
 
 /** Whether any quorum of one has a node in common with any of the other. */

@@ -131,11 +131,13 @@ export class NodeLife<Message, LogRecord> {
 
   #step(input: Input<Message>): void {
     const engine = this.#engine;
-    const effects = asserted('engine assertion', () => {
-      const result = engine.step(input);
+    let effects: Effects<Message, LogRecord>;
+    try {
+      effects = engine.step(input);
       engine.invariants();
-      return result;
-    });
+    } catch (thrown) {
+      throw brokenBy('engine assertion', thrown);
+    }
     this.#status = engine.status;
     this.#world.checker.stepped(this.#status, effects);
     this.#carryOut(effects);
@@ -317,9 +319,12 @@ function asserted<T>(rule: Rule, run: () => T): T {
   try {
     return run();
   } catch (thrown) {
-    if (thrown instanceof BrokenRule) throw thrown;
-    throw new BrokenRule(rule, String(thrown), { cause: thrown });
+    throw brokenBy(rule, thrown);
   }
+}
+
+function brokenBy(rule: Rule, thrown: unknown): BrokenRule {
+  return thrown instanceof BrokenRule ? thrown : new BrokenRule(rule, String(thrown), { cause: thrown });
 }
 
 function describe(fields: Readonly<Record<string, string | number | boolean>>): string {

@@ -7,6 +7,7 @@ import type { SimRandom } from '../../../platform/sim/random.ts';
 import { BrokenRule, hold } from './broken-rule.ts';
 import type { Group, Node } from './group.ts';
 import { calm } from './group-network.ts';
+import { isMember } from './members-of-group.ts';
 import type { GroupPlan } from './plan.ts';
 
 /** Within this clients are served again: elections that collide, a lease that runs out, snapshots. */
@@ -104,17 +105,17 @@ function mustServe(group: Group, who: string): void {
 /** All members for whom `isThere` holds come to what is committed. */
 function mustConverge(group: Group, isThere: (id: NodeId) => boolean): void {
   const { log } = group.checker;
-  const behind = () => {
-    const { voters, votersNext = [], nonVoters } = log.configurations.at(-1)!.members;
-    const members = [...new Set([...voters, ...votersNext, ...nonVoters])].filter(isThere);
-    return members.filter((id) => group.node(id).appliedIndex < log.highest);
-  };
+  const isLate = ({ id, appliedIndex }: Node) =>
+    appliedIndex < log.highest && isThere(id) && isMember(log.configurations.at(-1)!.members, id);
+  const nodes = [...group.nodesById.values()];
   const withinMs = progressMsOf(group) + 3 * group.host.installMs;
-  group.agenda.runUntil(group.agenda.nowMs + withinMs, () => behind().length === 0);
-  const late = behind();
+  group.agenda.runUntil(group.agenda.nowMs + withinMs, () => !nodes.some(isLate));
+  const late = nodes.filter(isLate);
   if (late.length === 0) return;
-  const seen = late.map((id) => describeNode(group.node(id)));
-  throw new BrokenRule('convergence', `${log.highest} is committed; after ${withinMs} ms: ${seen.join('; ')}`);
+  throw new BrokenRule(
+    'convergence',
+    `${log.highest} is committed; after ${withinMs} ms: ${late.map(describeNode).join('; ')}`,
+  );
 }
 
 /** Nothing that was asked of a node is still open: what is lost must be said to be. */
