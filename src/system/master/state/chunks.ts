@@ -19,8 +19,8 @@ const done = ok({});
 export function newChunk(t: Transition, inode: InodeId, file: FileInode, index: number, servers: readonly ServerId[]) {
   const handle = t.tables.takeHandle();
   const version = toChunkVersion(1);
-  const at = { inode, index: toChunkIndex(index) };
-  t.tables.putChunk(handle, { ...at, version, sealed: false, length: 0, servers, refs: 1 }, undefined);
+  const chunk = { inode, index: toChunkIndex(index), version, sealed: false, length: 0, servers, refs: 1 };
+  t.tables.putChunk(handle, chunk, undefined);
   const grant: Granted = { handle, version, servers };
   return { file: t.tables.withHandleAt(inode, file, index, handle), grant };
 }

@@ -50,19 +50,25 @@ function createFile(t: Transition, place: Place, command: CommandOf<'openForWrit
   tables.counters.files += 1;
   tables.putDirent(place.parent, place.name, { inode, kind: 'file' });
   tables.putInode(place.parent, { ...parent, entries: parent.entries + 1, modifiedAt: now });
-  const settings = settingsFrom(parent, command);
+  const { replication, chunkBytes, durability, mode, minReplicas } = settingsFrom(parent, command);
+  // Field by field, as records are read: millions are made, and to spread one into another costs as much as to store it.
   const file = {
     kind: 'file',
     createdAt: now,
     modifiedAt: now,
-    ...settings,
+    replication,
+    chunkBytes,
+    durability,
+    mode,
+    minReplicas,
     parent: place.parent,
     name: place.name,
     chunkCount: 0,
     firstHandle: 0,
     list: 0,
   } as const;
-  return ok({ inode, created: true, ...withFirstChunk(t, inode, file, command.placement) });
+  const { record, grant } = withFirstChunk(t, inode, file, command.placement);
+  return ok({ inode, record, created: true, grant });
 }
 
 function withFirstChunk(
