@@ -10,13 +10,18 @@ export const tombstone = null;
 /** About what an entry takes beside its key and value. */
 const entryOverheadBytes = 150;
 
+/** In the hash table and in the tree: what is written again is changed in one place. */
+interface Cell {
+  value: Uint8Array | null;
+}
+
 export class OverlayLayer {
-  readonly #values = new Map<Key, Uint8Array | null>();
-  readonly #keys = new OrderedMap<true>();
+  readonly #cells = new Map<Key, Cell>();
+  readonly #inOrder = new OrderedMap<Cell>();
   #bytes = 0;
 
   get size(): number {
-    return this.#values.size;
+    return this.#cells.size;
   }
 
   /** What it takes in memory, roughly. */
@@ -26,21 +31,24 @@ export class OverlayLayer {
 
   /** `undefined`: unchanged here. `null`: deleted. */
   get(key: Key): Uint8Array | null | undefined {
-    return this.#values.get(key);
+    return this.#cells.get(key)?.value;
   }
 
   set(key: Key, value: Uint8Array | null): void {
-    const before = this.#values.get(key);
-    this.#values.set(key, value);
-    if (before === undefined) {
-      this.#keys.set(key, true);
-      this.#bytes += key.length + entryOverheadBytes;
+    const known = this.#cells.get(key);
+    if (known !== undefined) {
+      this.#bytes += (value?.length ?? 0) - (known.value?.length ?? 0);
+      known.value = value;
+      return;
     }
-    this.#bytes += (value?.length ?? 0) - (before?.length ?? 0);
+    const cell: Cell = { value };
+    this.#cells.set(key, cell);
+    this.#inOrder.set(key, cell);
+    this.#bytes += key.length + entryOverheadBytes + (value?.length ?? 0);
   }
 
   /** Entries with from ≤ key < to, ascending; to the end without `to`. It must not be written meanwhile. */
   *entries(from?: Key, to?: Key): Generator<readonly [Key, Uint8Array | null], void> {
-    for (const [key] of this.#keys.entries(from, to)) yield [key, this.#values.get(key) as Uint8Array | null];
+    for (const [key, cell] of this.#inOrder.entries(from, to)) yield [key, cell.value];
   }
 }
