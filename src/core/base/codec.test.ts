@@ -42,6 +42,19 @@ describe('the schema codec', () => {
     for (const value of values) expect(decode(shape, encode(shape, value))).toEqual(value);
   });
 
+  it('codes a struct the same when it has code of its own', () => {
+    const fields = { a: varint, "b'": text, __proto: list(u16), c: optional(bool) };
+    const value = { a: 300, "b'": 'x', __proto: [1, 2], c: undefined };
+    const codec = struct(fields);
+    const { write, read } = codec;
+    const first = encode(codec, value);
+    for (let i = 0; i < 200; i++) expect(decode(codec, encode(codec, value))).toEqual(value);
+    expect(codec.write).not.toBe(write);
+    expect(codec.read).not.toBe(read);
+    expect(encode(codec, value)).toEqual(first);
+    expect(() => decode(codec, first.subarray(0, -1))).toThrow(/malformed/);
+  });
+
   it('answers garbage with PROTOCOL, whatever it is', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {

@@ -5,6 +5,7 @@
 import { assert } from './assert.ts';
 import type { Brand } from './brand.ts';
 import { ByteReader, ByteWriter } from './bytes.ts';
+import { compileStruct } from './compile-struct.ts';
 import { CairnError } from './errors.ts';
 
 export interface Codec<T> {
@@ -99,21 +100,31 @@ export function oneOf<const Words extends readonly string[]>(words: Words): Code
 export type AnyCodec = Codec<any>;
 type Shape<F> = { readonly [K in keyof F]: TypeOf<F[K]> };
 
+/** A struct that is used so often gets code of its own; most are not, and a program's start should not pay for them. */
+const usesBeforeCompiling = 100;
+
 /** Fields in the order given. New fields go to the end, under a new protocol version. */
 export function struct<const F extends Readonly<Record<string, AnyCodec>>>(fields: F): Codec<Shape<F>> {
   const names = Object.keys(fields);
   const codecs = Object.values(fields) as Codec<unknown>[];
-  return {
+  let uses = 0;
+  const used = () => {
+    if (++uses === usesBeforeCompiling) Object.assign(codec, compileStruct(names, codecs));
+  };
+  const codec: Codec<Shape<F>> = {
     write: (w, value) => {
+      used();
       const record = value as Readonly<Record<string, unknown>>;
       for (let i = 0; i < names.length; i++) codecs[i]!.write(w, record[names[i]!]);
     },
     read: (r) => {
+      used();
       const value: Record<string, unknown> = {};
       for (let i = 0; i < names.length; i++) value[names[i]!] = codecs[i]!.read(r);
       return value as Shape<F>;
     },
   };
+  return codec;
 }
 
 type Union<Cases> = {
