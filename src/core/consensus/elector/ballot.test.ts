@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { toNodeId } from '../../base/brand.ts';
 import { defaultTiming } from '../engine.ts';
+import { quorumSystemOf } from '../quorums.ts';
 import type { HeartbeatReply } from './messages.ts';
 import { OneElector } from './one-elector.test-support.ts';
 
@@ -97,6 +98,18 @@ describe('ballot leader election (Omni-Paxos §5.2)', () => {
     expect(one.elector.protectsLeader(one.view)).toBe(false);
     one.round({ 2: {}, 3: { leading: true, quorumConnected: false } });
     expect(one.asked).toEqual(['canvass']);
+  });
+
+  it('seeks leadership only when it hears a quorum of each phase, where they differ (Flexible Paxos)', () => {
+    const seeker = (prepare: number, accept: number) => {
+      const one = new OneElector('ballot', 4);
+      one.view.quorums = quorumSystemOf(one.view.members, { prepare, accept });
+      return one;
+    };
+    expect(roundsUntilAsked(seeker(2, 3), { 2: {} })).toEqual([]);
+    expect(roundsUntilAsked(seeker(3, 2), { 2: {} })).toEqual([]);
+    expect(roundsUntilAsked(seeker(2, 3), { 2: {}, 3: {} })).toEqual(['canvass']);
+    expect(roundsUntilAsked(seeker(3, 2), { 2: {}, 3: {} })).toEqual(['canvass']);
   });
 
   it('counts towards its quorum only those whose logs reach no further than its own', () => {

@@ -4,7 +4,8 @@
  * that hears a quorum itself. Two quorums meet, so as long as there is such a leader, whoever hears a quorum hears of it: a node
  * that has merely lost sight of the leader does not disturb, and a leader that has lost its quorum is replaced by any node that has one.
  *
- * Where only an up-to-date node can be elected, the quorum is one of nodes whose logs reach no further than ours.
+ * Where only an up-to-date node can be elected, the quorum is one of nodes whose logs reach no further than ours. Where the quorums of the two
+ * phases differ, it hears one of each.
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { EngineConfig } from '../engine.ts';
@@ -153,13 +154,14 @@ export class BallotElector implements Elector {
 
   #isElectable(view: ElectorView): boolean {
     if (!mayLead(view)) return false;
-    const { standing } = view;
-    const outcome = view.quorums.reached('prepare', (voter) => {
-      if (voter === view.id) return 1;
+    const { standing, quorums, members } = view;
+    const heard = (voter: NodeId) => voter === view.id || this.#fresh(view, voter) !== undefined;
+    const wouldElect = (voter: NodeId) => {
       const reply = this.#fresh(view, voter);
-      return reply !== undefined && reaches(standing, standingOf(reply)) ? 1 : 0;
-    });
-    return outcome >= 1;
+      return voter === view.id || (reply !== undefined && reaches(standing, standingOf(reply)));
+    };
+    const voters = [...members.voters, ...(members.votersNext ?? [])];
+    return quorums.isQuorum('prepare', voters.filter(wouldElect)) && quorums.isQuorum('accept', voters.filter(heard));
   }
 
   #leadsQuorum(view: ElectorView): boolean {

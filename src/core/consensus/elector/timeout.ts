@@ -91,6 +91,8 @@ export class TimeoutElector implements Elector {
   #count(view: ElectorView, out: ElectorOutbox): void {
     const outcome = view.quorums.outcome('prepare', this.#answers);
     if (outcome === 'open') return;
+    // who would elect us may be fewer than it takes to get anything done
+    if (outcome === 'won' && !view.quorums.isQuorum('accept', [...this.#answers.keys()])) return;
     this.#asked = undefined;
     if (outcome === 'won') out.campaign();
     else out.standBy();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { rivalReaders, rivalry, weather } from '../testing/storm.test-support.ts';
+import { flexibleWeather, rivalReaders, rivalry, weather } from '../testing/storm.test-support.ts';
 import { TestNetwork } from '../testing/test-network.test-support.ts';
 import { MultiPaxos } from './multi-paxos.ts';
 
@@ -27,6 +27,10 @@ describe('a Multi-Paxos group', () => {
     }
     expect(committed).toBeGreaterThan(seeds * 20);
     expect(snapshots).toBeGreaterThan(seeds / 20);
+  });
+
+  it('is so with quorums of different sizes for its two phases (Flexible Paxos)', { timeout: 600_000 }, () => {
+    for (let seed = seedFrom; seed < seedFrom + seeds / 2; seed++) flexibleWeather(MultiPaxos, seed);
   });
 
   it('has at most one leader a round, however proposers and crashes coincide', { timeout: 600_000 }, () => {

@@ -329,6 +329,28 @@ describe('quorums of different sizes (Flexible Paxos §3)', () => {
     expect(leader.receive(4, leader.accepted(own, 1, 1)).committed).toHaveLength(1);
   });
 
+  it.each([
+    { prepare: 3, accept: 2, stays: true, of: 'more than it hears are a majority' },
+    { prepare: 2, accept: 3, stays: false, of: 'it hears as many as could elect it' },
+  ])('keep a leader as long as it hears an accept quorum, although $of', ({ prepare, accept, stays }) => {
+    const leader = new OneNode({ voters: 4, config: { quorums: { prepare, accept } } });
+    const own = leader.lead();
+    for (let ms = 0; ms <= electionTimeoutMaxMs; ms += heartbeatIntervalMs) {
+      leader.tick(heartbeatIntervalMs);
+      if (leader.status.role === 'leader') leader.receive(2, leader.accepted(own, 1, 0));
+    }
+    expect(leader.status.role).toBe(stays ? 'leader' : 'follower');
+  });
+
+  it('let nobody seek to lead who hears enough to be elected, and too few to get anything done', () => {
+    const node = new OneNode({ voters: 4, config: { quorums: { prepare: 2, accept: 3 } } });
+    node.tick(node.engine.nextTickAt - node.now);
+    node.receive(2, preVoteAnswer(1, true));
+    expect(node.status.role).toBe('preCandidate');
+    node.receive(3, preVoteAnswer(0, false));
+    expect(node.status.role).toBe('candidate');
+  });
+
   it('that need not meet are refused when the engine is made', () => {
     expect(() => new OneNode({ voters: 4, config: { quorums: { prepare: 2, accept: 2 } } })).toThrow(/meet/);
   });
@@ -339,6 +361,10 @@ describe('quorums of different sizes (Flexible Paxos §3)', () => {
     expect(leader.changeMembers(members([1, 2, 3, 4, 5, 6])).dropped).toMatchObject([{ reason: 'membersInvalid' }]);
   });
 });
+
+function preVoteAnswer(term: number, granted: boolean) {
+  return { kind: 'elector', message: { kind: 'preVoteResponse', term, granted } } as const;
+}
 
 describe('rivals (Paxos Made Simple §2.4)', () => {
   it('a leader follows one of a higher ballot, and its open slots are taken over', () => {

@@ -1,8 +1,8 @@
 /** What the records of an engine mean, for those who judge a group by its disks. */
 import { assert } from '../../base/assert.ts';
 import type { NodeId } from '../../base/brand.ts';
-import type { Entry, Members } from '../engine.ts';
-import { quorumReached } from '../quorums.ts';
+import type { Entry, Members, QuorumSizes } from '../engine.ts';
+import { quorumSystemOf } from '../quorums.ts';
 
 export type CommittedAt = (index: number) => Entry | undefined;
 
@@ -26,10 +26,16 @@ export interface Ledger {
   elected(memory: Shadow, committed: readonly Entry[]): void;
 }
 
-export function assertHeldByQuorum(entry: Entry, members: Members, disks: ReadonlyMap<NodeId, Shadow>): void {
-  const holds = (id: NodeId) => (disks.get(id)!.holds(entry) ? 1 : 0);
-  assert(quorumReached(members, holds) >= 1, 'what is committed is durable on a quorum', {
+/** `sizes`: absent for majorities. */
+export function assertHeldByQuorum(
+  entry: Entry,
+  members: Members,
+  disks: ReadonlyMap<NodeId, Shadow>,
+  sizes?: QuorumSizes,
+): void {
+  const holders = [...disks.keys()].filter((id) => disks.get(id)!.holds(entry));
+  assert(quorumSystemOf(members, sizes).isQuorum('accept', holders), 'what is committed is durable on a quorum', {
     index: entry.index,
-    holders: [...disks.keys()].filter((id) => holds(id) === 1).join(' '),
+    holders: holders.join(' '),
   });
 }

@@ -6,7 +6,7 @@
 import { assert } from '../../base/assert.ts';
 import type { NodeId } from '../../base/brand.ts';
 import { crc32 } from '../../base/crc32.ts';
-import type { Entry, Members } from '../engine.ts';
+import type { Entry, Members, QuorumSizes } from '../engine.ts';
 import { chainChecksum } from '../entry-format.ts';
 import { type Ballot, compareBallots, nameOf, noBallot } from '../paxos/ballot.ts';
 import { windowSlots } from '../paxos/configuration.ts';
@@ -26,6 +26,7 @@ interface Tally {
 
 export class PaxosLedger implements Ledger {
   readonly #bootstrap: Members;
+  readonly #sizes: QuorumSizes | undefined;
   /** By disk. */
   readonly #promised = new Map<NodeId, Ballot>();
   /** By slot and ballot. */
@@ -35,8 +36,9 @@ export class PaxosLedger implements Ledger {
   /** Changes of voters that are committed, in order. */
   readonly #changes: { readonly slot: number; readonly voters: readonly NodeId[] }[] = [];
 
-  constructor(bootstrap: Members) {
+  constructor(bootstrap: Members, sizes?: QuorumSizes) {
     this.#bootstrap = bootstrap;
+    this.#sizes = sizes;
   }
 
   shadow(): Shadow {
@@ -57,7 +59,8 @@ export class PaxosLedger implements Ledger {
     if (!isDurable) return;
     tally.disks.add(node);
     const voters = this.#votersAt(entry.index);
-    if (voters.filter((id) => tally.disks.has(id)).length >= majorityOf(voters.length)) this.#choose(entry);
+    const needed = this.#sizes?.accept ?? majorityOf(voters.length);
+    if (voters.filter((id) => tally.disks.has(id)).length >= needed) this.#choose(entry);
   }
 
   #promise(node: NodeId, ballot: Ballot): void {

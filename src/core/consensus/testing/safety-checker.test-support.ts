@@ -4,7 +4,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { NodeId } from '../../base/brand.ts';
-import type { EngineName, EngineStatus, Entry, Members, SnapshotPoint } from '../engine.ts';
+import type { EngineName, EngineStatus, Entry, Members, QuorumSizes, SnapshotPoint } from '../engine.ts';
 import { assertHeldByQuorum, type Ledger, type Shadow } from './ledger.test-support.ts';
 import { PaxosLedger } from './paxos-ledger.test-support.ts';
 import { RaftLedger } from './raft-ledger.test-support.ts';
@@ -14,6 +14,7 @@ export class SafetyChecker {
   members: Members;
   #membersIndex = 0;
   readonly #ledger: Ledger;
+  readonly #quorums: QuorumSizes | undefined;
   readonly #disks = new Map<NodeId, Shadow>();
   readonly #leaders = new Map<number, NodeId>();
   /** By term: how much was committed in terms before it when its leader was elected. */
@@ -23,9 +24,10 @@ export class SafetyChecker {
   /** In which term each was. */
   readonly #committedIn: number[] = [];
 
-  constructor(engine: EngineName, bootstrap: Members) {
+  constructor(engine: EngineName, bootstrap: Members, quorums?: QuorumSizes) {
     this.members = bootstrap;
-    this.#ledger = engine === 'raft' ? new RaftLedger() : new PaxosLedger(bootstrap);
+    this.#quorums = quorums;
+    this.#ledger = engine === 'raft' ? new RaftLedger() : new PaxosLedger(bootstrap, quorums);
   }
 
   get highestCommitted(): number {
@@ -91,6 +93,6 @@ export class SafetyChecker {
 
   /** Everything that is committed is on a quorum of the disks. */
   checkAll(): void {
-    for (const entry of this.#committed) assertHeldByQuorum(entry, this.members, this.#disks);
+    for (const entry of this.#committed) assertHeldByQuorum(entry, this.members, this.#disks, this.#quorums);
   }
 }

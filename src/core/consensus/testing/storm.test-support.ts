@@ -1,7 +1,7 @@
 /** A group under everything that can go wrong, then the weather clears: what is drawn from one seed, for any engine. */
 import { assert } from '../../base/assert.ts';
 import { defaultTiming, type EngineKind, type EngineTiming, type LeaseTerms, type ReadLevel } from '../engine.ts';
-import { TestNetwork } from './test-network.test-support.ts';
+import { type GroupOptions, TestNetwork } from './test-network.test-support.ts';
 import type { PendingControl, TestNode } from './test-node.test-support.ts';
 
 const stormMs = 1200;
@@ -22,16 +22,17 @@ const leases: readonly (LeaseTerms | undefined)[] = [
 const strangers = 2;
 
 /** Asks some leader for other members, or for another leader. */
-function reorganise(group: TestNetwork): void {
+function reorganise(group: TestNetwork, voterCount?: number): void {
   const { leaders } = group;
   const leader = leaders[group.below(leaders.length)];
   if (leader === undefined) return;
   if (group.chance(0.5)) leader.control({ kind: 'transferLeadership', to: anyNode(group).id });
-  else group.changeMembers(leader, ...anyMembers(group));
+  else group.changeMembers(leader, ...anyMembers(group, voterCount));
 }
 
-/** Mostly voters, at least one of them. */
-function anyMembers(group: TestNetwork): [voters: number[], nonVoters: number[]] {
+/** Mostly voters, at least one of them; as many as there were where the sizes of quorums are for so many. */
+function anyMembers(group: TestNetwork, voterCount?: number): [voters: number[], nonVoters: number[]] {
+  if (voterCount !== undefined) return someOf(group, voterCount);
   const voters: number[] = [];
   const nonVoters: number[] = [];
   for (const { id } of group.nodes) {
@@ -39,6 +40,12 @@ function anyMembers(group: TestNetwork): [voters: number[], nonVoters: number[]]
     else if (group.chance(0.4)) nonVoters.push(id);
   }
   return voters.length > 0 ? [voters, nonVoters] : [[anyNode(group).id], []];
+}
+
+function someOf(group: TestNetwork, count: number): [voters: number[], nonVoters: number[]] {
+  const rest = group.nodes.map(({ id }) => id);
+  const voters = Array.from({ length: count }, () => rest.splice(group.below(rest.length), 1)[0]!);
+  return [voters, rest.filter(() => group.chance(0.4))];
 }
 
 /** One thing that goes wrong, or right again, at a random moment. */
@@ -90,26 +97,26 @@ function upNode(group: TestNetwork): TestNode | undefined {
 }
 
 /** Proposals and reads, mostly at those who believe that they lead. */
-function act(group: TestNetwork): void {
+function act(group: TestNetwork, voterCount?: number): void {
   const { leaders } = group;
   const node = group.chance(0.9) && leaders.length > 0 ? leaders[group.below(leaders.length)]! : anyNode(group);
   if (!node.up) return;
   if (group.chance(0.7)) group.propose(node, 1 + group.below(5), 1 + group.below(40));
   if (group.chance(0.5)) group.read(node, levels[group.below(levels.length)]);
-  if (group.chance(0.05)) reorganise(group);
+  if (group.chance(0.05)) reorganise(group, voterCount);
 }
 
-function storm(group: TestNetwork): void {
+function storm(group: TestNetwork, voterCount?: number): void {
   const end = group.now() + stormMs;
   while (group.now() < end) {
-    for (let i = group.below(4); i > 0; i--) act(group);
+    for (let i = group.below(4); i > 0; i--) act(group, voterCount);
     if (group.chance(0.3)) happenings[group.below(happenings.length)]!(group, anyNode(group));
     group.run(group.below(30));
   }
 }
 
 /** What must come back by itself when the faults stop: a leader, commits, reads, and everybody level. */
-function clear(group: TestNetwork): void {
+function clear(group: TestNetwork, voterCount?: number): void {
   group.heal();
   group.runUntil('stalled disks have finished', () => group.nodes.every((node) => !node.isWriting));
   const before = group.checker.highestCommitted;
@@ -118,7 +125,7 @@ function clear(group: TestNetwork): void {
     group.propose(group.awaitLeader(), 3); // who has not noticed yet that it was deposed drops them
     group.run(100);
   }
-  rearrange(group);
+  rearrange(group, voterCount);
   const read = group.read(group.awaitLeader());
   group.runUntil('a read is granted', () => read.granted !== undefined);
   group.runUntil('everybody is level', () => group.converged);
@@ -128,8 +135,8 @@ function clear(group: TestNetwork): void {
 }
 
 /** In calm weather what is asked for is done. */
-function rearrange(group: TestNetwork): void {
-  const [voters, nonVoters] = anyMembers(group);
+function rearrange(group: TestNetwork, voterCount?: number): void {
+  const [voters, nonVoters] = anyMembers(group, voterCount);
   obtain(group, 'other members', () => group.changeMembers(group.awaitLeader(), voters, nonVoters));
   const { members } = group.checker;
   const isSame = (a: readonly number[], b: readonly number[]) => a.toSorted().join() === b.toSorted().join();
@@ -156,15 +163,29 @@ export function weather<Message, LogRecord>(kind: EngineKind<Message, LogRecord>
   const timing = seed % 2 === 0 ? impatient : defaultTiming;
   const elector = seed % 3 === 0 ? 'ballot' : 'timeout';
   const lease = leases[seed % 4];
-  const options = { seed, voters, nonVoters, strangers, limits, timing, elector, lease } as const;
+  return stormsOver(kind, { seed, voters, nonVoters, strangers, limits, timing, elector, lease });
+}
+
+/** As `weather`, with quorums of different sizes for the two phases: of as few as may be, so that any two have one voter in common. */
+export function flexibleWeather<Message, LogRecord>(kind: EngineKind<Message, LogRecord>, seed: number): TestNetwork {
+  const voters = [4, 5, 3][seed % 3]!;
+  const accept = 1 + (Math.floor(seed / 3) % voters);
+  const quorums = { accept, prepare: voters - accept + 1 };
+  const timing = seed % 2 === 0 ? impatient : defaultTiming;
+  const elector = seed % 4 < 2 ? 'ballot' : 'timeout';
+  return stormsOver(kind, { seed, voters, strangers, limits, timing, elector, lease: leases[seed % 5], quorums });
+}
+
+function stormsOver<Message, LogRecord>(kind: EngineKind<Message, LogRecord>, options: GroupOptions): TestNetwork {
   const group = new TestNetwork<Message, LogRecord>(kind, options) as unknown as TestNetwork;
+  const voterCount = options.quorums === undefined ? undefined : options.voters;
   try {
     for (let round = 0; round < 2; round++) {
-      storm(group);
-      clear(group);
+      storm(group, voterCount);
+      clear(group, voterCount);
     }
   } catch (error) {
-    throw new Error(`seed ${seed}, at ${group.now().toFixed(1)} ms: ${String(error)}`, { cause: error });
+    throw new Error(`seed ${options.seed}, at ${group.now().toFixed(1)} ms: ${String(error)}`, { cause: error });
   }
   return group;
 }

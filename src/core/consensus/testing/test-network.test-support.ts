@@ -11,6 +11,7 @@ import {
   type EngineTiming,
   type LeaseTerms,
   type Members,
+  type QuorumSizes,
   type ReadLevel,
   type SnapshotPoint,
   toEpoch,
@@ -44,6 +45,7 @@ export interface GroupOptions {
   readonly elector?: ElectorName;
   /** With a lease, clocks run at rates of their own, as far apart as the lease allows. */
   readonly lease?: LeaseTerms | undefined;
+  readonly quorums?: QuorumSizes | undefined;
 }
 
 export class TestNetwork<Message = unknown, LogRecord = unknown> implements World {
@@ -72,12 +74,21 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
     const { voters, nonVoters = 0, strangers = 0 } = options;
     const ids = Array.from({ length: voters + nonVoters + strangers }, (_, i) => toNodeId(i + 1));
     const bootstrap: Members = { voters: ids.slice(0, voters), nonVoters: ids.slice(voters, voters + nonVoters) };
-    const { seed, elector = 'timeout', timing = defaultTiming, lease } = options;
-    const common = { bootstrap, epoch: toEpoch(1), seed, crc32, timing, elector, ...(lease && { lease }) };
+    const { seed, elector = 'timeout', timing = defaultTiming, lease, quorums } = options;
+    const common = {
+      bootstrap,
+      epoch: toEpoch(1),
+      seed,
+      crc32,
+      timing,
+      elector,
+      ...(lease && { lease }),
+      ...(quorums && { quorums }),
+    };
     const limits = { ...defaultLimits, ...options.limits };
     if (lease !== undefined) for (const id of ids) this.#clockRates.set(id, 1 + lease.driftMax * this.below(3) * 0.5);
     this.nodes = ids.map((id) => new TestNode(kind, { ...common, id, limits }, this, () => this.checker));
-    this.checker = new SafetyChecker(kind.name, bootstrap);
+    this.checker = new SafetyChecker(kind.name, bootstrap, quorums);
     for (const node of this.nodes) node.start();
   }
 
