@@ -122,11 +122,11 @@ function chartImage(
   /** @type {string} */ title,
   /** @type {Map<string, string>} */ charts,
 ) {
-  const at = report.charts.findIndex((chart) => chart.title === title);
+  const at = report.charts.findIndex((chart) => chart.title.startsWith(title));
   if (at < 0) return '';
   const file = `${name}-${at + 1}.svg`;
   charts.set(file, chartToSvg(/** @type {import('./findings-svg.mjs').Chart} */ (report.charts[at])));
-  return `![${title}](findings/${file})`;
+  return `![${report.charts[at]?.title}](findings/${file})`;
 }
 
 function takeOver(/** @type {string} */ from) {

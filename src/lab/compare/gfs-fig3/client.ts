@@ -11,15 +11,14 @@ const mebi = 1024 * 1024;
  * As in the paper: reads of a random region of 4 MB, writes of 1 MB one after another. So many are under way that the link is never idle, and
  * no more: on the slow links of many clients together what is beyond would wait for longer than a server may be silent.
  */
-const regionBytes = 4 * mebi;
-const writeBytes = mebi;
-const writesUnderWay = 2;
-const recordBytes = 64 * 1024;
-const recordsUnderWay = 4;
+export const sizesOfThePaper = { read: 4 * mebi, write: mebi, 'record append': 64 * 1024 } as const;
+export const underWay = { read: 2, write: 2, 'record append': 4 } as const;
 
 export interface WorkPlan {
   readonly operation: 'read' | 'write' | 'record append';
   readonly paths: readonly string[];
+  /** Of one step. */
+  readonly stepBytes: number;
   /** Of each path, where it is read. */
   readonly fileBytes: number;
   readonly warmUpMs: number;
@@ -102,32 +101,39 @@ export function bytesAt(ended: readonly Ended[], time: number): number {
 }
 
 /** Each does one step after another, and tells how many bytes that were. */
-function workersOf({ operation, fileBytes }: WorkPlan, files: readonly FileHandle[]): (() => Promise<number>)[] {
+function workersOf(
+  { operation, stepBytes, fileBytes }: WorkPlan,
+  files: readonly FileHandle[],
+): (() => Promise<number>)[] {
   switch (operation) {
     case 'read':
-      return [reader(files, fileBytes)];
+      return repeated(underWay.read, () => reader(files, stepBytes, fileBytes));
     case 'write': {
-      const payload = new Uint8Array(writeBytes).fill(5);
+      const payload = new Uint8Array(stepBytes).fill(5);
       let next = 0;
       const writer = async (): Promise<number> => {
-        const position = writeBytes * next++;
+        const position = stepBytes * next++;
         return (await files[0]!.write(payload, { position })).bytesWritten;
       };
-      return Array.from({ length: writesUnderWay }, () => writer);
+      return repeated(underWay.write, () => writer);
     }
     case 'record append': {
-      const record = new Uint8Array(recordBytes).fill(6);
+      const record = new Uint8Array(stepBytes).fill(6);
       const appender = async (): Promise<number> => {
         await files[0]!.recordAppend(record);
         return record.length;
       };
-      return Array.from({ length: recordsUnderWay }, () => appender);
+      return repeated(underWay['record append'], () => appender);
     }
   }
 }
 
-function reader(files: readonly FileHandle[], fileBytes: number): () => Promise<number> {
-  const memory = new Uint8Array(Math.min(regionBytes, fileBytes));
+function repeated<T>(count: number, make: () => T): T[] {
+  return Array.from({ length: count }, make);
+}
+
+function reader(files: readonly FileHandle[], stepBytes: number, fileBytes: number): () => Promise<number> {
+  const memory = new Uint8Array(Math.min(stepBytes, fileBytes));
   const regions = Math.max(1, Math.floor(fileBytes / memory.length));
   return async () => {
     const file = files[Math.floor(Math.random() * files.length)]!;
