@@ -7,10 +7,14 @@ import { projectRoot } from '../process/root.ts';
 import type { Scope } from '../scope.ts';
 
 const port = 7070;
+/** A profile of some minutes is written in this time. */
+const profilePatienceMs = 10_000;
 const program = join(projectRoot, 'bin/cairn');
 
 export interface ClusterPlan {
   readonly directory: string;
+  /** Roles leave CPU profiles there. */
+  readonly profileDir: string | undefined;
   readonly masters: readonly SwitchedHost[];
   readonly chunkservers: readonly SwitchedHost[];
 }
@@ -33,7 +37,7 @@ export async function startCluster(scope: Scope, plan: ClusterPlan): Promise<Run
 
 function startRole(
   scope: Scope,
-  { directory }: ClusterPlan,
+  { directory, profileDir }: ClusterPlan,
   role: 'master' | 'chunkserver',
   id: number,
   host: SwitchedHost,
@@ -52,11 +56,13 @@ function startRole(
     ...patience,
   };
   writeFileSync(configFile, JSON.stringify(settings));
+  const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
   return OwnedProcess.start(scope, {
     name: `${role} ${id}`,
     command: process.execPath,
-    args: ['--max-semi-space-size=32', program, role, '--config', configFile],
+    args: ['--max-semi-space-size=32', ...profile, program, role, '--config', configFile],
     logFile: join(home, 'events.log'),
     namespace: host.namespace,
+    ...(profileDir === undefined ? {} : { stopPatienceMs: profilePatienceMs }),
   });
 }

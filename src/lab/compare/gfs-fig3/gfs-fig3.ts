@@ -125,7 +125,12 @@ async function prepare(lab: Lab, plan: Plan): Promise<Stage> {
     trunkMbit: 1000 * plan.scale,
   });
   const on = (names: readonly string[]) => hosts.filter(({ name }) => names.includes(name));
-  const cluster = await startCluster(scope, { directory, masters: on(masters), chunkservers: on(servers) });
+  const cluster = await startCluster(scope, {
+    directory,
+    profileDir: lab.options.profileDir,
+    masters: on(masters),
+    chunkservers: on(servers),
+  });
   const clients = await Promise.all(on(clientNames).map((host) => startClient(lab, directory, host)));
   await Promise.all(clients.map((client) => client.ask('connect', cluster.masters)));
   await until('all chunkservers are there', readyDeadlineMs, async () =>
