@@ -1,6 +1,7 @@
 /**
  * What of a chunk was read lately: so that bytes that are read once pass by the page cache, and those that are read again soon are
  * kept in it. One who reads everything once takes nothing from the others, and costs no memory that is touched anew.
+ * See ADR 10.
  */
 
 /** What is remembered of a chunk is one place in each stretch of this length: what clients ask for at a time. */
