@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { movedRatios } from './compare-reports.mjs';
 import { root } from './files.mjs';
 import { committedReports, render } from './findings.mjs';
 import { chartToSvg } from './findings-svg.mjs';
@@ -57,5 +58,24 @@ describe('a chart', () => {
     const svg = chartToSvg(chart);
     expect(svg.match(/<title>/g)).toHaveLength(1);
     expect(svg).toContain('Writes &lt;1>');
+  });
+});
+
+describe('two runs of the lab', () => {
+  it('are compared ratio by ratio, what moved most first; what has a goal is a headline', () => {
+    const run = (ratios: Record<string, number>) => ({
+      experiment: 'consensus',
+      ratios,
+      goals: [{ name: 'a/b writes' }],
+    });
+    const moved = movedRatios(
+      run({ 'a/b writes': 2, 'a/b reads': 1, 'a/c': 1 }),
+      run({ 'a/b writes': 2.2, 'a/b reads': 0.5 }),
+    );
+    expect(moved.map(({ name, isHeadline }) => [name, isHeadline])).toEqual([
+      ['a/b reads', false],
+      ['a/b writes', true],
+    ]);
+    expect(moved[1]!.moved).toBeCloseTo(0.1);
   });
 });
