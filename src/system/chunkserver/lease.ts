@@ -466,19 +466,23 @@ export class Lease {
   #finish(error: CairnError | undefined): void {
     this.#state = 'ended';
     this.#endedBy = error;
-    const refusal = this.#refusal();
+    // A lease that is given up has nobody to refuse, and an error costs more to make than all the rest.
+    if (this.#pending.size + this.#waiting.length + this.#whenReady.length > 0) this.#refuseAll(this.#refusal());
+    this.#held = [];
+    this.#lagBytes = 0;
+    for (const go of this.#whenQuiet.splice(0)) go();
+    this.#onEnded(this);
+    this.#world.changed(this.handle);
+  }
+
+  #refuseAll(refusal: CairnError): void {
     const ordered = [...this.#pending];
     const waiting = this.#waiting;
     this.#pending.clear();
     this.#waiting = [];
-    this.#held = [];
-    this.#lagBytes = 0;
     for (const mutation of ordered) mutation.fail(afterOrder(refusal));
     for (const mutation of waiting) mutation.fail(refusal);
     for (const { reject } of this.#whenReady.splice(0)) reject(refusal);
-    for (const go of this.#whenQuiet.splice(0)) go();
-    this.#onEnded(this);
-    this.#world.changed(this.handle);
   }
 
   #refusal(): CairnError {

@@ -8,9 +8,8 @@ import { show } from '../../core/protocol/paths.ts';
 import { type Attributes, type Location, nameMaxBytes } from '../../core/protocol/types.ts';
 import { addressesOf } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
-import type { FileInode, Inode } from './state/records.ts';
+import type { ChunkRecord, FileInode, Inode } from './state/records.ts';
 import { lookup } from './state/resolve.ts';
-import { settingsOf } from './state/settings.ts';
 import { mustBe, type Tables } from './state/tables.ts';
 
 /** What a reader needs besides the tables. */
@@ -56,16 +55,35 @@ export function locate(
   const locations = world.tables
     .handlesFrom(inode, file, first, count)
     .filter(({ index }) => index < first + count)
-    .map(({ handle }) => locationOf(world, handle));
+    .map(({ handle }) => locationOf(world, handle, mustBe(world.tables.chunk(handle), 'a chunk', handle)));
   return { attributes: attributesOf(world, inode, file), locations };
 }
 
 export function attributesOf(world: ReadWorld, inode: InodeId, record: Inode): Attributes {
-  const { kind, modifiedAt, createdAt } = record;
-  const shared = { inode, kind, modifiedAt, createdAt, ...settingsOf(record) };
-  if (record.kind === 'directory') return { ...shared, size: 0, links: record.entries, chunkCount: 0, tail: undefined };
-  return { ...shared, links: 1, chunkCount: record.chunkCount, ...sizeOf(world, inode, record) };
+  const { kind, modifiedAt, createdAt, replication, chunkBytes, durability, mode, minReplicas } = record;
+  const isFile = kind === 'file';
+  const { size, tail } = isFile ? sizeOf(world, inode, record) : nothing;
+  const links = isFile ? 1 : record.entries;
+  const chunkCount = isFile ? record.chunkCount : 0;
+  // Field by field: an answer to each create has one, and to spread others into it would cost more than all the rest.
+  return {
+    inode,
+    kind,
+    modifiedAt,
+    createdAt,
+    replication,
+    chunkBytes,
+    durability,
+    mode,
+    minReplicas,
+    size,
+    links,
+    chunkCount,
+    tail,
+  };
 }
+
+const nothing = { size: 0, tail: undefined };
 
 /** While the last chunk is open its length is asked of its replicas; `size` is then what is known of it. */
 function sizeOf(world: ReadWorld, inode: InodeId, file: FileInode): Pick<Attributes, 'size' | 'tail'> {
@@ -75,14 +93,15 @@ function sizeOf(world: ReadWorld, inode: InodeId, file: FileInode): Pick<Attribu
   const chunk = world.tables.chunk(handle);
   if (chunk === undefined) return { size: 0, tail: undefined }; // removed since `file` was read
   const size = last * file.chunkBytes + chunk.length;
-  return { size, tail: chunk.sealed ? undefined : locationOf(world, handle) };
+  return { size, tail: chunk.sealed ? undefined : locationOf(world, handle, chunk) };
 }
 
 /** Replicas that serve come first, in the order of the set. */
-function locationOf({ tables, hasSession }: ReadWorld, handle: ChunkHandle): Location {
-  const { index, version, sealed, length, servers } = mustBe(tables.chunk(handle), 'a chunk', handle);
+function locationOf({ tables, hasSession }: ReadWorld, handle: ChunkHandle, chunk: ChunkRecord): Location {
+  const { index, version, sealed, length, servers } = chunk;
   const serving = servers.filter(hasSession);
-  const ordered = [...serving, ...servers.filter((server) => !serving.includes(server))];
-  const lengths = { sealedLength: sealed ? length : undefined, knownLength: length };
-  return { index, handle, version, replicas: addressesOf(tables, ordered), ...lengths };
+  const isEvery = serving.length === servers.length;
+  const ordered = isEvery ? servers : [...serving, ...servers.filter((server) => !serving.includes(server))];
+  const replicas = addressesOf(tables, ordered);
+  return { index, handle, version, replicas, sealedLength: sealed ? length : undefined, knownLength: length };
 }
