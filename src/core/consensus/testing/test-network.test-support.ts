@@ -61,7 +61,11 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
   readonly stalledDisks = new Set<NodeId>();
   /** Disks that finish nothing any more. */
   readonly writeStopped = new Set<NodeId>();
+  /** Clocks that have jumped, and how far. */
+  readonly clocksAhead = new Map<NodeId, number>();
   messages = 0;
+  /** The last one that was sent over each link. */
+  readonly lastMessages = new Map<string, Uint8Array>();
   snapshots = 0;
   /** Of everything that was delivered, in order: two runs of one seed give the same. */
   digest = 0;
@@ -113,6 +117,10 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
     return low + this.uniform() * (high - low);
   }
 
+  clockAhead(node: NodeId): number {
+    return this.clocksAhead.get(node) ?? 0;
+  }
+
   clockRate(node: NodeId): number {
     return this.#clockRates.get(node) ?? 1;
   }
@@ -128,6 +136,7 @@ export class TestNetwork<Message = unknown, LogRecord = unknown> implements Worl
 
   deliver(from: NodeId, to: NodeId, message: Uint8Array): void {
     this.messages += 1;
+    this.lastMessages.set(`${from}>${to}`, message);
     const copies = this.chance(this.weather.duplication) ? 2 : 1;
     for (let i = 0; i < copies; i++) {
       if (this.chance(this.weather.loss)) continue;

@@ -34,6 +34,8 @@ export interface World {
   now(): number;
   /** How fast this node's clock runs. */
   clockRate(node: NodeId): number;
+  /** How far this node's clock has jumped, in ms. */
+  clockAhead(node: NodeId): number;
   after(delay: number, run: () => void): void;
   /** How long the disk of this node takes for a write. */
   writeDelay(node: NodeId): number;
@@ -344,7 +346,7 @@ export class TestNode<Message = unknown, LogRecord = unknown> {
   }
 
   #now(): Millis {
-    return toMillis(this.#world.now() * this.#world.clockRate(this.id));
+    return toMillis(this.#world.now() * this.#world.clockRate(this.id) + this.#world.clockAhead(this.id));
   }
 }
 

@@ -1,0 +1,4 @@
+import { badCaseClaims } from '../testing/bad-cases.test-support.ts';
+import { Raft } from './raft.ts';
+
+badCaseClaims(Raft);
