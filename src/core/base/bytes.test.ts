@@ -3,6 +3,23 @@ import { describe, expect, it } from 'vitest';
 import { ByteReader, ByteWriter, bytesEqual, concatBytes, fromUtf8, toUtf8, utf8Length } from './bytes.ts';
 
 describe('ByteWriter and ByteReader', () => {
+  it('finishes small results next to each other, none touching another, and large ones alone', () => {
+    const writer = new ByteWriter(8);
+    const results: Uint8Array[] = [];
+    for (let i = 0; i < 3000; i++) {
+      writer.reset();
+      for (let k = 0; k <= i % 40; k++) writer.u8(i % 251);
+      results.push(writer.finishAmongOthers());
+    }
+    results.forEach((result, i) => {
+      expect(result).toEqual(new Uint8Array((i % 40) + 1).fill(i % 251));
+    });
+    expect(new Set(results.map(({ buffer }) => buffer)).size).toBeLessThan(10);
+    writer.reset();
+    writer.raw(new Uint8Array(5000));
+    expect(writer.finishAmongOthers().buffer.byteLength).toBe(5000);
+  });
+
   it('give back every number that was written', () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), fc.nat({ max: 0xffff_ffff }), fc.double({ noNaN: true }), (big, word, real) => {

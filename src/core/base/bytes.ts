@@ -3,12 +3,18 @@ import { assert } from './assert.ts';
 import { CairnError } from './errors.ts';
 
 const initialBytes = 256;
+/** What small results share; larger ones than a small part of it have memory of their own. */
+const slabBytes = 16 * 1024;
+const slabShareMaxBytes = slabBytes / 16;
+const noSlab = new Uint8Array(0);
 
 /** Grows as needed; `finish` hands out what was written. Reusable through `reset`. */
 export class ByteWriter {
   #bytes: Uint8Array<ArrayBuffer>;
   #view: DataView<ArrayBuffer>;
   #length = 0;
+  #slab: Uint8Array<ArrayBuffer> = noSlab;
+  #slabTaken = 0;
 
   constructor(capacity = initialBytes) {
     this.#bytes = new Uint8Array(capacity);
@@ -31,6 +37,23 @@ export class ByteWriter {
   /** A copy of what was written, exactly as long. */
   finish(): Uint8Array {
     return this.#bytes.slice(0, this.#length);
+  }
+
+  /**
+   * The same in memory that it shares with what this writer finishes so before and after: a small array of its own costs more to make and
+   * to collect than to fill. For results that are kept for about as long as their neighbours: one of them keeps a whole slab.
+   */
+  finishAmongOthers(): Uint8Array {
+    const length = this.#length;
+    if (length > slabShareMaxBytes) return this.finish();
+    if (this.#slabTaken + length > this.#slab.length) {
+      this.#slab = new Uint8Array(slabBytes);
+      this.#slabTaken = 0;
+    }
+    const from = this.#slabTaken;
+    this.#slabTaken = from + length;
+    this.#slab.set(this.view(), from);
+    return this.#slab.subarray(from, from + length);
   }
 
   #room(more: number): number {

@@ -153,7 +153,7 @@ export function encodeIdentity(identity: Identity): Uint8Array {
   scratch.reset();
   scratch.u16(identity.formatVersion);
   scratch.text(identity.clusterId);
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 /** Only the version is read of a format that is not ours. */
 export function decodeIdentity(bytes: Uint8Array): Identity {
@@ -170,7 +170,7 @@ export function encodeCounters(counters: Counters): Uint8Array {
   scratch.varint(counters.directories);
   scratch.varint(counters.chunks);
   scratch.varint(counters.copies);
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeCounters(bytes: Uint8Array): Counters {
   const reader = new ByteReader(bytes);
@@ -187,7 +187,7 @@ export function encodeDirent(dirent: Dirent): Uint8Array {
   scratch.reset();
   scratch.u8(dirent.kind === 'directory' ? directoryFlag : 0);
   scratch.varint(dirent.inode);
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeDirent(bytes: Uint8Array): Dirent {
   const reader = new ByteReader(bytes);
@@ -215,7 +215,7 @@ export function encodeInode(inode: Inode): Uint8Array {
     if (inode.chunkCount > 0) scratch.varint(inode.firstHandle);
     if (hasList) scratch.varint(inode.list);
   }
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeInode(bytes: Uint8Array): Inode {
   const reader = new ByteReader(bytes);
@@ -280,7 +280,7 @@ export function encodeChunk(chunk: ChunkRecord): Uint8Array {
   scratch.u8(chunk.servers.length);
   for (const server of chunk.servers) scratch.varint(server);
   if (chunk.refs > 1) scratch.varint(chunk.refs);
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeChunk(bytes: Uint8Array): ChunkRecord {
   const reader = new ByteReader(bytes);
@@ -299,7 +299,7 @@ export function decodeChunk(bytes: Uint8Array): ChunkRecord {
 export function encodeHandle(handle: ChunkHandle): Uint8Array {
   scratch.reset();
   scratch.varint(handle);
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeHandle(bytes: Uint8Array): ChunkHandle {
   return toChunkHandle(new ByteReader(bytes).varint());
@@ -314,7 +314,7 @@ export function encodeLoads(loads: ReadonlyMap<ServerId, number>): Uint8Array {
     scratch.varint(server);
     scratch.varint(chunks);
   }
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeLoads(bytes: Uint8Array): Map<ServerId, number> {
   const reader = new ByteReader(bytes);
@@ -329,7 +329,7 @@ export function encodeMaster({ incarnation, address, directory, removed }: Maste
   scratch.varint(incarnation);
   scratch.u53(directory);
   scratch.text(address);
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeMaster(bytes: Uint8Array): MasterRecord {
   const reader = new ByteReader(bytes);
@@ -344,7 +344,7 @@ export function encodeServer(server: ServerRecord): Uint8Array {
   scratch.u8(server.draining ? drainingFlag : 0);
   scratch.text(server.address);
   scratch.text(server.rack);
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeServer(bytes: Uint8Array): ServerRecord {
   const reader = new ByteReader(bytes);
@@ -358,7 +358,7 @@ export function encodeCopyLink({ kind, origin, file, cursor }: CopyLink): Uint8A
   scratch.varint(origin);
   if (kind === 'chunks') scratch.varint(file);
   scratch.text(cursor);
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeCopyLink(bytes: Uint8Array): CopyLink {
   const reader = new ByteReader(bytes);
@@ -373,7 +373,7 @@ export function encodeTrashed({ path, removedAt }: TrashedRecord): Uint8Array {
   scratch.reset();
   scratch.varint(removedAt);
   scratch.text(path);
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeTrashed(bytes: Uint8Array): TrashedRecord {
   const reader = new ByteReader(bytes);
@@ -385,7 +385,7 @@ export function encodeDetached(detached: Detached): Uint8Array {
   scratch.reset();
   scratch.u8(detached.kind === 'tree' ? 1 : 2);
   if (detached.kind === 'chunks') scratch.varint(detached.file);
-  return scratch.finish();
+  return scratch.finishAmongOthers();
 }
 export function decodeDetached(bytes: Uint8Array): Detached {
   const reader = new ByteReader(bytes);
