@@ -9,8 +9,11 @@ import { blockCount, type ChunkState } from './chunk-state.ts';
 import type { CapturedChunk } from './metadata-store.ts';
 import { reportBadBlocks, type StoreParts } from './parts.ts';
 
-/** Files synced at the same time. */
-const syncsAtOnce = 8;
+/**
+ * Files synced at the same time. A sync may take long, and a process has few threads for its disk (four, with Node): one is left for the
+ * journal, which the mutations that come meanwhile wait for, and one for reads.
+ */
+const syncsAtOnce = 2;
 /** The journal may grow to so many times the size that a checkpoint is begun at; then changes wait. */
 const backlogFactor = 4;
 

@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import type { DiskFile } from '../../../core/base/env.ts';
+import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
+import { h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
+import { openChunkStore } from './open-chunk-store.ts';
+
+test('a checkpoint syncs few files at a time, however many there are: the journal goes on meanwhile', async () => {
+  const world = testWorld(1);
+  const { env } = world.node('s');
+  let underWay = 0;
+  let most = 0;
+  const syncs = new Set<string>();
+  const watched = (file: DiskFile): DiskFile => {
+    const { sync } = file;
+    file.sync = async () => {
+      if (!file.path.includes('chunks/')) return sync.call(file);
+      syncs.add(file.path);
+      most = Math.max(most, ++underWay);
+      await sync.call(file).finally(() => underWay--);
+    };
+    return file;
+  };
+  const { open, openNow } = env.disk;
+  env.disk.open = async (path, mode) => watched(await open.call(env.disk, path, mode));
+  env.disk.openNow = (path, mode) => watched(openNow.call(env.disk, path, mode));
+  const chunks = 12;
+  const bytes = 512 * 1024;
+  const options = { ...smallOptions, openFilesMax: 32, cachedChunksMax: 32, checkpointBulkBytes: chunks * bytes };
+  const store = await world.settle(openChunkStore(env, options));
+  for (let n = 1; n <= chunks; n++) store.create(h(n), v(1));
+  const all = Array.from({ length: chunks }, (_, n) => store.apply([mutation(n + 1, 0, pattern(bytes, n))]));
+  await world.settle(Promise.all(all));
+  await world.settle(store.close());
+  expect(syncs.size).toBe(chunks);
+  expect(most).toBe(2);
+});
