@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bytesAt } from './client.ts';
+import { bytesAt, stepBytesOf } from './client.ts';
 
 describe('how far a client is', () => {
   const ended = [
@@ -28,5 +28,14 @@ describe('how far a client is', () => {
       { at: 4001, bytes: 12 },
     ];
     expect(bytesAt(slow, 3000) - bytesAt(slow, 1000)).toBeCloseTo(8, 0);
+  });
+});
+
+describe('a step', () => {
+  it('is the paper’s on the paper’s network, and smaller on a slower one, where a file of one read is whole writes', () => {
+    expect(stepBytesOf('read', 1)).toBe(4 * 1024 * 1024);
+    expect(stepBytesOf('write', 1)).toBe(1024 * 1024);
+    expect(stepBytesOf('record append', 0.25)).toBe(16 * 1024);
+    for (const scale of [0.001, 0.3, 0.777]) expect(stepBytesOf('read', scale) % stepBytesOf('write', scale)).toBe(0);
   });
 });

@@ -6,13 +6,18 @@ import { CairnClient } from '../../../system/client/client.ts';
 import type { FileHandle } from '../../../system/client/file-handle.ts';
 import { answer } from '../process/asking.ts';
 
-const mebi = 1024 * 1024;
 /**
  * As in the paper: reads of a random region of 4 MB, writes of 1 MB one after another. So many are under way that the link is never idle, and
  * no more: on the slow links of many clients together what is beyond would wait for longer than a server may be silent.
  */
-export const sizesOfThePaper = { read: 4 * mebi, write: mebi, 'record append': 64 * 1024 } as const;
-export const underWay = { read: 2, write: 2, 'record append': 4 } as const;
+const recordKibi = 64;
+const recordsInEach = { read: 64, write: 16, 'record append': 1 } as const;
+/** On a network at that share of the paper's rates: smaller alike, so that each step takes as long. Whole KiB; a read is four writes. */
+export function stepBytesOf(operation: WorkPlan['operation'], scale: number): number {
+  return recordsInEach[operation] * 1024 * Math.max(1, Math.round(recordKibi * scale));
+}
+
+export const underWay = { read: 2, write: 2, 'record append': 8 } as const;
 
 export interface WorkPlan {
   readonly operation: 'read' | 'write' | 'record append';
@@ -23,6 +28,13 @@ export interface WorkPlan {
   readonly fileBytes: number;
   readonly warmUpMs: number;
   readonly measureMs: number;
+}
+
+export interface MakePlan {
+  readonly path: string;
+  readonly bytes: number;
+  /** A divisor of `bytes`. */
+  readonly pieceBytes: number;
 }
 
 export interface WorkResult {
@@ -42,10 +54,13 @@ const answers = {
   /** Chunkservers that are well. */
   servers: async (_: null): Promise<number> =>
     (await connected().servers()).filter(({ state }) => state === 'healthy').length,
-  make: async ({ path, bytes }: { readonly path: string; readonly bytes: number }): Promise<void> => {
-    const piece = new Uint8Array(mebi).fill(7);
+  /** One piece after another, so that no more is under way on a slow link than one. */
+  make: async ({ path, bytes, pieceBytes }: MakePlan): Promise<void> => {
+    const piece = new Uint8Array(pieceBytes).fill(7);
     await connected().mkdir(path.slice(0, path.lastIndexOf('/')), { recursive: true });
-    await connected().writeFile(path, pieces(piece, bytes / mebi));
+    const file = await connected().open(path, 'w');
+    for (let position = 0; position < bytes; position += pieceBytes) await file.write(piece, { position });
+    await file.close();
   },
   remove: (path: string): Promise<void> => connected().rm(path, { force: true }),
   work: (plan: WorkPlan): Promise<WorkResult> => work(connected(), plan),
@@ -58,10 +73,6 @@ export function serve(): void {
 function connected(): CairnClient {
   if (client === undefined) throw new Error('the client is not connected');
   return client;
-}
-
-function* pieces(piece: Uint8Array, count: number): Iterable<Uint8Array> {
-  for (let i = 0; i < count; i++) yield piece;
 }
 
 async function work(client: CairnClient, plan: WorkPlan): Promise<WorkResult> {

@@ -7,7 +7,7 @@ import { makeTwoSwitches, type SwitchedHost } from '../network/two-switches.ts';
 import { Asking } from '../process/asking.ts';
 import { nodePlan, OwnedProcess } from '../process/owned-process.ts';
 import type { Findings } from '../report/findings.ts';
-import { type ClientAnswers, sizesOfThePaper, underWay, type WorkPlan } from './client.ts';
+import { type ClientAnswers, stepBytesOf, underWay, type WorkPlan } from './client.ts';
 import { startCluster } from './cluster.ts';
 import { drawFigure3, limitOf, metricOf, operations, paper } from './figure3.ts';
 
@@ -38,14 +38,15 @@ function planOf({ quick, runs, seconds, clients, scale }: LabOptions): Plan {
       warmUpMs: 400,
       measureMs: 1200,
     };
+  // Two cores are busy at a third of the paper's rates when 16 clients write three copies each: bytes come in small pieces on slow links.
+  const share = scale ?? Math.min(1, availableParallelism() / 8);
   return {
-    // Two cores are busy at a third of the paper's rates when 16 clients write three copies each: bytes come in small pieces on slow links.
-    scale: scale ?? Math.min(1, availableParallelism() / 8),
+    scale: share,
     chunkservers: 16,
     clients: clients ?? [1, 2, 4, 8, 16],
     rounds: runs ?? 3,
     files: 64, // of one region each, so that reads spread evenly over the chunkservers
-    fileBytes: 4 * mebi,
+    fileBytes: stepBytesOf('read', share),
     warmUpMs: 2000,
     measureMs: (seconds ?? 5) * 1000,
   };
@@ -90,7 +91,7 @@ function describe(findings: Findings, plan: Plan): void {
     secondsEach: measureMs / 1000,
     warmUpSeconds: warmUpMs / 1000,
     copies: 3,
-    bytesOfEach: operations.map((operation) => `${operation}: ${sizesOfThePaper[operation] * scale}`),
+    bytesOfEach: operations.map((operation) => `${operation}: ${stepBytesOf(operation, scale)}`),
     underWayOfEachClient: operations.map((operation) => `${operation}: ${underWay[operation]}`),
   });
   if (scale !== 1)
@@ -147,12 +148,13 @@ async function startClient(lab: Lab, directory: string, { name, namespace }: Swi
 }
 
 /** Each client in turn makes a file, all at once: the network is the bound. */
-async function makeFiles(clients: readonly Asking<ClientAnswers>[], { files, fileBytes }: Plan): Promise<void> {
+async function makeFiles(clients: readonly Asking<ClientAnswers>[], { files, fileBytes, scale }: Plan): Promise<void> {
+  const pieceBytes = stepBytesOf('write', scale);
   let next = 0;
   await Promise.all(
     clients.map(async (client) => {
       for (let file = next++; file < files; file = next++)
-        await client.ask('make', { path: `${readPath(file)}`, bytes: fileBytes });
+        await client.ask('make', { path: readPath(file), bytes: fileBytes, pieceBytes });
     }),
   );
 }
@@ -181,7 +183,7 @@ async function measure(
   operation: WorkPlan['operation'],
 ): Promise<void> {
   const { fileBytes, warmUpMs, measureMs, scale } = plan;
-  const stepBytes = sizesOfThePaper[operation] * scale;
+  const stepBytes = stepBytesOf(operation, scale);
   const results = await Promise.all(
     clients.map((client, i) =>
       client.ask('work', { operation, paths: pathsOf(operation, i, plan), stepBytes, fileBytes, warmUpMs, measureMs }),
