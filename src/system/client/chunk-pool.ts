@@ -7,7 +7,7 @@
  * itself must not blame the servers.
  */
 import type { Address, ChunkHandle, ServerId } from '../../core/base/brand.ts';
-import type { BodySink, Env, Timer } from '../../core/base/env.ts';
+import type { Env, Timer } from '../../core/base/env.ts';
 import { type CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { chunkCalls } from '../../core/protocol/chunk-calls.ts';
@@ -32,7 +32,8 @@ interface Link {
   readonly rpc: RpcConnection<ChunkCalls>;
   inFlight: number;
   lastUsedAt: number;
-  /** Since something was heard. */
+  /** As `rpc.heard` was at the last tick, and how many ticks it has been so. */
+  heard: number;
   silentTicks: number;
 }
 
@@ -67,7 +68,7 @@ export class ChunkPool {
     }
     link.inFlight += 1;
     try {
-      const answer = await link.rpc.call(kind, request, watched(link, options));
+      const answer = await link.rpc.call(kind, request, options);
       this.#heard(link);
       return answer;
     } catch (thrown) {
@@ -125,7 +126,7 @@ export class ChunkPool {
       if (this.#links.get(address)?.rpc === rpc) this.#links.delete(address);
       this.#wakeOne();
     });
-    const link = { address, rpc, inFlight: 0, lastUsedAt: this.#env.clock.now(), silentTicks: 0 };
+    const link = { address, rpc, inFlight: 0, lastUsedAt: this.#env.clock.now(), heard: 0, silentTicks: 0 };
     this.#links.set(address, link);
     this.#planTick();
     return link;
@@ -151,7 +152,6 @@ export class ChunkPool {
   }
 
   #heard(link: Link): void {
-    link.silentTicks = 0;
     if (this.#suspects.size > 0) this.#suspects.delete(link.address);
   }
 
@@ -178,7 +178,8 @@ export class ChunkPool {
       if (this.#env.clock.now() - link.lastUsedAt >= connectionIdleMs) this.#drop(link, 'it was idle');
       return;
     }
-    link.silentTicks += 1;
+    link.silentTicks = link.rpc.heard === link.heard ? link.silentTicks + 1 : 0;
+    link.heard = link.rpc.heard;
     if (link.silentTicks >= silentTicksToClose) {
       this.#env.events.emit('warn', 'client.serverSilent', { address: link.address, inFlight: link.inFlight });
       this.#drop(link, 'it does not answer');
@@ -195,19 +196,6 @@ export class ChunkPool {
       },
     );
   }
-}
-
-/** The same call, whose answer is a sign of life from its first bytes on. */
-function watched(link: Link, options: CallOptions): CallOptions {
-  const { sink } = options;
-  if (sink === undefined) return options;
-  return {
-    ...options,
-    sink: (bodyBytes): BodySink => {
-      link.silentTicks = 0;
-      return sink(bodyBytes);
-    },
-  };
 }
 
 function dropOldest(map: Map<unknown, unknown>, max: number): void {

@@ -4,7 +4,7 @@
  * the same place.
  *
  * Bytes are taken without a copy and summed up at once: whoever changes them before they are written gets an error, not wrong data.
- * Invariant: #inFlight ≤ #window; a packet is in exactly one of: gathering, under way, acknowledged, failed (and then #error is set).
+ * Invariant: a packet is in exactly one of: gathering, under way, acknowledged, failed (and then #error is set).
  */
 import { assert } from '../../core/base/assert.ts';
 import { type CairnError, toCairnError } from '../../core/base/errors.ts';
@@ -15,6 +15,7 @@ import { isClosed } from './failures.ts';
 import { copyBelowBytes, packetsIn } from './limits.ts';
 import { mutate } from './mutate.ts';
 import type { OpenFile } from './open-file.ts';
+import { Window } from './window.ts';
 
 const blockBytes = 64 * 1024;
 
@@ -37,7 +38,8 @@ export interface PacketWriterOptions {
 
 export class PacketWriter {
   readonly #file: OpenFile;
-  readonly #window: number;
+  readonly #windowBytes: number;
+  readonly #window: Window;
   readonly #end: number;
   readonly #signal: AbortSignalLike | undefined;
   #position: number;
@@ -45,7 +47,6 @@ export class PacketWriter {
   /** Where short pieces are copied together, and how much of it is taken. */
   #block: Uint8Array = new Uint8Array(0);
   #blockTaken = 0;
-  #inFlight = 0;
   #error: CairnError | undefined;
   #isEnded = false;
   #isFlushPlanned = false;
@@ -56,7 +57,8 @@ export class PacketWriter {
     this.#file = file;
     this.#position = options.position;
     this.#end = options.position + (options.expectedBytes ?? 0);
-    this.#window = packetsIn(options.windowBytes ?? file.core.settings.writeWindowBytes);
+    this.#windowBytes = options.windowBytes ?? file.core.settings.writeWindowBytes;
+    this.#window = new Window(packetsIn(this.#windowBytes));
     this.#signal = options.signal;
     if (this.#signal?.aborted === true) this.#abort();
     else this.#signal?.addEventListener('abort', this.#abort);
@@ -73,7 +75,7 @@ export class PacketWriter {
    */
   async write(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; ) {
-      while (this.#inFlight >= this.#window && this.#error === undefined) await this.#change();
+      while (!this.#window.hasRoom && this.#error === undefined) await this.#change();
       this.#mustBeGood();
       at += this.#take(bytes, at);
     }
@@ -84,7 +86,7 @@ export class PacketWriter {
   /** Resolves when all that was taken is acknowledged. @throws CairnError */
   async flush(): Promise<void> {
     this.#send();
-    while (this.#inFlight > 0 && this.#error === undefined) await this.#change();
+    while (this.#window.underWay > 0 && this.#error === undefined) await this.#change();
     if (this.#error !== undefined) throw this.#error;
   }
 
@@ -146,11 +148,11 @@ export class PacketWriter {
 
   /** With nothing under way there is nothing to wait for: what has gathered leaves at the end of the turn. */
   #planFlush(): void {
-    if (this.#isFlushPlanned || this.#inFlight > 0 || this.#gathering === undefined) return;
+    if (this.#isFlushPlanned || this.#window.underWay > 0 || this.#gathering === undefined) return;
     this.#isFlushPlanned = true;
     this.#file.core.env.clock.soon(() => {
       this.#isFlushPlanned = false;
-      if (this.#inFlight === 0) this.#send();
+      if (this.#window.underWay === 0) this.#send();
     });
   }
 
@@ -160,9 +162,11 @@ export class PacketWriter {
     const packet = this.#gathering;
     if (packet === undefined || this.#error !== undefined) return;
     this.#gathering = undefined;
-    this.#inFlight += 1;
+    const { clock } = this.#file.core.env;
+    const leftAt = clock.now();
+    this.#window.leave();
     void this.#write(packet).finally(() => {
-      this.#inFlight -= 1;
+      this.#window.back(leftAt, clock.now());
       this.#planFlush();
       this.#wake();
     });
@@ -184,7 +188,7 @@ export class PacketWriter {
   /** Asks for the next chunk when this one is nearly full. It must be certain that bytes will go there: the file ends where its last chunk does. */
   #prepareNext(position: number, index: number): void {
     const border = (index + 1) * this.#file.chunkBytes;
-    if (this.#end <= border || border - position > this.#window * packetMaxBytes) return;
+    if (this.#end <= border || border - position > Math.max(this.#windowBytes, packetMaxBytes)) return;
     const { deadlineMs } = this.#file.core.settings;
     this.#file.grants.get(index + 1, deadlineMs).catch(() => undefined); // asked for again when it is needed
   }

@@ -3,6 +3,7 @@ import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
 import { packetsIn } from './limits.ts';
 import type { OpenFile } from './open-file.ts';
+import { Window } from './window.ts';
 
 export interface ReadStreamOptions {
   /** First byte; 0 if not given. */
@@ -43,13 +44,14 @@ export async function* readBetween(
   options: Pick<ReadStreamOptions, 'windowBytes' | 'reuseMemory' | 'signal'>,
 ): AsyncGenerator<Uint8Array, void, void> {
   const { signal, reuseMemory = false } = options;
-  const window = packetsIn(options.windowBytes ?? file.core.settings.readWindowBytes);
+  const max = packetsIn(options.windowBytes ?? file.core.settings.readWindowBytes);
+  const window = new Window(max);
   const ahead: Ahead[] = [];
   const free: Uint8Array[] = [];
   let next = start;
   while (next < end || ahead.length > 0) {
-    for (; next < end && ahead.length < window; next += ahead.at(-1)!.bytes) {
-      ahead.push(begin(file, next, end, since, free.pop()));
+    for (; next < end && ahead.length < max && window.hasRoom; next += ahead.at(-1)!.bytes) {
+      ahead.push(begin(file, window, { position: next, end, since }, free.pop()));
     }
     const { memory, bytes, have } = ahead.shift()!;
     const got = await abortable(signal, have);
@@ -60,13 +62,31 @@ export async function* readBetween(
   }
 }
 
-function begin(file: OpenFile, position: number, end: number, since: number, memory: Uint8Array | undefined): Ahead {
+function begin(
+  file: OpenFile,
+  window: Window,
+  { position, end, since }: { readonly position: number; readonly end: number; readonly since: number },
+  memory: Uint8Array | undefined,
+): Ahead {
   const bytes = Math.min(end, file.packetEnd(position)) - position;
   const into =
     memory ?? file.core.allocate(bytes === end - position ? bytes : Math.min(packetMaxBytes, file.chunkBytes));
-  const have = file.readPacket(position, into.length === bytes ? into : into.subarray(0, bytes), since);
+  const read = () => file.readPacket(position, into.length === bytes ? into : into.subarray(0, bytes), since);
+  const have = inWindow(file, window, read);
   have.catch(() => undefined); // told when it is its turn; it may never be
   return { memory: into, bytes, have };
+}
+
+/** Waits for room in the window first. */
+async function inWindow(file: OpenFile, window: Window, read: () => Promise<number>): Promise<number> {
+  await window.enter();
+  const { clock } = file.core.env;
+  const leftAt = clock.now();
+  try {
+    return await read();
+  } finally {
+    window.back(leftAt, clock.now());
+  }
 }
 
 /**
@@ -77,20 +97,22 @@ export async function readInto(file: OpenFile, position: number, into: Uint8Arra
   const since = file.core.env.clock.now();
   const end = position + into.length;
   if (into.length > 0 && end <= file.packetEnd(position)) return file.readPacket(position, into, since);
-  const window = packetsIn(file.core.settings.readWindowBytes);
+  const max = packetsIn(file.core.settings.readWindowBytes);
+  const window = new Window(max);
   let next = position;
   let reached = end;
   const reader = async (): Promise<void> => {
     while (next < reached) {
       const at = next;
-      next = Math.min(end, file.packetEnd(at));
-      const bytes = next - at;
-      const have = await file.readPacket(at, into.subarray(at - position, at - position + bytes), since);
-      if (have < bytes) reached = Math.min(reached, at + have);
+      const to = Math.min(end, file.packetEnd(at));
+      next = to;
+      const read = () => file.readPacket(at, into.subarray(at - position, to - position), since);
+      const have = await inWindow(file, window, read);
+      if (have < to - at) reached = Math.min(reached, at + have);
     }
   };
   // All of them come to their end before this does: nothing is written to the caller's memory afterwards.
-  for (const reading of await Promise.allSettled(Array.from({ length: window }, reader))) {
+  for (const reading of await Promise.allSettled(Array.from({ length: max }, reader))) {
     if (reading.status === 'rejected') throw reading.reason;
   }
   return Math.max(0, reached - position);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bytesEqual } from '../../core/base/bytes.ts';
+import { bytesEqual, concatBytes } from '../../core/base/bytes.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import type { CairnClient } from './client.ts';
 import { FakeCluster, sample } from './fake-cluster.test-support.ts';
@@ -134,6 +134,26 @@ describe('replicas that fail', () => {
       expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
       expect(cluster.world.now - again).toBeLessThan(200);
     }
+  });
+
+  test('over a slow link nothing is given up and asked for again: less is under way, and the server is heard', async () => {
+    const cluster = await FakeCluster.start(1, { network: { bytesPerMs: 450 } });
+    const writer = await cluster.client();
+    const bytes = sample(12 * mebi);
+    await cluster.run(writer.writeFile('/f', bytes, { chunkBytes: 64 * mebi }), 200_000);
+    for (const read of ['whole', 'stream'] as const) {
+      const client = await cluster.client();
+      const before = cluster.servers.reduce((sum, { reads }) => sum + reads.length, 0);
+      const readAll = async () => {
+        if (read === 'whole') return client.readFile('/f');
+        const parts: Uint8Array[] = [];
+        for await (const part of client.readStream('/f')) parts.push(part.slice());
+        return concatBytes(parts);
+      };
+      expect(bytesEqual(await cluster.run(readAll(), 200_000), bytes)).toBe(true);
+      expect(cluster.servers.reduce((sum, { reads }) => sum + reads.length, 0) - before).toBe(12);
+    }
+    expect(cluster.events).not.toContain('client.serverSilent');
   });
 
   test('a chunk that has moved is looked up again', async () => {

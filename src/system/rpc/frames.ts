@@ -1,6 +1,7 @@
 /**
  * Heads of frames: `u8 kind | u32 id | payload`. A request's payload is `u8 tag | fields`, a response's the fields, a failure's
- * `code, message, hint` as texts. A notice is a request that nobody answers (id 0).
+ * `code, message, hint` as texts. A notice is a request that nobody answers (id 0). A response with id 0 answers nothing: it says that
+ * the peer is there, while the body of a request takes long to come in.
  */
 import { type ByteReader, ByteWriter } from '../../core/base/bytes.ts';
 import type { AnyCodec } from '../../core/base/codec.ts';
@@ -25,6 +26,13 @@ export function responseHead(id: number, codec: AnyCodec, response: unknown): Ui
   scratch.u8(frameKinds.response);
   scratch.u32(id);
   codec.write(scratch, response);
+  return scratch.view();
+}
+
+export function signOfLife(): Uint8Array {
+  scratch.reset();
+  scratch.u8(frameKinds.response);
+  scratch.u32(0);
   return scratch.view();
 }
 

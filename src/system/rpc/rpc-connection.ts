@@ -9,7 +9,7 @@ import type { BodySink, Connection, ConnectionHandler, Env, FrameWriter, Timer }
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { CallTable, RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { collectBody, emptyBody } from './body.ts';
-import { frameKinds, readFailure, requestHead } from './frames.ts';
+import { frameKinds, readFailure, requestHead, signOfLife } from './frames.ts';
 import { CallContext, type Handlers, type Peer, type Routes, routesOf } from './handlers.ts';
 
 /** Requests of ours that may wait for an answer on one connection. */
@@ -19,6 +19,10 @@ export const servingMax = 4096;
 /** Deadlines are checked this often: a time-out may come that much late. */
 const sweepMs = 50;
 export const callTimeoutMs = 5000;
+/** While a body comes in, its sender is told this often that it does. */
+export const tellMs = 300;
+/** Shorter bodies come at once. */
+const toldAboveBytes = 128 * 1024;
 
 export interface CallOptions {
   readonly body?: readonly Uint8Array[];
@@ -35,10 +39,14 @@ export interface Answer<Response> {
 interface Pending {
   readonly what: string;
   readonly codec: { read(reader: ByteReader): unknown };
-  readonly deadline: number;
+  readonly timeoutMs: number;
+  /** Put off while the body of the answer comes in. */
+  deadline: number;
   readonly sink: ((bodyBytes: number) => BodySink) | undefined;
   /** Set once the body of the answer is on its way: who is told if the connection closes first. */
   body: BodySink | undefined;
+  /** Bytes of it came since the deadline was set. */
+  isMoving: boolean;
   readonly resolve: (answer: Answer<unknown>) => void;
   readonly reject: (error: CairnError) => void;
 }
@@ -58,6 +66,8 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
   #isPaused = false;
   #isOverfull = false;
   #givenBytes = 0;
+  #heard = 0;
+  #toldAt = 0;
   #waitingForDrain: (() => void)[] = [];
   readonly #pending = new Map<number, Pending>();
 
@@ -109,6 +119,11 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     return this.#givenBytes;
   }
 
+  /** Counts what comes from the peer: as long as it grows, the peer is there, however long an answer takes. */
+  get heard(): number {
+    return this.#heard;
+  }
+
   /**
    * Asks, and waits for the answer. @throws CairnError what the peer answered, TIMED_OUT, CONNECTION_LOST, BUSY
    */
@@ -128,12 +143,15 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
         return;
       }
       const id = this.#takeId();
+      const { timeoutMs = callTimeoutMs } = options;
       this.#pending.set(id, {
         what: kind,
         codec: spec.response,
-        deadline: this.#env.clock.now() + (options.timeoutMs ?? callTimeoutMs),
+        timeoutMs,
+        deadline: this.#env.clock.now() + timeoutMs,
         sink: options.sink,
         body: undefined,
+        isMoving: false,
         resolve: resolve as (answer: Answer<unknown>) => void,
         reject,
       });
@@ -198,6 +216,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
   // ---------------------------------------------------------------- ConnectionHandler
 
   frame(head: Uint8Array, bodyBytes: number): BodySink | undefined {
+    this.#heard += 1;
     const reader = new ByteReader(head);
     try {
       const kind = reader.u8();
@@ -247,11 +266,35 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
       const request = route.spec.request.read(reader);
       reader.end();
       context.answerWith = route.spec.response;
-      return route.begin(request, bodyBytes, context);
+      const sink = route.begin(request, bodyBytes, context);
+      return sink === undefined || bodyBytes <= toldAboveBytes ? sink : this.#telling(sink);
     } catch (thrown) {
       context.fail(toCairnError(thrown));
       return undefined;
     }
+  }
+
+  /**
+   * The same sink; while bytes come, the peer hears of it. On a slow link the answer, and whatever the peer asks behind these bytes,
+   * takes long, and it must be able to tell that from a server that is gone.
+   */
+  #telling(sink: BodySink): BodySink {
+    return {
+      ...(sink.space === undefined ? {} : { space: () => sink.space!() }),
+      piece: (bytes) => {
+        this.#tell();
+        sink.piece(bytes);
+      },
+      end: () => sink.end(),
+      aborted: () => sink.aborted(),
+    };
+  }
+
+  #tell(): void {
+    const now = this.#env.clock.now();
+    if (now - this.#toldAt < tellMs || this.#closedBecause !== undefined) return;
+    this.#toldAt = now;
+    this.#send(signOfLife(), undefined);
   }
 
   #context(id: number | undefined): CallContext {
@@ -294,7 +337,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
 
   #answered(kind: number, id: number, reader: ByteReader, bodyBytes: number): BodySink | undefined {
     const call = this.#pending.get(id);
-    if (call === undefined) return undefined; // it timed out here; the answer comes too late
+    if (call === undefined) return undefined; // a sign of life, or an answer that comes too late: it timed out here
     if (kind === frameKinds.failure) {
       this.#pending.delete(id);
       call.reject(readFailure(reader));
@@ -325,6 +368,8 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     return {
       ...(body.space === undefined ? {} : { space: () => body.space!() }),
       piece: (bytes) => {
+        this.#heard += 1;
+        call.isMoving = true;
         if (this.#pending.get(id) === call) body.piece(bytes);
       },
       end: () => {
@@ -341,6 +386,11 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     const now = this.#env.clock.now();
     for (const [id, call] of this.#pending) {
       if (call.deadline > now) continue;
+      if (call.isMoving) {
+        call.isMoving = false;
+        call.deadline = now + call.timeoutMs;
+        continue;
+      }
       if (call.body !== undefined) {
         this.close(`the answer to ${call.what} stopped half-way`);
         return;
