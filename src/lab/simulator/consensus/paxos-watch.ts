@@ -5,21 +5,22 @@
 import type { NodeId } from '../../../core/base/brand.ts';
 import type { EngineStatus, Entry, Members, QuorumSizes, SnapshotPoint } from '../../../core/consensus/engine.ts';
 import type { PaxosMessage, PaxosRecord } from '../../../core/consensus/index.ts';
-import { hold } from './broken-rule.ts';
+import { AcceptorShadow } from './acceptor-shadow.ts';
+import { BrokenRule, hold } from './broken-rule.ts';
 import type { CommittedLog } from './committed-log.ts';
-import { describeMembers } from './members-of-group.ts';
+import { countOf, describeMembers } from './members-of-group.ts';
+import { isSameValue, nameOfValue } from './paxos-value.ts';
 import type { ProtocolWatch } from './protocol-watch.ts';
 
 /** A configuration chosen in a slot decides from so many slots later on; written down here apart from the engine. */
 const windowSlots = 256;
 const nodesMax = 65_536;
 
-interface Vote {
-  /** 0: learned. */
-  readonly ballot: number;
-  readonly value: string;
-  /** Who votes from some later slot on, if this value is chosen. */
-  readonly members: Members | undefined;
+/** In one slot and ballot. */
+interface Proposed {
+  readonly value: Entry;
+  /** Whose disks voted for it. */
+  readonly voters: NodeId[];
 }
 
 interface Ballot {
@@ -32,46 +33,16 @@ function rank({ round, node }: Ballot): number {
   return round * nodesMax + node;
 }
 
-/** What a node holds, by its records. */
-class AcceptorShadow {
-  promised = 0;
-  base = 0;
-  readonly votes = new Map<number, Vote>();
-  configuration: Members;
-
-  constructor(bootstrap: Members) {
-    this.configuration = bootstrap;
-  }
-
-  holdState({ index, members }: SnapshotPoint): void {
-    if (index <= this.base) return;
-    this.base = index;
-    this.configuration = members;
-    for (const slot of this.votes.keys()) if (slot <= index) this.votes.delete(slot);
-  }
-
-  /** Those that it has voted for in slots after `chosen`. */
-  openConfigurations(chosen: number): readonly Members[] {
-    const found: Members[] = [];
-    for (const [slot, { members }] of this.votes) if (slot > chosen && members !== undefined) found.push(members);
-    return found;
-  }
-
-  holds(slot: number, value: string): boolean {
-    return slot <= this.base || this.votes.get(slot)?.value === value;
-  }
-}
-
 export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
   readonly #bootstrap: Members;
   readonly #sizes: QuorumSizes | undefined;
   readonly #log: CommittedLog;
   readonly #minds = new Map<NodeId, AcceptorShadow>();
   readonly #disks = new Map<NodeId, AcceptorShadow>();
-  /** Of each slot, by ballot: the value that is proposed in it, and whose disks voted for it. */
-  readonly #proposed = new Map<number, Map<number, { readonly value: string; readonly voters: Set<NodeId> }>>();
+  /** Of each slot, by ballot. */
+  readonly #proposed = new Map<number, Map<number, Proposed>>();
   /** By slot: what the disks have chosen. */
-  readonly #chosen = new Map<number, string>();
+  readonly #chosen = new Map<number, Entry>();
   readonly #leaders = new Map<number, NodeId>();
   /** The highest ballot that others have seen a node act in. */
   readonly #shown = new Map<NodeId, number>();
@@ -89,12 +60,11 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
     for (const record of records) {
       if (record.kind === 'accepted') {
         const ballot = rank(record.ballot);
-        const isKept = ballot >= mind.promised;
-        hold(
-          isKept,
-          'promise kept',
-          () => `n${node} votes in ${name(ballot)}, and has promised ${name(mind.promised)}`,
-        );
+        if (ballot < mind.promised)
+          throw new BrokenRule(
+            'promise kept',
+            `n${node} votes in ${name(ballot)}, and has promised ${name(mind.promised)}`,
+          );
         this.#propose(node, record.entry, ballot);
       }
       this.#take(mind, record);
@@ -134,49 +104,48 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
 
   #put(shadow: AcceptorShadow, entry: Entry, ballot: number): void {
     if (entry.index <= shadow.base) return;
-    const { index, payload } = entry;
-    const members = payload.kind === 'members' ? payload.members : undefined;
-    shadow.votes.set(index, { ballot, value: nameOfValue(entry), members });
+    shadow.votes.set(entry.index, { ballot, value: entry });
   }
 
-  #propose(node: NodeId, entry: Entry, ballot: number): void {
-    const value = nameOfValue(entry);
-    let ballots = this.#proposed.get(entry.index);
+  #propose(node: NodeId, value: Entry, ballot: number): void {
+    let ballots = this.#proposed.get(value.index);
     if (ballots === undefined) {
       ballots = new Map();
-      this.#proposed.set(entry.index, ballots);
+      this.#proposed.set(value.index, ballots);
     }
     const known = ballots.get(ballot);
-    if (known === undefined) ballots.set(ballot, { value, voters: new Set() });
-    hold(
-      known === undefined || known.value === value,
-      'one value',
-      () =>
-        `n${node} votes for ${value} in slot ${entry.index}, ballot ${name(ballot)}, where others vote for ${known?.value}`,
-    );
+    if (known === undefined) ballots.set(ballot, { value, voters: [] });
+    else if (!isSameValue(known.value, value))
+      throw new BrokenRule(
+        'one value',
+        `n${node} votes for ${nameOfValue(value)} in slot ${value.index}, ballot ${name(ballot)}, where others vote for ${nameOfValue(known.value)}`,
+      );
   }
 
   #countVote(node: NodeId, slot: number, ballot: number): void {
-    const proposal = this.#proposed.get(slot)!.get(ballot)!;
-    proposal.voters.add(node);
-    if (!this.#isQuorum('accept', this.#votersAt(slot), (voter) => proposal.voters.has(voter))) return;
+    const { value, voters } = this.#proposed.get(slot)!.get(ballot)!;
+    if (!voters.includes(node)) voters.push(node);
     const known = this.#chosen.get(slot);
-    if (known === undefined) this.#chosen.set(slot, proposal.value);
-    hold(
-      known === undefined || known === proposal.value,
-      'one value',
-      () =>
-        `the disks have chosen ${known} in slot ${slot}, and in ballot ${name(ballot)} they choose ${proposal.value}`,
-    );
+    if (known !== undefined && isSameValue(known, value)) return;
+    if (!this.#isQuorum('accept', this.#votersAt(slot), (voter) => voters.includes(voter))) return;
+    if (known === undefined) this.#chosen.set(slot, value);
+    else
+      throw new BrokenRule(
+        'one value',
+        `the disks have chosen ${nameOfValue(known)} in slot ${slot}, and in ballot ${name(ballot)} they choose ${nameOfValue(value)}`,
+      );
   }
 
   #mustKeepChosen(node: NodeId, disk: AcceptorShadow, entry: Entry): void {
     const old = disk.votes.get(entry.index)?.value;
-    const isKept = old === undefined || entry.index > this.#log.highest || old !== this.#chosen.get(entry.index);
+    if (old === undefined || entry.index > this.#log.highest || isSameValue(old, entry)) return;
+    const chosen = this.#chosen.get(entry.index);
+    const isFree = chosen === undefined || !isSameValue(old, chosen);
     hold(
-      isKept || old === nameOfValue(entry),
+      isFree,
       'committed stays',
-      () => `the disk of n${node} replaces ${old} in slot ${entry.index}, which is chosen, by ${nameOfValue(entry)}`,
+      () =>
+        `the disk of n${node} replaces ${nameOfValue(old)} in slot ${entry.index}, which is chosen, by ${nameOfValue(entry)}`,
     );
   }
 
@@ -274,9 +243,10 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
   #mustHaveVoted(node: NodeId, slot: number, ballot: number): void {
     const disk = this.#diskOf(node);
     const vote = disk.votes.get(slot);
-    const has = slot <= disk.base || (vote !== undefined && (vote.ballot === 0 || vote.ballot >= ballot));
-    const isChosen = vote !== undefined && vote.value === this.#chosen.get(slot);
-    hold(has || isChosen, 'told before durable', () => {
+    if (slot <= disk.base || (vote !== undefined && (vote.ballot === 0 || vote.ballot >= ballot))) return;
+    const chosen = this.#chosen.get(slot);
+    const isChosen = vote !== undefined && chosen !== undefined && isSameValue(vote.value, chosen);
+    hold(isChosen, 'told before durable', () => {
       const held = vote === undefined ? 'nothing' : `a vote in ${name(vote.ballot)}`;
       return `n${node} acknowledges slot ${slot} in ${name(ballot)}; its disk has ${held} there`;
     });
@@ -286,20 +256,19 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
 
   committed(node: NodeId, entry: Entry): void {
     const slot = entry.index;
-    const value = nameOfValue(entry);
     const chosen = this.#chosen.get(slot);
-    hold(chosen === value, 'committed on disks', () => {
+    hold(chosen !== undefined && isSameValue(chosen, entry), 'committed on disks', () => {
       const ballots = [...(this.#proposed.get(slot) ?? [])].map(
-        ([ballot, of]) => `${of.value} in ${name(ballot)} by ${[...of.voters].join(' ') || 'nobody'}`,
+        ([ballot, of]) => `${nameOfValue(of.value)} in ${name(ballot)} by ${of.voters.join(' ') || 'nobody'}`,
       );
       const voters = describeMembers({ voters: this.#votersAt(slot), nonVoters: [] });
-      return `n${node} delivers ${value} in slot ${slot}; on the disks of ${voters} there are votes for ${ballots.join(', ') || 'nothing'}`;
+      return `n${node} delivers ${nameOfValue(entry)} in slot ${slot}; on the disks of ${voters} there are votes for ${ballots.join(', ') || 'nothing'}`;
     });
-    const has = (voter: NodeId) => this.#diskOf(voter).holds(slot, value);
+    const has = (voter: NodeId) => this.#diskOf(voter).holds(slot, entry);
     hold(
       this.#isQuorum('accept', this.#votersAt(slot), has),
       'committed on disks',
-      () => `n${node} delivers ${value} in slot ${slot}, which too few disks still hold`,
+      () => `n${node} delivers ${nameOfValue(entry)} in slot ${slot}, which too few disks still hold`,
     );
   }
 
@@ -327,13 +296,15 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
 
   #votersAt(slot: number): readonly NodeId[] {
     const { configurations } = this.#log;
-    const latest = configurations.findLast(({ index }) => index < slot)!;
+    let at = configurations.length - 1;
+    while (configurations[at]!.index >= slot) at -= 1;
+    const latest = configurations[at]!;
     const { voters, votersNext } = latest.members;
     return votersNext !== undefined && slot >= latest.index + windowSlots ? votersNext : voters;
   }
 
   #isQuorum(phase: keyof QuorumSizes, voters: readonly NodeId[], has: (node: NodeId) => boolean): boolean {
-    const count = voters.filter(has).length;
+    const count = countOf(voters, has);
     return this.#sizes === undefined ? count * 2 > voters.length : count >= this.#sizes[phase];
   }
 
@@ -352,18 +323,6 @@ function shadowOf(shadows: Map<NodeId, AcceptorShadow>, node: NodeId, bootstrap:
   const fresh = new AcceptorShadow(bootstrap);
   shadows.set(node, fresh);
   return fresh;
-}
-
-/** Who proposed it first, and what it is. */
-function nameOfValue({ term, payload }: Entry): string {
-  switch (payload.kind) {
-    case 'noop':
-      return `no-op of ${term}`;
-    case 'proposal':
-      return `${payload.session}.${payload.sequence} of ${term}`;
-    case 'members':
-      return `members ${describeMembers(payload.members)} of ${term}`;
-  }
 }
 
 function name(ballot: number): string {
