@@ -58,6 +58,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
   /** Nodes whose disks finish nothing any more. */
   readonly stalled = new Set<NodeId>();
   readonly #doubter: Doubter;
+  readonly #ids: readonly NodeId[];
   readonly #engineSeeds: SimRandom;
   readonly #values: SimRandom;
   #ticks = 0;
@@ -74,6 +75,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
     this.#values = this.random.fork('values');
     this.network = new GroupNetwork(this.agenda, this.random.fork('network'), plan.weather);
     const ids = Array.from({ length: plan.voters + plan.spares }, (_, i) => toNodeId(i + 1));
+    this.#ids = ids;
     this.bootstrap = { voters: ids.slice(0, plan.voters), nonVoters: [] };
     this.kind = engineNamed(plan.engine);
     const log = new CommittedLog(this.bootstrap);
@@ -148,7 +150,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
   }
 
   nodes(): readonly NodeId[] {
-    return [...this.nodesById.keys()];
+    return this.#ids;
   }
 
   ask(node: NodeId, request: Request, answer: (answer: Answer) => void): void {
