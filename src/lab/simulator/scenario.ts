@@ -52,12 +52,13 @@ export function drawScenario(random: SimRandom): Scenario {
   const hasMemoryFiles = random.chance(0.5);
   const stormMs = random.between(3_000, 20_000);
   const hasBlackout = !hasMemoryFiles && random.chance(0.3);
+  const chunkBytes = random.pick([64, 64, 128, 256, 512]) * kibi;
   return {
     masters: 3,
     chunkservers: random.pick([3, 3, 4]),
     clients: random.pick([2, 3]),
     replication: random.pick([2, 3, 3, 3]),
-    chunkBytes: random.pick([64, 128, 256, 512]) * kibi,
+    chunkBytes,
     hasMemoryFiles,
     sharedLogs: random.pick([1, 2, 3]),
     stormMs,
@@ -82,7 +83,7 @@ export function drawScenario(random: SimRandom): Scenario {
       checkpointChunks: random.pick([4, 1000]),
     },
     windowWriters: random.pick([1, 2, windowWritersMax]),
-    largeRecordShare: random.pick([0.1, 0.4, 0.8]),
+    largeRecordShare: chunkBytes <= 128 * kibi ? random.pick([0.1, 0.4, 0.8]) : 0.1,
     client: { ...defaultSettings, deadlineMs: random.pick([6_000, 15_000]) },
   };
 }
