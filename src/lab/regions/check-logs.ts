@@ -9,7 +9,7 @@ import type { ChunkReplicas } from './history.ts';
 
 /** @throws Violation */
 export async function checkLogs(cluster: SimCluster, inspector: Inspector, ledger: Ledger): Promise<void> {
-  for (const { path, chunkBytes, operations } of ledger.logs) {
+  for (const { path, chunkBytes, mode, operations } of ledger.logs) {
     const found = lookup(cluster.tables!, path);
     mustHold(found.ok, () => `${path} is there`);
     const chunks: ChunkReplicas[] = [];
@@ -19,7 +19,7 @@ export async function checkLogs(cluster: SimCluster, inspector: Inspector, ledge
       const replicas = held.map((one) => one?.bytes ?? new Uint8Array(0));
       chunks.push({ start: chunk.index * chunkBytes, replicas });
     }
-    const wrong = checkFile({ mode: 'strong', operations, chunks });
+    const wrong = checkFile({ mode, operations, chunks });
     mustHold(wrong.length === 0, () => `${path}: ${wrong.slice(0, 3).join('; ')}`);
   }
 }

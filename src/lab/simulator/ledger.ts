@@ -23,12 +23,11 @@ export class Ledger {
   readonly #made = new Map<string, { winner: number | undefined; mayHave: Set<number> }>();
   readonly #durabilities: readonly Durability[];
 
-  constructor(scenario: Scenario) {
+  /** @param now by one clock, for all clients */
+  constructor(scenario: Scenario, now: () => number) {
     this.#durabilities = scenario.hasMemoryFiles ? ['memory', 'disk'] : ['disk'];
-    this.logs = Array.from(
-      { length: scenario.sharedLogs },
-      (_, i) => new SharedLog(`/shared/log-${i + 1}`, scenario.chunkBytes),
-    );
+    const { chunkBytes, logModes } = scenario;
+    this.logs = logModes.map((mode, i) => new SharedLog({ path: `/shared/log-${i + 1}`, chunkBytes, mode, now }));
   }
 
   nextCopy(): number {

@@ -87,7 +87,7 @@ class Run {
     const onFailure = (node: SimNode, error: CairnError) =>
       this.broken(node.name, `the process gave up: [${error.code}] ${stackOf(error.cause ?? error)}`);
     this.#cluster = new SimCluster({ world: this.#world, engine, scenario: drawn, onFailure });
-    this.#ledger = new Ledger(drawn);
+    this.#ledger = new Ledger(drawn, () => this.#world.now);
     const note = (who: string, text: string) => this.#note(who, text);
     const onViolation = (who: string, violation: Violation) => this.broken(who, violation.message);
     const context = { cluster: this.#cluster, ledger: this.#ledger, drawStep, onViolation, note };
@@ -141,8 +141,8 @@ class Run {
   async #prepare(checker: Awaited<ReturnType<SimCluster['startClient']>>): Promise<void> {
     const random = this.#world.random.fork('prepare');
     await checker.mkdir('/shared');
-    for (const { path } of this.#ledger.logs)
-      await checker.writeFile(path, '', { durability: this.#ledger.drawDurability(random) });
+    for (const { path, mode } of this.#ledger.logs)
+      await checker.writeFile(path, '', { mode, durability: this.#ledger.drawDurability(random) });
     for (const { tree } of this.#actors) await checker.mkdir(tree.root);
   }
 

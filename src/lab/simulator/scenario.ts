@@ -4,6 +4,7 @@
  */
 
 import { windowWritersMax } from '../../core/protocol/chunk-calls.ts';
+import type { Mode } from '../../core/protocol/types.ts';
 import { drawFaultPlan, type FaultKind, type FaultPlan, soundDiskKinds } from '../../platform/sim/fault-plan.ts';
 import type { SimRandom } from '../../platform/sim/random.ts';
 import { type ClientSettings, defaultSettings } from '../../system/client/limits.ts';
@@ -21,7 +22,8 @@ export interface Scenario {
   readonly chunkBytes: number;
   /** Files are of both kinds, else all of durability `disk`: then machines may lose power at will. */
   readonly hasMemoryFiles: boolean;
-  readonly sharedLogs: number;
+  /** One for each file that all clients append to; the first is strong. */
+  readonly logModes: readonly Mode[];
   /** Writers that a chunk remembers: few, so that some are forgotten between an attempt and the next. */
   readonly windowWriters: number;
   /** How many of the records are large, up to a quarter of a chunk: many fill a chunk fast. */
@@ -60,7 +62,7 @@ export function drawScenario(random: SimRandom): Scenario {
     replication: random.pick([2, 3, 3, 3]),
     chunkBytes,
     hasMemoryFiles,
-    sharedLogs: random.pick([1, 2, 3]),
+    logModes: ['strong', ...Array.from({ length: random.below(3) }, () => random.pick(modes))],
     stormMs,
     faults: drawFaultPlan(random, { kinds, everyMs: [300, 6_000], longestMs: random.pick([500, 2_000, 5_000]) }),
     blackoutAtMs: hasBlackout ? random.between(500, stormMs) : undefined,
@@ -87,6 +89,8 @@ export function drawScenario(random: SimRandom): Scenario {
     client: { ...defaultSettings, deadlineMs: random.pick([6_000, 15_000]) },
   };
 }
+
+const modes: readonly Mode[] = ['strong', 'gfs', 'gfs', 'async', 'async'];
 
 function drawReplicaLimits(random: SimRandom): ReplicaLimits {
   return {

@@ -19,7 +19,7 @@ export function takeFileSnapshot({ random, tree }: StepMaker): Step | undefined 
 
 /** Of a file that others append to meanwhile: what was acknowledged before is in it, what is begun afterwards is not. */
 export function takeLogSnapshot({ random, ledger, id }: StepMaker): Step {
-  const log = random.pick(ledger.logs);
+  const log = random.pick(ledger.logs.filter(({ mode }) => mode === 'strong'));
   const to = `/shared/copy-${id}-${ledger.nextCopy()}`;
   return {
     what: `take a snapshot of ${log.path} as ${to}`,

@@ -13,6 +13,8 @@ type Draw = (maker: StepMaker) => Step | undefined;
 const itemsMax = 30;
 const depthMax = 4;
 const batchMax = 8;
+/** Fragments of larger ones take long to be recognised. */
+const gfsRecordMaxBytes = 2_000;
 
 const draws: readonly (readonly [weight: number, draw: Draw])[] = [
   [12, appendShared],
@@ -58,8 +60,9 @@ function appendShared(maker: StepMaker): Step {
   const { random, ledger } = maker;
   const log = random.pick(ledger.logs);
   const count = random.chance(0.5) ? 1 : random.between(2, batchMax);
+  const recordMax = log.mode === 'gfs' ? gfsRecordMaxBytes : Number.POSITIVE_INFINITY;
   const records = Array.from({ length: count }, () =>
-    log.begin(maker.id, maker.nextRecord(), drawRecordBytes(maker, count)),
+    log.begin(maker.id, maker.nextRecord(), Math.min(recordMax, drawRecordBytes(maker, count))),
   );
   const what = `append ${records.map(({ id, bytes }) => `${id} (${bytes.length} bytes)`).join(', ')} to ${log.path}`;
   return {
@@ -94,7 +97,7 @@ function drawRecordBytes({ random, chunkBytes, largeRecordShare }: StepMaker, co
 function readShared(maker: StepMaker): Step | undefined {
   const { random } = maker;
   const log = random.pick(maker.ledger.logs);
-  const record = log.pick(random);
+  const record = log.mode === 'async' ? undefined : log.pick(random); // it may be lost
   if (record === undefined) return undefined;
   const { id, bytes } = record;
   const offset = record.offset!;

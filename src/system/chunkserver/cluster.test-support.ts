@@ -59,6 +59,8 @@ export class ScriptedMaster {
   onHeartbeat: (heartbeat: Heartbeat) => void = () => {};
   onExclude: () => void = () => {};
   isExcludingDamaged = false;
+  /** The longest that was reported. */
+  readonly #lengths = new Map<number, number>();
   readonly #node: SimNode;
 
   constructor(node: SimNode) {
@@ -78,6 +80,7 @@ export class ScriptedMaster {
         this.onHeartbeat(request);
         this.heartbeats.push(request);
         for (const handle of request.damaged) this.#withoutDamaged(handle, request.server);
+        for (const { handle, length } of request.lengths) this.#noteLength(handle, length);
         const known = this.servers.get(request.server);
         if (known !== undefined) known.lastHeardAt = env.clock.now();
         const garbage = this.garbage.get(request.server) ?? [];
@@ -87,9 +90,11 @@ export class ScriptedMaster {
       exclude: async (request) => {
         this.exclusions.push(request);
         this.onExclude();
-        for (const server of request.failed) await this.#out(server, request.handle);
+        const before = this.grants.get(request.handle)!;
+        for (const server of request.failed) await this.#out(server, before);
         const old = this.grants.get(request.handle)!;
         if (old.replicas[0]!.server !== request.server) throw new CairnError('NOT_PRIMARY', 'another is');
+        if (old !== before) throw new CairnError('STALE_VERSION', 'another version was granted meanwhile');
         const replicas = old.replicas.filter(({ server }) => !request.failed.includes(server));
         const isNew = old.version === request.version || replicas.length < old.replicas.length;
         return { response: { grant: isNew ? this.#grant(old, replicas) : old } };
@@ -132,7 +137,8 @@ export class ScriptedMaster {
   }
 
   #grant(old: Grant, replicas: readonly Replica[]): Grant {
-    const grant = { ...old, version: toChunkVersion(old.version + 1), replicas };
+    const knownLength = Math.max(old.knownLength, this.#lengths.get(old.handle) ?? 0);
+    const grant = { ...old, version: toChunkVersion(old.version + 1), replicas, knownLength };
     this.grants.set(old.handle, grant);
     return grant;
   }
@@ -146,12 +152,26 @@ export class ScriptedMaster {
     }
   }
 
-  /** Waits until the server serves the chunk no longer: it has dropped it, or has no session. */
-  async #out(server: ServerId, handle: ChunkHandle): Promise<void> {
+  #noteLength(handle: ChunkHandle, length: number): void {
+    this.#lengths.set(handle, Math.max(this.#lengths.get(handle) ?? 0, length));
+  }
+
+  /** A server has a sound replica, as far as anybody knows the length. False if it does not say so. */
+  async holds(server: number, handle: number): Promise<boolean> {
+    const known = this.grants.get(handle)!;
+    const request = { handle: toChunkHandle(handle) };
+    const answer = await this.order(server, 'holds', request).catch(() => undefined); // then it is not certain
+    const lengthBytes = Math.max(known.knownLength, this.#lengths.get(handle) ?? 0);
+    return answer?.version !== undefined && (answer.version === known.version || answer.length >= lengthBytes);
+  }
+
+  /** Waits until the server serves the chunk no longer: it has dropped it, or has no session; or until another version is granted. */
+  async #out(server: ServerId, granted: Grant): Promise<void> {
     const { clock } = this.#node.env;
-    while (this.hasSession(server)) {
+    const { handle, version } = granted;
+    while (this.hasSession(server) && this.grants.get(handle) === granted) {
       const rpc = this.servers.get(server)?.rpc;
-      const held = { handle, version: this.grants.get(handle)!.version, length: 0 };
+      const held = { handle, version, length: 0 };
       const dropped = rpc?.call('drop', { handles: [held] }, { timeoutMs: 500 }).then(
         () => true,
         () => false,
