@@ -19,6 +19,11 @@ import { statIfThere } from './targets.ts';
 /** Files up to this size are read whole and written with one call. */
 const smallBytes = 1024 * 1024;
 const pieceBytes = 1024 * 1024;
+/**
+ * Under way for one file: the more there is, the more of it a chunkserver writes, and tells the next, at a time. A little less than a
+ * chunkserver takes from one connection before it stops reading from it.
+ */
+const windowBytes = 14 * 1024 * 1024;
 const mkdirParallel = 16;
 /** Taking back what was written so far, when the cluster may be what failed. */
 const removeMaxMs = 2000;
@@ -217,7 +222,7 @@ async function putWhole(
     throw new CairnError('EXISTS', `${target}: exists already; remove it first or choose another name`);
   const unfinished = joinPath(parentOf(target), `.put-${randomBytes(8).toString('hex')}`);
   const stream = await cairn
-    .writeStream(unfinished, { ...settingsOf(flags), flags: 'wx', expectedBytes })
+    .writeStream(unfinished, { ...settingsOf(flags), flags: 'wx', expectedBytes, windowBytes })
     .catch((thrown: unknown) => Promise.reject(under(target, unfinished, thrown)));
   const remove = () => cairn.rm(unfinished, { force: true, signal: AbortSignal.timeout(removeMaxMs) });
   return takingBack(remove, async () => {
