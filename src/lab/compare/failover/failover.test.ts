@@ -8,6 +8,11 @@ describe('failover', () => {
     for (const engine of ['raft', 'paxos'])
       for (const fault of isRoot ? ['SIGKILL', 'SIGSTOP', 'partition'] : ['SIGKILL', 'SIGSTOP'])
         expect(metric(engine, `gap after ${fault}`).median, `${engine} ${fault}`).toBeGreaterThan(100);
+    for (const engine of isRoot ? ['raft', 'paxos'] : [])
+      for (const fault of ['quorum-loss', 'chained']) {
+        expect(metric(engine, `gap after ${fault}`).median, `${engine} ${fault}`).toBeGreaterThan(0);
+        expect(metric(engine, `rate in ${fault}`).median, `${engine} ${fault}`).toBeGreaterThan(0);
+      }
     for (const { name } of report.subjects) expect(metric(name, 'acknowledged writes lost').max, name).toBe(0);
   });
 });
