@@ -91,6 +91,19 @@ export const raftElections: readonly Mutant[] = [
     edits: [
       {
         file: `${raft}/transfer.ts`,
+        find: 'until: (s.now + s.config.timing.electionTimeoutMaxMs) as Millis',
+        replace: 'until: (s.now + 1e9) as Millis',
+      },
+    ],
+  },
+  {
+    id: 'transfer-asks-for-time-that-has-passed',
+    bug: 'a transfer that is over is not forgotten, and the engine asks at once for a tick again and again',
+    seen: 'canonical: a deadline that stays in the past',
+    trial,
+    edits: [
+      {
+        file: `${raft}/transfer.ts`,
         find: 'if (!isOthers && s.now < until) return;',
         replace: 'if (!isOthers && s.now < until + 1e9) return;',
       },

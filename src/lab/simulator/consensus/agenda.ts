@@ -4,6 +4,10 @@
  */
 import { EventHash } from '../../../platform/sim/event-hash.ts';
 import { EventQueue, type Timed } from '../../../platform/sim/event-queue.ts';
+import { hold } from './broken-rule.ts';
+
+/** More than ever happens at one moment: who asks for more than that asks again and again for what is due already. */
+const eventsAtOnceMax = 20_000;
 
 /** What an event belongs to: goes into the hash, so that two runs are the same only if the same things happened to the same nodes. */
 export interface Due extends Timed {
@@ -17,6 +21,8 @@ export class Agenda {
   readonly #queue = new EventQueue<Due>();
   #nowUs = 0;
   #made = 0;
+  /** Events since time last went on. */
+  #atOnce = 0;
   events = 0;
 
   get nowMs(): number {
@@ -35,10 +41,15 @@ export class Agenda {
     this.#queue.cancel(due);
   }
 
-  /** Runs what is due up to `untilMs`, or until `isOver` says so, which is asked after each event. */
+  /**
+   * Runs what is due up to `untilMs`, or until `isOver` says so, which is asked after each event.
+   * @throws BrokenRule when time stands still
+   */
   runUntil(untilMs: number, isOver?: () => boolean): void {
     const untilUs = Math.round(untilMs * 1000);
     for (let due = this.#queue.popUntil(untilUs); due !== undefined; due = this.#queue.popUntil(untilUs)) {
+      this.#atOnce = due.atUs === this.#nowUs ? this.#atOnce + 1 : 0;
+      hold(this.#atOnce < eventsAtOnceMax, 'progress', () => `time stands still at ${this.nowMs} ms`);
       this.#nowUs = due.atUs;
       this.events += 1;
       this.hash.mix(due.atUs | 0);

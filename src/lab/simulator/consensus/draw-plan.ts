@@ -180,7 +180,7 @@ class Drawing {
 
   all(): readonly Happening[] {
     const trouble = this.#inPairs(this.#trouble());
-    return [...this.#work(), ...trouble, ...this.#bursts(trouble)].sort((a, b) => a.atMs - b.atMs);
+    return [...this.#work(), ...trouble, ...this.#bursts(trouble), ...this.#contests()].sort((a, b) => a.atMs - b.atMs);
   }
 
   /** Each client works in shifts, so that some load can be left out when a plan is made smaller. */
@@ -215,9 +215,29 @@ class Drawing {
       .shuffled(troubleKinds.filter((kind) => kind !== 'jump' || !leases))
       .slice(0, random.between(1, 8));
     if (churns) kinds.push('members', 'members');
-    // a lease matters while there are two who might lead
-    if (leases && random.chance(0.7)) kinds.push('partition', 'partition', 'transfer');
     return kinds;
+  }
+
+  /**
+   * A lease matters while there are two who might lead: now and then who leads has just committed something, and is cut off, some of the
+   * times while it hands over.
+   */
+  #contests(): readonly Happening[] {
+    const random = this.#random;
+    const { leases, stormMs, timing, clients } = this.#bounds;
+    if (!leases || random.chance(0.2)) return [];
+    const forMs = 2 * timing.electionTimeoutMaxMs;
+    const contests: Happening[] = [];
+    for (let atMs = forMs * (0.5 + random.next()); atMs < stormMs; atMs += forMs * (1 + 2 * random.next())) {
+      const shape = random.pick(['isolate', 'isolate', 'split', 'mute', 'deaf'] as const);
+      const target = { leader: true, pick: random.next() };
+      const handsOver = random.chance(0.4);
+      contests.push({ kind: 'burst', atMs: atMs - random.next() * 20, client: random.between(1, clients), calls: 3 });
+      if (handsOver) contests.push({ kind: 'transfer', atMs, pick: random.next() });
+      const cutMs = atMs + (handsOver ? 0.3 + 2 * random.next() : 0);
+      contests.push({ kind: 'partition', atMs: cutMs, shape, target, pick: random.next(), forMs });
+    }
+    return contests;
   }
 
   /** Some troubles do not come alone: another of the kinds follows in no time. */
