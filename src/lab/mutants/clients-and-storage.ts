@@ -3,6 +3,7 @@ import { type Mutant, raftGroups as trial } from './mutant.ts';
 
 const rsm = 'src/system/rsm';
 const wal = 'src/system/storage/wal';
+const hostTests = { kind: 'tests', files: [`${rsm}/replica.test.ts`] } as const;
 const walTests = { kind: 'tests', files: [`${wal}/open-write-ahead-log.test.ts`] } as const;
 
 export const clientsAndStorage: readonly Mutant[] = [
@@ -87,6 +88,58 @@ export const clientsAndStorage: readonly Mutant[] = [
         file: `${wal}/recovery.ts`,
         find: '    if (proof !== undefined) {\n',
         replace: '    if (proof !== undefined && proof < 0) {\n',
+      },
+    ],
+  },
+  {
+    id: 'storage-misdirected-write-passes',
+    bug: 'a record that the disk has put in another place passes there: its checksum does not speak of its place',
+    seen: 'TigerBeetle PR 2463, PR 2506',
+    trial: walTests,
+    edits: [
+      {
+        file: `${wal}/format.ts`,
+        find: 'finish(mix(mix(mix(mix(seed, offset), length), synced), checksum))',
+        replace: 'finish(mix(mix(mix(mix(seed, offset * 0), length), synced), checksum))',
+      },
+    ],
+  },
+  {
+    id: 'host-tells-before-durable',
+    bug: 'the host tells its engine that records are durable when they are only written',
+    seen: 'PhxPaxos SyncInterval; canonical',
+    trial: hostTests,
+    edits: [
+      {
+        file: `${rsm}/log-keeper.ts`,
+        find: 'await this.#log.append(this.#encode(records), sync);',
+        replace: 'await this.#log.append(this.#encode(records), sync && records.length > 1_000);',
+      },
+    ],
+  },
+  {
+    id: 'host-compaction-takes-too-much',
+    bug: 'compaction lets go of segments whose entries the state does not hold yet',
+    seen: 'openraft 71a290cd; canonical',
+    trial: hostTests,
+    edits: [
+      {
+        file: `${rsm}/log-keeper.ts`,
+        find: 'if (highest > index && segment < keepFrom) keepFrom = segment;',
+        replace: 'if (highest > index + 1_000_000 && segment < keepFrom) keepFrom = segment;',
+      },
+    ],
+  },
+  {
+    id: 'host-sessions-not-with-state',
+    bug: 'the state becomes durable without the sessions that belong to it',
+    seen: 'etcd #13766, PR 13854: applied index and state apart',
+    trial,
+    edits: [
+      {
+        file: `${rsm}/applier.ts`,
+        find: '    this.#sessions.save(this.#store);\n',
+        replace: '',
       },
     ],
   },

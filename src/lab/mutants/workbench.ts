@@ -9,6 +9,7 @@ import type { Edit, Mutant } from './mutant.ts';
 const alsoNeeded = [
   'package.json',
   'vitest.config.ts',
+  'scripts/property-seed.ts',
   'tsconfig.json',
   'tsconfig.base.json',
   'tsconfig.pure.json',
