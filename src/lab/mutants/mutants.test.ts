@@ -23,6 +23,7 @@ describe('the catalogue of mutants', () => {
 const quick = [
   'raft-half-is-a-majority',
   'raft-follower-acknowledges-unsynced',
+  'lease-renewed-by-any-answer',
   'members-no-joint-phase',
   'client-retry-applied-twice',
   'paxos-promise-before-durable',
