@@ -25,6 +25,7 @@ const timing = {
 };
 
 interface Plan {
+  readonly keys: number;
   readonly clients: readonly number[];
   readonly readClients: number;
   readonly runs: number;
@@ -34,6 +35,7 @@ interface Plan {
 
 function planOf({ quick, clients, runs, seconds }: LabOptions): Plan {
   return {
+    keys: quick ? 500 : keyCount,
     clients: clients ?? (quick ? [1, 16] : [1, 16, 100, 1000]),
     readClients: quick ? 16 : 100,
     runs: runs ?? (quick ? 1 : 5),
@@ -83,7 +85,7 @@ function describe(findings: Findings, plan: Plan): void {
   Object.assign(findings.settings, {
     members: 3,
     valueBytes,
-    keys: keyCount,
+    keys: plan.keys,
     clients: plan.clients,
     rounds: plan.runs,
     secondsEach: plan.measureMs / 1000,
@@ -113,7 +115,7 @@ function withLease(lab: Lab, { engine, name }: GroupSubject): GroupSubject | und
 }
 
 async function measureWrites(lab: Lab, findings: Findings, subject: GroupSubject, plan: Plan): Promise<void> {
-  await withGroup(lab, findings, subject, async (place) => {
+  await withGroup(lab, findings, subject, plan.keys, async (place) => {
     for (const clients of plan.clients) await measurePoint(place, { ...commonOf(plan), operation: 'put', clients });
   });
 }
@@ -126,9 +128,9 @@ async function measureReads(
   plan: Plan,
   kinds: readonly ReadKind[],
 ): Promise<void> {
-  await withGroup(lab, findings, subject, async (place) => {
-    const { readClients: clients, warmUpMs, measureMs } = plan;
-    const warming = { operation: 'put', clients, valueBytes, warmUpMs, measureMs } as const;
+  await withGroup(lab, findings, subject, plan.keys, async (place) => {
+    const { readClients: clients } = plan;
+    const warming = { ...commonOf(plan), operation: 'put', clients } as const;
     await place.load.ask('disconnect', null);
     await place.load.ask('connect', place.group.target(place.leader, { clients, attemptMs }));
     await place.load.ask('load', warming);
@@ -136,8 +138,8 @@ async function measureReads(
   });
 }
 
-function commonOf({ measureMs, warmUpMs }: Plan) {
-  return { measureMs, warmUpMs, valueBytes };
+function commonOf({ measureMs, warmUpMs, keys }: Plan) {
+  return { measureMs, warmUpMs, keys, valueBytes };
 }
 
 /** A fresh group that holds every key. */
@@ -145,6 +147,7 @@ async function withGroup(
   lab: Lab,
   findings: Findings,
   subject: GroupSubject,
+  keys: number,
   work: (place: PointPlace) => Promise<void>,
 ): Promise<void> {
   await scoped(lab.scope, async (scope) => {
@@ -153,7 +156,7 @@ async function withGroup(
     const load = await startLoad(scope, { directory, ...(profileDir === undefined ? {} : { profileDir }) });
     const leader = await group.leader();
     await load.ask('connect', group.target(leader, { clients: 256, attemptMs }));
-    await load.ask('fill', { keys: keyCount, valueBytes });
+    await load.ask('fill', { keys, valueBytes });
     await work({ lab, findings, subject: subject.name, group, load, leader });
   });
 }

@@ -87,7 +87,7 @@ async function measure(lab: Lab, findings: Findings, engine: EngineName, extraMs
     for (const clients of plan.clients)
       await measurePoint(
         { lab, findings, subject: name, group, load, leader },
-        { operation: 'put', clients, measureMs, warmUpMs, valueBytes },
+        { operation: 'put', clients, measureMs, warmUpMs, valueBytes, keys },
       );
   });
 }

@@ -14,6 +14,8 @@ export interface LoadPlan {
   readonly warmUpMs: number;
   readonly measureMs: number;
   readonly valueBytes: number;
+  /** They exist, if they are read. */
+  readonly keys: number;
 }
 
 export interface LoadResult {
@@ -139,9 +141,9 @@ async function load(target: Target, plan: LoadPlan): Promise<LoadResult> {
 
 async function runClient(target: Target, plan: LoadPlan, client: number, tally: Tally): Promise<void> {
   const value = new Uint8Array(plan.valueBytes).fill(client);
-  let key = (client * 7919) % keyCount;
+  let key = (client * 7919) % plan.keys;
   while (!tally.stopped) {
-    key = (key + 104_729) % keyCount;
+    key = (key + 104_729) % plan.keys;
     const startedAt = performance.now();
     try {
       if (plan.operation === 'put') await target.put(client, keyOf(key), value);
