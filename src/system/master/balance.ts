@@ -37,6 +37,14 @@ export class Balance {
     return to === undefined ? undefined : { from, to };
   }
 
+  /** A move was begun: it counts from now on, until the servers say themselves what they hold. Else all would go to the same place meanwhile. */
+  began(from: ServerId, to: ChunkServer, bytes: number): void {
+    const giver = this.#world.servers.get(from);
+    if (giver !== undefined) giver.usedBytes = Math.max(0, giver.usedBytes - bytes);
+    to.usedBytes += bytes;
+    this.#countedAt = Number.NEGATIVE_INFINITY;
+  }
+
   /** It holds none, is in no rack that has one already (or the one that gives is), and would not be the fuller one then. */
   #fits(chunk: ChunkRecord, from: ServerId, server: ChunkServer): boolean {
     const { servers } = this.#world;

@@ -69,6 +69,8 @@ export class NamesServer {
   isConfirmed = false;
   /** Heartbeats are held back: it looks silent although it lives. */
   isMute = false;
+  /** What it says that it uses is what its chunks take; else all say the same. */
+  reportsUse = false;
   #life = 0;
 
   constructor(cluster: TestMasters, id: number, rack: string) {
@@ -119,7 +121,14 @@ export class NamesServer {
       .map(([handle, { version, length }]) => ({ handle, version: version as ChunkRecord['version'], length }));
     try {
       const { sessionMs, garbage } = await channel.call('heartbeat', {
-        ...{ server: this.id, incarnation: life, usedBytes: 1000, totalBytes: 1e9, freeBytes: 9e8, lagBytes: 0 },
+        ...{
+          server: this.id,
+          incarnation: life,
+          usedBytes: this.usedBytes,
+          totalBytes: 1e9,
+          freeBytes: 9e8,
+          lagBytes: 0,
+        },
         ...{ chunks: inventory.length, lengths, inventory, damaged },
         ...{ inventoryFrom: 0, inventoryTo: Number.MAX_SAFE_INTEGER },
       });
@@ -131,6 +140,11 @@ export class NamesServer {
       this.reports.unshift(...lengths);
       this.damaged.unshift(...damaged);
     }
+  }
+
+  get usedBytes(): number {
+    if (!this.reportsUse) return 1000;
+    return [...this.chunks.values()].reduce((sum, { length }) => sum + length, 0);
   }
 
   #drop(handle: ChunkHandle): void {

@@ -141,6 +141,7 @@ export class Replication {
     const copy = need.kind === 'uneven' ? this.#moveOf(handle, chunk) : this.#copyOf(handle, chunk);
     const source = this.#copying.sourceOf(chunk);
     if (copy === undefined || source === undefined) return;
+    if (copy.replaces !== undefined) this.#balance.began(copy.replaces, copy.target, chunk.length);
     this.#throttle.charge([source.id, copy.target.id], chunk.length);
     void this.#replicate(copy);
   }
