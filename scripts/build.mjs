@@ -16,6 +16,7 @@ const entries = {
   'lab-process': 'src/lab/compare/process/main.ts',
   simulator: 'src/lab/simulator/main.ts',
   mutants: 'src/lab/mutants/main.ts',
+  kills: 'src/lab/kill-rounds/main.ts',
 };
 
 /** What runs in the pages of the lab's reports, with the chart library in it. */
