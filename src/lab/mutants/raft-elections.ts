@@ -19,19 +19,6 @@ export const raftElections: readonly Mutant[] = [
     ],
   },
   {
-    id: 'elector-no-jitter',
-    bug: 'all nodes lose patience at the same time',
-    seen: 'hashicorp/raft #50',
-    trial,
-    edits: [
-      {
-        file: `${elector}/timeout.ts`,
-        find: 'nextUniform(this.#random) * (max - min)',
-        replace: '0.5 * (max - min)',
-      },
-    ],
-  },
-  {
     id: 'elector-leader-protected-for-ever',
     bug: 'who has once heard a leader never votes another one in',
     seen: 'canonical/raft #279',
