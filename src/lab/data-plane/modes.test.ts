@@ -107,9 +107,13 @@ describe('appends in bad weather', () => {
   });
 
   test('in mode async lose a suffix, and nothing else', async () => {
-    const { operations, chunks } = await stormy(15, 'async');
-    expect(acknowledged(operations)).toBeGreaterThan(100);
-    expect(lost(operations, chunks)).toBeGreaterThan(0);
-    expect(checkFile({ mode: 'async', operations, chunks })).toEqual([]);
+    let all = 0;
+    for (const seed of [1, 2, 3]) {
+      const { operations, chunks } = await stormy(seed, 'async');
+      expect(acknowledged(operations)).toBeGreaterThan(100);
+      expect(checkFile({ mode: 'async', operations, chunks })).toEqual([]);
+      all += lost(operations, chunks);
+    }
+    expect(all).toBeGreaterThan(0);
   });
 });
