@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { DiskFile } from '../../../core/base/env.ts';
 import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
-import { h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
+import { contentOf, h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
 import { openChunkStore } from './open-chunk-store.ts';
 
 test('a checkpoint syncs few files at a time, however many there are: the journal goes on meanwhile', async () => {
@@ -33,4 +33,29 @@ test('a checkpoint syncs few files at a time, however many there are: the journa
   await world.settle(store.close());
   expect(syncs.size).toBe(chunks);
   expect(most).toBe(2);
+});
+
+test('bulk data that a checkpoint has synced in a file whose name it has not is not yet durable for a mutation with sync', async () => {
+  const content = pattern(200_001, 1);
+  for (let seed = 1; seed <= 8; seed++) {
+    const world = testWorld(seed);
+    const node = world.node('s');
+    const { disk } = node.env;
+    const { syncDirectory } = disk;
+    let isHeld = false;
+    disk.syncDirectory = (path) => {
+      if (isHeld || !path.includes('chunks/')) return syncDirectory.call(disk, path);
+      isHeld = true;
+      return new Promise(() => {}); // the checkpoint gets no further
+    };
+    const store = await world.settle(openChunkStore(node.env, { ...smallOptions, checkpointChunks: 1 }));
+    store.create(h(1), v(1));
+    await world.settle(store.apply([mutation(1, 0, content.subarray(0, 200_000))]));
+    await world.runUntil(() => isHeld);
+    await world.settle(store.apply([mutation(1, 200_000, content.subarray(200_000), { serial: 2, sync: true })]));
+    node.crash({ loseUnsynced: true });
+    node.restart();
+    const found = await world.settle(openChunkStore(node.env, smallOptions));
+    expect(Buffer.compare(await world.settle(contentOf(found, 1)), content)).toBe(0);
+  }
 });

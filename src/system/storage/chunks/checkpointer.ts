@@ -106,7 +106,7 @@ export class Checkpointer {
       while (next < states.length) {
         const state = states[next++]!;
         if (state.isRemoved) continue;
-        captured.push({ state, chunk: capture(state), hasFile: state.hasFile });
+        captured.push({ state, chunk: capture(state), hasFile: state.hasFile, writes: state.writes });
         // Without a file yet, what is unsynced is not captured either: its write is still to come.
         if (state.isUnsynced && state.hasFile) await this.#syncFile(state);
       }
@@ -114,7 +114,7 @@ export class Checkpointer {
     await settleWorkers(Array.from({ length: syncsAtOnce }, worker));
     await this.#syncSlabs();
     await files.syncDirectories();
-    for (const { state, hasFile } of captured) if (hasFile) state.isPlaced = state.hasFile;
+    for (const one of captured) if (one.hasFile) placed(one);
     return captured;
   }
 
@@ -144,9 +144,7 @@ export class Checkpointer {
       this.#parts.journal.fail(error);
       throw error;
     }
-    if (state.writes !== writes) return;
-    state.isUnsynced = false;
-    state.hasUnjournalledData = false;
+    if (state.writes === writes) state.isUnsynced = false;
   }
 }
 
@@ -154,6 +152,17 @@ interface Captured {
   readonly state: ChunkState;
   readonly chunk: CapturedChunk;
   readonly hasFile: boolean;
+  /** Of the state, when it was captured. */
+  readonly writes: number;
+}
+
+/**
+ * The file's name lasts. Only now are its bytes as good as journalled: who relied on them when they were synced would lose them with the
+ * name.
+ */
+function placed({ state, writes }: Captured): void {
+  state.isPlaced = state.hasFile;
+  if (state.writes === writes && !state.isUnsynced) state.hasUnjournalledData = false;
 }
 
 function capture(state: ChunkState): CapturedChunk {

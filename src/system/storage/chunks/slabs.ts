@@ -76,6 +76,8 @@ export class Slabs {
         continue;
       }
       this.#slabs.set(number, { number, free: [], taken: 0 });
+      // The run that made it may have ended before its name was synced.
+      this.#hasUnsyncedNames = true;
       this.#next = Math.max(this.#next, Math.floor(number / numbersPerSize) + 1);
     }
   }
@@ -127,6 +129,7 @@ export class Slabs {
     this.#files.closeIdle(keyOf(slab));
   }
 
+  /** A write was made to the slot, by this run or by one whose sync may not have come. */
   written({ slab }: Slot): void {
     this.#unsynced.add(slab);
   }
