@@ -90,6 +90,7 @@ export class Editor {
     const state = cache.get(handle);
     if (state === undefined) throw missing(handle);
     await this.#alone(state, async () => {
+      journal.mustTake(); // what came before it may have failed, and then the chunk is not as long as it was to be
       mustAccept(state, version);
       assert(lengthBytes <= state.lengthBytes, 'a cut does not make a chunk longer', { handle, lengthBytes });
       try {

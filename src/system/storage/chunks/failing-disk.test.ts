@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { toMutationSerial } from '../../../core/base/brand.ts';
 import type { CairnError } from '../../../core/base/errors.ts';
 import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
 import { h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
@@ -28,4 +29,20 @@ test('a store whose journal fails tells its owner once, and takes no more until 
   const again = await world.settle(openChunkStore(node.env, smallOptions));
   const { lengthBytes, serial } = again.info(h(1))!;
   await world.settle(again.apply([mutation(1, lengthBytes, pattern(100, 9), { serial: serial + 1 })]));
+});
+
+test('a cut behind an append that the failure of the store has undone is refused as that was', async () => {
+  const world = testWorld(1);
+  const node = world.node('s');
+  const store = await world.settle(openChunkStore(node.env, smallOptions));
+  for (const handle of [1, 2]) store.create(h(handle), v(1));
+  node.disk.arm('syncError', (path) => path.includes('chunks/'));
+  const codeOf = (change: Promise<void>): Promise<unknown> => change.catch((thrown: CairnError) => thrown.code);
+  // Both have been written when the sync of the second one's file fails, and nothing of them gets to the journal.
+  const applied = store.apply([
+    mutation(1, 0, pattern(100_000, 1)),
+    mutation(2, 0, pattern(100_000, 2), { sync: true }),
+  ]);
+  const cut = store.cut({ handle: h(1), version: v(1), serial: toMutationSerial(2), lengthBytes: 50_000, window: [] });
+  expect(await world.settle(Promise.all([codeOf(applied), codeOf(cut)]))).toEqual(['DISK_FAILED', 'DISK_FAILED']);
 });
