@@ -41,15 +41,26 @@ async function isReady() {
 
 /** Whether node_modules holds every package of the lock file in its version (optional ones may be missing). */
 function isInstalled() {
-  const installedPath = join(root, 'node_modules/.package-lock.json');
-  if (!existsSync(installedPath)) return false;
+  const installed = installedPackages();
+  if (installed === undefined) return false;
   const wanted = packagesOf(join(root, 'package-lock.json'));
-  const installed = packagesOf(installedPath);
   return Object.entries(wanted).every(([path, { version, optional, devOptional }]) => {
     if (path === '') return true;
     const here = installed[path];
     return here === undefined ? optional === true || devOptional === true : here.version === version;
   });
+}
+
+/** @returns {Record<string, LockedPackage> | undefined} undefined if there is no list, or only a part of it: npm may be writing it just now */
+function installedPackages() {
+  const path = join(root, 'node_modules/.package-lock.json');
+  if (!existsSync(path)) return undefined;
+  try {
+    return packagesOf(path);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** @returns {Record<string, LockedPackage>} */

@@ -101,6 +101,13 @@ describe('the set-up', () => {
     expect(npmCalls()).toEqual(['ci', 'install --no-save']);
   });
 
+  test('takes a list of packages that is written only in part for none', () => {
+    setup();
+    write('node_modules/.package-lock.json', lockOf('1.0.0').slice(0, 20));
+    expect(setup().status).toBe(0);
+    expect(npmCalls()).toEqual(['ci', 'install --no-save']);
+  });
+
   test('falls back to npm install where npm ci refuses the lock file', () => {
     useNpm('[ "$1" = ci ] && exit 1');
     expect(setup().status).toBe(0);
