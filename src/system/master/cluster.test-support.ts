@@ -71,6 +71,8 @@ export class NamesServer {
   isMute = false;
   /** What it says that it uses is what its chunks take; else all say the same. */
   reportsUse = false;
+  /** So many splits are carried out and answered by a failure. */
+  splitAnswersLost = 0;
   #life = 0;
 
   constructor(cluster: TestMasters, id: number, rack: string) {
@@ -180,6 +182,7 @@ export class NamesServer {
         if (chunk === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not there`);
         this.chunks.set(into, { version, length: chunk.length });
         chunk.version = version + 1;
+        if (this.splitAnswersLost-- > 0) throw new CairnError('UNAVAILABLE', 'the answer is lost');
         return { response: { length: chunk.length } };
       },
       holds: ({ handle }) => {
@@ -187,7 +190,12 @@ export class NamesServer {
         return { response: { version: chunk?.version as ChunkRecord['version'], length: chunk?.length ?? 0 } };
       },
       drop: ({ handles }) => {
-        for (const { handle } of handles) this.#drop(handle);
+        for (const { handle, version } of handles) {
+          const held = this.chunks.get(handle);
+          if (held !== undefined && held.version > version)
+            throw new CairnError('STALE_VERSION', `chunk ${handle} has version ${held.version} here`);
+          this.#drop(handle);
+        }
         return { response: {} };
       },
     };

@@ -89,6 +89,19 @@ describe('a file snapshot', () => {
     await c.until('both have three copies', () => isWhole(mine.handle) && isWhole(grant.handle));
   });
 
+  it('splits a chunk with a server that has done so and could not say it: it does not throw the later version away', async () => {
+    const c = await TestMasters.start(15);
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const unheard = c.server(grant.replicas[1]!.server);
+    unheard.splitAnswersLost = 1;
+    const mine = (await c.acquire(inode, 0)).grant;
+    expect(mine.handle).not.toBe(grant.handle);
+    expect(mine.replicas.map(({ server }) => server)).toContain(unheard.id);
+    expect(unheard.dropped).toEqual([]);
+    expect(c.chunk(grant.handle)!.servers).toContain(unheard.id);
+  });
+
   it('is of one moment while others write, make and rename: all that was acknowledged before is in it', async () => {
     const c = await TestMasters.start(6);
     const files: InodeId[] = [];

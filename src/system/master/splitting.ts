@@ -47,8 +47,7 @@ export class Splitting {
     const into = await this.#takeHandle();
     this.#making.add(into);
     try {
-      const made = chunk.length === 0 ? chunk.servers : await this.#copyOn(chunk, handle, into);
-      await this.#noneServesTheOld(chunk, handle, made);
+      const made = chunk.length === 0 ? chunk.servers : await this.#copyOnAll(chunk, handle, into);
       await this.#commit(inode, index, { handle, into, chunk, made });
       env.events.emit('info', 'chunk_split', { handle, into, servers: made.join(',') });
     } finally {
@@ -56,36 +55,59 @@ export class Splitting {
     }
   }
 
-  /** @returns the members that have made the copy, in the order of the set */
-  async #copyOn(chunk: ChunkRecord, handle: ChunkHandle, into: ChunkHandle): Promise<readonly ServerId[]> {
-    const { servers, timing, env } = this.#world;
-    const made = await Promise.all(
-      chunk.servers.map(async (id) => {
-        const server = servers.get(id);
-        try {
-          if (server === undefined || !servers.hasSession(id)) return undefined;
-          await ordersTo(server).call('split', { handle, version: chunk.version, into }, { timeoutMs: timing.cloneMs });
-          return id;
-        } catch (thrown) {
-          const { code, message: why } = toCairnError(thrown);
-          env.events.emit('warn', 'chunk_not_split', { handle, into, server: id, code, why });
-          return undefined;
-        }
-      }),
-    );
+  /**
+   * A reader may have the old chunk as this file's. Members that do not tell it so must not serve it: those that have not made the copy
+   * throw the chunk away.
+   * @returns the members that have made the copy, in the order of the set
+   */
+  async #copyOnAll(chunk: ChunkRecord, handle: ChunkHandle, into: ChunkHandle): Promise<readonly ServerId[]> {
+    const asked = chunk.servers.map(async (id) => ((await this.#copyOn(id, chunk, handle, into)) ? id : undefined));
+    const made = new Set(await Promise.all(asked));
     this.#world.checkLeading();
-    const members = made.filter((id) => id !== undefined);
-    if (members.length > 0) return members;
-    throw new CairnError('UNAVAILABLE', `no server of chunk ${handle} could copy it for its file; try again later`);
-  }
-
-  /** A reader may have the old chunk as this file's. Members that do not tell it so must not serve it. */
-  async #noneServesTheOld(chunk: ChunkRecord, handle: ChunkHandle, made: readonly ServerId[]): Promise<void> {
-    const { servers } = this.#world;
-    for (const id of chunk.servers.filter((member) => !made.includes(member))) {
-      while (servers.hasSession(id) && !(await this.#drop(id, handle, chunk))) await servers.changed(id);
+    if (!chunk.servers.some((id) => made.has(id)))
+      throw new CairnError('UNAVAILABLE', `no server of chunk ${handle} could copy it for its file; try again later`);
+    for (const id of chunk.servers) {
+      if (!made.has(id) && (await this.#copiedOrDropped(id, chunk, handle, into)) === 'copied') made.add(id);
       this.#world.checkLeading();
     }
+    return chunk.servers.filter((id) => made.has(id));
+  }
+
+  async #copyOn(id: ServerId, { version }: ChunkRecord, handle: ChunkHandle, into: ChunkHandle): Promise<boolean> {
+    const { servers, timing, env } = this.#world;
+    const server = servers.get(id);
+    if (server === undefined || !servers.hasSession(id)) return false;
+    try {
+      await ordersTo(server).call('split', { handle, version, into }, { timeoutMs: timing.cloneMs });
+      return true;
+    } catch (thrown) {
+      const { code, message: why } = toCairnError(thrown);
+      env.events.emit('warn', 'chunk_not_split', { handle, into, server: id, code, why });
+      return false;
+    }
+  }
+
+  /**
+   * Of a member that was asked in vain. It may have made its copy and died before it could say so: then it has the next version, which it
+   * does not throw away for this one, and makes the copy again.
+   * @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
+   */
+  async #copiedOrDropped(
+    id: ServerId,
+    chunk: ChunkRecord,
+    handle: ChunkHandle,
+    into: ChunkHandle,
+  ): Promise<'copied' | 'dropped' | 'lapsed'> {
+    const { servers, tables } = this.#world;
+    while (servers.hasSession(id)) {
+      if (await this.#drop(id, handle, chunk)) return 'dropped';
+      this.#world.checkLeading();
+      if (tables.chunk(handle)?.version !== chunk.version)
+        throw new CairnError('STALE_VERSION', `chunk ${handle} was granted anew while it was copied; ask again`);
+      if (await this.#copyOn(id, chunk, handle, into)) return 'copied';
+      await servers.changed(id);
+    }
+    return 'lapsed';
   }
 
   async #commit(
