@@ -81,6 +81,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
     const master = new Master(options);
     master.#group = await Group.read(options, master.#configuredAddress, master.#machine, {
       leadershipChanged: (change) => master.#office.leadershipChanged(change),
+      applied: () => master.#shadow.applied(),
       rosterChanged: () => master.#rosterChanged(),
     });
     const routes = routesOf(masterCalls, master.#handlers());

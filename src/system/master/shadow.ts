@@ -8,6 +8,7 @@ import { CairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
 import { show } from '../../core/protocol/paths.ts';
+import { Waits } from '../rpc/waits.ts';
 import * as reads from './reads.ts';
 import { isThere, undecidedNames } from './state/copies.ts';
 import { lookup } from './state/resolve.ts';
@@ -18,10 +19,10 @@ type Ask = RequestOf<Shadow>['ask'];
 type Answer = ResponseOf<Shadow>['answer'];
 
 const refreshMs = 500;
-/** How long a read that asks for something fresher waits for it, and how often it looks. */
+/** How long a read that asks for something fresher waits for it, and how many may. */
 const freshenMs = 300;
-const lookMs = 10;
-/** Answers of the leader that this master has not caught up with. */
+const waitsMax = 10_000;
+/** Answers of the leader that this master has not caught up with; with so many it asks no more until it has reached one. */
 const marksMax = 64;
 
 export interface ShadowWorld {
@@ -48,9 +49,12 @@ export class ShadowReads {
   #timer: Timer | undefined;
   #asking: Promise<void> | undefined;
   #isStopped = false;
+  /** Reads that wait until something fresher is known here. */
+  readonly #waits: Waits<'fresher', true>;
 
   constructor(world: ShadowWorld) {
     this.#world = world;
+    this.#waits = new Waits(world.env, waitsMax);
   }
 
   start(): void {
@@ -60,6 +64,12 @@ export class ShadowReads {
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
+    this.#waits.failAll(new CairnError('UNAVAILABLE', 'this master is stopping; ask another'));
+  }
+
+  /** More of the log is applied here than before. */
+  applied(): void {
+    this.#waits.changed('fresher');
   }
 
   /** At most; undefined while nothing is known. */
@@ -97,15 +107,18 @@ export class ShadowReads {
     return (this.ageMs ?? Number.POSITIVE_INFINITY) <= maxAgeMs;
   }
 
-  /** Asks the leader, and waits until what it says is applied, for a moment. */
+  /** Asks the leader, and waits until what it says is applied, for a moment. @throws CairnError BUSY */
   async #freshen(maxAgeMs: number): Promise<void> {
-    const { clock } = this.#world.env;
-    const until = clock.now() + freshenMs;
     let isAsking = true;
     this.#asking ??= this.#ask().finally(() => (this.#asking = undefined));
-    void this.#asking.then(() => (isAsking = false));
-    while (!this.#isWithin(maxAgeMs) && clock.now() < until && (isAsking || this.#marks.length > 0))
-      await new Promise<void>((resolve) => clock.after(lookMs, resolve));
+    void this.#asking.then(() => {
+      isAsking = false;
+      this.#waits.changed('fresher');
+    });
+    await this.#waits.wait('fresher', freshenMs, (isOver) => {
+      const isInVain = isOver || (!isAsking && this.#marks.length === 0);
+      return isInVain || this.#isWithin(maxAgeMs) ? true : undefined;
+    });
   }
 
   #answer(ask: Ask): Answer {
@@ -129,9 +142,9 @@ export class ShadowReads {
     const askedAt = env.clock.now();
     try {
       const index = await this.#world.askLeader();
-      this.#marks.push({ askedAt, index });
-      if (this.#marks.length > marksMax) this.#marks.shift();
-    } catch {
+      if (this.#marks.length < marksMax) this.#marks.push({ askedAt, index });
+    } catch (thrown) {
+      if (!(thrown instanceof CairnError)) throw thrown;
       // Nobody leads, or cannot be reached: what is here grows older, and says so.
     }
   }

@@ -6,6 +6,7 @@ import { CairnError } from '../../core/base/errors.ts';
 import { call } from '../../core/protocol/call.ts';
 import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { testWorld } from '../../platform/sim/node-host.test-support.ts';
+import type { NetworkSettings } from '../../platform/sim/path.ts';
 import type { SimWorld } from '../../platform/sim/world.ts';
 import { requestHead } from './frames.ts';
 import { type Handlers, routesOf } from './handlers.ts';
@@ -68,8 +69,8 @@ async function serve(world: SimWorld): Promise<Server> {
   return server;
 }
 
-async function start(seed: number) {
-  const world = testWorld(seed);
+async function start(seed: number, network: Partial<NetworkSettings> = {}) {
+  const world = testWorld(seed, { network });
   const server = await serve(world);
   const { env } = world.node('client');
   const rpc = RpcConnection.connect(env, address, calls, { calls, handlers: { echo: handlersOf(world, []).echo! } });
@@ -155,6 +156,29 @@ describe('a call', () => {
     expect(sunk).toContain('piece');
     expect(sunk.at(-1)).toBe('aborted');
     expect(world.now).toBeLessThan(3000);
+  });
+
+  test('whose answer comes slowly is waited for as long as it comes; one that only drips is not', async () => {
+    for (const [bytesPerMs, code] of [
+      [100, 'ok'],
+      [10, 'CONNECTION_LOST'],
+    ] as const) {
+      const { world, rpc } = await start(16, { bytesPerMs, segmentMaxBytes: 4096 });
+      const answer = rpc.call('give', { bytes: 400_000 }, { timeoutMs: 1000 });
+      const outcome = answer.then(
+        ({ body }) => (body.length === 400_000 ? 'ok' : 'short'),
+        (thrown) => thrown.code,
+      );
+      expect(await world.settle(outcome)).toBe(code);
+    }
+  });
+
+  test('whose body goes out slowly hears of the peer meanwhile', async () => {
+    const { world, rpc } = await start(17, { bytesPerMs: 100, segmentMaxBytes: 4096 });
+    const answer = rpc.call('echo', { word: 'long' }, { body: [new Uint8Array(400_000)] });
+    await world.run(3000);
+    expect(rpc.heard).toBeGreaterThan(3);
+    expect((await world.settle(answer)).response.bytes).toBe(400_000);
   });
 
   test('hands the body of its answer to a sink, where it wants it', async () => {

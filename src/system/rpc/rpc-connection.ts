@@ -23,6 +23,8 @@ export const callTimeoutMs = 5000;
 export const tellMs = 300;
 /** Shorter bodies come at once. */
 const toldAboveBytes = 128 * 1024;
+/** An answer of which at least so much came within the time of its call may take as long again: a slow link, not one who drips. */
+export const slowestBytes = 16 * 1024;
 
 export interface CallOptions {
   readonly body?: readonly Uint8Array[];
@@ -45,8 +47,8 @@ interface Pending {
   readonly sink: ((bodyBytes: number) => BodySink) | undefined;
   /** Set once the body of the answer is on its way: who is told if the connection closes first. */
   body: BodySink | undefined;
-  /** Bytes of it came since the deadline was set. */
-  isMoving: boolean;
+  /** Bytes of it that came since the deadline was set. */
+  movedBytes: number;
   readonly resolve: (answer: Answer<unknown>) => void;
   readonly reject: (error: CairnError) => void;
 }
@@ -151,7 +153,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
         deadline: this.#env.clock.now() + timeoutMs,
         sink: options.sink,
         body: undefined,
-        isMoving: false,
+        movedBytes: 0,
         resolve: resolve as (answer: Answer<unknown>) => void,
         reject,
       });
@@ -369,7 +371,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
       ...(body.space === undefined ? {} : { space: () => body.space!() }),
       piece: (bytes) => {
         this.#heard += 1;
-        call.isMoving = true;
+        call.movedBytes += bytes.length;
         if (this.#pending.get(id) === call) body.piece(bytes);
       },
       end: () => {
@@ -386,8 +388,8 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     const now = this.#env.clock.now();
     for (const [id, call] of this.#pending) {
       if (call.deadline > now) continue;
-      if (call.isMoving) {
-        call.isMoving = false;
+      if (call.movedBytes >= slowestBytes) {
+        call.movedBytes = 0;
         call.deadline = now + call.timeoutMs;
         continue;
       }

@@ -81,6 +81,8 @@ export interface ReplicaOptions<Message, LogRecord> {
   readonly logOpened?: () => Promise<void>;
   readonly limits?: Partial<ReplicaLimits>;
   onLeadership(change: Leadership): void;
+  /** More of the log is applied than before. */
+  onApplied?(): void;
   /** The disk failed or the state contradicts itself: the process must stop. Called once. */
   onFailure(error: CairnError): void;
 }
@@ -486,6 +488,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       this.#input({ kind: 'applied', index });
       this.#releaseReads();
       this.#considerFlush();
+      this.#options.onApplied?.();
     }
     if (!more || this.#applyScheduled) return;
     this.#applyScheduled = true;

@@ -27,6 +27,7 @@ const askWhetherGoneMs = 200;
 
 export interface GroupWorld {
   leadershipChanged(change: Leadership): void;
+  applied(): void;
   rosterChanged(): void;
 }
 
@@ -149,6 +150,7 @@ export class Group<Message, LogRecord, Peer extends object> {
         transport: this.peers,
         logOpened: () => self.save({ ...self.record, opened: true }),
         onLeadership: (change) => this.#world.leadershipChanged(change),
+        onApplied: () => this.#world.applied(),
         onFailure,
       });
     } catch (thrown) {
