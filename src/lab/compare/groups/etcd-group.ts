@@ -2,10 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { cpuMs } from '../process/cpu.ts';
-import { OwnedProcess } from '../process/owned-process.ts';
+import type { OwnedProcess } from '../process/owned-process.ts';
 import { rotated } from './cairn-group.ts';
 import type { Costs, Group, GroupMember, GroupOptions, TargetOptions } from './group.ts';
-import { portsEach, until } from './group.ts';
+import { portsEach } from './group.ts';
+import { leaderAmong, PeerProcess } from './peer-process.ts';
 
 const leaderDeadlineMs = 30_000;
 const connectionsMax = 16;
@@ -40,11 +41,7 @@ export class EtcdGroup implements Group {
   }
 
   leader(): Promise<number> {
-    return until('etcd has a leader', leaderDeadlineMs, async () => {
-      const leading = await Promise.all(this.members.map((member) => member.leads()));
-      const at = leading.indexOf(true);
-      return at < 0 ? undefined : at;
-    });
+    return leaderAmong('etcd', leaderDeadlineMs, this.members);
   }
 
   target(first: number, { clients, attemptMs }: TargetOptions) {
@@ -70,16 +67,13 @@ export class EtcdGroup implements Group {
 export class EtcdMember implements GroupMember {
   readonly id: number;
   readonly address: string;
-  readonly #options: GroupOptions;
-  readonly #args: readonly string[];
-  #process: OwnedProcess | undefined;
+  readonly #peer: PeerProcess;
 
   constructor(options: GroupOptions, addresses: readonly { client: string; peer: string }[], id: number) {
     const { client, peer } = addresses[id - 1]!;
     this.id = id;
     this.address = client;
-    this.#options = options;
-    this.#args = [
+    const args = [
       ...['--name', `m${id}`, '--data-dir', join(options.directory, `etcd-${id}`), '--log-level', 'warn'],
       ...['--listen-client-urls', `http://${client}`, '--advertise-client-urls', `http://${client}`],
       ...['--listen-peer-urls', `http://${peer}`, '--initial-advertise-peer-urls', `http://${peer}`],
@@ -92,32 +86,23 @@ export class EtcdMember implements GroupMember {
       ],
       ...['--logger', 'zap', '--log-outputs', 'stderr', '--auto-compaction-retention', '0'],
     ];
+    this.#peer = new PeerProcess(options, id, { title: 'etcd', file: 'etcd', command: 'etcd', args });
   }
 
   get process(): OwnedProcess {
-    if (this.#process === undefined) throw new Error(`etcd ${this.id} has not been started`);
-    return this.#process;
+    return this.#peer.process;
   }
 
-  async start(): Promise<void> {
-    const { scope, directory, places } = this.#options;
-    const { namespace } = places[this.id - 1]!;
-    this.#process = await OwnedProcess.start(scope, {
-      name: `etcd member ${this.id}`,
-      command: 'etcd',
-      args: this.#args,
-      logFile: join(directory, `etcd-${this.id}.log`),
-      ...(namespace === undefined ? {} : { namespace }),
-    });
+  start(): Promise<void> {
+    return this.#peer.start();
   }
 
-  async restart(): Promise<void> {
-    await this.process.kill();
-    await this.start();
+  restart(): Promise<void> {
+    return this.#peer.restart();
   }
 
   async leads(): Promise<boolean> {
-    if (!this.process.isRunning) throw new Error(`etcd ${this.id} ended\n${this.process.lastWords()}`);
+    this.#peer.mustRun();
     try {
       const metrics = await this.metrics();
       return sumOf(metrics, 'etcd_server_is_leader') === 1 && sumOf(metrics, 'etcd_server_proposals_applied_total') > 0;

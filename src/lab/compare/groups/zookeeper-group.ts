@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { cpuMs } from '../process/cpu.ts';
-import { OwnedProcess } from '../process/owned-process.ts';
+import type { OwnedProcess } from '../process/owned-process.ts';
 import { rotated } from './cairn-group.ts';
 import {
   type Costs,
@@ -14,6 +14,7 @@ import {
   type TargetOptions,
   until,
 } from './group.ts';
+import { leaderAmong, PeerProcess } from './peer-process.ts';
 
 /** Where Debian's package puts it; its manifest names the libraries that it needs. */
 const jar = '/usr/share/java/zookeeper.jar';
@@ -58,11 +59,7 @@ export class ZooKeeperGroup implements Group {
   }
 
   leader(): Promise<number> {
-    return until('ZooKeeper has a leader', leaderDeadlineMs, async () => {
-      const leading = await Promise.all(this.members.map((member) => member.leads()));
-      const at = leading.indexOf(true);
-      return at < 0 ? undefined : at;
-    });
+    return leaderAmong('ZooKeeper', leaderDeadlineMs, this.members);
   }
 
   target(first: number, { clients, attemptMs }: TargetOptions) {
@@ -86,15 +83,13 @@ export class ZooKeeperGroup implements Group {
 class ZooKeeperMember implements GroupMember {
   readonly id: number;
   readonly address: string;
-  readonly #options: GroupOptions;
+  readonly #peer: PeerProcess;
   readonly #directory: string;
   readonly #port: number;
   readonly #host: string;
-  #process: OwnedProcess | undefined;
 
   constructor(options: GroupOptions, servers: readonly string[], id: number) {
     this.id = id;
-    this.#options = options;
     this.#host = options.places[id - 1]!.host;
     this.#port = options.ports[(id - 1) * portsEach]!;
     this.address = `${this.#host}:${this.#port}`;
@@ -114,32 +109,24 @@ class ZooKeeperMember implements GroupMember {
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
     writeFileSync(join(this.#directory, 'zoo.cfg'), `${[...lines, ...servers].join('\n')}\n`);
+    const args = [heap, '-cp', jar, mainClass, join(this.#directory, 'zoo.cfg')];
+    this.#peer = new PeerProcess(options, id, { title: 'ZooKeeper', file: 'zookeeper', command: 'java', args });
   }
 
   get process(): OwnedProcess {
-    if (this.#process === undefined) throw new Error(`ZooKeeper ${this.id} has not been started`);
-    return this.#process;
+    return this.#peer.process;
   }
 
-  async start(): Promise<void> {
-    const { scope, directory, places } = this.#options;
-    const { namespace } = places[this.id - 1]!;
-    this.#process = await OwnedProcess.start(scope, {
-      name: `ZooKeeper member ${this.id}`,
-      command: 'java',
-      args: [heap, '-cp', jar, mainClass, join(this.#directory, 'zoo.cfg')],
-      logFile: join(directory, `zookeeper-${this.id}.log`),
-      ...(namespace === undefined ? {} : { namespace }),
-    });
+  start(): Promise<void> {
+    return this.#peer.start();
   }
 
-  async restart(): Promise<void> {
-    await this.process.kill();
-    await this.start();
+  restart(): Promise<void> {
+    return this.#peer.restart();
   }
 
   async leads(): Promise<boolean> {
-    if (!this.process.isRunning) throw new Error(`ZooKeeper ${this.id} ended\n${this.process.lastWords()}`);
+    this.#peer.mustRun();
     return (await this.#say('srvr'))?.includes('Mode: leader') ?? false;
   }
 

@@ -2,17 +2,16 @@
 import { Attempts } from './attempts.ts';
 import { GrpcConnection } from './grpc-connection.ts';
 import { protoBool, protoBytes, protoField, requestHeaders } from './http2-frames.ts';
+import { MemberConnections } from './member-connections.ts';
 import type { ReadKind, Target } from './target.ts';
 
 const putPath = '/etcdserverpb.KV/Put';
 const rangePath = '/etcdserverpb.KV/Range';
 
 interface Member {
-  readonly host: string;
-  readonly port: number;
   readonly put: Buffer;
   readonly range: Buffer;
-  readonly connections: (GrpcConnection | undefined)[];
+  readonly connections: MemberConnections<GrpcConnection>;
 }
 
 export class EtcdTarget implements Target {
@@ -39,33 +38,21 @@ export class EtcdTarget implements Target {
   }
 
   close(): void {
-    for (const { connections } of this.#members) for (const connection of connections) connection?.close();
+    for (const { connections } of this.#members) connections.close();
   }
 
   #call(client: number, headers: (member: Member) => Buffer, message: Uint8Array): Promise<Buffer> {
     return this.#attempts.run(
-      (member) => connectionOf(member, client).call(headers(member), message, this.#timeoutMs),
+      (member) => member.connections.of(client).call(headers(member), message, this.#timeoutMs),
       () => undefined,
     );
   }
 }
 
 function memberAt(address: string, connections: number): Member {
-  const colon = address.lastIndexOf(':');
   return {
-    host: address.slice(0, colon),
-    port: Number(address.slice(colon + 1)),
     put: requestHeaders(putPath, address),
     range: requestHeaders(rangePath, address),
-    connections: Array.from({ length: connections }, () => undefined),
+    connections: new MemberConnections(address, connections, (host, port) => new GrpcConnection(host, port)),
   };
-}
-
-function connectionOf(member: Member, client: number): GrpcConnection {
-  const slot = client % member.connections.length;
-  const known = member.connections[slot];
-  if (known !== undefined && !known.isClosed) return known;
-  const made = new GrpcConnection(member.host, member.port);
-  member.connections[slot] = made;
-  return made;
 }

@@ -1,14 +1,11 @@
 /** ZooKeeper under load: keys are nodes below the root; all clients over a few sessions with one server, the leader first. */
 import { Attempts, Refused } from './attempts.ts';
 import * as jute from './jute.ts';
+import { MemberConnections } from './member-connections.ts';
 import type { ReadKind, Target } from './target.ts';
 import { ZooKeeperConnection, ZooKeeperError } from './zookeeper-connection.ts';
 
-interface Member {
-  readonly host: string;
-  readonly port: number;
-  readonly connections: (ZooKeeperConnection | undefined)[];
-}
+type Member = MemberConnections<ZooKeeperConnection>;
 
 export class ZooKeeperTarget implements Target {
   readonly #members: readonly Member[];
@@ -43,7 +40,7 @@ export class ZooKeeperTarget implements Target {
   }
 
   close(): void {
-    for (const { connections } of this.#members) for (const connection of connections) connection?.close();
+    for (const member of this.#members) member.close();
   }
 
   #ask(client: number, frameOf: (xid: number) => Buffer): Promise<Buffer> {
@@ -55,7 +52,7 @@ export class ZooKeeperTarget implements Target {
 
   async #attempt(member: Member, client: number, frameOf: (xid: number) => Buffer): Promise<Buffer> {
     try {
-      return await connectionOf(member, client).ask(frameOf, this.#timeoutMs);
+      return await member.of(client).ask(frameOf, this.#timeoutMs);
     } catch (thrown) {
       if (thrown instanceof ZooKeeperError) throw new Refused(thrown.message, { cause: thrown });
       throw thrown;
@@ -79,19 +76,5 @@ async function isRefused(request: Promise<unknown>, code: number): Promise<boole
 }
 
 function memberAt(address: string, connections: number): Member {
-  const colon = address.lastIndexOf(':');
-  return {
-    host: address.slice(0, colon),
-    port: Number(address.slice(colon + 1)),
-    connections: Array.from({ length: connections }, () => undefined),
-  };
-}
-
-function connectionOf(member: Member, client: number): ZooKeeperConnection {
-  const slot = client % member.connections.length;
-  const known = member.connections[slot];
-  if (known !== undefined && !known.isClosed) return known;
-  const made = new ZooKeeperConnection(member.host, member.port);
-  member.connections[slot] = made;
-  return made;
+  return new MemberConnections(address, connections, (host, port) => new ZooKeeperConnection(host, port));
 }
