@@ -17,15 +17,11 @@ const table: readonly Short[] = [
     id: 'data-skips-a-secondary',
     bug: 'the first secondary is never sent a mutation, nor waited for',
     edits: [
+      ['replicate.ts', 'mutation.missing += 1 + links.length;', 'mutation.missing += Math.max(1, links.length);'],
       [
-        'lease.ts',
-        'mutation.missing += 1 + this.#links.length;',
-        'mutation.missing += Math.max(1, this.#links.length);',
-      ],
-      [
-        'lease.ts',
-        'for (const link of this.#links) {\n      pooled?.retain();',
-        'for (const link of this.#links.slice(1)) {\n      pooled?.retain();',
+        'replicate.ts',
+        'for (const link of links) {\n    pooled?.retain();',
+        'for (const link of links.slice(1)) {\n    pooled?.retain();',
       ],
     ],
     test: 'mutations.test.ts',
@@ -35,7 +31,7 @@ const table: readonly Short[] = [
     bug: 'the client is answered when the first replica holds the mutation',
     edits: [
       [
-        'lease.ts',
+        'acknowledgements.ts',
         'if (mutation.arrived()) this.#settle(mutation);',
         'mutation.arrived();\n    this.#settle(mutation);',
       ],
@@ -71,7 +67,7 @@ const table: readonly Short[] = [
   {
     id: 'data-forgets-its-window',
     bug: 'a new primary knows nothing of the appends before it',
-    edits: [['lease.ts', 'this.#windowOf(store.windowOf(this.handle))', 'this.#windowOf([])']],
+    edits: [['lease.ts', 'window: store.windowOf(this.handle)', 'window: []']],
     test: 'failures.test.ts',
   },
   {
@@ -95,7 +91,7 @@ const table: readonly Short[] = [
   {
     id: 'data-window-stays-at-the-primary',
     bug: 'secondaries are not told which appends they hold',
-    edits: [['lease.ts', 'window: placement.window,\n        isCut', 'window: [],\n        isCut']],
+    edits: [['replicate.ts', 'window: placement.window,\n      isCut', 'window: [],\n      isCut']],
     test: 'storm.test.ts',
   },
   {
@@ -162,13 +158,15 @@ const table: readonly Short[] = [
   },
   {
     id: 'data-appends-over-what-is-under-way',
-    bug: 'an append is placed behind what is acknowledged, not behind what is ordered',
+    bug: 'a mutation is placed behind what is acknowledged, not behind what is ordered',
     edits: [
+      ['mutation-order.ts', 'give(mutation: Mutation):', 'give(mutation: Mutation, acknowledgedBytes: number):'],
       [
-        'lease.ts',
-        'return placeAppend(mutation, kind, this.#orderedLength, this.#window, crc32);',
-        'return placeAppend(mutation, kind, this.#acknowledgedLength, this.#window, crc32);',
+        'mutation-order.ts',
+        '    const placement = this.#place(',
+        '    this.#lengthBytes = acknowledgedBytes;\n    const placement = this.#place(',
       ],
+      ['lease.ts', 'this.#order.give(mutation)', 'this.#order.give(mutation, this.acknowledgedLength)'],
     ],
     test: 'mutations.test.ts',
   },
@@ -194,11 +192,7 @@ const table: readonly Short[] = [
     id: 'data-closes-too-soon',
     bug: 'a lease is given back while mutations are under way',
     edits: [
-      [
-        'lease.ts',
-        '    if (this.#pending.size > 0) await new Promise<void>((resolve) => this.#whenQuiet.push(resolve));\n',
-        '',
-      ],
+      ['lease.ts', '    if (this.#acknowledgements.pending > 0) await this.#acknowledgements.whenQuiet();\n', ''],
     ],
     test: 'orders.test.ts',
   },
@@ -225,9 +219,9 @@ const table: readonly Short[] = [
     bug: 'the length that is told to readers does not follow a cut',
     edits: [
       [
-        'lease.ts',
-        'this.#acknowledgedLength = mutation.placement.lengthBytes;',
-        'this.#acknowledgedLength = Math.max(this.#acknowledgedLength, mutation.placement.lengthBytes);',
+        'acknowledgements.ts',
+        'this.#lengthBytes = mutation.placement.lengthBytes;',
+        'this.#lengthBytes = Math.max(this.#lengthBytes, mutation.placement.lengthBytes);',
       ],
     ],
     test: 'resizes.test.ts',
@@ -235,13 +229,13 @@ const table: readonly Short[] = [
   {
     id: 'data-lag-has-no-bound',
     bug: 'mode async acknowledges however far the others lag behind',
-    edits: [['lease.ts', 'this.#lagBytes < this.#world.limits.asyncLagBytesMax', 'this.#lagBytes >= 0']],
+    edits: [['acknowledgements.ts', 'this.#lagBytes < this.#lagBytesMax', 'this.#lagBytes >= 0']],
     test: 'modes.test.ts',
   },
   {
     id: 'data-async-waits-for-all',
     bug: 'mode async acknowledges only when all replicas hold the mutation',
-    edits: [['lease.ts', "if (this.#grant.mode === 'async' && version", "if (this.#grant.mode === 'gfs' && version"]],
+    edits: [['lease.ts', "if (this.#set.grant.mode === 'async' &&", "if (this.#set.grant.mode === 'gfs' &&"]],
     test: 'modes.test.ts',
   },
   {

@@ -9,55 +9,33 @@
  * Renewing makes the members equal (recovery), after the master has excluded those that failed. It carries along what was ordered and not
  * yet acknowledged: all of that is written here, so that the members hold it afterwards too. A lease that cannot go on ends with an
  * error; what was not acknowledged fails with it, and the chunk waits for another grant.
+ *
+ * The lease owns its state and what waits to be ordered until it is active. Its parts own the rest: the set of the members, the order of
+ * the mutations, and who holds each of them.
  */
-
-import { assert, unreachable } from '../../core/base/assert.ts';
 import type { ChunkHandle, ChunkVersion, ServerId } from '../../core/base/brand.ts';
-import { toMutationSerial } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
-import { type MutationKind, refusedCodes } from '../../core/protocol/chunk-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
-import type { ChunkMutation, WindowEntry } from '../storage/chunk-store.ts';
-import { AppendWindow } from './append-window.ts';
+import { Acknowledgements } from './acknowledgements.ts';
+import { InSyncSet } from './in-sync-set.ts';
 import type { LeaseWorld } from './lease-world.ts';
 import type { Mutation, Placement } from './mutation.ts';
-import { placeAppend, placeResize, placeWrite } from './placing.ts';
-import { recoverReplicas } from './recovery.ts';
-import type { ReplicaLink } from './replica-link.ts';
-import { entriesOf } from './window-runs.ts';
+import { type Beginning, MutationOrder } from './mutation-order.ts';
+import { replicate } from './replicate.ts';
 
 type State = 'renewing' | 'active' | 'closing' | 'ended';
-
-/** Renewals in a row, each without a member that failed in the one before. */
-const renewalsMax = 16;
 
 export class Lease {
   readonly handle: ChunkHandle;
   readonly #world: LeaseWorld;
   readonly #onEnded: (lease: Lease) => void;
-  #grant: Grant;
+  readonly #set: InSyncSet;
+  readonly #acknowledgements: Acknowledgements;
+  /** Of the mutations under the version that is active. */
+  #order: MutationOrder;
   #state: State = 'renewing';
-  #links: readonly ReplicaLink[] = [];
-  #serial = 0;
-  /** With all that was ordered. */
-  #orderedLength = 0;
-  #acknowledgedLength = 0;
-  /** The highest that was acknowledged. */
-  #settledSerial = 0;
-  /** Mode async: acknowledged here, not yet held by every member. */
-  #lagBytes = 0;
-  /** Mode async: written here, and not acknowledged because the others lag too far behind. */
-  #held: Mutation[] = [];
-  #window: AppendWindow<Mutation>;
-  /** Ordered, not settled. */
-  readonly #pending = new Set<Mutation>();
   /** Not ordered yet. */
   #waiting: Mutation[] = [];
-  readonly #failed = new Map<ServerId, CairnError>();
-  /** Versions under which members were, or may have been, made equal to this server since what is pending was ordered. */
-  readonly #begun = new Set<ChunkVersion>();
-  #newerGrant: Grant | undefined;
-  #whenQuiet: (() => void)[] = [];
   #whenReady: { readonly resolve: () => void; readonly reject: (error: CairnError) => void }[] = [];
   #endedBy: CairnError | undefined;
   /** Bodies on their way for it. */
@@ -67,28 +45,35 @@ export class Lease {
 
   constructor(world: LeaseWorld, grant: Grant, onEnded: (lease: Lease) => void) {
     this.#world = world;
-    this.#grant = grant;
     this.#onEnded = onEnded;
     this.handle = grant.handle;
-    this.#window = this.#windowOf([]);
+    this.#set = new InSyncSet(world, grant, {
+      isEnded: () => this.#state === 'ended',
+      pending: () => this.#acknowledgements.pending,
+      adopted: () => {
+        this.reportedLength = undefined;
+      },
+    });
+    this.#acknowledgements = new Acknowledgements(world.limits.asyncLagBytesMax, () => this.#acknowledged());
+    this.#order = this.#orderFrom({ info: undefined, window: [] });
     this.lastUsedAt = world.env.clock.now();
   }
 
   get version(): ChunkVersion {
-    return this.#grant.version;
+    return this.#set.grant.version;
   }
   get state(): State {
     return this.#state;
   }
   get acknowledgedLength(): number {
-    return this.#acknowledgedLength;
+    return this.#acknowledgements.lengthBytes;
   }
   /** Bytes that were acknowledged and that some member does not hold yet. */
   get lagBytes(): number {
-    return this.#lagBytes;
+    return this.#acknowledgements.lagBytes;
   }
   get isQuiet(): boolean {
-    return this.#pending.size === 0 && this.#waiting.length === 0 && this.arriving === 0;
+    return this.#acknowledgements.pending === 0 && this.#waiting.length === 0 && this.arriving === 0;
   }
 
   /** For a chunk that was just made: there is nothing to make equal. */
@@ -103,15 +88,13 @@ export class Lease {
 
   /** The master has granted a newer version to this server: goes on under it. */
   renewWith(grant: Grant): void {
-    if (grant.version <= (this.#newerGrant ?? this.#grant).version) return;
-    this.#newerGrant = grant;
-    if (this.#state === 'active') void this.#renew();
+    if (this.#set.offer(grant) && this.#state === 'active') void this.#renew();
   }
 
   /** Takes a mutation whose bytes are here. */
   take(mutation: Mutation): void {
     this.lastUsedAt = this.#world.env.clock.now();
-    if (this.#state === 'active') this.#order(mutation);
+    if (this.#state === 'active') this.#carryOut(mutation);
     else if (this.#state !== 'renewing') mutation.fail(this.#refusal());
     else if (this.#waiting.length >= this.#world.limits.waitingPerLeaseMax) mutation.fail(this.#tooManyWait());
     else this.#waiting.push(mutation);
@@ -128,10 +111,10 @@ export class Lease {
   async close(): Promise<number> {
     await this.ready();
     if (this.#state === 'active') this.#state = 'closing';
-    if (this.#pending.size > 0) await new Promise<void>((resolve) => this.#whenQuiet.push(resolve));
+    if (this.#acknowledgements.pending > 0) await this.#acknowledgements.whenQuiet();
     if (this.#endedBy !== undefined) throw this.#endedBy;
     this.release();
-    return this.#acknowledgedLength;
+    return this.acknowledgedLength;
   }
 
   /** Gives the lease up, when it is quiet: no mutation under this version succeeds any more. */
@@ -144,13 +127,12 @@ export class Lease {
     if (this.#state !== 'ended') this.#finish(error);
   }
 
-  // ---------------------------------------------------------------- ordering
+  // ---------------------------------------------------------------- mutations
 
-  #order(mutation: Mutation): void {
+  #carryOut(mutation: Mutation): void {
     let placement: Placement | undefined;
-    const { kind } = mutation.request;
     try {
-      placement = this.#place(mutation, kind);
+      placement = this.#order.give(mutation);
     } catch (thrown) {
       mutation.fail(toCairnError(thrown));
       return;
@@ -159,94 +141,23 @@ export class Lease {
       mutation.succeed();
       return;
     }
-    this.#pending.add(mutation);
-    if (placement !== undefined) this.#send(mutation, placement);
+    this.#acknowledgements.ordered(mutation);
+    if (placement !== undefined) this.#replicate(mutation, placement);
   }
 
-  /** Undefined when nothing is to be written. @throws CairnError */
-  #place(mutation: Mutation, kind: MutationKind): Placement | undefined {
-    switch (kind.kind) {
-      case 'write':
-        return placeWrite(mutation, kind.offset, this.#orderedLength);
-      case 'append':
-        return this.#placeAppend(mutation, kind);
-      case 'resize':
-        return placeResize(mutation, kind, this.#orderedLength, this.#window);
-      default:
-        return unreachable(kind);
-    }
-  }
-
-  /** In mode gfs nobody remembers what was appended: what is repeated lands again (GFS §3.3). */
-  #placeAppend(mutation: Mutation, kind: Extract<MutationKind, { kind: 'append' }>): Placement | undefined {
-    const { crc32 } = this.#world.env;
-    if (this.#grant.mode !== 'gfs') return placeAppend(mutation, kind, this.#orderedLength, this.#window, crc32);
-    const placement = placeAppend(mutation, kind, this.#orderedLength, this.#windowOf([]), crc32);
-    return placement === undefined ? undefined : { ...placement, window: [] };
-  }
-
-  #send(mutation: Mutation, placement: Placement): void {
-    const { version } = this.#grant;
-    this.#serial += 1;
-    this.#orderedLength = placement.lengthBytes;
-    mutation.serial = this.#serial;
-    mutation.version = version;
-    mutation.placement = placement;
-    mutation.missing += 1 + this.#links.length;
-    const { pushed, pooled } = mutation.request;
-    const order = this.#localOrder(mutation, placement);
-    pooled?.retain();
-    this.#world.writer.write({
-      mutation: order,
-      bytes: placement.bytes,
-      isCut: placement.isCut,
-      written: (error) => {
-        pooled?.release();
-        this.#written(mutation, version, error);
-      },
+  #replicate(mutation: Mutation, placement: Placement): void {
+    const { grant, links } = this.#set;
+    const { version } = grant;
+    replicate(this.#world.writer, grant, links, mutation, placement, {
+      written: (error) => this.#written(mutation, version, error),
+      applied: (server, error) => this.#applied(mutation, version, server, error),
     });
-    const isPushed = pushed !== undefined && pushed.version === version && placement.bodyAt !== undefined;
-    const write = {
-      order: {
-        ...order,
-        bytes: placement.bytes,
-        crc: placement.crc,
-        window: placement.window,
-        isCut: placement.isCut,
-      },
-      parts: placement.parts,
-      pushed: isPushed && placement.bytes > 0 ? { dataId: pushed.dataId, at: placement.bodyAt } : undefined,
-      applied: (server: ServerId, error: CairnError | undefined) => {
-        pooled?.release();
-        this.#applied(mutation, version, server, error);
-      },
-    };
-    for (const link of this.#links) {
-      pooled?.retain();
-      link.apply(write);
-    }
   }
-
-  #localOrder(mutation: Mutation, placement: Placement): ChunkMutation {
-    const { body, blockChecksums } = mutation.request;
-    return {
-      handle: this.handle,
-      version: this.#grant.version,
-      serial: toMutationSerial(mutation.serial),
-      offset: placement.offset,
-      parts: placement.parts,
-      blockChecksums: placement.parts[0] === body ? blockChecksums : undefined,
-      lengthBytes: placement.lengthBytes,
-      window: entriesOf(placement.window),
-      sync: this.#grant.durability === 'disk',
-    };
-  }
-
-  // ---------------------------------------------------------------- acknowledgements
 
   #written(mutation: Mutation, version: ChunkVersion, error: CairnError | undefined): void {
     if (error === undefined) {
-      if (this.#grant.mode === 'async' && version === this.version) this.#writtenFirst(mutation);
+      const isCurrent = version === this.version && this.#state !== 'ended';
+      if (this.#set.grant.mode === 'async' && isCurrent) this.#acknowledgements.writtenFirst(mutation);
       this.#arrived(mutation, version);
     } else this.end(new CairnError(error.code, error.message, { cause: error, hint: String(this.#world.self) }));
   }
@@ -258,52 +169,13 @@ export class Lease {
 
   /** An acknowledgement under an older version means nothing any more: recovery has settled the mutation, or will. */
   #arrived(mutation: Mutation, version: ChunkVersion): void {
-    if (version !== this.version || !this.#pending.has(mutation) || this.#state === 'ended') return;
-    if (mutation.arrived()) this.#settle(mutation);
+    if (version !== this.version || this.#state === 'ended') return;
+    this.#acknowledgements.arrived(mutation);
   }
 
-  /** Mode async: held here, which is enough unless the others lag too far behind. */
-  #writtenFirst(mutation: Mutation): void {
-    if (mutation.isSettled || this.#state === 'ended' || mutation.missing === 1) return;
-    this.#held.push(mutation);
-    this.#acknowledgeHeld();
-  }
-
-  #acknowledgeHeld(): void {
-    while (this.#held.length > 0 && this.#lagBytes < this.#world.limits.asyncLagBytesMax) {
-      const mutation = this.#held.shift()!;
-      if (mutation.isSettled) continue;
-      this.#lagBytes += mutation.placement?.bytes ?? 0;
-      mutation.lagging = true;
-      this.#acknowledge(mutation);
-    }
-  }
-
-  /** Every member holds it. */
-  #settle(mutation: Mutation): void {
-    this.#pending.delete(mutation);
-    if (mutation.lagging) {
-      mutation.lagging = false;
-      this.#lagBytes -= mutation.placement?.bytes ?? 0;
-    }
-    this.#acknowledge(mutation);
-    if (this.#held.length > 0) this.#acknowledgeHeld();
-    if (this.#pending.size === 0) for (const go of this.#whenQuiet.splice(0)) go();
-  }
-
-  #acknowledge(mutation: Mutation): void {
-    if (mutation.isSettled) return;
-    // Who holds it holds all that was ordered before it.
-    if (mutation.placement !== undefined && mutation.serial > this.#settledSerial) {
-      this.#settledSerial = mutation.serial;
-      this.#acknowledgedLength = mutation.placement.lengthBytes;
-    }
+  #acknowledged(): void {
     this.lastUsedAt = this.#world.env.clock.now();
-    mutation.succeed();
     this.#world.changed(this.handle);
-    for (const follower of mutation.followers.splice(0)) {
-      if (!follower.isSettled && follower.arrived()) this.#settle(follower);
-    }
   }
 
   // ---------------------------------------------------------------- renewing
@@ -317,11 +189,11 @@ export class Lease {
       this.#giveWay(error);
       return;
     }
-    if (this.#grant.mode === 'gfs') {
+    if (this.#set.grant.mode === 'gfs') {
       this.#failAsInPaper(server, error);
       return;
     }
-    this.#failed.set(server, error);
+    this.#set.memberFailed(server, error);
     if (this.#state === 'active' || this.#state === 'closing') void this.#renew();
   }
 
@@ -353,9 +225,9 @@ export class Lease {
     const isClosing = this.#state === 'closing';
     this.#state = 'renewing';
     try {
-      await this.#renewUntilEqual();
+      await this.#set.makeEqual();
       if (this.#isEnded()) return;
-      this.#settleRecovered();
+      this.#acknowledgements.settleRecovered();
       this.#activate();
       if (isClosing && !this.#isEnded()) this.#state = 'closing';
     } catch (thrown) {
@@ -363,88 +235,13 @@ export class Lease {
     }
   }
 
-  async #renewUntilEqual(): Promise<void> {
-    for (let n = 0; n < renewalsMax && !this.#isEnded(); n++) {
-      if (this.#newerGrant !== undefined) this.#adopt(this.#newerGrant);
-      else if (this.#failed.size > 0) this.#adopt(await this.#exclude());
-      if (this.#isEnded()) return;
-      this.#links = this.#linksOf(this.#grant);
-      this.#begun.add(this.version);
-      const { knownLength: length, durability } = this.#grant;
-      const expected = { length, isDurable: durability === 'disk', isReconciled: this.#grant.mode !== 'gfs' };
-      const { failed, wasBehind } = await recoverReplicas(
-        this.#world,
-        this.handle,
-        this.version,
-        this.#links,
-        expected,
-      );
-      for (const [server, error] of failed) this.#failed.set(server, error);
-      // Who has ordered under a version is ahead of all others in it, so what was ordered here is in what they have now; but for a member
-      // that was made equal to this one under a later version, before another one failed.
-      const isOwn = wasBehind === undefined || this.#begun.has(wasBehind);
-      assert(isOwn || this.#pending.size === 0, 'a primary that has ordered is not behind', { handle: this.handle });
-      if (this.#failed.size === 0 && this.#newerGrant === undefined) return;
-    }
-    if (this.#isEnded()) return;
-    throw new CairnError(
-      'REPLICA_FAILED',
-      `chunk ${this.handle}: its members fail one after another; ask for a new grant`,
-    );
-  }
-
-  #adopt(grant: Grant): void {
-    this.#grant = grant;
-    this.#newerGrant = undefined;
-    this.#failed.clear();
-    this.reportedLength = undefined;
-  }
-
-  #linksOf(grant: Grant): readonly ReplicaLink[] {
-    return grant.replicas.slice(1).map((replica) => this.#world.links.to(replica));
-  }
-
-  async #exclude(): Promise<Grant> {
-    const failed = [...this.#failed.keys()];
-    const reasons = [...this.#failed].map(([server, error]) => `${server}: ${error.code} ${error.message}`);
-    const { env, self } = this.#world;
-    env.events.emit('warn', 'chunkserver.replicaFailed', { handle: this.handle, version: this.version, reasons });
-    let grant: Grant;
-    try {
-      grant = await this.#world.exclude({ server: self, handle: this.handle, version: this.version, failed });
-    } catch (cause) {
-      throw new CairnError(
-        'REPLICA_FAILED',
-        `chunk ${this.handle}: ${reasons.join('; ')}; the master did not exclude it: ${toCairnError(cause).message}`,
-        { cause, hint: failed.join(',') },
-      );
-    }
-    if (this.#newerGrant !== undefined && this.#newerGrant.version > grant.version) return this.#newerGrant;
-    if (grant.replicas[0]?.server !== self) {
-      throw new CairnError('NOT_PRIMARY', `chunk ${this.handle} has another primary now; ask for a new grant`);
-    }
-    return grant;
-  }
-
-  /** What was ordered before is written here, and so every member of the new version holds it. */
-  #settleRecovered(): void {
-    const recovered = [...this.#pending].sort((a, b) => a.serial - b.serial);
-    for (const mutation of recovered) {
-      if (mutation.placement !== undefined) this.#settle(mutation);
-    }
-  }
-
   #activate(): void {
     const { store } = this.#world;
     const info = store.info(this.handle);
     this.#state = 'active';
-    this.#begun.clear();
-    this.#links = this.#linksOf(this.#grant);
-    this.#serial = info?.serial ?? 0;
-    this.#settledSerial = this.#serial;
-    this.#orderedLength = info?.lengthBytes ?? 0;
-    this.#acknowledgedLength = this.#orderedLength;
-    this.#window = this.#windowOf(store.windowOf(this.handle));
+    this.#set.begin();
+    this.#order = this.#orderFrom({ info, window: store.windowOf(this.handle) });
+    this.#acknowledgements.begin(info);
     this.#world.changed(this.handle);
     for (const { resolve } of this.#whenReady.splice(0)) resolve();
     const waiting = this.#waiting;
@@ -452,8 +249,9 @@ export class Lease {
     for (const mutation of waiting) this.take(mutation);
   }
 
-  #windowOf(entries: readonly WindowEntry[]): AppendWindow<Mutation> {
-    return new AppendWindow<Mutation>(this.version, entries, this.#world.limits.windowWritersMax);
+  #orderFrom(beginning: Beginning): MutationOrder {
+    const { limits, env } = this.#world;
+    return new MutationOrder(this.#set.grant, beginning, limits.windowWritersMax, env.crc32);
   }
 
   // ---------------------------------------------------------------- the end
@@ -467,20 +265,17 @@ export class Lease {
     this.#state = 'ended';
     this.#endedBy = error;
     // A lease that is given up has nobody to refuse, and an error costs more to make than all the rest.
-    if (this.#pending.size + this.#waiting.length + this.#whenReady.length > 0) this.#refuseAll(this.#refusal());
-    this.#held = [];
-    this.#lagBytes = 0;
-    for (const go of this.#whenQuiet.splice(0)) go();
+    const concerned = this.#acknowledgements.pending + this.#waiting.length + this.#whenReady.length;
+    if (concerned > 0) this.#refuseAll(this.#refusal());
+    this.#acknowledgements.end();
     this.#onEnded(this);
     this.#world.changed(this.handle);
   }
 
   #refuseAll(refusal: CairnError): void {
-    const ordered = [...this.#pending];
     const waiting = this.#waiting;
-    this.#pending.clear();
     this.#waiting = [];
-    for (const mutation of ordered) mutation.fail(afterOrder(refusal));
+    this.#acknowledgements.failAll(refusal);
     for (const mutation of waiting) mutation.fail(refusal);
     for (const { reject } of this.#whenReady.splice(0)) reject(refusal);
   }
@@ -498,10 +293,4 @@ export class Lease {
   #tooManyWait(): CairnError {
     return new CairnError('BUSY', `${this.#waiting.length} mutations wait for chunk ${this.handle}; try again later`);
   }
-}
-
-/** Codes by which clients know that nothing was done are not for what was ordered: members may hold it. */
-function afterOrder(refusal: CairnError): CairnError {
-  if (!refusedCodes.has(refusal.code)) return refusal;
-  return new CairnError('REPLICA_FAILED', refusal.message, { cause: refusal, hint: refusal.hint });
 }

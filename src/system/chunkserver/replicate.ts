@@ -1,0 +1,90 @@
+/**
+ * Sends an ordered mutation to every member of its set: to the store of this server, and to each secondary. All are given the same bytes,
+ * place and serial, at once. Each answers exactly once, and holds the memory of the bytes until then.
+ */
+import type { ServerId } from '../../core/base/brand.ts';
+import { toMutationSerial } from '../../core/base/brand.ts';
+import type { CairnError } from '../../core/base/errors.ts';
+import type { Grant } from '../../core/protocol/types.ts';
+import type { ChunkMutation } from '../storage/chunk-store.ts';
+import type { ChunkWriter } from './chunk-writer.ts';
+import type { Mutation, Placement } from './mutation.ts';
+import type { ReplicaLink, SecondaryWrite } from './replica-link.ts';
+import { entriesOf } from './window-runs.ts';
+
+/** How the members answer. */
+export interface Answers {
+  /** This server. */
+  written(error: CairnError | undefined): void;
+  /** A secondary. */
+  applied(server: ServerId, error: CairnError | undefined): void;
+}
+
+/** @param links to all secondaries of the grant */
+export function replicate(
+  writer: ChunkWriter,
+  grant: Grant,
+  links: readonly ReplicaLink[],
+  mutation: Mutation,
+  placement: Placement,
+  { written, applied }: Answers,
+): void {
+  mutation.missing += 1 + links.length;
+  const { pooled } = mutation.request;
+  const order = localOrder(grant, mutation, placement);
+  pooled?.retain();
+  writer.write({
+    mutation: order,
+    bytes: placement.bytes,
+    isCut: placement.isCut,
+    written: (error) => {
+      pooled?.release();
+      written(error);
+    },
+  });
+  const write = secondaryWrite(order, mutation, placement, (server, error) => {
+    pooled?.release();
+    applied(server, error);
+  });
+  for (const link of links) {
+    pooled?.retain();
+    link.apply(write);
+  }
+}
+
+function localOrder({ handle, version, durability }: Grant, mutation: Mutation, placement: Placement): ChunkMutation {
+  const { body, blockChecksums } = mutation.request;
+  return {
+    handle,
+    version,
+    serial: toMutationSerial(mutation.serial),
+    offset: placement.offset,
+    parts: placement.parts,
+    blockChecksums: placement.parts[0] === body ? blockChecksums : undefined,
+    lengthBytes: placement.lengthBytes,
+    window: entriesOf(placement.window),
+    sync: durability === 'disk',
+  };
+}
+
+function secondaryWrite(
+  order: ChunkMutation,
+  mutation: Mutation,
+  placement: Placement,
+  applied: SecondaryWrite['applied'],
+): SecondaryWrite {
+  const { pushed } = mutation.request;
+  const isPushed = pushed !== undefined && pushed.version === order.version && placement.bodyAt !== undefined;
+  return {
+    order: {
+      ...order,
+      bytes: placement.bytes,
+      crc: placement.crc,
+      window: placement.window,
+      isCut: placement.isCut,
+    },
+    parts: placement.parts,
+    pushed: isPushed && placement.bytes > 0 ? { dataId: pushed.dataId, at: placement.bodyAt } : undefined,
+    applied,
+  };
+}
