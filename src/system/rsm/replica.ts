@@ -1,7 +1,6 @@
 /**
- * The replicated state machine host: engine + log + store + sessions. Turns commands into log entries (all that arrive in one
- * turn become one entry), carries out the engine's effects in the order that the contract asks for, and answers each command
- * with its result, a certain refusal, or "unknown" (retry with the same id).
+ * The replicated state machine host: ties engine, log, store and sessions together. Hands what happens to the engine, one step at a time, and
+ * carries out its effects in the order that the contract asks for. Commands and reads wait in modules of their own until they are answered.
  */
 import { assert } from '../../core/base/assert.ts';
 import type { Millis, NodeId } from '../../core/base/brand.ts';
@@ -10,7 +9,6 @@ import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import {
   type ControlRequest,
   type Dropped,
-  type DropReason,
   type Effects,
   type Engine,
   type EngineConfig,
@@ -19,39 +17,27 @@ import {
   type Envelope,
   type Input,
   type IoId,
-  type ReadId,
   type ReadLevel,
   type SnapshotPoint,
   toLogIndex,
-  toReadId,
 } from '../../core/consensus/engine.ts';
 import type { FrozenStore, OrderedStore } from '../storage/ordered-store.ts';
 import type { OpenWriteAheadLog } from '../storage/write-ahead-log.ts';
-import { Applier, type CommandOutcome } from './applier.ts';
-import { batchMaxBytes, batchMaxCommands, encodeBatch } from './batch.ts';
+import { Applier } from './applier.ts';
 import { Controls } from './controls.ts';
 import { KeptEntries } from './kept-entries.ts';
 import { LogKeeper } from './log-keeper.ts';
+import { notLeader } from './not-leader.ts';
 import { type ReceivingHost, SnapshotReceiver } from './snapshot-receiver.ts';
 import { type SendingHost, SnapshotSender } from './snapshot-sender.ts';
 import type { SnapshotPart } from './snapshot-transfer.ts';
 import type { StateMachine } from './state-machine.ts';
+import { type BatchLimits, type CommandId, type ProposingHost, WaitingCommands } from './waiting-commands.ts';
+import { WaitingReads } from './waiting-reads.ts';
 
 export type { ControlRequest, EngineStatus, Members } from '../../core/consensus/engine.ts';
 export type { SnapshotPart } from './snapshot-transfer.ts';
-
-/** Commands waiting to be proposed, and reads waiting to be confirmed. */
-export const commandsWaitingMax = 16_384;
-export const readsWaitingMax = 65_536;
-/** Fewer commands than this are never split into several batches. */
-const batchMinCommands = 128;
-
-/** Names a command across retries; see batch.ts. */
-export interface CommandId {
-  readonly client: number;
-  readonly sequence: number;
-  readonly ackBelow: number;
-}
+export type { CommandId } from './waiting-commands.ts';
 
 export interface Transport {
   /** One-way; may be lost. */
@@ -87,7 +73,7 @@ export interface ReplicaOptions<Message, LogRecord> {
   onFailure(error: CairnError): void;
 }
 
-export interface ReplicaLimits {
+export interface ReplicaLimits extends BatchLimits {
   readonly segmentBytes: number;
   /** The store is flushed when it holds this much that is not durable, or the log has grown by `flushLogBytes`. */
   readonly flushDirtyBytes: number;
@@ -95,10 +81,6 @@ export interface ReplicaLimits {
   /** Entries kept behind the durable state, for peers that are a little behind: at most so many, and so many bytes. */
   readonly keepEntries: number;
   readonly keepBytes: number;
-  /** Batches that may be on their way at once; further commands gather into the next. */
-  readonly batchesInFlight: number;
-  /** A batch of fewer commands than this waits until no other is on its way: small batches cost nearly what large ones do. */
-  readonly overlapMinCommands: number;
 }
 
 export const defaultReplicaLimits: ReplicaLimits = {
@@ -110,18 +92,6 @@ export const defaultReplicaLimits: ReplicaLimits = {
   batchesInFlight: 2,
   overlapMinCommands: 32,
 };
-
-interface Waiter {
-  readonly id: CommandId;
-  readonly command: Uint8Array;
-  readonly resolve: (result: Uint8Array) => void;
-  readonly reject: (error: CairnError) => void;
-}
-
-interface ReadWaiter {
-  readonly resolve: () => void;
-  readonly reject: (error: CairnError) => void;
-}
 
 export class Replica<Message = unknown, LogRecord = unknown> {
   readonly #options: ReplicaOptions<Message, LogRecord>;
@@ -138,23 +108,11 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   #timer: { readonly timer: Timer; readonly at: Millis } | undefined;
   #leadership: Leadership = { leading: false, established: false, leader: undefined, term: 0 };
 
-  /** Names this host's batches in the log, so that it knows its own when they commit. */
-  readonly #hostSession: number;
-  #nextBatch = 1;
-  #gathering: Waiter[] = [];
-  #gatheringScheduled = false;
-  readonly #batches = new Map<number, readonly Waiter[]>();
-
-  #gatheringReads: ReadWaiter[] = [];
-  #readsScheduled = false;
-  #nextRead = 1;
-  readonly #reads = new Map<ReadId, readonly ReadWaiter[]>();
-  readonly #grantedReads: { readonly index: number; readonly waiters: readonly ReadWaiter[] }[] = [];
-
+  readonly #commands: WaitingCommands;
+  readonly #reads: WaitingReads;
   readonly #controls = new Controls();
 
   readonly #gated: { readonly io: IoId; readonly envelopes: readonly Envelope<Message>[] }[] = [];
-  readonly #readLevel: ReadLevel;
   readonly #kept: KeptEntries;
   #applyScheduled = false;
   #flushing: Promise<void> | undefined;
@@ -167,13 +125,27 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#env = options.env;
     this.#limits = { ...defaultReplicaLimits, ...options.limits };
     this.#kept = new KeptEntries(this.#limits.keepEntries, this.#limits.keepBytes);
-    this.#hostSession = options.env.random.id53();
-    this.#readLevel = options.config.lease === undefined ? 'linearizable' : 'lease';
+    this.#commands = new WaitingCommands(this.#proposingHost(), this.#limits);
+    const level: ReadLevel = options.config.lease === undefined ? 'linearizable' : 'lease';
+    this.#reads = new WaitingReads(this.#env.clock, (id) =>
+      this.#input({ kind: 'read', id, level, now: this.#env.clock.now() }),
+    );
     this.#applier = new Applier(options.store, options.stateMachine, options.config.bootstrap, (...batch) =>
-      this.#batchApplied(...batch),
+      this.#commands.applied(...batch),
     );
     this.#sender = new SnapshotSender(this.#sendingHost());
     this.#receiver = new SnapshotReceiver(this.#receivingHost());
+  }
+
+  #proposingHost(): ProposingHost {
+    const applier = () => this.#applier;
+    return {
+      env: this.#env,
+      get appliedTime() {
+        return applier().time;
+      },
+      propose: (batch) => this.#input({ kind: 'propose', proposals: [batch], now: this.#env.clock.now() }),
+    };
   }
 
   #sendingHost(): SendingHost {
@@ -271,20 +243,9 @@ export class Replica<Message = unknown, LogRecord = unknown> {
    * @throws CairnError NOT_LEADER (nothing happened), BUSY, TOO_LARGE, UNKNOWN_OUTCOME (retry with the same id), SESSION_EXPIRED
    */
   execute(id: CommandId, command: Uint8Array): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      if (this.#stopped !== undefined) reject(this.#stopped);
-      else if (!this.#leadership.leading) reject(notLeader());
-      else if (command.length > batchMaxBytes / 2)
-        reject(
-          new CairnError('TOO_LARGE', `a command of ${command.length} bytes; at most ${batchMaxBytes / 2} are taken`),
-        );
-      else if (this.#gathering.length >= commandsWaitingMax)
-        reject(new CairnError('BUSY', `${commandsWaitingMax} commands wait already; try again later`));
-      else {
-        this.#gathering.push({ id, command, resolve, reject });
-        this.#scheduleProposals();
-      }
-    });
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    if (!this.#leadership.leading) return Promise.reject(notLeader());
+    return this.#commands.begin(id, command);
   }
 
   /** As `execute`, for the leader's own commands, which must be idempotent by their content. */
@@ -300,61 +261,6 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     if (!this.#applier.knows(id.client)) await this.execute(id, noCommand);
   }
 
-  #scheduleProposals(): void {
-    if (this.#gatheringScheduled) return;
-    this.#gatheringScheduled = true;
-    this.#env.clock.soon(() => {
-      this.#gatheringScheduled = false;
-      this.#propose();
-    });
-  }
-
-  #propose(): void {
-    while (this.#mayPropose()) {
-      const waiters = this.#takeBatch();
-      const sequence = this.#nextBatch++;
-      const time = Math.max(this.#env.clock.wallNow(), this.#applier.time);
-      const data = encodeBatch({ time, commands: waiters.map(({ id, command }) => ({ ...id, command })) });
-      this.#batches.set(sequence, waiters);
-      const proposals = [{ session: this.#hostSession, sequence, data }];
-      this.#input({ kind: 'propose', proposals, now: this.#env.clock.now() });
-    }
-  }
-
-  #mayPropose(): boolean {
-    const { batchesInFlight, overlapMinCommands } = this.#limits;
-    if (this.#batches.size === 0) return this.#gathering.length > 0;
-    return this.#batches.size < batchesInFlight && this.#gathering.length >= overlapMinCommands;
-  }
-
-  #takeBatch(): readonly Waiter[] {
-    // A convoy (all clients wait for one batch, then send at once) is split, so that the stages of its batches overlap.
-    const share = Math.max(batchMinCommands, Math.ceil(this.#gathering.length / this.#limits.batchesInFlight));
-    let count = 0;
-    let bytes = 0;
-    for (const { command } of this.#gathering) {
-      bytes += command.length + 32;
-      if (count > 0 && (bytes > batchMaxBytes || count >= Math.min(share, batchMaxCommands))) break;
-      count += 1;
-    }
-    const taken = this.#gathering.slice(0, count);
-    this.#gathering = count === this.#gathering.length ? [] : this.#gathering.slice(count);
-    return taken;
-  }
-
-  #batchApplied(session: number, sequence: number, outcomes: readonly CommandOutcome[]): void {
-    if (session !== this.#hostSession) return;
-    const waiters = this.#batches.get(sequence);
-    if (waiters === undefined) return;
-    this.#batches.delete(sequence);
-    for (let i = 0; i < waiters.length; i++) {
-      const outcome = outcomes[i]!;
-      if (outcome instanceof CairnError) waiters[i]!.reject(outcome);
-      else waiters[i]!.resolve(outcome);
-    }
-    if (this.#gathering.length > 0) this.#scheduleProposals();
-  }
-
   // ---------------------------------------------------------------- reads
 
   /**
@@ -362,40 +268,9 @@ export class Replica<Message = unknown, LogRecord = unknown> {
    * follow at once, in the same turn). @throws CairnError NOT_LEADER, BUSY
    */
   barrier(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#stopped !== undefined) reject(this.#stopped);
-      else if (!this.#leadership.leading) reject(notLeader());
-      else if (this.#gatheringReads.length >= readsWaitingMax)
-        reject(new CairnError('BUSY', `${readsWaitingMax} reads wait already; try again later`));
-      else {
-        this.#gatheringReads.push({ resolve, reject });
-        if (this.#readsScheduled) return;
-        this.#readsScheduled = true;
-        this.#env.clock.soon(() => this.#askReads());
-      }
-    });
-  }
-
-  #askReads(): void {
-    this.#readsScheduled = false;
-    const id = toReadId(this.#nextRead++);
-    this.#reads.set(id, this.#gatheringReads);
-    this.#gatheringReads = [];
-    this.#input({ kind: 'read', id, level: this.#readLevel, now: this.#env.clock.now() });
-  }
-
-  #grantRead(id: ReadId, index: number): void {
-    const waiters = this.#reads.get(id);
-    if (waiters === undefined) return;
-    this.#reads.delete(id);
-    if (this.#applier.appliedIndex >= index) for (const waiter of waiters) waiter.resolve();
-    else this.#grantedReads.push({ index, waiters });
-  }
-
-  #releaseReads(): void {
-    while (this.#grantedReads.length > 0 && this.#grantedReads[0]!.index <= this.#applier.appliedIndex) {
-      for (const waiter of this.#grantedReads.shift()!.waiters) waiter.resolve();
-    }
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    if (!this.#leadership.leading) return Promise.reject(notLeader());
+    return this.#reads.begin();
   }
 
   // ---------------------------------------------------------------- the group itself
@@ -456,7 +331,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       this.#applier.queue(effects.committed);
       this.#applySlice();
     }
-    for (const { id, index } of effects.reads) this.#grantRead(id, index);
+    for (const { id, index } of effects.reads) this.#reads.granted(id, index, this.#applier.appliedIndex);
     for (const dropped of effects.dropped) this.#dropped(dropped);
     for (const id of effects.completed) this.#controls.completed(id);
     for (const { to } of effects.snapshots) void this.#sendSnapshot(to);
@@ -486,7 +361,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     const index = this.#applier.appliedIndex;
     if (index > before) {
       this.#input({ kind: 'applied', index });
-      this.#releaseReads();
+      this.#reads.release(this.#applier.appliedIndex);
       this.#considerFlush();
       this.#options.onApplied?.();
     }
@@ -509,20 +384,12 @@ export class Replica<Message = unknown, LogRecord = unknown> {
 
   #dropped(dropped: Dropped): void {
     switch (dropped.kind) {
-      case 'proposal': {
-        if (dropped.session !== this.#hostSession) return;
-        const waiters = this.#batches.get(dropped.sequence) ?? [];
-        this.#batches.delete(dropped.sequence);
-        for (const waiter of waiters) waiter.reject(dropError(dropped.reason));
-        if (this.#gathering.length > 0) this.#scheduleProposals();
+      case 'proposal':
+        this.#commands.dropped(dropped);
         return;
-      }
-      case 'read': {
-        const waiters = this.#reads.get(dropped.id) ?? [];
-        this.#reads.delete(dropped.id);
-        for (const waiter of waiters) waiter.reject(notLeader());
+      case 'read':
+        this.#reads.dropped(dropped);
         return;
-      }
       case 'control':
         this.#controls.dropped(dropped);
     }
@@ -554,14 +421,11 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     )
       return;
     this.#leadership = { leading, established, leader, term };
-    if (known.leading && !leading) this.#abandonGathering();
+    if (known.leading && !leading) {
+      this.#commands.abandon();
+      this.#reads.abandon();
+    }
     this.#options.onLeadership(this.#leadership);
-  }
-
-  /** What was never proposed is refused for certain; what was is reported by the engine. */
-  #abandonGathering(): void {
-    for (const waiter of this.#gathering.splice(0)) waiter.reject(notLeader());
-    for (const { waiters } of this.#grantedReads.splice(0)) for (const waiter of waiters) waiter.reject(notLeader());
   }
 
   // ---------------------------------------------------------------- state on disk
@@ -645,18 +509,8 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#sender.close();
     this.#receiver.close();
     this.#controls.stop(error);
-    for (const waiter of this.#gathering.splice(0)) waiter.reject(error);
-    for (const waiters of this.#batches.values())
-      for (const waiter of waiters)
-        waiter.reject(new CairnError('UNKNOWN_OUTCOME', 'this master stopped; ask another', { cause: error }));
-    this.#batches.clear();
-    for (const waiters of [
-      ...this.#reads.values(),
-      this.#gatheringReads,
-      ...this.#grantedReads.map((read) => read.waiters),
-    ])
-      for (const waiter of waiters) waiter.reject(error);
-    this.#reads.clear();
+    this.#commands.stop(error);
+    this.#reads.stop(error);
   }
 
   /** Flushes and closes log and store. What was acknowledged is safe without it. */
@@ -671,25 +525,3 @@ export class Replica<Message = unknown, LogRecord = unknown> {
 }
 
 const noCommand = new Uint8Array(0);
-
-function notLeader(): CairnError {
-  return new CairnError('NOT_LEADER', 'this master does not lead; ask the leader');
-}
-
-function dropError(reason: DropReason): CairnError {
-  switch (reason) {
-    case 'steppedDown':
-      return new CairnError(
-        'UNKNOWN_OUTCOME',
-        'the leader stepped down before the command was committed; retry with the same id',
-      );
-    case 'queueFull':
-      return new CairnError('BUSY', 'too much is waiting to be committed; try again later');
-    case 'tooLarge':
-      return new CairnError('TOO_LARGE', 'the command is larger than the log takes');
-    case 'changeInProgress':
-      return new CairnError('BUSY', 'leadership is being handed over; try again at once');
-    default:
-      return notLeader();
-  }
-}

@@ -1,0 +1,175 @@
+/**
+ * Commands of this host that have no result yet. All that arrive in one turn gather into one batch, which is one entry of the log; while
+ * `batchesInFlight` batches are on their way, further commands gather into the next. A command is in one place only: it gathers, or it is in
+ * one batch on its way, until it is answered, once: with its result, with a certain refusal, or with "unknown" (retry with the same id).
+ * Whenever commands gather, a turn in which they are proposed is scheduled, or a batch is on its way whose end schedules one.
+ */
+import type { Env } from '../../core/base/env.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import type { Dropped, DropReason, Proposal } from '../../core/consensus/engine.ts';
+import type { CommandOutcome } from './applier.ts';
+import { batchMaxBytes, batchMaxCommands, encodeBatch } from './batch.ts';
+import { notLeader } from './not-leader.ts';
+
+/** Commands that gather. Those on their way are bounded by the limits of batches. */
+export const commandsWaitingMax = 16_384;
+/** Fewer commands than this are never split into several batches. */
+const batchMinCommands = 128;
+
+/** Names a command across retries; see batch.ts. */
+export interface CommandId {
+  readonly client: number;
+  readonly sequence: number;
+  readonly ackBelow: number;
+}
+
+export interface BatchLimits {
+  /** Batches that may be on their way at once; further commands gather into the next. */
+  readonly batchesInFlight: number;
+  /** A batch of fewer commands than this waits until no other is on its way: small batches cost nearly what large ones do. */
+  readonly overlapMinCommands: number;
+}
+
+export interface ProposingHost {
+  readonly env: Env;
+  /** Of the last batch applied: the next one has no earlier time. */
+  readonly appliedTime: number;
+  propose(batch: Proposal): void;
+}
+
+interface Waiter {
+  readonly id: CommandId;
+  readonly command: Uint8Array;
+  readonly resolve: (result: Uint8Array) => void;
+  readonly reject: (error: CairnError) => void;
+}
+
+export class WaitingCommands {
+  readonly #host: ProposingHost;
+  readonly #limits: BatchLimits;
+  /** Names this host's batches in the log, so that it knows its own when they commit. */
+  readonly #session: number;
+  #nextBatch = 1;
+  #gathering: Waiter[] = [];
+  #isScheduled = false;
+  /** On their way, by sequence. */
+  readonly #batches = new Map<number, readonly Waiter[]>();
+
+  constructor(host: ProposingHost, limits: BatchLimits) {
+    this.#host = host;
+    this.#limits = limits;
+    this.#session = host.env.random.id53();
+  }
+
+  /** Resolves with what the state machine made of the command. @throws CairnError BUSY, TOO_LARGE, what its batch was dropped for */
+  begin(id: CommandId, command: Uint8Array): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      if (command.length > batchMaxBytes / 2)
+        reject(
+          new CairnError('TOO_LARGE', `a command of ${command.length} bytes; at most ${batchMaxBytes / 2} are taken`),
+        );
+      else if (this.#gathering.length >= commandsWaitingMax)
+        reject(new CairnError('BUSY', `${commandsWaitingMax} commands wait already; try again later`));
+      else {
+        this.#gathering.push({ id, command, resolve, reject });
+        this.#schedule();
+      }
+    });
+  }
+
+  /** A batch of any host was applied. */
+  applied(session: number, sequence: number, outcomes: readonly CommandOutcome[]): void {
+    if (session !== this.#session) return;
+    const waiters = this.#batches.get(sequence);
+    if (waiters === undefined) return;
+    this.#batches.delete(sequence);
+    for (let i = 0; i < waiters.length; i++) {
+      const outcome = outcomes[i]!;
+      if (outcome instanceof CairnError) waiters[i]!.reject(outcome);
+      else waiters[i]!.resolve(outcome);
+    }
+    if (this.#gathering.length > 0) this.#schedule();
+  }
+
+  dropped({ session, sequence, reason }: Extract<Dropped, { readonly kind: 'proposal' }>): void {
+    if (session !== this.#session) return;
+    const waiters = this.#batches.get(sequence) ?? [];
+    this.#batches.delete(sequence);
+    for (const waiter of waiters) waiter.reject(dropError(reason));
+    if (this.#gathering.length > 0) this.#schedule();
+  }
+
+  /** Leadership has ended: what was never proposed is refused for certain; what was is reported by the engine. */
+  abandon(): void {
+    for (const waiter of this.#gathering.splice(0)) waiter.reject(notLeader());
+  }
+
+  /** What gathers did not happen; what is on its way may still happen, under another leader. */
+  stop(error: CairnError): void {
+    for (const waiter of this.#gathering.splice(0)) waiter.reject(error);
+    for (const waiters of this.#batches.values())
+      for (const waiter of waiters)
+        waiter.reject(new CairnError('UNKNOWN_OUTCOME', 'this master stopped; ask another', { cause: error }));
+    this.#batches.clear();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#host.env.clock.soon(() => {
+      this.#isScheduled = false;
+      this.#propose();
+    });
+  }
+
+  #propose(): void {
+    while (this.#mayPropose()) {
+      const waiters = this.#takeBatch();
+      const sequence = this.#nextBatch++;
+      const time = Math.max(this.#host.env.clock.wallNow(), this.#host.appliedTime);
+      const data = encodeBatch({ time, commands: waiters.map(({ id, command }) => ({ ...id, command })) });
+      this.#batches.set(sequence, waiters);
+      this.#host.propose({ session: this.#session, sequence, data });
+    }
+  }
+
+  #mayPropose(): boolean {
+    const { batchesInFlight, overlapMinCommands } = this.#limits;
+    if (this.#batches.size === 0) return this.#gathering.length > 0;
+    return this.#batches.size < batchesInFlight && this.#gathering.length >= overlapMinCommands;
+  }
+
+  #takeBatch(): readonly Waiter[] {
+    // A convoy (all clients wait for one batch, then send at once) is split, so that the stages of its batches overlap.
+    const share = Math.max(batchMinCommands, Math.ceil(this.#gathering.length / this.#limits.batchesInFlight));
+    let count = 0;
+    let bytes = 0;
+    for (const { command } of this.#gathering) {
+      bytes += command.length + 32;
+      if (count > 0 && (bytes > batchMaxBytes || count >= Math.min(share, batchMaxCommands))) break;
+      count += 1;
+    }
+    const taken = this.#gathering.slice(0, count);
+    this.#gathering = count === this.#gathering.length ? [] : this.#gathering.slice(count);
+    return taken;
+  }
+}
+
+/** What became of the commands of a batch, and what to do next. */
+function dropError(reason: DropReason): CairnError {
+  switch (reason) {
+    case 'steppedDown':
+      return new CairnError(
+        'UNKNOWN_OUTCOME',
+        'the leader stepped down before the command was committed; retry with the same id',
+      );
+    case 'queueFull':
+      return new CairnError('BUSY', 'too much is waiting to be committed; try again later');
+    case 'tooLarge':
+      return new CairnError('TOO_LARGE', 'the command is larger than the log takes');
+    case 'changeInProgress':
+      return new CairnError('BUSY', 'leadership is being handed over; try again at once');
+    default:
+      return notLeader();
+  }
+}
