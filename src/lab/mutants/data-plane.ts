@@ -104,7 +104,7 @@ const table: readonly Short[] = [
         '    mustNotBePast(world, handle, fence);',
       ],
     ],
-    test: 'failures.test.ts',
+    test: 'secondary.test.ts',
   },
   {
     id: 'data-secondary-takes-what-is-damaged',
