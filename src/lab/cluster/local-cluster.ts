@@ -142,10 +142,13 @@ function killIfThere(pid: number): void {
   }
 }
 
-/** A base such that the ports a cluster of usual size takes are free just now. */
+/**
+ * A base such that the ports a cluster of usual size takes are free just now. Below those that the system gives to outgoing connections, one
+ * of which could take a port between the look and the use.
+ */
 export async function freePortBase(): Promise<number> {
   for (;;) {
-    const base = 20_000 + Math.floor(Math.random() * 400) * 100;
+    const base = 20_000 + Math.floor(Math.random() * 120) * 100;
     const ports = [0, 1, 2, 10, 11, 12, 13].map((offset) => base + offset);
     const free = await Promise.all(ports.map(isFree));
     if (free.every(Boolean)) return base;

@@ -159,7 +159,7 @@ export class Chunkserver {
     const identity = { clusterId, server: self, incarnation: env.random.id53(), rack, pid };
     const drop = orders.dropAll.bind(orders);
     this.#growth = { env, store, session, inventory, leases, waits };
-    this.#heartbeats = new Heartbeats({ env, store, session, inventory, leases, identity, drop, onRefused });
+    this.#heartbeats = new Heartbeats({ env, store, session, inventory, fences, leases, identity, drop, onRefused });
     this.#channel = new LeaderChannel({
       env,
       masters: options.masters,

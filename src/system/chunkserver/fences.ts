@@ -23,6 +23,12 @@ export class Fences {
     return this.#versions.get(handle) ?? 0;
   }
 
+  /** The version that counts for a replica that holds this one. */
+  atLeast(handle: ChunkHandle, version: ChunkVersion): ChunkVersion {
+    const fence = this.#versions.get(handle);
+    return fence !== undefined && fence > version ? fence : version;
+  }
+
   /** Whatever is under way under a lower version is refused from now on. */
   raise(handle: ChunkHandle, version: ChunkVersion): void {
     if (this.of(handle) >= version) return;

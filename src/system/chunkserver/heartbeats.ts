@@ -11,6 +11,7 @@ import { protocolVersion } from '../../core/protocol/types.ts';
 import type { LeaderChannel } from '../rpc/leader-channel.ts';
 import type { RpcConnection } from '../rpc/rpc-connection.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
+import type { Fences } from './fences.ts';
 import type { Inventory, Page } from './inventory.ts';
 import type { Leases } from './leases.ts';
 import type { Session } from './session.ts';
@@ -23,6 +24,7 @@ export interface HeartbeatWorld {
   readonly store: ChunkStore;
   readonly session: Session;
   readonly inventory: Inventory;
+  readonly fences: Fences;
   readonly leases: Leases;
   readonly identity: Omit<RequestOf<MasterCalls['register']>, 'protocolVersion' | 'address'>;
   readonly drop: (garbage: ResponseOf<MasterCalls['heartbeat']>['garbage']) => void;
@@ -92,7 +94,7 @@ export class Heartbeats {
   }
 
   async #sendOne(sentAt: number): Promise<void> {
-    const { identity, inventory, leases, store, session } = this.#world;
+    const { identity, inventory, fences, leases, store, session } = this.#world;
     await this.#measureDisk(sentAt);
     if (this.#isStopped) return;
     const isFirst = !session.isValid;
@@ -110,7 +112,12 @@ export class Heartbeats {
         chunks: store.chunkCount,
         lagBytes: leases.lagBytes,
         lengths: lengths.reports,
-        inventory: page.held.map(({ handle, version, lengthBytes }) => ({ handle, version, length: lengthBytes })),
+        inventory: page.held.map(({ handle, version, lengthBytes }) => ({
+          handle,
+          // As `drop` looks at it: what a newer primary has fenced and then left out could never be dropped under the version it holds.
+          version: fences.atLeast(handle, version),
+          length: lengthBytes,
+        })),
         inventoryFrom: page.from,
         inventoryTo: page.to,
         damaged,

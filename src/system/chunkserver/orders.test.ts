@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { toChunkHandle, toChunkVersion } from '../../core/base/brand.ts';
-import { chunkBytes, codeOf, difference, joined, pattern, TestCluster } from './cluster.test-support.ts';
+import { chunkBytes, codeOf, difference, joined, pattern, serverAddress, TestCluster } from './cluster.test-support.ts';
 
 const kibi = 1024;
 const h = toChunkHandle;
@@ -149,6 +149,24 @@ describe('copies', () => {
     await cluster.world.run(600);
     const left = await cluster.settle(Promise.all([2, 3].map((id) => cluster.client.length(id, 5))));
     expect(left).toEqual([undefined, 100]);
+  });
+
+  test('what a newer primary has fenced and left out is told of with that version, and dropped by it', async () => {
+    const cluster = await TestCluster.start(13);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2, 3]), 0, pattern(100, 0)));
+    await cluster.settle(cluster.client.to(serverAddress(2)).call('image', { handle: h(5), fence: v(2) }));
+    const before = cluster.master.heartbeats.length;
+    const toldBy = (id: number) =>
+      cluster.master.heartbeats
+        .slice(before)
+        .filter(({ server }) => server === id)
+        .flatMap(({ inventory }) => inventory);
+    expect(await cluster.world.runUntil(() => toldBy(2).length > 0, 10_000)).toBe(true);
+    const held = toldBy(2).at(-1)!;
+    expect(held).toMatchObject({ handle: 5, version: 2, length: 100 });
+    cluster.master.garbage.set(2, [held]);
+    await cluster.world.run(600);
+    expect(await cluster.settle(cluster.client.length(2, 5))).toBeUndefined();
   });
 });
 

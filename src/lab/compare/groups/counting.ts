@@ -35,6 +35,13 @@ function countingFile(file: DiskFile, counters: Counters): DiskFile {
     counters.flushes += 1;
     return sync();
   };
+  const syncNow = file.syncNow?.bind(file);
+  if (syncNow !== undefined) {
+    file.syncNow = () => {
+      counters.flushes += 1;
+      syncNow();
+    };
+  }
   return file;
 }
 
