@@ -15,6 +15,9 @@ function batchAt(index: number, time: number): Entry {
   };
 }
 
+const nobody = { voters: [], nonVoters: [] };
+const quiet = { applied: () => {}, skipped: () => {} };
+
 /** Applies batches of these times, the first with this index; what the state machine was told of them. */
 function timesOf(store: OverlayStore, firstIndex: number, times: readonly number[]): number[] {
   const told: number[] = [];
@@ -25,7 +28,7 @@ function timesOf(store: OverlayStore, firstIndex: number, times: readonly number
       return Uint8Array.of();
     },
   };
-  const applier = new Applier(store, machine, { voters: [], nonVoters: [] }, () => {});
+  const applier = new Applier(store, machine, nobody, quiet);
   applier.queue(times.map((time, n) => batchAt(firstIndex + n, time)));
   applier.applySlice();
   applier.save();
@@ -36,4 +39,19 @@ it('time never goes back, also where the state was taken from the store and a le
   const store = new OverlayStore(new MemoryMap());
   expect(timesOf(store, 1, [5000, 4000, 6000])).toEqual([5000, 5000, 6000]);
   expect(timesOf(store, 4, [1000, 7000])).toEqual([6000, 7000]);
+});
+
+it('a batch that waits while the state of a peer that has it takes its place is reported as skipped', () => {
+  const told: string[] = [];
+  const listener = {
+    applied: (_: number, sequence: number) => void told.push(`applied ${sequence}`),
+    skipped: (_: number, sequence: number) => void told.push(`skipped ${sequence}`),
+  };
+  const ahead = new OverlayStore(new MemoryMap());
+  timesOf(ahead, 1, [5000, 5000, 5000]);
+  const applier = new Applier(ahead, { reset: () => {}, apply: () => Uint8Array.of() }, nobody, listener);
+  applier.queue([2, 3, 4, 5].map((index) => batchAt(index, 5000)));
+  applier.reload();
+  applier.applySlice();
+  expect(told).toEqual(['skipped 2', 'skipped 3', 'applied 4', 'applied 5']);
 });

@@ -23,11 +23,18 @@ const sliceMaxCommands = 512;
 
 export type CommandOutcome = Uint8Array | CairnError;
 
+/** Who wants to know what became of the batches of the log. */
+export interface BatchListener {
+  applied(session: number, sequence: number, outcomes: readonly CommandOutcome[]): void;
+  /** It is committed, and a peer's state, which has it, came before its turn here: its outcomes are not known on this node. */
+  skipped(session: number, sequence: number): void;
+}
+
 export class Applier {
   readonly #store: OrderedStore;
   readonly #machine: StateMachine;
   readonly #sessions = new Sessions();
-  readonly #onBatch: (session: number, sequence: number, outcomes: readonly CommandOutcome[]) => void;
+  readonly #listener: BatchListener;
   #waiting: Entry[] = [];
   #waitingAt = 0;
   #point: SnapshotPoint;
@@ -35,15 +42,10 @@ export class Applier {
   /** While a snapshot is being installed nothing is applied. */
   paused = false;
 
-  constructor(
-    store: OrderedStore,
-    machine: StateMachine,
-    bootstrap: Members,
-    onBatch: (session: number, sequence: number, outcomes: readonly CommandOutcome[]) => void,
-  ) {
+  constructor(store: OrderedStore, machine: StateMachine, bootstrap: Members, listener: BatchListener) {
     this.#store = store;
     this.#machine = machine;
-    this.#onBatch = onBatch;
+    this.#listener = listener;
     this.#point = { index: toLogIndex(0), term: 0, checksum: 0, members: bootstrap };
     this.reload();
   }
@@ -76,8 +78,10 @@ export class Applier {
     });
     this.#sessions.load(this.#store);
     this.#machine.reset(this.#store);
-    this.#waiting = this.#waiting.slice(this.#waitingAt).filter((entry) => entry.index > this.#point.index);
+    const waiting = this.#waiting.slice(this.#waitingAt);
+    this.#waiting = waiting.filter((entry) => entry.index > this.#point.index);
     this.#waitingAt = 0;
+    for (const entry of waiting) if (entry.index <= this.#point.index) this.#skip(entry);
   }
 
   queue(entries: readonly Entry[]): void {
@@ -106,7 +110,7 @@ export class Applier {
   }
 
   #apply(entry: Entry): number {
-    if (entry.index <= this.#point.index) return 0; // the store was ahead of the log at the last stop
+    if (entry.index <= this.#point.index) return this.#skip(entry); // the store is ahead of the log
     assert(entry.index === this.#point.index + 1, 'entries are applied without a gap', { index: entry.index });
     const members = entry.payload.kind === 'members' ? entry.payload.members : this.#point.members;
     let commands = 1;
@@ -114,11 +118,16 @@ export class Applier {
       const { session, sequence, data } = entry.payload;
       const outcomes = this.#applyBatch(data, entry.index);
       commands = outcomes.length;
-      this.#onBatch(session, sequence, outcomes);
+      this.#listener.applied(session, sequence, outcomes);
     }
     this.#point = { index: entry.index, term: entry.term, checksum: entry.checksum, members };
     this.#store.applied(entry.index);
     return commands;
+  }
+
+  #skip({ payload }: Entry): 0 {
+    if (payload.kind === 'proposal') this.#listener.skipped(payload.session, payload.sequence);
+    return 0;
   }
 
   #applyBatch(data: Uint8Array, index: LogIndex): CommandOutcome[] {

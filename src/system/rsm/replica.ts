@@ -130,9 +130,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#reads = new WaitingReads(this.#env.clock, (id) =>
       this.#input({ kind: 'read', id, level, now: this.#env.clock.now() }),
     );
-    this.#applier = new Applier(options.store, options.stateMachine, options.config.bootstrap, (...batch) =>
-      this.#commands.applied(...batch),
-    );
+    this.#applier = new Applier(options.store, options.stateMachine, options.config.bootstrap, this.#commands);
     this.#sender = new SnapshotSender(this.#sendingHost());
     this.#receiver = new SnapshotReceiver(this.#receivingHost());
   }

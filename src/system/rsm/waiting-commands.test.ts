@@ -115,6 +115,23 @@ describe('waiting commands', () => {
     expect(answered).toEqual([`a ${code}`]);
   });
 
+  it('whose batch took effect in a state that came from a peer have an unknown outcome, and make room for others', async () => {
+    const { world, commands, proposed, answered, begin, contents } = setUp({
+      batchesInFlight: 1,
+      overlapMinCommands: 1,
+    });
+    const asked = begin('a');
+    await world.run(1);
+    void begin('b');
+    const { session, sequence } = proposed[0]!;
+    commands.skipped(session + 1, sequence);
+    commands.skipped(session, sequence);
+    await asked;
+    await world.run(1);
+    expect(answered).toEqual(['a UNKNOWN_OUTCOME']);
+    expect(contents()).toEqual(['a', 'b']);
+  });
+
   it('that gather are refused for certain when leadership ends; of those on their way the engine speaks', async () => {
     const { world, commands, proposed, answered, begin, apply } = setUp();
     const first = begin('a');

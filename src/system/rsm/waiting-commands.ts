@@ -7,7 +7,7 @@
 import type { Env } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import type { Dropped, DropReason, Proposal } from '../../core/consensus/engine.ts';
-import type { CommandOutcome } from './applier.ts';
+import type { BatchListener, CommandOutcome } from './applier.ts';
 import { batchMaxBytes, batchMaxCommands, encodeBatch } from './batch.ts';
 import { notLeader } from './not-leader.ts';
 
@@ -44,7 +44,7 @@ interface Waiter {
   readonly reject: (error: CairnError) => void;
 }
 
-export class WaitingCommands {
+export class WaitingCommands implements BatchListener {
   readonly #host: ProposingHost;
   readonly #limits: BatchLimits;
   /** Names this host's batches in the log, so that it knows its own when they commit. */
@@ -92,10 +92,20 @@ export class WaitingCommands {
   }
 
   dropped({ session, sequence, reason }: Extract<Dropped, { readonly kind: 'proposal' }>): void {
+    this.#failBatch(session, sequence, () => dropError(reason));
+  }
+
+  /** A batch of any host took effect, and nobody here knows with what results. */
+  skipped(session: number, sequence: number): void {
+    const why = 'a peer brought the state up to date before the command took its turn here; retry with the same id';
+    this.#failBatch(session, sequence, () => new CairnError('UNKNOWN_OUTCOME', why));
+  }
+
+  #failBatch(session: number, sequence: number, error: () => CairnError): void {
     if (session !== this.#session) return;
     const waiters = this.#batches.get(sequence) ?? [];
     this.#batches.delete(sequence);
-    for (const waiter of waiters) waiter.reject(dropError(reason));
+    for (const waiter of waiters) waiter.reject(error());
     if (this.#gathering.length > 0) this.#schedule();
   }
 

@@ -61,7 +61,10 @@ export class NodeLife<Message, LogRecord> {
     const { kind, checker } = world;
     const config = world.configOf(body.id);
     const machine = new RegisterMachine((value, index) => checker.executed(value, index));
-    this.#applier = new Applier(body.store, machine, config.bootstrap, (...batch) => this.#batchApplied(...batch));
+    this.#applier = new Applier(body.store, machine, config.bootstrap, {
+      applied: (...batch) => this.#batchApplied(...batch),
+      skipped: (session, sequence) => this.desk.batchSkipped(session, sequence),
+    });
     const applied = this.#appliedPoint();
     this.#engine = asserted('engine assertion', () => kind.create(config, { records, applied, now: this.#now() }));
     this.#status = this.#engine.status;

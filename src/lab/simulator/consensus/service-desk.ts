@@ -109,6 +109,14 @@ export class ServiceDesk {
     }
   }
 
+  /** It took effect, and nobody here knows with what results. */
+  batchSkipped(session: number, sequence: number): void {
+    const commands = session === this.#desk.session ? this.#batches.get(sequence) : undefined;
+    if (commands === undefined) return;
+    this.#batches.delete(sequence);
+    for (const { answer } of commands) answer({ kind: 'unknown' });
+  }
+
   granted(id: ReadId, index: LogIndex): void {
     const read = this.#takeRead(id);
     const isFresh = read.level === 'stale' || index >= read.mustSee;
