@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: Cairn on this machine, three masters and three chunkservers on its own disk, beside what the disk allows and what
- * comparable systems reached on such a machine. Prints a table; `--json` prints one document.
+ * comparable systems reached on such a machine. Prints a table; `--json` prints one document. `--only NAME` runs a suite that takes long.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,11 +10,11 @@ import { parseArgs } from 'node:util';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { serveFile } from './bare-hop.ts';
 import { measureDisk } from './limits.ts';
-import { million } from './million-files.ts';
 import { type Measured, type Plan, plans } from './plans.ts';
 import { processorTimeUs } from './processor-time.ts';
 import { type Baseline, type Benchmark, median, merged, toDocument, toTable } from './report.ts';
 import { Sources } from './sources.ts';
+import { suites } from './suites.ts';
 import type { Bench } from './workloads.ts';
 
 const mebi = 1024 * 1024;
@@ -25,7 +25,7 @@ const { values: flags } = parseArgs({
     quick: { type: 'boolean', default: false },
     runs: { type: 'string', default: '3' },
     only: { type: 'string' },
-    million: { type: 'boolean', default: false },
+    count: { type: 'string' },
     save: { type: 'boolean', default: false },
     /** The other end of the bare hop: this program once more. */
     'serve-file': { type: 'string' },
@@ -37,15 +37,17 @@ const program = join(root, 'bin/cairn');
 const baselineFile = join(root, 'docs/benchmarks.json');
 
 async function main(): Promise<void> {
-  const scale = flags.quick ? 0.01 : 1;
-  const fileBytes = flags.quick ? 8 * mebi : 1024 * mebi;
-  const runs = flags.quick ? 1 : Number(flags.runs);
+  const { quick, only } = flags;
+  const suite = suites.get(only ?? '');
+  const count = flags.count === undefined ? undefined : Number(flags.count);
+  print(suite === undefined ? await usual() : await suite({ program, quick, count, say }));
+}
+
+async function usual(): Promise<Benchmark[]> {
   const local = mkdtempSync(join(tmpdir(), 'cairn-bench-'));
   try {
-    const results = flags.million
-      ? await million(program, flags.quick ? 20_000 : 1_000_000, say)
-      : await measure(local, scale, fileBytes, runs);
-    print(results);
+    if (flags.quick) return await measure(local, 0.01, 8 * mebi, 1);
+    return await measure(local, 1, 1024 * mebi, Number(flags.runs));
   } finally {
     rmSync(local, { recursive: true, force: true });
   }
