@@ -17,7 +17,7 @@ export function stepBytesOf(operation: WorkPlan['operation'], scale: number): nu
   return recordsInEach[operation] * 1024 * Math.max(1, Math.round(recordKibi * scale));
 }
 
-export const underWay = { read: 2, write: 2, 'record append': 8 } as const;
+export const underWay = { read: 3, write: 4, 'record append': 8 } as const;
 
 export interface WorkPlan {
   readonly operation: 'read' | 'write' | 'record append';

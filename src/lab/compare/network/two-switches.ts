@@ -19,9 +19,12 @@ export interface SwitchedHost {
   readonly address: string;
 }
 
-/** Enough for a burst of what the kernel sends in one piece (64 KiB); a queue of so many ms behind it. */
-const linkShape = (mbit: number) => `tbf rate ${mbit}mbit burst 64kb latency 20ms`;
-const trunkShape = (mbit: number) => `tbf rate ${mbit}mbit burst 256kb latency 5ms`;
+/**
+ * Enough for a burst of what the kernel sends in one piece (64 KiB), and a queue of 170 full packets behind it. The queue is the same at all
+ * rates, as packets are: a queue of so many ms would, on a slower network, be one that many senders' smallest windows overflow.
+ */
+const linkShape = (mbit: number) => `tbf rate ${mbit}mbit burst 64kb limit 256kb`;
+const trunkShape = (mbit: number) => `tbf rate ${mbit}mbit burst 256kb limit 640kb`;
 
 export async function makeTwoSwitches(scope: Scope, options: TwoSwitchesOptions): Promise<SwitchedHost[]> {
   const switches = { left: ownName('switch-left'), right: ownName('switch-right') };
