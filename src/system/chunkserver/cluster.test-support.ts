@@ -56,7 +56,7 @@ export class ScriptedMaster {
   readonly garbage = new Map<number, ResponseOf<(typeof masterCalls)['heartbeat']>['garbage']>();
   /** What a call does before its answer. */
   onRegister: () => void = () => {};
-  onHeartbeat: (heartbeat: Heartbeat) => void = () => {};
+  onHeartbeat: (heartbeat: Heartbeat) => void | Promise<void> = () => {};
   onExclude: () => void = () => {};
   isExcludingDamaged = false;
   /** The longest that was reported. */
@@ -76,9 +76,9 @@ export class ScriptedMaster {
         this.servers.set(request.server, { address: request.address, lastHeardAt: env.clock.now(), rpc });
         return { response: { sessionMs, heartbeatMs } };
       },
-      heartbeat: (request) => {
-        this.onHeartbeat(request);
+      heartbeat: async (request) => {
         this.heartbeats.push(request);
+        await this.onHeartbeat(request);
         for (const handle of request.damaged) this.#withoutDamaged(handle, request.server);
         for (const { handle, length } of request.lengths) this.#noteLength(handle, length);
         const known = this.servers.get(request.server);

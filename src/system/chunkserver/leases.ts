@@ -77,7 +77,7 @@ export class Leases {
     const now = this.#world.env.clock.now();
     const reports: LengthReport[] = [...this.#released.values()].slice(0, inventoryPageMax);
     const told = [...reports];
-    const grown: [Lease, number][] = [];
+    const grown: [Lease, LengthReport][] = [];
     for (const lease of this.#leases.values()) {
       if (reports.length >= inventoryPageMax) break;
       if (lease.state !== 'active') continue;
@@ -89,18 +89,20 @@ export class Leases {
         told.push(report);
         lease.release();
       } else if (lease.reportedLength !== length) {
-        reports.push({ handle, version, length, release: false });
-        grown.push([lease, length]);
+        const report = { handle, version, length, release: false };
+        reports.push(report);
+        grown.push([lease, report]);
       }
     }
     return { reports, acknowledged: () => this.#acknowledged(told, grown) };
   }
 
-  #acknowledged(told: readonly LengthReport[], grown: readonly [Lease, number][]): void {
+  #acknowledged(told: readonly LengthReport[], grown: readonly [Lease, LengthReport][]): void {
     for (const report of told) {
       if (this.#released.get(report.handle) === report) this.#released.delete(report.handle);
     }
-    for (const [lease, length] of grown) lease.reportedLength = length;
+    // Under another version since, it is told once more: the master may have passed over what was of the old one.
+    for (const [lease, { version, length }] of grown) if (lease.version === version) lease.reportedLength = length;
   }
 
   #begin(grant: Grant, isNew: boolean): Lease {

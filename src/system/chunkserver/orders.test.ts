@@ -22,6 +22,30 @@ describe('leases', () => {
     expect((await cluster.settle(cluster.client.write(next, 310, pattern(10, 2)))).lengthBytes).toBe(320);
   });
 
+  test('a length told under a version that has ended when the answer comes is told under the next one', async () => {
+    const cluster = await TestCluster.start(4);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(300, 0)));
+    const versionsTold = () =>
+      cluster.master.heartbeats.flatMap(({ lengths }) => lengths).map(({ version, length }) => ({ version, length }));
+    let answer: (() => void) | undefined;
+    cluster.master.onHeartbeat = async ({ lengths }) => {
+      if (lengths.length === 0 || answer !== undefined) return;
+      await new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+    };
+    cluster.master.garbage.set(3, [{ handle: h(5), version: v(1), length: 300 }]);
+    const isTheReplicaGone = () => !cluster.master.garbage.has(3);
+    expect(await cluster.world.runUntil(() => answer !== undefined && isTheReplicaGone(), 500)).toBe(true);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(300, 1)));
+    expect(cluster.master.grants.get(5)!.version).toBe(2);
+    expect(versionsTold()).toEqual([{ version: 1, length: 300 }]);
+    answer!();
+    expect(await cluster.world.runUntil(() => versionsTold().length > 1, 1000)).toBe(true);
+    expect(versionsTold()[1]).toEqual({ version: 2, length: 300 });
+  });
+
   test('a release that the master did not acknowledge is told again', async () => {
     const cluster = await TestCluster.start(2, 1);
     await cluster.settle(cluster.client.write(cluster.master.grant(5, [1]), 0, pattern(300, 0)));
