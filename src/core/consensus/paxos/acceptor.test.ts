@@ -205,6 +205,17 @@ describe('a follower as a learner (Paxos Made Simple §2.3)', () => {
     expect(asked.map(({ to }) => to)).toEqual([2, 3, 2]);
   });
 
+  it('asks on for each answer that brings something, and for no copy of it', () => {
+    const follower = new OneNode();
+    const told = { first: 3, previous: entries[1]!.checksum, chosen: 2, chosenChecksum: entries[1]!.checksum };
+    follower.receive(2, accept(ballot(1, 2), [], told));
+    const answer = { kind: 'chosen', first: index(1), firstRetained: index(1), entries: entries.slice(0, 1) } as const;
+    const asked = [answer, answer, answer].map((copy) => sent(follower.receive(2, copy), 'learn').length);
+    expect(asked).toEqual([1, 0, 0]);
+    const rest = { ...answer, first: index(2), entries: entries.slice(1) };
+    expect(follower.receive(2, rest).committed).toEqual(entries.slice(1));
+  });
+
   it('answers Learn with chosen values, and with its state where it has compacted them', () => {
     const peer = new OneNode();
     peer.receive(2, accept(ballot(1, 2), entries, { chosen: 2, chosenChecksum: entries[1]!.checksum, first: 1 }));

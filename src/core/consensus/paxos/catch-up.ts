@@ -44,7 +44,7 @@ function ask(s: PaxosState, out: Outbox, attempt: number, last: LogIndex): void 
   const first = s.log.firstUnchosen;
   const peer = peerToAsk(s, attempt, last - first >= windowSlots);
   if (peer === undefined) return;
-  s.learning = { peer, attempt, askAgainAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis };
+  s.learning = { peer, first, attempt, askAgainAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis };
   out.send(peer, { kind: 'learn', first, last });
 }
 
@@ -98,8 +98,10 @@ export function onChosen(s: PaxosState, out: Outbox, from: NodeId, m: Chosen): v
     return; // overtaken, or not what we asked for
   else if (!continuesChain(s, m)) out.trace('values_refused_as_damaged', { from, first: m.first });
   else {
-    learn(s, out, m);
-    afterLearning(s, out, s.learning?.peer === from ? s.learning.attempt : 0);
+    const isAnswer = s.learning?.peer === from && s.learning.first === m.first;
+    const isNews = learn(s, out, m);
+    // a copy, or an answer to what was asked long ago, asks for no more: else each would keep a round of questions going for ever
+    if (isNews || isAnswer) afterLearning(s, out, s.learning?.peer === from ? s.learning.attempt : 0);
   }
 }
 
@@ -120,8 +122,8 @@ function continuesChain(s: PaxosState, m: Chosen): boolean {
   return checksum !== undefined;
 }
 
-/** Values that we have voted for in the same log are here already. */
-function learn(s: PaxosState, out: Outbox, m: Chosen): void {
+/** Values that we have voted for in the same log are here already. @returns whether anything was delivered */
+function learn(s: PaxosState, out: Outbox, m: Chosen): boolean {
   noteOthersValues(s);
   const entries = [];
   for (const entry of m.entries) {
@@ -134,6 +136,7 @@ function learn(s: PaxosState, out: Outbox, m: Chosen): void {
   }
   out.commit(entries);
   if (s.campaign !== undefined) s.campaign.hasAdvanced = true;
+  return entries.length > 0;
 }
 
 /** More can be delivered now, and more may be missing: who has answered is asked on. */

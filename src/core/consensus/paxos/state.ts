@@ -155,6 +155,8 @@ export interface Leading {
 
 export interface Learning {
   readonly peer: NodeId;
+  /** The first slot that was asked for: an answer that begins there is the answer. */
+  readonly first: LogIndex;
   /** How many peers were asked in vain. */
   readonly attempt: number;
   /** When somebody else is asked. */
