@@ -34,7 +34,14 @@ export function durabilityAt(lastIndex: LogIndex): Durability {
 }
 
 export function cloneDurability(d: Durability): Durability {
-  return { ...d, pending: d.pending.map((write) => ({ ...write })) };
+  return {
+    lastIo: d.lastIo,
+    persistedIo: d.persistedIo,
+    busySince: d.busySince,
+    termIo: d.termIo,
+    durableIndex: d.durableIndex,
+    pending: d.pending.map(({ io, lastIndex }) => ({ io, lastIndex })),
+  };
 }
 
 /** Opens the next write. */

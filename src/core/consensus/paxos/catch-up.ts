@@ -108,7 +108,7 @@ export function onChosen(s: PaxosState, out: Outbox, from: NodeId, m: Chosen): v
 /** The peer streams its state to us: nobody else needs to. */
 function awaitSnapshot(s: PaxosState, from: NodeId, m: Chosen): void {
   if (s.learning?.peer !== from || m.firstRetained <= s.log.firstUnchosen) return;
-  s.learning = { ...s.learning, askAgainAt: (s.now + s.config.timing.electionTimeoutMaxMs) as Millis };
+  s.learning.askAgainAt = (s.now + s.config.timing.electionTimeoutMaxMs) as Millis;
 }
 
 function continuesChain(s: PaxosState, m: Chosen): boolean {

@@ -40,10 +40,13 @@ export function newPhaseOne(ballot: Ballot): PhaseOne {
 
 export function clonePhaseOne(phase: PhaseOne): PhaseOne {
   return {
-    ...phase,
+    ballot: phase.ballot,
     asked: new Map(phase.asked),
     promises: phase.promises.slice(),
     adopted: new Map(phase.adopted),
+    adoptedTo: phase.adoptedTo,
+    knownChosen: phase.knownChosen,
+    informant: phase.informant,
   };
 }
 

@@ -46,7 +46,17 @@ export function newProgress(first: LogIndex, now: Millis): Progress {
 }
 
 export function cloneProgress(p: Progress): Progress {
-  return { ...p, window: { bytes: p.window.bytes, messages: p.window.messages.slice() } };
+  return {
+    nextSlot: p.nextSlot,
+    matchIndex: p.matchIndex,
+    lacks: p.lacks,
+    window: { bytes: p.window.bytes, messages: p.window.messages.slice() },
+    sentChosen: p.sentChosen,
+    heardAt: p.heardAt,
+    ackedRound: p.ackedRound,
+    filledFrom: p.filledFrom,
+    filledAt: p.filledAt,
+  };
 }
 
 export function windowIsOpen(p: Progress, limits: EngineLimits): boolean {

@@ -45,7 +45,17 @@ export function newProgress(lastIndex: LogIndex, now: Millis): Progress {
 }
 
 export function cloneProgress(p: Progress): Progress {
-  return { ...p, window: { bytes: p.window.bytes, messages: p.window.messages.slice() } };
+  return {
+    state: p.state,
+    nextIndex: p.nextIndex,
+    matchIndex: p.matchIndex,
+    probing: p.probing,
+    window: { bytes: p.window.bytes, messages: p.window.messages.slice() },
+    sentCommit: p.sentCommit,
+    heardAt: p.heardAt,
+    hasAnswered: p.hasAnswered,
+    ackedRound: p.ackedRound,
+  };
 }
 
 export function windowIsOpen(p: Progress, limits: EngineLimits): boolean {
