@@ -6,6 +6,7 @@
 import type { ChunkHandle, ChunkVersion } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
+import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { blockBytes, type ChunkImage, type ChunkStore } from '../storage/chunk-store.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
 import { bytesIn, type CopyStep, checksumsAfter, copySteps, stretchesOf } from './copying.ts';
@@ -24,6 +25,8 @@ export interface CopyWorld {
 }
 
 const passesMax = 4;
+/** Each step is flushed once, while the next one is fetched: a copy under way has two of them in memory. */
+const stepBytes = 4 * packetMaxBytes;
 
 /** @returns the length of the copy. @throws CairnError STALE_VERSION, CHUNK_MISSING, DISK_FULL, DISK_FAILED, and what the source answers */
 export async function cloneChunk(
@@ -78,12 +81,23 @@ export async function copyFrom(
   pace?: Pace,
 ): Promise<void> {
   const { handle } = theirs;
-  for (const step of copySteps(theirs, own, theirs, world.store.badBlocksOf(handle))) {
-    const blocks = await fetchBlocks(world.env, theirs, step.blocks, source);
-    await takeStep(world, theirs, step, blocks, under);
-    await pace?.moved(blocks.reduce((sum, { bytes }) => sum + bytes.length, 0));
+  const steps = copySteps(theirs, own, theirs, world.store.badBlocksOf(handle), stepBytes);
+  let blocks = await fetchBlocks(world.env, theirs, steps[0]!.blocks, source);
+  for (const [n, step] of steps.entries()) {
+    const taken = takeStep(world, theirs, step, blocks, under);
+    const fetched = fetchBlocks(world.env, theirs, steps[n + 1]?.blocks ?? [], source);
+    const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
+    blocks = await bothDone(taken, fetched);
+    await pace?.moved(bytes);
   }
   world.inventory.mended(handle);
+}
+
+/** What `fetched` gives, once neither goes on. @throws what `taken` throws, else what `fetched` throws */
+async function bothDone<T>(taken: Promise<void>, fetched: Promise<T>): Promise<T> {
+  await Promise.allSettled([taken, fetched]);
+  await taken;
+  return fetched;
 }
 
 /** What is here. If it is damaged, but not in blocks that are known, none of it is believed. */
@@ -130,26 +144,32 @@ function takeStep(
   });
 }
 
-/** @throws SourceChanged when a block is not what the image says */
+/** All at once, a packet in each call. @throws SourceChanged when a block is not what the image says */
 async function fetchBlocks(
   env: Env,
   image: ChunkImage,
   blocks: readonly number[],
   source: ReplicaLink,
 ): Promise<readonly Block[]> {
-  const fetched: Block[] = [];
-  for (const { first, count, offset, length } of stretchesOf(blocks, image.lengthBytes)) {
-    const { response, body } = await source.read({ handle: image.handle, offset, length });
-    if (env.crc32(body) !== response.crc)
-      throw new CairnError('CHECKSUM_MISMATCH', 'a block came damaged from its source');
-    if (body.length < length) throw new SourceChanged(image.handle);
-    for (let block = first; block < first + count; block++) {
-      const at = (block - first) * blockBytes;
-      const bytes = body.subarray(at, at + bytesIn(image.lengthBytes, block));
-      const crc = env.crc32(bytes);
-      if (crc !== image.blockChecksums[block]) throw new SourceChanged(image.handle);
-      fetched.push({ block, crc, bytes });
-    }
-  }
-  return fetched;
+  const packets = stretchesOf(blocks, image.lengthBytes).map((stretch) => fetchPacket(env, image, stretch, source));
+  return (await Promise.all(packets)).flat();
+}
+
+async function fetchPacket(
+  env: Env,
+  image: ChunkImage,
+  { first, count, offset, length }: ReturnType<typeof stretchesOf>[number],
+  source: ReplicaLink,
+): Promise<readonly Block[]> {
+  const { response, body } = await source.read({ handle: image.handle, offset, length });
+  if (env.crc32(body) !== response.crc)
+    throw new CairnError('CHECKSUM_MISMATCH', 'a block came damaged from its source');
+  if (body.length < length) throw new SourceChanged(image.handle);
+  return Array.from({ length: count }, (_, i) => {
+    const block = first + i;
+    const bytes = body.subarray(i * blockBytes, i * blockBytes + bytesIn(image.lengthBytes, block));
+    const crc = env.crc32(bytes);
+    if (crc !== image.blockChecksums[block]) throw new SourceChanged(image.handle);
+    return { block, crc, bytes };
+  });
 }

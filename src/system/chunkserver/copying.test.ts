@@ -73,6 +73,19 @@ test('neighbouring blocks are one stretch; the last block ends with the chunk', 
   ]);
 });
 
+test('a stretch is no longer than a packet, whatever a step takes', () => {
+  const source = image(70 * blockBytes, (block) => block);
+  const steps = copySteps(source, undefined, final, [], 64 * blockBytes);
+  expect(steps.map(({ blocks }) => blocks.length)).toEqual([64, 6]);
+  const stretches = stretchesOf(steps[0]!.blocks, source.lengthBytes);
+  expect(stretches.map(({ first, count }) => [first, count])).toEqual([
+    [0, 16],
+    [16, 16],
+    [32, 16],
+    [48, 16],
+  ]);
+});
+
 test('checksums after a step are those that stay and those that come', () => {
   const present = Uint32Array.of(1, 2, 3);
   expect([...checksumsAfter(present, 2 * blockBytes, [{ block: 1, crc: 8 }])]).toEqual([1, 8]);

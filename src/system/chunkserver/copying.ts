@@ -20,19 +20,22 @@ export interface CopyStep extends ReplicaState {
   readonly blocks: readonly number[];
 }
 
-const blocksPerStep = packetMaxBytes / blockBytes;
+const blocksPerPacket = packetMaxBytes / blockBytes;
 const nothingYet = { version: toChunkVersion(1), serial: toMutationSerial(0), lengthBytes: 0 };
 
 /**
  * @param final version and serial of the copy in the end.
  * @param bad blocks of the target that are to be replaced whatever their checksums say.
+ * @param stepBytes how much one step takes over at most, in whole blocks.
  */
 export function copySteps(
   source: ChunkImage,
   target: ChunkImage | undefined,
   final: Pick<ReplicaState, 'version' | 'serial'>,
   bad: readonly number[] = [],
+  stepBytes: number = packetMaxBytes,
 ): readonly CopyStep[] {
+  const blocksPerStep = stepBytes / blockBytes;
   const blocks = differingBlocks(source, target, bad);
   const steps: CopyStep[] = [];
   const { version, serial } = target ?? nothingYet;
@@ -84,13 +87,13 @@ export function checksumsAfter(
   return checksums;
 }
 
-/** Neighbouring blocks as one stretch each. */
+/** Neighbouring blocks as one stretch each, or as several if they are more than one packet takes. */
 export function stretchesOf(blocks: readonly number[], lengthBytes: number) {
   const stretches: { first: number; count: number; offset: number; length: number }[] = [];
   for (let i = 0; i < blocks.length; ) {
     const first = blocks[i]!;
     let count = 1;
-    while (i + count < blocks.length && blocks[i + count] === first + count) count += 1;
+    while (count < blocksPerPacket && blocks[i + count] === first + count) count += 1;
     const offset = first * blockBytes;
     stretches.push({ first, count, offset, length: Math.min(count * blockBytes, lengthBytes - offset) });
     i += count;

@@ -199,7 +199,7 @@ export class Editor {
       for (const { from, to } of zeroRanges(state.lengthBytes, lengthBytes, blocks)) {
         await file.write(from, zeroParts(to - from));
       }
-      for (const { block, bytes } of blocks) await file.write(block * blockBytes, [bytes]);
+      for (const { offset, parts } of runsOf(blocks)) await file.write(offset, parts);
     });
     noteWrite(state);
     state.hasUnjournalledData = true;
@@ -279,6 +279,18 @@ export class Editor {
       turn.unpin();
     }
   }
+}
+
+/** Neighbours are written together. */
+function runsOf(blocks: readonly BlockData[]): readonly { readonly offset: number; readonly parts: Uint8Array[] }[] {
+  const runs: { offset: number; parts: Uint8Array[] }[] = [];
+  let next = -1;
+  for (const { block, bytes } of [...blocks].sort((a, b) => a.block - b.block)) {
+    if (block === next) runs.at(-1)!.parts.push(bytes);
+    else runs.push({ offset: block * blockBytes, parts: [bytes] });
+    next = block + 1;
+  }
+  return runs;
 }
 
 function noteWrite(state: ChunkState): void {
