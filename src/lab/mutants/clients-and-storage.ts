@@ -4,6 +4,7 @@ import { type Mutant, raftGroups as trial } from './mutant.ts';
 const rsm = 'src/system/rsm';
 const wal = 'src/system/storage/wal';
 const hostTests = { kind: 'tests', files: [`${rsm}/replica.test.ts`] } as const;
+const keeperTests = { kind: 'tests', files: [`${rsm}/log-keeper.test.ts`] } as const;
 const walTests = { kind: 'tests', files: [`${wal}/open-write-ahead-log.test.ts`] } as const;
 
 export const clientsAndStorage: readonly Mutant[] = [
@@ -121,7 +122,7 @@ export const clientsAndStorage: readonly Mutant[] = [
     id: 'host-compaction-takes-too-much',
     bug: 'compaction lets go of segments whose entries the state does not hold yet',
     seen: 'openraft 71a290cd; canonical',
-    trial: hostTests,
+    trial: keeperTests,
     edits: [
       {
         file: `${rsm}/log-keeper.ts`,

@@ -11,8 +11,31 @@ import { defaultFlags, type SimRequest, seedMax, seedsMax, toRequest } from './s
 import { simulate } from './simulate.ts';
 import { terminalOutput } from './terminal.ts';
 
-/** @throws Error that says what is wrong with the arguments */
-function requestOf(args: readonly string[]): SimRequest {
+const help = `Usage: npm run sim -- [run | replay SEED | minimise SEED] [options]
+
+Consensus groups and whole clusters in simulated worlds: run many seeds, replay one, minimise one that fails.
+\`cairn sim\` takes the same words.
+
+Options:
+  --engine NAME      raft or paxos (default: ${defaultFlags.engine})
+  --seeds N          run: how many (default: ${defaultFlags.seeds})
+  --start SEED       run: the first (default: ${defaultFlags.start})
+  --seed SEED        the same as replay SEED
+  --members N        voters of a group; else each seed draws
+  --elector NAME     timeout or ballot; else each seed draws
+  --scenario NAME    consensus, cluster, or a file that minimise --out wrote (default: ${defaultFlags.scenario})
+  --until-failure    run: stop at the first seed that fails
+  --seconds N        run: stop after so much processor time
+  --out FILE         minimise: write what is left to a file
+  --verbose          replay: each step as it happens
+  --json             one object a line, the summary last
+  -h, --help         this
+
+Exit codes: 0 all seeds passed, 1 a seed failed, 2 wrong usage.
+`;
+
+/** Undefined: help was asked for. @throws Error that says what is wrong with the arguments */
+function requestOf(args: readonly string[]): SimRequest | undefined {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -29,9 +52,11 @@ function requestOf(args: readonly string[]): SimRequest {
       json: { type: 'boolean' },
       verbose: { type: 'boolean' },
       'until-failure': { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
     },
   });
-  const { seed, seeds, start, members, seconds, 'until-failure': untilFailure = false, ...rest } = values;
+  if (values.help === true) return undefined;
+  const { help: _, seed, seeds, start, members, seconds, 'until-failure': untilFailure = false, ...rest } = values;
   const flags = {
     ...defaultFlags,
     ...rest,
@@ -56,8 +81,10 @@ function natural(name: string, text: string | undefined, max: number): number | 
 
 try {
   const request = requestOf(process.argv.slice(2));
-  process.exitCode = (await simulate(request, terminalOutput(request.flags.json))) ? 0 : 1;
+  if (request === undefined) process.stdout.write(help);
+  else process.exitCode = (await simulate(request, terminalOutput(request.flags.json))) ? 0 : 1;
 } catch (thrown) {
-  process.stderr.write(`sim: ${toCairnError(thrown).message}\n`);
+  const { message } = toCairnError(thrown);
+  process.stderr.write(`sim: ${message}${message.includes('--help') ? '' : '; see `npm run sim -- --help`'}\n`);
   process.exitCode = 2;
 }
