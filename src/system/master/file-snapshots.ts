@@ -12,8 +12,10 @@ import { doneResult, laidOutResult } from './state/commands.ts';
 import { isThere } from './state/copies.ts';
 import { lookup } from './state/resolve.ts';
 
-/** Entries laid out by one command. */
-const layOutMax = 500;
+/** Entries laid out by one command: whoever comes meanwhile waits for no more. */
+const layOutMax = 100;
+/** After each of them others have the masters for as long as it took, but no longer than this. */
+const giveWayMaxMs = 100;
 const retryMs = 200;
 
 export class FileSnapshots {
@@ -77,10 +79,12 @@ export class FileSnapshots {
   async #layOutAll(): Promise<void> {
     const { env } = this.#world;
     try {
-      let more = true;
-      while (more && !this.#world.isStopped) {
+      while (!this.#world.isStopped) {
+        const beganAt = env.clock.now();
         const result = await this.#world.execute({ kind: 'layOut', limit: layOutMax }, laidOutResult);
-        more = result.ok && result.value.more;
+        if (!result.ok || !result.value.more) return;
+        const giveWayMs = Math.min(giveWayMaxMs, env.clock.now() - beganAt);
+        await new Promise<void>((resolve) => env.clock.after(giveWayMs, resolve));
       }
     } catch (thrown) {
       const { code, message: why } = toCairnError(thrown);
