@@ -32,7 +32,7 @@ export function fileSnapshot(t: Transition, { from, to }: CommandOf<'fileSnapsho
   const { parent, name } = target.value;
   const copy = copyInode(t, inode, { parent, name });
   const above = directory(t.tables, parent);
-  t.tables.putInode(parent, { ...above, entries: above.entries + 1, modifiedAt: t.now });
+  t.tables.countEntries(parent, above, 1, t.now);
   return ok({ inode: copy.inode, record: encodeInode(mustBe(t.tables.inode(copy.inode), 'an inode', copy.inode)) });
 }
 

@@ -49,7 +49,7 @@ function createFile(t: Transition, place: Place, command: CommandOf<'openForWrit
   const inode = tables.takeInodeId();
   tables.counters.files += 1;
   tables.putDirent(place.parent, place.name, { inode, kind: 'file' });
-  tables.putInode(place.parent, { ...parent, entries: parent.entries + 1, modifiedAt: now });
+  tables.countEntries(place.parent, parent, 1, now);
   const { replication, chunkBytes, durability, mode, minReplicas } = settingsFrom(parent, command);
   // Field by field, as records are read: millions are made, and to spread one into another costs as much as to store it.
   const file = {
@@ -108,7 +108,7 @@ export function makeDirectory(
   const inode = tables.takeInodeId();
   tables.counters.directories += 1;
   tables.putDirent(parent, name, { inode, kind: 'directory' });
-  tables.putInode(parent, { ...above, entries: above.entries + 1, modifiedAt: now });
+  tables.countEntries(parent, above, 1, now);
   const settings = settingsFrom(above, asked);
   const times = { createdAt: now, modifiedAt: now };
   tables.putInode(inode, { kind: 'directory', ...times, ...settings, parent, name, entries: 0 });
@@ -146,7 +146,7 @@ export function removable(
 export function unlink(t: Transition, place: Pick<Place, 'parent' | 'name'>): void {
   const parent = directory(t.tables, place.parent);
   t.tables.deleteDirent(place.parent, place.name);
-  t.tables.putInode(place.parent, { ...parent, entries: parent.entries - 1, modifiedAt: t.now });
+  t.tables.countEntries(place.parent, parent, -1, t.now);
 }
 
 /** An inode to which no entry leads any more. */
@@ -191,7 +191,7 @@ export function link(t: Transition, { parent, name }: Pick<Place, 'parent' | 'na
   const moved = mustBe(t.tables.inode(inode), 'an inode', inode);
   t.tables.putDirent(parent, name, { inode, kind });
   t.tables.putInode(inode, { ...moved, parent, name });
-  t.tables.putInode(parent, { ...above, entries: above.entries + 1, modifiedAt: t.now });
+  t.tables.countEntries(parent, above, 1, t.now);
 }
 
 function checkRename(t: Transition, command: CommandOf<'rename'>, from: Place, to: Place): Refused | undefined {

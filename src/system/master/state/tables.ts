@@ -5,12 +5,15 @@
 import { assert } from '../../../core/base/assert.ts';
 import { type ChunkHandle, type InodeId, type ServerId, toChunkHandle, toInodeId } from '../../../core/base/brand.ts';
 import type { Key, OrderedStore } from '../../storage/ordered-store.ts';
+import { DirectoryCache } from './directory-cache.ts';
 import * as keys from './keys.ts';
+import { NewNames } from './new-names.ts';
 import {
   type ChunkRecord,
   type CopyLink,
   type Counters,
   type Detached,
+  type DirectoryInode,
   type Dirent,
   decodeChunk,
   decodeCopyLink,
@@ -53,6 +56,8 @@ export class Tables {
   /** Told of each file that is put, goes, or has a chunk that is put: its attributes may be others now. */
   fileChanged: (id: InodeId) => void = () => {};
   readonly #loads: Map<ServerId, number>;
+  readonly #directories: DirectoryCache;
+  readonly #newNames: NewNames;
 
   constructor(store: OrderedStore) {
     this.store = store;
@@ -63,6 +68,8 @@ export class Tables {
       counters === undefined
         ? { nextInode: trashInode + 1, nextHandle: 1, files: 0, directories: 0, chunks: 0, copies: 0 }
         : decodeCounters(counters);
+    this.#directories = new DirectoryCache(store);
+    this.#newNames = new NewNames(this.counters.nextInode);
     const loads = store.get(keys.loadsKey);
     this.#loads = loads === undefined ? new Map() : decodeLoads(loads);
     this.roster = new Roster(store);
@@ -80,6 +87,7 @@ export class Tables {
     if (this.identity === undefined) return;
     this.store.put(keys.countersKey, encodeCounters(this.counters));
     this.store.put(keys.loadsKey, encodeLoads(this.#loads));
+    this.#directories.save();
   }
 
   putIdentity(identity: Identity): void {
@@ -90,14 +98,23 @@ export class Tables {
   // ---------------------------------------------------------------- the tree
 
   dirent(directory: InodeId, name: string): Dirent | undefined {
+    const known = this.#directories.entry(directory, name);
+    if (known !== undefined) return known;
+    if (this.#newNames.lacks(directory, name)) return undefined;
     const bytes = this.store.get(keys.direntKey(directory, name));
-    return bytes === undefined ? undefined : decodeDirent(bytes);
+    if (bytes === undefined) return undefined;
+    const dirent = decodeDirent(bytes);
+    if (dirent.kind === 'directory') this.#directories.noteEntry(directory, name, dirent);
+    return dirent;
   }
   putDirent(directory: InodeId, name: string, dirent: Dirent): void {
     this.store.put(keys.direntKey(directory, name), encodeDirent(dirent));
+    this.#directories.noteEntry(directory, name, dirent);
+    this.#newNames.put(directory, name, this.counters.nextInode);
   }
   deleteDirent(directory: InodeId, name: string): void {
     this.store.delete(keys.direntKey(directory, name));
+    this.#directories.noteEntry(directory, name, undefined);
   }
   /** Up to `limit` entries with names after `after`, in byte order. */
   dirents(directory: InodeId, after: string, limit: number): { readonly name: string; readonly dirent: Dirent }[] {
@@ -112,18 +129,41 @@ export class Tables {
   }
 
   inode(id: InodeId): Inode | undefined {
+    const known = this.#directories.inode(id);
+    if (known !== undefined) return known;
     const bytes = this.store.get(keys.inodeKey(id));
-    return bytes === undefined ? undefined : decodeInode(bytes);
+    if (bytes === undefined) return undefined;
+    const inode = decodeInode(bytes);
+    if (inode.kind === 'directory') this.#directories.note(id, inode);
+    return inode;
   }
   /** The value as it is in the store. */
   putInode(id: InodeId, inode: Inode): Uint8Array {
     const bytes = encodeInode(inode);
     this.store.put(keys.inodeKey(id), bytes);
+    if (inode.kind === 'directory') this.#directories.note(id, inode);
     this.fileChanged(id);
     return bytes;
   }
+  /** So many entries more, or fewer, are in a directory. */
+  countEntries(id: InodeId, directory: DirectoryInode, more: number, modifiedAt: number): void {
+    this.#directories.change(id, {
+      kind: 'directory',
+      createdAt: directory.createdAt,
+      modifiedAt,
+      replication: directory.replication,
+      chunkBytes: directory.chunkBytes,
+      durability: directory.durability,
+      mode: directory.mode,
+      minReplicas: directory.minReplicas,
+      parent: directory.parent,
+      name: directory.name,
+      entries: directory.entries + more,
+    });
+  }
   deleteInode(id: InodeId): void {
     this.store.delete(keys.inodeKey(id));
+    this.#directories.forget(id);
     this.fileChanged(id);
   }
   takeInodeId(): InodeId {
