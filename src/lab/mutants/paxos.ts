@@ -230,6 +230,18 @@ const table: readonly Short[] = [
     ],
   },
   {
+    id: 'paxos-copy-asks-for-more',
+    bug: 'each copy of an answer to a learner asks for what comes next: with messages that arrive twice there are ever more of them',
+    seen: 'found here',
+    edits: [['catch-up.ts', 'if (isNews || isAnswer) afterLearning(', 'if (m.entries.length > 0) afterLearning(']],
+  },
+  {
+    id: 'paxos-drops-values-of-others',
+    bug: 'a leader that steps down tells its clients of values of others that it proposed again',
+    seen: 'found here',
+    edits: [['role.ts', 'if (term === leading.ballot.round) drop(', 'if (term > 0) drop(']],
+  },
+  {
     id: 'paxos-refusal-hides-ballot',
     bug: 'a refusal does not tell which ballot is in the way',
     seen: 'duels; canonical',
@@ -251,7 +263,7 @@ const table: readonly Short[] = [
     id: 'paxos-step-down-is-a-refusal',
     bug: 'what a leader proposed before it stepped down is refused for certain, and chosen all the same',
     seen: 'consul #2893',
-    edits: [['role.ts', "entry.payload, 'steppedDown');", "entry.payload, 'notLeader');"]],
+    edits: [['role.ts', "drop(out, payload, 'steppedDown');", "drop(out, payload, 'notLeader');"]],
   },
   {
     id: 'paxos-quorum-read-of-one',

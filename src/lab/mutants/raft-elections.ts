@@ -262,8 +262,8 @@ export const raftElections: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/consensus/durability.ts',
-        find: 'return { ...d, pending: d.pending.map((write) => ({ ...write })) };',
-        replace: 'return { ...d, pending: [] };',
+        find: 'pending: d.pending.map(({ io, lastIndex }) => ({ io, lastIndex })),',
+        replace: 'pending: [],',
       },
     ],
   },

@@ -50,10 +50,15 @@ function dropChange({ change }: Leading, out: Outbox): void {
     out.drop({ kind: 'control', id: change.id, request: change.request, reason: 'steppedDown' });
 }
 
-/** What we proposed and have not seen chosen may still be, under another leader; what had no slot yet will not. */
+/**
+ * What we proposed and have not seen chosen may still be, under another leader; what had no slot yet will not. Values of others may lie
+ * between ours: votes that voters to come told of when we led already.
+ */
 function dropProposals(s: PaxosState, leading: Leading, out: Outbox): void {
-  for (let slot = Math.max(s.log.firstUnchosen, leading.firstOwn); slot < leading.nextSlot; slot++)
-    drop(out, s.log.at(slot)!.entry.payload, 'steppedDown');
+  for (let slot = Math.max(s.log.firstUnchosen, leading.firstOwn); slot < leading.nextSlot; slot++) {
+    const { term, payload } = s.log.at(slot)!.entry;
+    if (term === leading.ballot.round) drop(out, payload, 'steppedDown');
+  }
   for (const payload of leading.waiting) drop(out, payload, 'notLeader');
 }
 

@@ -5,6 +5,7 @@
 import type { NodeId } from '../../../core/base/brand.ts';
 import type { SimRandom } from '../../../platform/sim/random.ts';
 import type { Agenda } from './agenda.ts';
+import { hold } from './broken-rule.ts';
 
 export interface Weather {
   /** Probabilities, per message. */
@@ -22,12 +23,18 @@ export const calm: Weather = { loss: 0, duplication: 0, echo: 0, lateMs: 0, dela
 const messageMark = 1 << 24;
 const clientMark = 2 << 24;
 
+/** More than a group has ever had to say in a tenth of a second: messages that beget messages. */
+const messagesInTenthMax = 20_000;
+
 export class GroupNetwork {
   readonly #agenda: Agenda;
   readonly #random: SimRandom;
   readonly #cuts = new Map<number, number>();
   weather: Weather;
   messages = 0;
+  /** The tenth of a second that it is, and how many messages there were before it. */
+  #tenth = 0;
+  #before = 0;
 
   constructor(agenda: Agenda, random: SimRandom, weather: Weather) {
     this.#agenda = agenda;
@@ -35,9 +42,9 @@ export class GroupNetwork {
     this.weather = weather;
   }
 
-  /** @param arrive called once for each time that it arrives */
+  /** @param arrive called once for each time that it arrives. @throws BrokenRule when there are ever more messages */
   send(from: NodeId, to: NodeId, arrive: () => void): void {
-    this.messages += 1;
+    this.#count();
     const { loss, duplication, echo, lateMs } = this.weather;
     const mark = messageMark | (from << 8) | to;
     const carried = () => {
@@ -46,6 +53,17 @@ export class GroupNetwork {
     if (!this.#random.chance(loss)) this.#agenda.after(this.delay(), mark, carried);
     if (this.#random.chance(duplication)) this.#agenda.after(this.delay(), mark, carried);
     if (this.#random.chance(echo)) this.#agenda.after(this.#random.next() * lateMs, mark, carried);
+  }
+
+  #count(): void {
+    const tenth = Math.floor(this.#agenda.nowMs / 100);
+    if (tenth !== this.#tenth) {
+      this.#tenth = tenth;
+      this.#before = this.messages;
+    }
+    this.messages += 1;
+    const inTenth = this.messages - this.#before;
+    hold(inTenth <= messagesInTenthMax, 'progress', () => `${inTenth} messages in a tenth of a second`);
   }
 
   /** Between a client and a node: no link of it is cut, and what is asked twice is asked by the client. */
