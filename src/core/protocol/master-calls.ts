@@ -196,7 +196,8 @@ export const masterCalls = {
   // ---- clients: changing
   /**
    * Opens for writing: makes the file as `create` says, empties it with `truncate`. With `allocate` the first chunk of a new or emptied
-   * file is made in the same log entry and its grant comes back, so that a small file costs one entry.
+   * file is made in the same log entry and its grant comes back, so that a small file costs one entry. `isSmall`: no more will come than one
+   * small mutation; such files of one moment are put together, so that they share messages.
    */
   openForWrite: call(
     16,
@@ -208,6 +209,7 @@ export const masterCalls = {
       allocate: bool,
       parents: bool,
       ...askedFields,
+      isSmall: bool,
     }),
     struct({ attributes, created: bool, grant: optional(grant) }),
   ),

@@ -30,7 +30,16 @@ import {
   walkParallel,
 } from './limits.ts';
 import { Masters } from './masters.ts';
-import { asked, type CallOptions, fileOf, type MakeOptions, makeFile, openAs, statFile } from './opening.ts';
+import {
+  asked,
+  type CallOptions,
+  expectedOf,
+  fileOf,
+  type MakeOptions,
+  makeFile,
+  openAs,
+  statFile,
+} from './opening.ts';
 import { PathLookups } from './path-lookups.ts';
 import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
@@ -109,7 +118,7 @@ export class CairnClient {
 
   async open(path: string, flags: OpenFlags = 'r', options: MakeOptions = {}): Promise<FileHandle> {
     return this.#call(path, options, async () => {
-      const opened = await openAs(this.#core, path, flags, false, options);
+      const opened = await openAs(this.#core, path, flags, 'unknown', options);
       const { attributes, asOf } = opened;
       return new FileHandle(path, flags, fileOf(this.#core, opened), () => this.#appends.of(attributes, asOf).queue);
     });
@@ -465,8 +474,8 @@ export class CairnClient {
     const { flags = 'w' } = options;
     if (flags === 'r') throw invalid(`a file opened with '${flags}' is not written to; use w, wx, r+ or a`);
     checkPosition(options.start ?? 0);
-    const allocate = options.expectedBytes !== 0 && (options.start ?? 0) === 0;
-    const opened = await openAs(this.#core, path, flags, allocate, options);
+    const expected = (options.start ?? 0) === 0 ? expectedOf(options.expectedBytes) : 'unknown';
+    const opened = await openAs(this.#core, path, flags, expected, options);
     const file = fileOf(this.#core, opened);
     if (!flags.startsWith('a')) return WriteStream.writing(path, file, options);
     const { attributes, asOf } = opened;
@@ -481,7 +490,7 @@ export class CairnClient {
     } catch (thrown) {
       if (toCairnError(thrown).code !== 'NOT_FOUND') throw thrown;
     }
-    const made = await makeFile(this.#core, path, { create: 'ifMissing', truncate: false, allocate: true }, options);
+    const made = await makeFile(this.#core, path, { create: 'ifMissing', truncate: false, expected: 'some' }, options);
     return this.#appends.of(made.attributes, made.asOf, made.grant);
   }
 }

@@ -5,7 +5,7 @@ import { throwIfAborted } from './abort.ts';
 import type { ClientCore } from './core.ts';
 import { isADirectory } from './failures.ts';
 import { copyParallel } from './limits.ts';
-import { fileOf, type MakeOptions, openAs, statFile } from './opening.ts';
+import { expectedOf, fileOf, type MakeOptions, openAs, statFile } from './opening.ts';
 import { readStream } from './read-range.ts';
 import { childPath, entriesOf, intoItself, isWithin, workThrough } from './tree.ts';
 import { WriteStream } from './write-stream.ts';
@@ -49,7 +49,7 @@ async function copyDirectory(core: ClientCore, { from, to }: Item, { signal }: C
 async function copyFile(core: ClientCore, { from, to }: Item, options: CopyOptions): Promise<void> {
   const source = fileOf(core, await statFile(core, from));
   const expectedBytes = await source.size(core.env.clock.now());
-  const target = await openAs(core, to, options.replace === false ? 'wx' : 'w', expectedBytes > 0, options);
+  const target = await openAs(core, to, options.replace === false ? 'wx' : 'w', expectedOf(expectedBytes), options);
   const { signal } = options;
   const sink = WriteStream.writing(to, fileOf(core, target), { expectedBytes, signal });
   await sink.take(readStream(source, { signal }));

@@ -1,7 +1,7 @@
 /** From a path and flags to a file: what open, streams and whole-file calls have in common. */
 import type { RequestOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
-import type { Attributes, Grant, SettingsAsked } from '../../core/protocol/types.ts';
+import { type Attributes, type Grant, type SettingsAsked, smallMutationMaxBytes } from '../../core/protocol/types.ts';
 import type { AbortSignalLike } from './abort.ts';
 import type { ClientCore } from './core.ts';
 import { invalid, isADirectory } from './failures.ts';
@@ -42,12 +42,21 @@ export function fileOf(core: ClientCore, { attributes, asOf, grant }: Opened): O
   return new OpenFile(core, attributes, asOf, grant);
 }
 
-/** @param allocate bytes will certainly follow: the first chunk is made along with the file. */
+/** What is known of the bytes that will follow: nothing, that there are some, or that they are few. */
+export type Expected = 'unknown' | 'some' | 'few';
+
+/** Of so many bytes, if they are to begin where the file does. */
+export function expectedOf(bytes: number | undefined): Expected {
+  if (bytes === 0) return 'unknown';
+  return bytes !== undefined && bytes <= smallMutationMaxBytes ? 'few' : 'some';
+}
+
+/** If bytes will certainly follow, the first chunk is made along with the file. */
 export function openAs(
   core: ClientCore,
   path: string,
   flags: OpenFlags,
-  allocate: boolean,
+  expected: Expected,
   options: MakeOptions,
 ): Promise<Opened> {
   switch (flags) {
@@ -56,28 +65,31 @@ export function openAs(
       return statFile(core, path);
     case 'w':
     case 'w+':
-      return makeFile(core, path, { create: 'ifMissing', truncate: true, allocate }, options);
+      return makeFile(core, path, { create: 'ifMissing', truncate: true, expected }, options);
     case 'wx':
     case 'wx+':
-      return makeFile(core, path, { create: 'exclusive', truncate: false, allocate }, options);
+      return makeFile(core, path, { create: 'exclusive', truncate: false, expected }, options);
     case 'a':
     case 'a+':
-      return makeFile(core, path, { create: 'ifMissing', truncate: false, allocate: false }, options);
+      return makeFile(core, path, { create: 'ifMissing', truncate: false, expected: 'unknown' }, options);
     default:
       throw invalid(`'${String(flags satisfies never)}' is not how a file is opened; use r, r+, w, wx or a`);
   }
 }
 
-type HowToMake = Pick<RequestOf<(typeof masterCalls)['openForWrite']>, 'create' | 'truncate' | 'allocate'>;
+type HowToMake = Pick<RequestOf<(typeof masterCalls)['openForWrite']>, 'create' | 'truncate'> & {
+  readonly expected: Expected;
+};
 
 export async function makeFile(
   core: ClientCore,
   path: string,
-  how: HowToMake,
+  { create, truncate, expected }: HowToMake,
   { parents = false, ...options }: MakeOptions,
 ): Promise<Opened> {
   const asOf = core.env.clock.now();
-  const request = { path, ...how, parents, ...asked(options) };
+  const comes = { allocate: expected !== 'unknown', isSmall: expected === 'few' };
+  const request = { path, create, truncate, ...comes, parents, ...asked(options) };
   const { attributes, grant } = await core.masters.command('openForWrite', request);
   return { attributes, grant, asOf };
 }

@@ -53,7 +53,7 @@ export async function openForWrite(
   leader: Leader,
   request: OpenRequest,
 ): Promise<ResponseOf<typeof masterCalls.openForWrite>> {
-  const { id, allocate: _, ...command } = request;
+  const { id, allocate: _, isSmall: __, ...command } = request;
   const placement = await prepared(replica, id, () => {
     checkPaths(request.path);
     return request.allocate ? placementFor(leader, request) : [];
@@ -79,7 +79,9 @@ function placementFor({ tables, placement }: Leader, request: OpenRequest): read
   const file = found === undefined ? undefined : tables.inode(found.inode);
   const above = parent === undefined ? nearestDirectory(tables, request.path) : directory(tables, parent);
   const { replication, minReplicas } = file ?? settingsFrom(above, request);
-  return placement.chooseForNew(replication, minReplicas);
+  return request.isSmall
+    ? placement.chooseForSmall(replication, minReplicas)
+    : placement.chooseForNew(replication, minReplicas);
 }
 
 export async function mkdir(

@@ -384,7 +384,15 @@ export class TestMasters {
   }
   openRequest(path: string, options: Partial<RequestOf<typeof masterCalls.openForWrite>> = {}) {
     return {
-      ...({ id: this.id(), path, create: 'ifMissing', truncate: false, allocate: true, parents: true } as const),
+      ...({
+        id: this.id(),
+        path,
+        create: 'ifMissing',
+        truncate: false,
+        allocate: true,
+        parents: true,
+        isSmall: false,
+      } as const),
       ...nothingAsked,
       ...options,
     };

@@ -68,7 +68,7 @@ describe('a cluster of masters', () => {
         truncate: false,
         allocate: true,
         parents: false,
-        ...nothingAsked,
+        isSmall: false,
       },
       ...nothingAsked,
     };

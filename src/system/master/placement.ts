@@ -18,6 +18,9 @@ const nearlyEqual = 0.01;
 /** Of recent placements, which fade. */
 const halfAPlacement = 0.5;
 const otherRackFirst = 10;
+/** Small files that are put together, and how long a moment is. More of them would wait for one server while the others have nothing to do. */
+export const smallTogetherMax = 4;
+const togetherMs = 5;
 
 export interface PlacementNeed {
   readonly count: number;
@@ -32,6 +35,8 @@ export interface PlacementNeed {
 export class Placement {
   readonly #env: Env;
   readonly #servers: ChunkServers;
+  /** Where the last small chunks were put. */
+  #together: { readonly since: number; readonly count: number; readonly servers: ServerId[]; room: number } | undefined;
 
   constructor(env: Env, servers: ChunkServers) {
     this.#env = env;
@@ -67,6 +72,29 @@ export class Placement {
       );
     for (const id of servers) this.#noteRecent(id);
     return servers;
+  }
+
+  /**
+   * As `chooseForNew`, for a chunk that is written with one small message and then left alone: with others of the same moment it goes to the
+   * same servers in the same order, whose messages, writes and flushes carry all of them. @throws CairnError NO_SERVERS
+   */
+  chooseForSmall(count: number, min: number): ServerId[] {
+    const now = this.#env.clock.now();
+    const last = this.#together;
+    if (last !== undefined && last.room > 0 && last.count === count && now - last.since < togetherMs) {
+      if (last.servers.length >= min && last.servers.every((id) => this.#takesNew(this.#servers.get(id)))) {
+        last.room -= 1;
+        for (const id of last.servers) this.#noteRecent(id);
+        return last.servers;
+      }
+    }
+    const servers = this.chooseForNew(count, min);
+    this.#together = { since: now, count, servers, room: smallTogetherMax - 1 };
+    return servers;
+  }
+
+  #takesNew(server: ChunkServer | undefined): server is ChunkServer {
+    return server !== undefined && this.#servers.isHealthy(server) && !server.isDraining && server.freeBytes > 0;
   }
 
   #candidates(without: readonly ServerId[], bytes: number): ChunkServer[] {
