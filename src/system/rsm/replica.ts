@@ -148,6 +148,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
 
   #sendingHost(): SendingHost {
     const engine = () => this.#engine;
+    const applier = this.#applier;
     return {
       env: this.#env,
       get term() {
@@ -155,6 +156,9 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       },
       get firstIndex() {
         return engine().status.firstIndex;
+      },
+      get appliedIndex() {
+        return applier.appliedIndex;
       },
       freeze: () => this.#freeze(),
       send: (...part) => this.#options.transport.sendSnapshotPart(...part),

@@ -10,7 +10,7 @@ import type { FrozenStore, Pair } from '../storage/ordered-store.ts';
 import { encodePoint } from './point.ts';
 import { encodePairs, type SendPart } from './snapshot-transfer.ts';
 
-const partBytes = 512 * 1024;
+const partBytes = 256 * 1024;
 /** Between attempts to send one part: at first, and at most. */
 const pauseMinMs = 100;
 const pauseMaxMs = 2000;
@@ -18,6 +18,13 @@ const pauseMaxMs = 2000;
 const partTriedMs = 15_000;
 /** How long a state that is not delivered stays frozen for the next attempt. */
 const keptMs = 60_000;
+/**
+ * While commands flow, a pause of so many times what a part took follows it: the transfer then costs the clients of this node, and whoever
+ * shares a machine with the peer, no more than a share of their time. Without commands there is no pause.
+ */
+const pausePerPart = 2;
+/** So many entries applied while a part was on its way are a flow. */
+const flowEntries = 4;
 /** The peer may change its mind about where to begin, but not for ever. */
 const passesMax = 8;
 const passing: readonly ErrorCode[] = ['BUSY', 'UNAVAILABLE', 'CONNECTION_LOST', 'TIMED_OUT', 'CHECKSUM_MISMATCH'];
@@ -27,6 +34,7 @@ export interface SendingHost {
   readonly term: number;
   /** The first entry that the log still holds. */
   readonly firstIndex: number;
+  readonly appliedIndex: number;
   freeze(): Promise<{ readonly point: SnapshotPoint; readonly frozen: FrozenStore }>;
   readonly send: SendPart;
 }
@@ -130,12 +138,22 @@ export class SnapshotSender {
       checksum = crc32(bytes, checksum);
       if (part >= next) {
         const head = { index: point.index, point: encodePoint(point), part, last, checksum };
-        next = await this.#sendPart(to, head, bytes);
+        next = await this.#givingWay(() => this.#sendPart(to, head, bytes));
         if (next <= part) return next;
       }
       part += 1;
     }
     return 'delivered';
+  }
+
+  async #givingWay<T>(send: () => Promise<T>): Promise<T> {
+    const { env, appliedIndex } = this.#host;
+    const from = env.clock.now();
+    const result = await send();
+    const tookMs = env.clock.now() - from;
+    if (this.#host.appliedIndex - appliedIndex >= flowEntries)
+      await new Promise<void>((resolve) => void env.clock.after(pausePerPart * tookMs, resolve));
+    return result;
   }
 
   /** Until it arrives, with pauses that grow. */

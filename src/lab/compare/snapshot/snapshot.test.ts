@@ -9,6 +9,9 @@ describe('a group under load', () => {
       const writtenMB = metric(engine, 'disk writes of the leader during the flush, 2000 keys').median;
       expect(writtenMB).toBeGreaterThan(0.5); // 2000 values of 256 bytes
       expect(metric(engine, 'catch-up of a new node, 2000 keys').median).toBeGreaterThan(0);
+      expect(metric(engine, 'catch-up of one that missed as many, 2000 keys').median).toBeGreaterThan(0);
+      // Some writes were acknowledged meanwhile.
+      expect(metric(engine, 'writes slower while one that missed as many returns, 2000 keys').median).toBeLessThan(1);
     }
   });
 });
