@@ -1,6 +1,7 @@
 /**
  * The sending end of snapshots. A transfer outlives broken connections: the part that failed is sent again for a while; after that the
- * frozen state is kept for a while longer, and the next attempt for the same peer goes on with it, at the part that the peer wants.
+ * frozen state is kept for a while longer, and the next attempt for the same peer goes on with it, at the part that the peer wants. A state of
+ * which nothing has arrived is not kept: the next attempt begins with a newer one.
  */
 import type { NodeId } from '../../core/base/brand.ts';
 import type { Env, Timer } from '../../core/base/env.ts';
@@ -14,9 +15,10 @@ const partBytes = 256 * 1024;
 /** Between attempts to send one part: at first, and at most. */
 const pauseMinMs = 100;
 const pauseMaxMs = 2000;
-/** How long one part is tried. */
+/** How long one part is tried: the first, and one that goes on from what has arrived. */
+const firstPartTriedMs = 1000;
 const partTriedMs = 15_000;
-/** How long a state that is not delivered stays frozen for the next attempt. */
+/** How long a state of which something has arrived stays frozen for the next attempt. */
 const keptMs = 60_000;
 /**
  * While commands flow, a pause of so many times what a part took follows it: the transfer then costs the clients of this node, and whoever
@@ -45,6 +47,8 @@ interface Stream {
   kept: Timer | undefined;
   /** It is being read right now. */
   busy: boolean;
+  /** The peer has taken a part of it. */
+  hasArrived: boolean;
 }
 
 export class SnapshotSender {
@@ -84,7 +88,7 @@ export class SnapshotSender {
 
   #keep(to: NodeId, stream: Stream): void {
     stream.busy = false;
-    if (this.#closed) this.#drop(to, stream);
+    if (this.#closed || !stream.hasArrived) this.#drop(to, stream);
     else stream.kept = this.#host.env.clock.after(keptMs, () => this.#drop(to, stream));
   }
 
@@ -98,7 +102,7 @@ export class SnapshotSender {
       return known;
     }
     if (known !== undefined) this.#drop(to, known);
-    const stream: Stream = { ...(await this.#host.freeze()), kept: undefined, busy: false };
+    const stream: Stream = { ...(await this.#host.freeze()), kept: undefined, busy: false, hasArrived: false };
     if (this.#closed) {
       stream.frozen.close();
       throw stopped();
@@ -127,8 +131,9 @@ export class SnapshotSender {
   }
 
   /** Sends the parts from `wanted` on. Returns the part that the peer wants instead when that is an earlier one. */
-  async #pass(to: NodeId, { point, frozen }: Stream, wanted: number): Promise<number | 'delivered'> {
+  async #pass(to: NodeId, stream: Stream, wanted: number): Promise<number | 'delivered'> {
     const { crc32 } = this.#host.env;
+    const { point, frozen } = stream;
     let part = 0;
     let checksum = 0;
     let next = wanted;
@@ -138,7 +143,9 @@ export class SnapshotSender {
       checksum = crc32(bytes, checksum);
       if (part >= next) {
         const head = { index: point.index, point: encodePoint(point), part, last, checksum };
-        next = await this.#givingWay(() => this.#sendPart(to, head, bytes));
+        const triedMs = stream.hasArrived ? partTriedMs : firstPartTriedMs;
+        next = await this.#givingWay(() => this.#sendPart(to, head, bytes, triedMs));
+        stream.hasArrived = true;
         if (next <= part) return next;
       }
       part += 1;
@@ -157,9 +164,14 @@ export class SnapshotSender {
   }
 
   /** Until it arrives, with pauses that grow. */
-  async #sendPart(to: NodeId, head: Omit<Parameters<SendPart>[1], 'term'>, bytes: Uint8Array): Promise<number> {
+  async #sendPart(
+    to: NodeId,
+    head: Omit<Parameters<SendPart>[1], 'term'>,
+    bytes: Uint8Array,
+    triedMs: number,
+  ): Promise<number> {
     const { env, send } = this.#host;
-    const until = env.clock.now() + partTriedMs;
+    const until = env.clock.now() + triedMs;
     for (let pauseMs = pauseMinMs; ; pauseMs = Math.min(pauseMs * 2, pauseMaxMs)) {
       try {
         return await send(to, { ...head, term: this.#host.term }, bytes);

@@ -156,6 +156,16 @@ describe('a snapshot on its way', () => {
     expect(transfer).toMatchObject({ installed: [7], frozen: 1 });
   });
 
+  it('of which nothing has arrived is not kept: the next attempt takes a newer one', async () => {
+    const transfer = new Transfer();
+    const sender = transfer.sender(leader, 7);
+    transfer.meddle = breaksAt(0);
+    expect(await transfer.send(sender)).toBe(false);
+    transfer.meddle = intact;
+    expect(await transfer.send(sender)).toBe(true);
+    expect(transfer).toMatchObject({ installed: [7], frozen: 2 });
+  });
+
   it('is taken anew when the log does not go on from it any more', async () => {
     const transfer = new Transfer();
     const sender = transfer.sender(leader, 7);

@@ -94,7 +94,7 @@ export function heartbeatAll(s: RaftState, leading: Leading, out: Outbox): void 
  */
 function heartbeat(s: RaftState, leading: Leading, out: Outbox, id: NodeId, p: Progress): void {
   const lacksCompacted = p.nextIndex <= s.log.base.index;
-  if (lacksCompacted && (p.state !== 'snapshot' || isHeard(s, p))) askForSnapshot(s, out, id, p);
+  if (lacksCompacted) askForSnapshot(s, out, id, p);
   const prev = p.state === 'snapshot' ? s.log.base.index : p.nextIndex - 1;
   const message = appendEntries(s, leading, prev, noEntries);
   out.send(id, message);
@@ -102,7 +102,6 @@ function heartbeat(s: RaftState, leading: Leading, out: Outbox, id: NodeId, p: P
   if (p.state === 'probe') p.probing = true;
 }
 
-/** A stream that failed is begun again only for somebody who is there. */
 function isHeard(s: RaftState, p: Progress): boolean {
   return s.now - p.heardAt < s.config.timing.electionTimeoutMaxMs;
 }
@@ -127,10 +126,13 @@ function noteCommitSent(p: Progress, leaderCommit: LogIndex, lastIndex: LogIndex
   p.sentCommit = Math.max(p.sentCommit, Math.min(leaderCommit, lastIndex)) as LogIndex;
 }
 
-/** One stream at a time to each peer; the host says when it has ended. */
+/**
+ * One stream at a time to each peer; the host says when it has ended. Only for somebody who is there: a state that waits for its taker grows
+ * old, and the log goes on without him.
+ */
 function askForSnapshot(s: RaftState, out: Outbox, id: NodeId, p: Progress): void {
   toSnapshot(p);
-  if (s.streaming.has(id)) return;
+  if (s.streaming.has(id) || !isHeard(s, p)) return;
   s.streaming.add(id);
   out.requestSnapshot(id);
   out.trace('snapshot_requested', { to: id, nextIndex: p.nextIndex, firstIndex: s.log.firstIndex });
