@@ -61,15 +61,18 @@ describe('a leader whose log is compacted', () => {
 
   it('asks for none as long as the follower that needs it is silent', () => {
     const leader = compacted(10, 5);
-    const beats = (count: number) =>
-      Array.from({ length: count }, () => {
-        leader.ack(2);
-        return leader.tick(heartbeatIntervalMs).snapshots;
-      });
-    const before = beats(10);
-    leader.input({ kind: 'compact', index: index(8) });
-    expect([...before, ...beats(3)].flat()).toEqual([]);
-    expect(leader.receive(3, leader.rejected(8, 2, 1)).snapshots).toEqual([{ to: 3 }]);
+    const asked = Array.from({ length: 300 }, () => {
+      leader.propose();
+      leader.persist();
+      leader.ack(2);
+      const { lastIndex } = leader.status;
+      leader.applied(lastIndex);
+      leader.input({ kind: 'compact', index: index(lastIndex) });
+      return leader.tick(heartbeatIntervalMs).snapshots;
+    });
+    expect(asked.flat()).toEqual([]);
+    leader.receive(3, leader.rejected(8, 2, 1));
+    expect(leader.tick(heartbeatIntervalMs).snapshots).toEqual([{ to: 3 }]);
   });
 
   it('goes on with entries when the follower says that it has the state', () => {
