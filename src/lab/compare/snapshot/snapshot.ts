@@ -39,7 +39,7 @@ interface Plan {
 
 function planOf({ quick, runs }: LabOptions): Plan {
   if (quick) return { rounds: 1, keys: [2000] };
-  return { rounds: runs ?? 3, keys: [10_000, 100_000, 1_000_000] };
+  return { rounds: runs ?? 2, keys: [10_000, 100_000, 1_000_000] };
 }
 
 export const snapshot: Experiment = {
