@@ -6,6 +6,9 @@ const writers = 8;
 const record = new Uint8Array(1024).fill(8);
 /** Not counted: connections are made, and code is compiled. */
 const warmUp = 300;
+/** The same for appends at a rate: as much of the time before the part that counts. */
+const warmUpShare = 0.2;
+const countedSeconds = 5;
 
 /** One writer, the next record when the last one is acknowledged: the median in ms. */
 export async function appendOneByOne(bench: Bench): Promise<number> {
@@ -28,7 +31,7 @@ export async function appendOneByOne(bench: Bench): Promise<number> {
 
 /**
  * Appends by 8 writers to one file at a fixed rate for some seconds, each timed from the moment when it was due, so that a pause counts for
- * all that it held up: the 99th percentile in ms.
+ * all that it held up: the 99th percentile in ms, without the first second.
  * @param perSecond of all writers together.
  */
 export async function appendAtRate(bench: Bench, perSecond: number): Promise<number> {
@@ -37,20 +40,21 @@ export async function appendAtRate(bench: Bench, perSecond: number): Promise<num
     const logs = await openLogs(clients, path);
     for (const log of logs) await log.recordAppend(record);
     const histogram = createHistogram();
-    const count = Math.max(100, Math.round(perSecond * 5 * bench.scale));
+    const count = Math.max(100, Math.round(perSecond * countedSeconds * bench.scale));
+    const first = -Math.round(count * warmUpShare);
     const startedAt = performance.now();
     const landed: Promise<void>[] = [];
-    for (let i = 0; i < count; ) {
-      const due = Math.min(count, Math.ceil(((performance.now() - startedAt) / 1000) * perSecond));
-      for (; i < due; i++) landed.push(timed(logs[i % writers]!, startedAt + (i * 1000) / perSecond));
+    for (let i = first; i < count; ) {
+      const due = Math.min(count, first + Math.ceil(((performance.now() - startedAt) / 1000) * perSecond));
+      for (; i < due; i++) landed.push(timed(i, startedAt + ((i - first) * 1000) / perSecond));
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await Promise.all(landed);
     return histogram.percentile(99) / 1000;
 
-    async function timed(log: (typeof logs)[number], dueAt: number): Promise<void> {
-      await log.recordAppend(record);
-      histogram.record(microseconds(performance.now() - dueAt));
+    async function timed(n: number, dueAt: number): Promise<void> {
+      await logs[(n - first) % writers]!.recordAppend(record);
+      if (n >= 0) histogram.record(microseconds(performance.now() - dueAt));
     }
   });
 }
