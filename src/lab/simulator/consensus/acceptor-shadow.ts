@@ -11,6 +11,8 @@ interface Vote {
 export class AcceptorShadow {
   promised = 0;
   base = 0;
+  /** Up to where it knows what is chosen. */
+  chosen = 0;
   readonly votes = new Map<number, Vote>();
   configuration: Members;
 
@@ -21,6 +23,7 @@ export class AcceptorShadow {
   holdState({ index, members }: SnapshotPoint): void {
     if (index <= this.base) return;
     this.base = index;
+    this.chosen = Math.max(this.chosen, index);
     this.configuration = members;
     for (const slot of this.votes.keys()) if (slot <= index) this.votes.delete(slot);
   }

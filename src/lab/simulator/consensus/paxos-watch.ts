@@ -98,6 +98,7 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
         shadow.holdState(record.point);
         break;
       case 'chosen':
+        shadow.chosen = Math.max(shadow.chosen, record.index);
         break;
     }
   }
@@ -187,7 +188,9 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
   }
 
   /** A leader's status tells of rounds that it has seen, not of its own: its messages do. */
-  stepped(): void {}
+  stepped({ id, commitIndex }: EngineStatus): void {
+    this.#mindOf(id).chosen = commitIndex;
+  }
 
   // ---------------------------------------------------------------- messages
 
@@ -289,7 +292,11 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
         next === undefined || next.index + windowSlots > this.#log.highest || index + windowSlots > this.#log.highest
       );
     });
-    return [...held, ...open, ...inLog.map(({ members }) => members)].flatMap(({ voters, votersNext }) =>
+    // who has not heard that a configuration is chosen acts by the one before
+    const known = shadows.map(
+      ({ chosen }) => this.#log.configurations.findLast(({ index }) => index <= chosen)!.members,
+    );
+    return [...held, ...known, ...open, ...inLog.map(({ members }) => members)].flatMap(({ voters, votersNext }) =>
       votersNext === undefined ? [voters] : [voters, votersNext],
     );
   }
