@@ -236,12 +236,6 @@ const table: readonly Short[] = [
     edits: [['catch-up.ts', 'if (isNews || isAnswer) afterLearning(', 'if (m.entries.length > 0) afterLearning(']],
   },
   {
-    id: 'paxos-drops-values-of-others',
-    bug: 'a leader that steps down tells its clients of values of others that it proposed again',
-    seen: 'found here',
-    edits: [['role.ts', 'if (term === leading.ballot.round) drop(', 'if (term > 0) drop(']],
-  },
-  {
     id: 'paxos-refusal-hides-ballot',
     bug: 'a refusal does not tell which ballot is in the way',
     seen: 'duels; canonical',
