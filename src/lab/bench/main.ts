@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { LocalCluster } from '../cluster/local-cluster.ts';
+import { exitWhenInterrupted, LocalCluster } from '../cluster/local-cluster.ts';
 import { serveFile } from './bare-hop.ts';
 import { measureDisk } from './limits.ts';
 import { type Measured, type Plan, plans } from './plans.ts';
@@ -37,6 +37,7 @@ const program = join(root, 'bin/cairn');
 const baselineFile = join(root, 'docs/benchmarks.json');
 
 async function main(): Promise<void> {
+  exitWhenInterrupted();
   const { quick, only } = flags;
   const suite = suites.get(only ?? '');
   const count = flags.count === undefined ? undefined : Number(flags.count);

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -29,6 +29,19 @@ export interface LocalClusterOptions {
 
 const readyDeadlineMs = 60_000;
 
+/** They end with this process, whatever ends it but SIGKILL; see `exitWhenInterrupted`. */
+const running = new Set<LocalCluster>();
+
+function endAll(): void {
+  for (const cluster of running) cluster.endAtOnce();
+}
+
+/** For programs that start clusters: an interrupt ends them by way of `exit`, and their clusters with them. */
+export function exitWhenInterrupted(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => process.exit(128 + constants.signals[signal]));
+}
+
 export class LocalCluster {
   readonly dir: string;
   readonly url: string;
@@ -44,6 +57,12 @@ export class LocalCluster {
     this.#removeDir = removeDir;
     this.url = url;
     this.portBase = portBase;
+    if (running.size === 0) process.once('exit', endAll);
+    running.add(this);
+    child.once('exit', () => {
+      running.delete(this);
+      if (running.size === 0) process.off('exit', endAll);
+    });
   }
 
   /** Starts it and waits until writes succeed. Rejects with what it printed if it does not come up. */
@@ -93,6 +112,13 @@ export class LocalCluster {
     await ended;
   }
 
+  /** In one turn, for a process that ends: its supervisor and all its processes are killed, a directory of ours is removed. */
+  endAtOnce(): void {
+    killIfThere(this.supervisorPid);
+    for (const { pid } of this.processes) killIfThere(pid);
+    if (this.#removeDir) rmSync(this.dir, { recursive: true, force: true });
+  }
+
   /** Ctrl-C. */
   async stop(): Promise<void> {
     const ended = this.#ended();
@@ -114,13 +140,14 @@ export class LocalCluster {
         this.#child.kill('SIGKILL');
         reject(new Error(`the cluster in ${this.dir} did not start: ${why}\n${errors()}`));
       };
-      this.#child.once('exit', (code) => fail(`it ended with code ${code}`));
+      const ended = (code: number | null): void => fail(`it ended with code ${code}`);
+      this.#child.once('exit', ended);
       createInterface({ input: this.#child.stdout! }).on('line', (line) => {
         const event = JSON.parse(line) as { event: string } & ClusterProcess;
         if (event.event === 'started') this.#note(event);
         if (event.event !== 'ready') return;
         clearTimeout(timer);
-        this.#child.removeAllListeners('exit');
+        this.#child.off('exit', ended);
         resolve();
       });
     });

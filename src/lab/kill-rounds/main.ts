@@ -7,6 +7,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { exitWhenInterrupted } from '../cluster/local-cluster.ts';
 import { killRounds } from './kill-rounds.ts';
 import type { Findings } from './records.ts';
 
@@ -23,6 +24,7 @@ const rounds = Number(values.rounds);
 if (!Number.isSafeInteger(rounds) || rounds < 1) throw new Error('--rounds is a whole number from 1 on');
 if (values.engine !== 'raft' && values.engine !== 'paxos') throw new Error('--engine is raft or paxos');
 
+exitWhenInterrupted();
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const report = await killRounds({ program, rounds, engine: values.engine, say });
 const { strong, async: loose, kills, seconds } = report;

@@ -79,6 +79,10 @@ function natural(name: string, text: string | undefined, max: number): number | 
   return n;
 }
 
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0); // a reader that has seen enough: `npm run sim -- run | head`
+  throw error;
+});
 try {
   const request = requestOf(process.argv.slice(2));
   if (request === undefined) process.stdout.write(help);
