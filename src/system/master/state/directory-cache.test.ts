@@ -32,6 +32,17 @@ describe('directories in use', () => {
     expect(entriesIn(saved, '/')).toBe(count);
   });
 
+  it('are written by no look, however many are looked at', () => {
+    const machine = new TestMachine();
+    const count = 3 * directoriesKept;
+    for (let i = 0; i < count; i++) must(machine.mkdir(`/${i}`));
+    machine.machine.save();
+    for (let i = 0; i < 10; i++) must(machine.open(`/${i}/file`));
+    const before = machine.store.puts;
+    for (let i = count - 1; i >= 0; i--) expect(entriesIn(machine.tables, `/${i}`)).toBe(i < 10 ? 1 : 0);
+    expect(machine.store.puts).toBe(before);
+  });
+
   it('are found where they were moved to, and not where they were', () => {
     const machine = new TestMachine();
     must(machine.mkdir('/a'));

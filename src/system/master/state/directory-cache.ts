@@ -1,14 +1,15 @@
 /**
  * Directories that are in use, as objects: a path leads through the same few again and again, and whatever is made or removed changes the one
  * that holds it. What has only changed in number of entries and time of change is not in the store until `save`, like the counters: a thousand
- * creates in one directory are one change of its record. Owns the difference; `bound` records are kept, and let go of together.
+ * creates in one directory are one change of its record. Owns the difference; `directoriesKept` records are kept, and let go of together. Looking
+ * writes nothing: what is unsaved stays until a change makes it too much, or all is saved.
  */
 import type { InodeId } from '../../../core/base/brand.ts';
 import type { OrderedStore } from '../../storage/ordered-store.ts';
 import * as keys from './keys.ts';
 import { type DirectoryInode, type Dirent, encodeInode } from './records.ts';
 
-/** Directories, and entries that lead to directories. */
+/** Directories that are newer than in the store, others, and entries that lead to directories. */
 export const directoriesKept = 1024;
 
 export class DirectoryCache {
@@ -29,14 +30,15 @@ export class DirectoryCache {
 
   /** As it is in the store. */
   note(id: InodeId, inode: DirectoryInode): void {
-    this.#keep(id, inode);
     this.#unsaved.delete(id);
+    this.#keep(id, inode);
   }
 
   /** Newer than what the store has. */
   change(id: InodeId, inode: DirectoryInode): void {
-    this.#keep(id, inode);
+    if (this.#unsaved.size >= directoriesKept) this.save();
     this.#unsaved.add(id);
+    this.#keep(id, inode);
   }
 
   forget(id: InodeId): void {
@@ -51,10 +53,8 @@ export class DirectoryCache {
   }
 
   #keep(id: InodeId, inode: DirectoryInode): void {
-    if (this.#inodes.size >= directoriesKept && !this.#inodes.has(id)) {
-      this.save();
-      this.#inodes.clear();
-    }
+    if (this.#inodes.size >= 2 * directoriesKept && !this.#inodes.has(id))
+      for (const known of this.#inodes.keys()) if (!this.#unsaved.has(known)) this.#inodes.delete(known);
     this.#inodes.set(id, inode);
   }
 
