@@ -12,7 +12,7 @@ import { encodePoint } from './point.ts';
 import { encodePairs, type SendPart } from './snapshot-transfer.ts';
 
 const partBytes = 256 * 1024;
-/** Between attempts to send one part: at first, and at most. */
+/** Between attempts to send one part, at first; and the longest pause of any kind: the receiver waits for the next part for longer. */
 const pauseMinMs = 100;
 const pauseMaxMs = 2000;
 /** How long one part is tried: the first, and one that goes on from what has arrived. */
@@ -159,7 +159,7 @@ export class SnapshotSender {
     const result = await send();
     const tookMs = env.clock.now() - from;
     if (this.#host.appliedIndex - appliedIndex >= flowEntries)
-      await new Promise<void>((resolve) => void env.clock.after(pausePerPart * tookMs, resolve));
+      await new Promise<void>((resolve) => void env.clock.after(Math.min(pausePerPart * tookMs, pauseMaxMs), resolve));
     return result;
   }
 
