@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { program, run } from '../end-to-end/command-line.test-support.ts';
+import { experiments } from './experiments.ts';
 import { isRoot, namespaces, slow } from './quick.test-support.ts';
 
 let scratch: string;
@@ -80,6 +81,13 @@ describe.skipIf(!isRoot)('a disk that is too small', () => {
   it('is told before anything is started', async () => {
     const ran = await run(['lab', 'files', '--scratch', scratch]);
     expect(ran.stderr).toMatch(/\[DISK_FULL\] .* has 6\d MiB free; files wants \d+; name another place with --scratch/);
+    expect(ran.code).toBe(11);
+    expect(readdirSync(scratch)).toEqual([]);
+  });
+  it('keeps none of all experiments from its turn', async () => {
+    const ran = await run(['lab', 'all', '--scratch', scratch]);
+    expect(ran.stderr.match(/^\S+ failed: .* MiB free/gm)).toHaveLength(experiments.length);
+    expect(ran.stderr).toMatch(/\[DISK_FULL\] consensus: .*; failover: .* MiB free/);
     expect(ran.code).toBe(11);
     expect(readdirSync(scratch)).toEqual([]);
   });

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { CairnError } from '../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { describeEnvironment } from './environment.ts';
 import type { Experiment, Lab, LabOptions } from './experiment.ts';
 import { experiments } from './experiments.ts';
@@ -31,6 +31,7 @@ export interface LabRun {
 export class LabSession {
   readonly #run: LabRun;
   readonly #scope = new Scope();
+  #isClosed = false;
 
   /** @throws CairnError USAGE for a name that is none */
   constructor(run: LabRun) {
@@ -38,16 +39,31 @@ export class LabSession {
     for (const name of run.names) find(name);
   }
 
-  /** @throws what an experiment throws, after everything it made is gone */
+  /**
+   * One that fails does not keep the others from being measured.
+   * @throws what experiments throw, after everything they made is gone, and all others have had their turn
+   */
   async run(): Promise<void> {
     const { names, options, say } = this.#run;
     for (const left of removeLeftovers(options.scratch)) say(`removed ${left}, left behind by a lab that was killed`);
     if (!options.quick) for (const line of planLines(names.map(find), options)) say(line);
-    for (const name of names) await this.#one(find(name));
+    const failures: { name: string; error: CairnError }[] = [];
+    for (const name of names) {
+      try {
+        await this.#one(find(name));
+      } catch (thrown) {
+        if (names.length === 1 || this.#isClosed) throw thrown;
+        const error = toCairnError(thrown);
+        failures.push({ name, error });
+        say(`${name} failed: ${error.message}`);
+      }
+    }
+    if (failures.length > 0) throw allOf(failures);
   }
 
   /** Ends whatever is under way; `run` then rejects. */
   close(): Promise<void> {
+    this.#isClosed = true;
     return this.#scope.close();
   }
 
@@ -71,6 +87,11 @@ export class LabSession {
       await scope.close();
     }
   }
+}
+
+function allOf(failures: readonly { readonly name: string; readonly error: CairnError }[]): CairnError {
+  const told = failures.map(({ name, error }) => `${name}: ${error.message}`);
+  return new CairnError(failures[0]!.error.code, told.join('; '), { cause: failures[0]!.error });
 }
 
 function find(name: string): Experiment {

@@ -25,8 +25,6 @@ const keptMs = 60_000;
  * shares a machine with the peer, no more than a share of their time. Without commands there is no pause.
  */
 const pausePerPart = 2;
-/** So many entries applied while a part was on its way are a flow. */
-const flowEntries = 4;
 /** The peer may change its mind about where to begin, but not for ever. */
 const passesMax = 8;
 const passing: readonly ErrorCode[] = ['BUSY', 'UNAVAILABLE', 'CONNECTION_LOST', 'TIMED_OUT', 'CHECKSUM_MISMATCH'];
@@ -158,7 +156,7 @@ export class SnapshotSender {
     const from = env.clock.now();
     const result = await send();
     const tookMs = env.clock.now() - from;
-    if (this.#host.appliedIndex - appliedIndex >= flowEntries)
+    if (this.#host.appliedIndex > appliedIndex)
       await new Promise<void>((resolve) => void env.clock.after(Math.min(pausePerPart * tookMs, pauseMaxMs), resolve));
     return result;
   }

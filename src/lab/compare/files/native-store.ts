@@ -38,7 +38,7 @@ export async function openNativeStore(url: string): Promise<FileStore> {
     },
     openToAppend: async (path, durable) => {
       const file = await client.open(path, 'a', { durability: durable ? 'disk' : 'memory' });
-      return { append: async (record) => void (await file.recordAppend(record)), close: () => file.close() };
+      return { append: (bytes) => file.append(bytes), close: () => file.close() };
     },
     close: () => client.close(),
   };
