@@ -32,6 +32,16 @@ describe('the entries kept behind the durable state', () => {
     expect(kept.compactTo(40)).toBe(40);
   });
 
+  it('press once they are half of what a snapshot on its way may cost', () => {
+    const kept = new KeptEntries(10, 1000);
+    kept.note(entries(1, 40, 100));
+    expect(kept.isPressed).toBe(false);
+    kept.note(entries(41, 41, 100));
+    expect(kept.isPressed).toBe(true);
+    kept.compactTo(41);
+    expect(kept.isPressed).toBe(false);
+  });
+
   it('are more while a snapshot is on its way, whose reader goes on with them, but not without bound', () => {
     const kept = new KeptEntries(10, 1000);
     kept.note(entries(1, 100, 10));

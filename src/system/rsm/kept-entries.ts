@@ -24,6 +24,11 @@ export class KeptEntries {
     this.#bytesMax = bytesMax;
   }
 
+  /** More than half of what is kept for a snapshot that is on its way: it had better hurry, or will have been sent in vain. */
+  get isPressed(): boolean {
+    return this.#bytes > (onItsWayFactor * this.#bytesMax) / 2;
+  }
+
   note(entries: readonly Entry[]): void {
     for (const { index, payload } of entries) {
       const bytes = payload.kind === 'proposal' ? payload.data.length : 0;

@@ -149,6 +149,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   #sendingHost(): SendingHost {
     const engine = () => this.#engine;
     const applier = this.#applier;
+    const kept = this.#kept;
     return {
       env: this.#env,
       get term() {
@@ -159,6 +160,9 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       },
       get appliedIndex() {
         return applier.appliedIndex;
+      },
+      get isPressed() {
+        return kept.isPressed;
       },
       freeze: () => this.#freeze(),
       send: (...part) => this.#options.transport.sendSnapshotPart(...part),

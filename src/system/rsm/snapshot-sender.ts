@@ -22,7 +22,8 @@ const partTriedMs = 15_000;
 const keptMs = 60_000;
 /**
  * While commands flow, a pause of so many times what a part took follows it: the transfer then costs the clients of this node, and whoever
- * shares a machine with the peer, no more than a share of their time. Without commands there is no pause.
+ * shares a machine with the peer, no more than a share of their time. Without commands there is no pause, nor when the log that goes on from
+ * the state becomes long: the transfer must end before the log is let go of.
  */
 const pausePerPart = 2;
 /** The peer may change its mind about where to begin, but not for ever. */
@@ -35,6 +36,8 @@ export interface SendingHost {
   /** The first entry that the log still holds. */
   readonly firstIndex: number;
   readonly appliedIndex: number;
+  /** The log that is kept for a state on its way is nearly too long. */
+  readonly isPressed: boolean;
   freeze(): Promise<{ readonly point: SnapshotPoint; readonly frozen: FrozenStore }>;
   readonly send: SendPart;
 }
@@ -156,7 +159,7 @@ export class SnapshotSender {
     const from = env.clock.now();
     const result = await send();
     const tookMs = env.clock.now() - from;
-    if (this.#host.appliedIndex > appliedIndex)
+    if (this.#host.appliedIndex > appliedIndex && !this.#host.isPressed)
       await new Promise<void>((resolve) => void env.clock.after(Math.min(pausePerPart * tookMs, pauseMaxMs), resolve));
     return result;
   }

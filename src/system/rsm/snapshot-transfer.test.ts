@@ -41,6 +41,7 @@ class Transfer {
   partMs = 0;
   entriesPerPart = 0;
   applied = 0;
+  isPressed = false;
   meddle: (part: SnapshotPart, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
 
   constructor() {
@@ -87,6 +88,9 @@ class Transfer {
       get appliedIndex() {
         return transfer().applied;
       },
+      get isPressed() {
+        return transfer().isPressed;
+      },
       freeze: async () => {
         this.frozen += 1;
         return { point, frozen: await store.freeze() };
@@ -126,15 +130,17 @@ describe('a snapshot on its way', () => {
     expect(transfer).toMatchObject({ installed: [7], paused: false });
   });
 
-  it('takes a third of the time while commands flow, and all of it while none do', async () => {
-    const took = async (entriesPerPart: number): Promise<number> => {
+  it('takes a third of the time while commands flow; all of it while none do, or when the log grows too long', async () => {
+    const took = async (entriesPerPart: number, isPressed = false): Promise<number> => {
       const transfer = new Transfer();
-      Object.assign(transfer, { partMs: 10, entriesPerPart });
+      Object.assign(transfer, { partMs: 10, entriesPerPart, isPressed });
       const from = transfer.env.clock.now();
       expect(await transfer.send(transfer.sender(leader, 7))).toBe(true);
       return (transfer.env.clock.now() - from) / transfer.parts.length;
     };
-    expect(Math.round((await took(1)) / (await took(0)))).toBe(3);
+    const alone = await took(0);
+    expect(Math.round((await took(1)) / alone)).toBe(3);
+    expect(Math.round((await took(1, true)) / alone)).toBe(1);
   });
 
   it('goes on with the part that a broken connection has cost', async () => {
