@@ -7,7 +7,10 @@ export const rules = {
   'promise kept': 'an acceptor votes in no ballot below one that it has promised',
   'told before durable': 'what a node says it has promised, voted for or stored is on its disk',
   'log matching': 'entries of one index and term are the same, and so is everything before them',
-  'leader completeness': 'who is elected has everything that was committed',
+  'leader completeness': 'who is elected, or could be by what is on the disks, has everything that was committed',
+  'up-to-date log wins':
+    'a candidate says truly how its log ends, and has the vote only of those whose logs are no further',
+  'log kept': 'a log ends where it was last written, before a restart and after',
   'state-machine safety':
     'all nodes deliver the same entry at an index, without a gap, with the same results and state',
   'committed on disks': 'what is committed is durable on a quorum of the disks, crashed nodes included',

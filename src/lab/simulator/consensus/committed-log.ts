@@ -2,6 +2,7 @@
 import type { NodeId } from '../../../core/base/brand.ts';
 import type { Entry, Members, SnapshotPoint } from '../../../core/consensus/engine.ts';
 import { BrokenRule, hold } from './broken-rule.ts';
+import { describeMembers } from './members-of-group.ts';
 
 interface Committed {
   readonly checksum: number;
@@ -63,6 +64,22 @@ export class CommittedLog {
     if (known === undefined) throw new BrokenRule('state-machine safety', `n${node} applied ${index}, not committed`);
     known.outcomes ??= outcomes;
     hold(known.outcomes === outcomes, 'state-machine safety', () => `n${node} has other results at ${index}`);
+  }
+
+  /** What stands for the log up to a point must be what was committed there: entry, term and the configuration in force. */
+  mustBeOn(node: NodeId, { index, term, checksum, members }: SnapshotPoint): void {
+    if (index === 0) return;
+    const known = this.#entries[index];
+    const isEntry = known?.checksum === checksum && known.term === term;
+    hold(
+      isEntry,
+      'state-machine safety',
+      () => `n${node} has a point at ${index}, term ${term}, that nobody committed`,
+    );
+    const inForce = this.configurations.findLast((configuration) => configuration.index <= index)!.members;
+    hold(inForce === members || describeMembers(inForce) === describeMembers(members), 'state-machine safety', () => {
+      return `n${node} has a point at ${index} with the members ${describeMembers(members)}; there were ${describeMembers(inForce)}`;
+    });
   }
 
   /** A snapshot is of a state that the group went through. */

@@ -30,6 +30,7 @@ export class GroupChecker<Message, LogRecord> {
 
   started(status: EngineStatus, records: readonly LogRecord[], applied: SnapshotPoint | undefined): void {
     const { id, term, commitIndex, appliedIndex } = status;
+    if (applied !== undefined) this.log.mustBeOn(id, applied);
     this.watch.restarted(id, records, applied, status);
     this.#seen.set(id, { term, commitIndex, appliedIndex });
   }

@@ -67,6 +67,7 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
           );
         this.#propose(node, record.entry, ballot);
       }
+      if (record.kind === 'snapshotPoint') this.#log.mustBeOn(node, record.point);
       this.#take(mind, record);
     }
   }
@@ -205,6 +206,7 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
       case 'promise':
         this.#mustOwn(to, message.ballot);
         this.#mustHavePromised(from, message.kind, rank(message.ballot));
+        for (const vote of message.votes) this.#mustHaveCast(from, vote.entry, rank(vote.ballot));
         break;
       case 'accepted':
         this.#mustHavePromised(from, message.kind, rank(message.ballot));
@@ -241,6 +243,16 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
       () => `n${node} sends ${kind} of ${name(ballot)}; its disk knows of no more than ${name(promised)}`,
     );
     if (ballot > (this.#shown.get(node) ?? 0)) this.#shown.set(node, ballot);
+  }
+
+  /** What is told of a vote is so: a ballot that is too high would make its value win over the one that was chosen. */
+  #mustHaveCast(node: NodeId, value: Entry, ballot: number): void {
+    if (ballot === 0) return; // learned
+    const cast = this.#proposed.get(value.index)?.get(ballot);
+    const isSo = cast?.voters.includes(node) === true && isSameValue(cast.value, value);
+    hold(isSo, 'told before durable', () => {
+      return `n${node} tells of a vote for ${nameOfValue(value)} in slot ${value.index}, ballot ${name(ballot)}, which its disk has not`;
+    });
   }
 
   #mustHaveVoted(node: NodeId, slot: number, ballot: number): void {

@@ -4,99 +4,12 @@ import type { EngineStatus, Entry, Members, SnapshotPoint } from '../../../core/
 import type { RaftMessage, RaftRecord } from '../../../core/consensus/index.ts';
 import { hold } from './broken-rule.ts';
 import type { CommittedLog } from './committed-log.ts';
-import { describeMembers, isQuorum, quorumsMeet } from './members-of-group.ts';
+import { isUpToDate, LogShadow, type Standing } from './log-shadow.ts';
+import { describeMembers, everyVoter, isQuorum, quorumsMeet } from './members-of-group.ts';
 import type { ProtocolWatch } from './protocol-watch.ts';
 
 /** Room for terms below the index in one number. */
 const termsMax = 2 ** 20;
-
-/** A log as a row of checksums; everything up to `base` is held as state. */
-class LogShadow {
-  base = 0;
-  term = 0;
-  vote: NodeId | undefined;
-  /** Of entries and state: a term is known by them as well. */
-  termOfLog = 0;
-  #checksums = new Map<number, number>();
-  #last = 0;
-  /** The furthest that it ever reached, whatever was cut since. */
-  #furthest = 0;
-  #configurations: { readonly index: number; readonly members: Members }[];
-
-  constructor(bootstrap: Members) {
-    this.#configurations = [{ index: 0, members: bootstrap }];
-  }
-
-  /** An entry replaces what is at its index and behind it. @returns the first index that was cut although `mustKeep` it */
-  write(
-    { index, term, checksum, payload }: Entry,
-    mustKeep: (index: number, checksum: number) => boolean,
-  ): number | undefined {
-    if (index <= this.base) return undefined; // it was queued before a snapshot took its place
-    this.termOfLog = Math.max(this.termOfLog, term);
-    let lost: number | undefined;
-    for (let at = index; at <= this.#last; at++) {
-      const old = this.#checksums.get(at);
-      if (old !== undefined && !(at === index && old === checksum) && mustKeep(at, old)) lost ??= at;
-      this.#checksums.delete(at);
-    }
-    this.#checksums.set(index, checksum);
-    this.#last = index;
-    this.#furthest = Math.max(this.#furthest, index);
-    while (this.#configurations.length > 1 && this.#configurations.at(-1)!.index >= index) this.#configurations.pop();
-    if (payload.kind === 'members') this.#configurations.push({ index, members: payload.members });
-    return lost;
-  }
-
-  /** A baseline may come ahead of records that were queued before it. */
-  writeVote(term: number, vote: NodeId | undefined): void {
-    if (term < this.term || (term === this.term && vote === undefined)) return;
-    this.term = term;
-    this.vote = vote;
-  }
-
-  votesFor(candidate: NodeId, term: number): boolean {
-    return this.term === term && this.vote === candidate;
-  }
-
-  get last(): number {
-    return this.#last;
-  }
-
-  /** Whether it holds entries up to `index`; of a term that is over, whether it did. */
-  reached(index: number, term: number): boolean {
-    return index <= this.#last || (term < this.termOfLog && index <= this.#furthest);
-  }
-
-  /** State takes the place of the entries up to a point. */
-  holdState({ index, term, members }: SnapshotPoint): void {
-    if (index <= this.base) return;
-    this.termOfLog = Math.max(this.termOfLog, term);
-    for (let at = this.base + 1; at < index; at++) this.#checksums.delete(at);
-    this.base = index;
-    this.#last = Math.max(this.#last, index);
-    this.#configurations = [{ index, members }, ...this.#configurations.filter((later) => later.index > index)];
-  }
-
-  /** The log was given up for a snapshot that contradicts it. */
-  cutBehind(index: number): void {
-    for (let at = index + 1; at <= this.#last; at++) this.#checksums.delete(at);
-    this.#last = index;
-    this.#configurations = this.#configurations.filter((later, i) => i === 0 || later.index <= index);
-  }
-
-  holds(index: number, checksum: number): boolean {
-    return index <= this.base || this.#checksums.get(index) === checksum;
-  }
-
-  checksumAt(index: number): number | undefined {
-    return this.#checksums.get(index);
-  }
-
-  get members(): Members {
-    return this.#configurations.at(-1)!.members;
-  }
-}
 
 export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
   readonly #bootstrap: Members;
@@ -108,6 +21,8 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
   readonly #leaders = new Map<number, NodeId>();
   /** Candidate by voter and term. */
   readonly #votes = new Map<number, NodeId>();
+  /** How the log stood with which a candidate asks for votes, by candidate and term. */
+  readonly #candidacies = new Map<number, Standing>();
   /** The highest term that others have seen of a node. */
   readonly #shown = new Map<NodeId, number>();
 
@@ -119,6 +34,8 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
   handedOut(node: NodeId, records: readonly RaftRecord[]): void {
     const mind = this.#mindOf(node);
     for (const record of records) {
+      if (record.kind === 'hardState') this.#votedInMind(node, mind, record.currentTerm, record.votedFor);
+      if (record.kind === 'snapshotPoint') this.#log.mustBeOn(node, record.point);
       if (record.kind !== 'entry') continue;
       const { entry } = record;
       const key = entry.index * termsMax + entry.term;
@@ -131,6 +48,25 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
       );
       mind.write(entry, keepsNothing);
     }
+  }
+
+  /** A vote goes to a log that is at least as up-to-date as that of the voter (§5.4.1), here before it leaves. */
+  #votedInMind(voter: NodeId, mind: LogShadow, term: number, candidate: NodeId | undefined): void {
+    const isNew = candidate !== undefined && !mind.votesFor(candidate, term);
+    mind.writeVote(term, candidate);
+    if (!isNew) return;
+    const { standing } = mind;
+    if (candidate === voter) {
+      this.#candidacies.set(voter * termsMax + term, standing);
+      return;
+    }
+    const asks = this.#candidacies.get(candidate * termsMax + term);
+    hold(
+      asks !== undefined && isUpToDate(asks, standing),
+      'up-to-date log wins',
+      () =>
+        `n${voter}, whose log ends at ${nameOf(standing)}, votes for n${candidate}, ${asks === undefined ? 'which did not ask for it' : `whose log ends at ${nameOf(asks)}`}`,
+    );
   }
 
   durable(node: NodeId, records: readonly RaftRecord[]): void {
@@ -147,12 +83,13 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
     node: NodeId,
     records: readonly RaftRecord[],
     applied: SnapshotPoint | undefined,
-    { term }: EngineStatus,
+    { term, lastIndex }: EngineStatus,
   ): void {
     const mind = new LogShadow(this.#bootstrap);
+    let isVague = false;
     for (const record of records) {
       if (record.kind === 'entry') mind.write(record.entry, keepsNothing);
-      else if (record.kind === 'snapshotPoint') mind.holdState(record.point);
+      else if (record.kind === 'snapshotPoint') isVague = mind.adoptRead(record.point) || isVague;
       else mind.writeVote(record.currentTerm, record.votedFor);
     }
     const { term: known, vote } = this.#diskOf(node);
@@ -162,7 +99,10 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
       'only forwards',
       () => `n${node} reads term ${mind.term} and vote ${mind.vote}; it had written ${known} and ${vote}`,
     );
-    if (applied !== undefined) mind.holdState(applied);
+    if (applied !== undefined) isVague = mind.adoptRead(applied) || isVague;
+    if (isVague && lastIndex < mind.last) mind.cutBehind(lastIndex);
+    const isWhole = mind.last === lastIndex;
+    hold(isWhole, 'log kept', () => `n${node} restarts with ${lastIndex} entries; it reads ${mind.last} in its log`);
     this.#minds.set(node, mind);
     const shown = this.#shown.get(node) ?? 0;
     hold(term >= shown, 'only forwards', () => `n${node} restarts in term ${term}, and others know it in ${shown}`);
@@ -173,11 +113,8 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
   }
 
   stateInstalled(node: NodeId, point: SnapshotPoint): void {
-    for (const shadow of [this.#mindOf(node), this.#diskOf(node)]) {
-      const old = shadow.checksumAt(point.index);
-      if (old !== point.checksum && point.index > shadow.base) shadow.cutBehind(point.index);
-      shadow.holdState(point);
-    }
+    this.#mindOf(node).adoptState(point);
+    this.#diskOf(node).adoptState(point);
   }
 
   left(from: NodeId, to: NodeId, message: RaftMessage): void {
@@ -185,6 +122,7 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
     switch (message.kind) {
       case 'requestVote':
         this.#voted(from, disk, message.term, from);
+        this.#mustStandAs(from, message);
         break;
       case 'requestVoteResponse':
         if (message.voteGranted) this.#voted(from, disk, message.term, to);
@@ -211,6 +149,14 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
     if (term > (this.#shown.get(from) ?? 0)) this.#shown.set(from, term);
   }
 
+  #mustStandAs(candidate: NodeId, { term, lastLogTerm, lastLogIndex }: Extract<RaftMessage, { kind: 'requestVote' }>) {
+    const stood = this.#candidacies.get(candidate * termsMax + term);
+    hold(stood?.lastTerm === lastLogTerm && stood.lastIndex === lastLogIndex, 'up-to-date log wins', () => {
+      const says = nameOf({ lastTerm: lastLogTerm, lastIndex: lastLogIndex });
+      return `n${candidate} asks for votes with a log that ends at ${says}; it ends at ${stood === undefined ? 'no place' : nameOf(stood)}`;
+    });
+  }
+
   #voted(voter: NodeId, disk: LogShadow, term: number, candidate: NodeId): void {
     const key = voter * termsMax + term;
     const known = this.#votes.get(key);
@@ -225,7 +171,10 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
     );
   }
 
-  stepped({ id, role, term }: EngineStatus): void {
+  stepped({ id, role, term, lastIndex }: EngineStatus): void {
+    const { last } = this.#mindOf(id);
+    if (last !== lastIndex)
+      hold(false, 'log kept', () => `the log of n${id} ends at ${lastIndex}; it has written down ${last} entries`);
     if (role !== 'leader') return;
     const known = this.#leaders.get(term);
     if (known === id) return;
@@ -251,6 +200,7 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
       const holders = [...this.#disks.keys()].filter(has).join(' ');
       return `n${node} commits ${index}; it is on the disks of ${holders || 'nobody'}, of the voters ${describeMembers(members)}`;
     });
+    this.#mustBeSafe(index, checksum);
     if (payload.kind !== 'members') return;
     const before = this.#log.configurations.at(-2)!.members;
     hold(
@@ -258,6 +208,19 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
       'configurations meet',
       () => `${describeMembers(before)} is followed by ${describeMembers(payload.members)}`,
     );
+  }
+
+  /** Who lacks a committed entry on its disk cannot be elected with what is on the disks: else it is not committed for ever (Figure 8). */
+  #mustBeSafe(index: number, checksum: number): void {
+    for (const [candidate, disk] of this.#disks) {
+      if (disk.holds(index, checksum) || !everyVoter(disk.members).includes(candidate)) continue;
+      const { standing } = disk;
+      const wouldVote = (voter: NodeId) => isUpToDate(standing, this.#diskOf(voter).standing);
+      hold(!isQuorum(disk.members, wouldVote), 'leader completeness', () => {
+        const voters = everyVoter(disk.members).filter(wouldVote).join(' ');
+        return `entry ${index} is committed, and n${candidate}, which lacks it, could be elected by the disks of ${voters}`;
+      });
+    }
   }
 
   canDecide(has: (node: NodeId) => boolean, sought: readonly Members[]): boolean {
@@ -284,4 +247,8 @@ function shadowOf(shadows: Map<NodeId, LogShadow>, node: NodeId, bootstrap: Memb
   const fresh = new LogShadow(bootstrap);
   shadows.set(node, fresh);
   return fresh;
+}
+
+function nameOf({ lastTerm, lastIndex }: Standing): string {
+  return `${lastIndex} of term ${lastTerm}`;
 }
