@@ -53,7 +53,19 @@ function countVotes(s: PaxosState, acceptor: NodeId, first: number, last: number
     const acceptors = vote.acceptors!;
     if (acceptors.includes(acceptor)) continue;
     acceptors.push(acceptor);
-    if (!vote.chosen) vote.chosen = quorumsAt(s.configuration, slot).isQuorum('accept', acceptors);
+    if (!vote.chosen) vote.chosen = isChosenBy(s, slot, acceptors);
+  }
+}
+
+function isChosenBy(s: PaxosState, slot: number, acceptors: readonly NodeId[]): boolean {
+  return quorumsAt(s.configuration, slot).isQuorum('accept', acceptors);
+}
+
+/** Others decide in the slots to come than was known when votes for them were counted: what is here may be a quorum already. */
+function countAnew(s: PaxosState): void {
+  for (let slot = s.log.firstUnchosen; slot <= s.log.lastIndex; slot++) {
+    const vote = s.log.at(slot);
+    if (vote?.acceptors !== undefined && !vote.chosen) vote.chosen = isChosenBy(s, slot, vote.acceptors);
   }
 }
 
@@ -65,6 +77,7 @@ export function deliverCounted(s: PaxosState, leading: Leading, out: Outbox): vo
     const entry = deliver(s);
     leading.unchosenBytes -= entryBytes(entry);
     entries.push(entry);
+    if (entry.payload.kind === 'members') countAnew(s);
   }
   out.commit(entries);
   renewLease(leading, s.log.chosenIndex);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type DropReason, defaultTiming } from '../engine.ts';
 import { windowSlots } from './configuration.ts';
-import { type ballot, index, members, OneNode, promise, sent } from './one-node.test-support.ts';
+import { ballot, index, members, OneNode, promise, reported, type Setup, sent, value } from './one-node.test-support.ts';
 import type { PaxosEffects } from './outbox.ts';
 
 const { electionTimeoutMaxMs, heartbeatIntervalMs } = defaultTiming;
@@ -20,6 +20,13 @@ function leaderOf(voters: number, nonVoters: readonly number[] = [], id = 1): { 
   for (const peer of [...leader.config.bootstrap.voters, ...nonVoters])
     if (peer !== id) leader.receive(peer, leader.accepted(own, 1, 0));
   return { leader, own };
+}
+
+/** Of voter 1, that knows of a change under way by its state alone. */
+function switchingAt(slot: number): Setup {
+  const from = members([1, 2, 3]);
+  const at = { index: index(slot), term: 1, checksum: 9, members: { ...from, votersNext: members([1, 4, 5]).voters } };
+  return { records: [{ kind: 'snapshotPoint', point: at }], applied: at };
 }
 
 /** Its disk and these peers vote for everything that is proposed. */
@@ -160,14 +167,23 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
     expect(leader.status.members).toEqual(members([1, 2, 3]));
   });
 
+  it('counts votes anew that came before it was known to be done: the new voters may have given enough of them', () => {
+    const leader = new OneNode(switchingAt(50));
+    const own = leader.campaign([2, 4]).ballot;
+    const votes = [
+      reported(ballot(1, 2), 51, 1, { kind: 'members', members: members([1, 4, 5]) }),
+      reported(ballot(1, 2), 52, 1, value(7)),
+    ];
+    for (const id of [2, 4]) leader.receive(id, promise(own, { first: 51, votes }));
+    choose(leader, own);
+    leader.receive(4, leader.accepted(own, 51, 52));
+    leader.receive(2, leader.accepted(own, 51, 51));
+    expect(leader.status.members).toEqual(members([1, 4, 5]));
+    expect(leader.status.commitIndex).toBe(52); // 1 and 4 have voted there, and 2 has no vote any more
+  });
+
   it('after a snapshot that shows it under way, asks both the old voters and the new: who decides where is not known', () => {
-    const at = {
-      index: index(50),
-      term: 1,
-      checksum: 9,
-      members: { ...members([1, 2, 3]), votersNext: members([1, 4, 5]).voters },
-    };
-    const newcomer = new OneNode({ records: [{ kind: 'snapshotPoint', point: at }], applied: at });
+    const newcomer = new OneNode(switchingAt(50));
     const own = newcomer.campaign([2, 4]).ballot;
     newcomer.receive(2, promise(own, { first: 51 }));
     newcomer.receive(3, promise(own, { first: 51 }));
