@@ -165,3 +165,16 @@ describe('ballot leader election (Omni-Paxos §5.2)', () => {
     expect(one.asked).toEqual(['campaign']);
   });
 });
+
+it('ballot leader election keeps others away from a candidate that was promised something and goes on, but not itself', () => {
+  const one = new OneElector('ballot');
+  const contented = (from: number) => {
+    one.receive(from, { kind: 'heartbeatRequest', round: 1 });
+    return one.sent.some(({ message }) => message.kind === 'heartbeatReply' && message.contented);
+  };
+  one.elector.candidateHeard(one.view, toNodeId(2));
+  one.elector = one.elector.clone();
+  expect([contented(2), contented(3)]).toEqual([false, true]);
+  one.view.now = (one.view.now + electionTimeoutMinMs) as typeof one.view.now;
+  expect(contented(3)).toBe(false);
+});

@@ -50,6 +50,9 @@ export class BallotElector implements Elector {
   #leaderHeardAt = Number.NEGATIVE_INFINITY;
   #leaderTerm = -1;
   #leaderSince = Number.NEGATIVE_INFINITY;
+  /** Who has our promise and goes on, and when it was last heard; nobody once our patience has begun anew without it. */
+  #candidate: NodeId | undefined;
+  #candidateAt = 0;
   /** Before this time we do not seek leadership. */
   #patientUntil = 0;
   /** Rounds since we began to seek; 0 while we do not. */
@@ -117,12 +120,12 @@ export class BallotElector implements Elector {
   }
 
   receive(view: ElectorView, out: ElectorOutbox, from: NodeId, message: ElectorMessage): void {
-    if (message.kind === 'heartbeatRequest') out.send(from, this.#reply(view, message.round));
+    if (message.kind === 'heartbeatRequest') out.send(from, this.#reply(view, from, message.round));
     else if (message.kind === 'heartbeatReply') this.#take(view, from, message);
     // pre-votes of a peer with the other elector are of no use here
   }
 
-  #reply(view: ElectorView, round: number): ElectorMessage {
+  #reply(view: ElectorView, to: NodeId, round: number): ElectorMessage {
     const [standingTerm, standingIndex] = view.standing;
     const quorumConnected = view.leading ? this.#leadsQuorum(view) : this.#isElectable(view);
     return {
@@ -131,7 +134,7 @@ export class BallotElector implements Elector {
       ballotRound: this.#ballotRound(view),
       leading: view.leading,
       quorumConnected,
-      contented: view.leading ? quorumConnected : this.#isContent(view),
+      contented: view.leading ? quorumConnected : this.#isContent(view) || this.#hearsCandidateBut(view, to),
       standingTerm,
       standingIndex,
     };
@@ -173,6 +176,11 @@ export class BallotElector implements Elector {
     return view.now - this.#contentAt < view.timing.electionTimeoutMinMs;
   }
 
+  #hearsCandidateBut(view: ElectorView, id: NodeId): boolean {
+    if (this.#candidate === undefined || this.#candidate === id) return false;
+    return view.now - this.#candidateAt < view.timing.electionTimeoutMinMs;
+  }
+
   #hearsContent(view: ElectorView): boolean {
     return this.#some(view, (reply) => reply.contented);
   }
@@ -200,6 +208,7 @@ export class BallotElector implements Elector {
   /** One of a term that is new to us gets the time to show that it is quorum-connected. */
   leaderHeard(view: ElectorView): void {
     this.#leaderHeardAt = view.now;
+    this.#candidate = undefined;
     this.#stopSeeking();
     if (view.term === this.#leaderTerm) return;
     this.#leaderTerm = view.term;
@@ -212,7 +221,14 @@ export class BallotElector implements Elector {
     const { electionTimeoutMinMs: min, electionTimeoutMaxMs: max } = view.timing;
     this.#patientUntil = view.now + min + nextUniform(this.#random) * (max - min);
     this.#givesWay = false;
+    this.#candidate = undefined;
     this.#stopSeeking();
+  }
+
+  candidateHeard(view: ElectorView, candidate: NodeId): void {
+    this.restart(view);
+    this.#candidate = candidate;
+    this.#candidateAt = view.now;
   }
 
   /** Rivals that have not found each other out in time, by their ballots: one goes on with the next round, as if it had stood back once. */
@@ -245,6 +261,8 @@ export class BallotElector implements Elector {
     copy.#leaderHeardAt = this.#leaderHeardAt;
     copy.#leaderTerm = this.#leaderTerm;
     copy.#leaderSince = this.#leaderSince;
+    copy.#candidate = this.#candidate;
+    copy.#candidateAt = this.#candidateAt;
     copy.#patientUntil = this.#patientUntil;
     copy.#seeking = this.#seeking;
     copy.#campaigning = this.#campaigning;

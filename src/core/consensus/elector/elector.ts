@@ -88,6 +88,12 @@ export interface Elector {
   leaderHeard(view: ElectorView): void;
   /** We voted or promised, stepped down, or began a campaign: patience begins anew. */
   restart(view: ElectorView): void;
+  /**
+   * The candidate that we have promised to follow goes on with what it must learn before it can lead: our patience begins anew, and for as
+   * long as a leader that is silent would be protected nobody else is helped to be elected. Else candidates that do not hear each other
+   * would interrupt each other for ever.
+   */
+  candidateHeard(view: ElectorView, candidate: NodeId): void;
   /** The campaign may come to nothing: somebody has refused it, for this rival if it is known for whom. */
   campaignRefused(view: ElectorView, rival?: Rival): void;
   /** Whether a vote or promise for somebody else would take leadership from one that is heard (dissertation §4.2.3). */

@@ -10,7 +10,7 @@ export const electorMessage = union({
   heartbeatRequest: [3, struct({ round: varint })],
   /**
    * ballotRound: with the sender's id, the ballot that it leads with or seeks to lead with; 0 if it does neither. quorumConnected: it hears a quorum that could
-   * elect it. contented: it leads or hears a leader that is quorum-connected.
+   * elect it. contented: it leads or hears a leader that is quorum-connected, or has promised somebody else to follow it and hears that it goes on.
    */
   heartbeatReply: [
     4,

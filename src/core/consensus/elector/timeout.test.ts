@@ -85,3 +85,29 @@ describe('randomised time-outs, when two seek leadership at once', () => {
     expect(patienceOf(other)).toBeGreaterThanOrEqual(electionTimeoutMinMs);
   });
 });
+
+describe('randomised time-outs, while a candidate that was promised something goes on', () => {
+  const asked = { kind: 'preVote', term: 5, standingTerm: 0, standingIndex: 0 } as const;
+  const granted = (one: OneElector) =>
+    one.sent.map(({ message }) => message.kind === 'preVoteResponse' && message.granted);
+
+  it('would elect nobody else, for as long as a silent leader is protected', () => {
+    const one = new OneElector('timeout');
+    one.elector.candidateHeard(one.view, toNodeId(2));
+    one.elector = one.elector.clone();
+    one.view.now = (one.view.now + electionTimeoutMinMs - 1) as typeof one.view.now;
+    for (const id of [2, 3]) one.receive(id, asked);
+    expect(granted(one)).toEqual([true, false]);
+    one.view.now = (one.view.now + 1) as typeof one.view.now;
+    one.receive(3, asked);
+    expect(granted(one)).toEqual([true]);
+  });
+
+  it('forget it once patience has begun anew for somebody else', () => {
+    const one = new OneElector('timeout');
+    one.elector.candidateHeard(one.view, toNodeId(2));
+    one.elector.restart(one.view);
+    one.receive(3, asked);
+    expect(granted(one)).toEqual([true]);
+  });
+});

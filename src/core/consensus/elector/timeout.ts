@@ -26,6 +26,9 @@ export class TimeoutElector implements Elector {
   #deadline = 0;
   /** When a message of the current leader last arrived; meaningless without a leader. */
   #heardAt = 0;
+  /** Who has our promise and goes on, and when it was last heard; nobody once our patience has begun anew without it. */
+  #candidate: NodeId | undefined;
+  #candidateAt = 0;
   /** The term that we ask others about, while we do. */
   #asked: number | undefined;
   /** Until our patience begins anew a rival goes first. */
@@ -72,7 +75,8 @@ export class TimeoutElector implements Elector {
 
   #answer(view: ElectorView, out: ElectorOutbox, from: NodeId, m: PreVote): void {
     const standing: Standing = [m.standingTerm, m.standingIndex];
-    const granted = m.term > view.term && !this.protectsLeader(view) && reaches(standing, view.standing);
+    const isOpen = !this.protectsLeader(view) && !this.#protectsCandidate(view, from);
+    const granted = m.term > view.term && isOpen && reaches(standing, view.standing);
     if (granted && m.term === this.#asked && outranks({ id: from, standing }, view)) out.standBy();
     out.send(from, { kind: 'preVoteResponse', term: granted ? m.term : view.term, granted });
   }
@@ -109,6 +113,13 @@ export class TimeoutElector implements Elector {
     this.#deadline = view.now + min + nextUniform(this.#random) * (max - min);
     this.#asked = undefined;
     this.#givesWay = false;
+    this.#candidate = undefined;
+  }
+
+  candidateHeard(view: ElectorView, candidate: NodeId): void {
+    this.restart(view);
+    this.#candidate = candidate;
+    this.#candidateAt = view.now;
   }
 
   /** Mostly for a rival who was as quick. If it is not known, whose patience ends first now is drawn from a wide range. */
@@ -132,11 +143,19 @@ export class TimeoutElector implements Elector {
     return view.leader !== undefined && view.now - this.#heardAt < view.timing.electionTimeoutMinMs;
   }
 
+  /** From everybody else. */
+  #protectsCandidate(view: ElectorView, from: NodeId): boolean {
+    if (this.#candidate === undefined || this.#candidate === from) return false;
+    return view.now - this.#candidateAt < view.timing.electionTimeoutMinMs;
+  }
+
   clone(): TimeoutElector {
     const copy = new TimeoutElector({ seed: 0, id: 0 as NodeId });
     copy.#random.state = this.#random.state;
     copy.#deadline = this.#deadline;
     copy.#heardAt = this.#heardAt;
+    copy.#candidate = this.#candidate;
+    copy.#candidateAt = this.#candidateAt;
     copy.#asked = this.#asked;
     copy.#givesWay = this.#givesWay;
     for (const [voter, granted] of this.#answers) copy.#answers.set(voter, granted);

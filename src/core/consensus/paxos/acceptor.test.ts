@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { defaultTiming } from '../engine.ts';
 import { noop } from '../entry-format.ts';
 import { accept, ballot, chain, index, OneNode, promise, sent, value, votesWritten } from './one-node.test-support.ts';
 
@@ -70,6 +71,22 @@ describe('an acceptor, phase 1 (Paxos Made Simple §2.2)', () => {
       [1, 3],
       [1, 0],
     ]);
+  });
+
+  it('helps nobody else to be elected while it tells its votes, or a candidate that goes on asks it for patience', () => {
+    const acceptor = new OneNode({ voters: 5 });
+    const preVote = { kind: 'preVote', term: 6, standingTerm: 0, standingIndex: 0 } as const;
+    const isRefused = () => {
+      const answers = sent(acceptor.receive(4, { kind: 'elector', message: preVote }), 'elector');
+      return answers.some(({ message: { message } }) => message.kind === 'preVoteResponse' && !message.granted);
+    };
+    acceptor.receive(3, prepare(5, 3));
+    acceptor.persist();
+    expect(isRefused()).toBe(false); // a ballot that has only begun may come to nothing
+    acceptor.receive(3, prepare(5, 3, Number.MAX_SAFE_INTEGER));
+    expect(isRefused()).toBe(true);
+    acceptor.tick(defaultTiming.electionTimeoutMinMs);
+    expect(isRefused()).toBe(false);
   });
 
   it('names what is chosen and what it retains, and reports no votes there', () => {

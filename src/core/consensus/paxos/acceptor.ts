@@ -25,7 +25,8 @@ const aheadMaxSlots = 65_536;
 
 export function onPrepare(s: PaxosState, out: Outbox, from: NodeId, m: Prepare): void {
   if (from !== m.ballot.node) return;
-  if (!sameBallot(m.ballot, s.promised)) {
+  const isPromised = sameBallot(m.ballot, s.promised);
+  if (!isPromised) {
     if (!mayPromise(s, m)) {
       if (m.ballot.round === s.campaign?.phase.ballot.round) noteRival(s, from);
       reject(s, out, m);
@@ -34,7 +35,11 @@ export function onPrepare(s: PaxosState, out: Outbox, from: NodeId, m: Prepare):
     raisePromise(s, out, m.ballot, 'a higher ballot is promised');
     out.trace('promise_given', { ballot: nameOf(m.ballot) });
   }
-  if (s.leader === undefined) s.elector.restart(s.view); // it takes as long as there are votes to tell
+  if (s.leader === undefined) {
+    // it takes as long as there are votes to tell
+    if (isPromised) s.elector.candidateHeard(s.view, from);
+    else s.elector.restart(s.view);
+  }
   sendPromise(s, out, m);
 }
 

@@ -106,6 +106,15 @@ describe('a proposer, phase 1 (Paxos Made Simple §2.2, §3)', () => {
     expect(asked()).not.toContain(2);
   });
 
+  it('asks nobody for patience once it gives way to a rival of its round', () => {
+    const proposer = new OneNode({ voters: 5 });
+    const { ballot: own } = proposer.campaign();
+    proposer.receive(2, promise(own, {}));
+    proposer.receive(4, { kind: 'rejected', ballot: own, promised: ballot(own.round, 3) });
+    const asked = sent(proposer.tick(heartbeatIntervalMs), 'prepare').map(({ to }) => to);
+    expect(asked).not.toContain(2);
+  });
+
   it('proposes nothing in a slot that others call chosen; it fetches the value first, from who says so', () => {
     const proposer = new OneNode();
     const entries = chain(1, 0, [0, value(1)], [0, value(2)]);

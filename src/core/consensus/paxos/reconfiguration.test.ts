@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { type DropReason, defaultTiming } from '../engine.ts';
 import { windowSlots } from './configuration.ts';
-import { ballot, index, members, OneNode, promise, reported, type Setup, sent, value } from './one-node.test-support.ts';
+import {
+  ballot,
+  index,
+  members,
+  OneNode,
+  promise,
+  reported,
+  type Setup,
+  sent,
+  value,
+} from './one-node.test-support.ts';
 import type { PaxosEffects } from './outbox.ts';
 
 const { electionTimeoutMaxMs, heartbeatIntervalMs } = defaultTiming;

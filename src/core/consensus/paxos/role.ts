@@ -2,6 +2,7 @@
 
 import { assert } from '../../base/assert.ts';
 import type { NodeId } from '../../base/brand.ts';
+import { outranks } from '../elector/elector.ts';
 import type { DropReason, EntryPayload } from '../engine.ts';
 import { type Ballot, compareBallots, nameOf, type Round } from './ballot.ts';
 import { equalStanding } from './elector-view.ts';
@@ -35,9 +36,11 @@ export function raisePromise(s: PaxosState, out: Outbox, ballot: Ballot, why: st
   becomeFollower(s, out, undefined, why);
 }
 
-/** Another has begun phase 1 in the round that we have: each acceptor promises it to one of us only. */
+/** Another has begun phase 1 in the round that we have: each acceptor promises it to one of us only. Who gives way asks for no patience. */
 export function noteRival(s: PaxosState, id: NodeId): void {
-  s.elector.campaignRefused(s.view, { id, standing: equalStanding });
+  const rival = { id, standing: equalStanding };
+  if (s.campaign !== undefined && outranks(rival, s.view)) s.campaign.hasAdvanced = false;
+  s.elector.campaignRefused(s.view, rival);
 }
 
 export function noteRound(s: PaxosState, round: Round): void {

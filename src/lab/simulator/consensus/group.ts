@@ -191,10 +191,13 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
     return found;
   }
 
-  /** Whether those for whom `has` holds are a quorum whatever configuration anybody acts by: now, after a restart, or once a change is made. */
-  canDecide(has: (node: NodeId) => boolean): boolean {
+  /**
+   * Whether those for whom `has` holds are a quorum whatever configuration anybody acts by: now, after a restart, or once a change is made;
+   * and of the members that are `wanted`.
+   */
+  canDecide(has: (node: NodeId) => boolean, ...wanted: readonly Members[]): boolean {
     const sought = [...this.nodesById.values()].flatMap(({ membersSought }) => membersSought);
-    return this.checker.watch.canDecide(has, sought);
+    return this.checker.watch.canDecide(has, [...sought, ...wanted]);
   }
 
   history(): readonly RegisterOperation[] {

@@ -2,7 +2,7 @@
 import type { NodeId } from '../../../core/base/brand.ts';
 import type { Members } from '../../../core/consensus/engine.ts';
 import type { Group } from './group.ts';
-import { describeMembers, isQuorum } from './members-of-group.ts';
+import { describeMembers } from './members-of-group.ts';
 import type { MemberChange } from './plan.ts';
 
 export function transferLeadership(group: Group, pick: number): void {
@@ -71,5 +71,7 @@ function goalOf(
       }
     }
   })();
-  return drawn !== undefined && drawn.voters.length > 0 && isQuorum(drawn, isSound) ? drawn : undefined;
+  if (drawn === undefined || drawn.voters.length === 0) return undefined;
+  // quorums may be of other sizes than majorities; whether those fit at all is for the engine to say
+  return group.lost.size === 0 || group.canDecide(isSound, drawn) ? drawn : undefined;
 }

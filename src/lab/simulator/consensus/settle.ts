@@ -2,6 +2,7 @@
  * When the storm is over: a random quorum is well and connected, whatever becomes of the others, and clients must be served within a bound.
  * Then all are well, and must come to the same state. Liveness bugs show here: the safety checks are silent about them.
  */
+import { assert } from '../../../core/base/assert.ts';
 import type { NodeId } from '../../../core/base/brand.ts';
 import type { SimRandom } from '../../../platform/sim/random.ts';
 import { BrokenRule, hold } from './broken-rule.ts';
@@ -48,6 +49,8 @@ function drawCore(group: Group, random: SimRandom): readonly NodeId[] {
     if (group.canDecide((node) => core.includes(node))) break;
     core.push(id);
   }
+  const isQuorum = group.canDecide((node) => core.includes(node));
+  assert(isQuorum, 'sound nodes are a quorum of every configuration', { core: core.join(' ') });
   return core;
 }
 
