@@ -76,7 +76,7 @@ const table: readonly Short[] = [
     edits: [
       [
         'append-window.ts',
-        "return own === undefined || sequence < lowest(own) ? 'forgotten' : undefined;",
+        "return own === undefined || sequence < own.landed.lowest ? 'forgotten' : undefined;",
         'return undefined;',
       ],
     ],

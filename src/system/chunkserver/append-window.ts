@@ -8,24 +8,39 @@
  */
 import { windowPerWriterMax, windowWritersMax } from '../../core/protocol/chunk-calls.ts';
 import { forgottenWriter, type WindowEntry } from '../storage/chunk-store.ts';
+import { SequenceRows } from '../storage/sequence-rows.ts';
 
 export interface Landed<Owner> {
   readonly offset: number;
-  /** The mutation that carries the record; undefined when it was held before the lease began. */
+  /** The mutation that carries the record, while it is under way. */
   readonly owner: Owner | undefined;
 }
 
+interface Owned {
+  readonly isSettled: boolean;
+}
+
+/** Records that one mutation carries: sequences from … to, the last one included. */
+interface Carried<Owner> {
+  readonly from: number;
+  to: number;
+  readonly owner: Owner;
+}
+
 interface Writer<Owner> {
-  readonly landed: Map<number, Landed<Owner>>;
+  readonly id: number;
+  readonly landed: SequenceRows;
+  /** Mutations that were under way when the last one came, in the order in which they came: nothing else is kept of them. */
+  readonly carried: Carried<Owner>[];
   /** No sequence up to this one is remembered any more, unless it is in `landed`. */
   forgottenTo: number;
 }
 
-export class AppendWindow<Owner> {
+export class AppendWindow<Owner extends Owned> {
   readonly #version: number;
   readonly #writersMax: number;
   readonly #writers = new Map<number, Writer<Owner>>();
-  #lastWriter: number | undefined;
+  #last: Writer<Owner> | undefined;
   /** The highest version under which a writer was forgotten; 0: none was. */
   #forgottenVersion = 0;
 
@@ -38,8 +53,8 @@ export class AppendWindow<Owner> {
       else this.add(writer, sequence, offset, undefined);
     }
     for (const writer of this.#writers.values()) {
-      if (writer.landed.size >= windowPerWriterMax)
-        writer.forgottenTo = Math.max(writer.forgottenTo, lowest(writer) - 1);
+      if (writer.landed.count >= windowPerWriterMax)
+        writer.forgottenTo = Math.max(writer.forgottenTo, writer.landed.lowest - 1);
     }
   }
 
@@ -48,27 +63,27 @@ export class AppendWindow<Owner> {
    * @param since the lowest version under which it was sent before, if it was
    */
   find(writer: number, sequence: number, since: number | undefined): Landed<Owner> | 'forgotten' | undefined {
-    const own = this.#writers.get(writer);
-    const landed = own?.landed.get(sequence);
-    if (landed !== undefined) return landed;
+    const own = this.#last?.id === writer ? this.#last : this.#writers.get(writer);
+    const at = own?.landed.find(sequence);
+    if (own !== undefined && at !== undefined)
+      return { offset: own.landed.offsetAt(at), owner: ownerOf(own, sequence) };
     if (own !== undefined && sequence <= own.forgottenTo) return 'forgotten';
     if (since === undefined || since > this.#forgottenVersion) return undefined;
-    return own === undefined || sequence < lowest(own) ? 'forgotten' : undefined;
+    return own === undefined || sequence < own.landed.lowest ? 'forgotten' : undefined;
   }
 
   add(writer: number, sequence: number, offset: number, owner: Owner | undefined): void {
-    const own = this.#touch(writer);
-    own.landed.set(sequence, { offset, owner });
-    if (own.landed.size >= 2 * windowPerWriterMax) forgetLowest(own);
+    const own = this.#last?.id === writer ? this.#last : this.#touch(writer);
+    const dropped = own.landed.put(sequence, offset, 0);
+    if (dropped !== undefined) own.forgottenTo = Math.max(own.forgottenTo, dropped);
+    if (owner !== undefined) noteCarried(own.carried, sequence, owner);
   }
 
   #touch(writer: number): Writer<Owner> {
-    let own = this.#writers.get(writer);
-    if (own !== undefined && this.#lastWriter === writer) return own;
-    own ??= { landed: new Map(), forgottenTo: -1 };
+    const own = this.#writers.get(writer) ?? makeWriter(writer);
     this.#writers.delete(writer);
     this.#writers.set(writer, own);
-    this.#lastWriter = writer;
+    this.#last = own;
     if (this.#writers.size > this.#writersMax) {
       for (const oldest of this.#writers.keys()) {
         this.#writers.delete(oldest);
@@ -80,16 +95,22 @@ export class AppendWindow<Owner> {
   }
 }
 
-function lowest<Owner>(writer: Writer<Owner>): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (const sequence of writer.landed.keys()) if (sequence < least) least = sequence;
-  return least;
+function makeWriter<Owner>(id: number): Writer<Owner> {
+  return { id, landed: new SequenceRows(windowPerWriterMax), carried: [], forgottenTo: -1 };
 }
 
-function forgetLowest<Owner>(writer: Writer<Owner>): void {
-  const sequences = [...writer.landed.keys()].sort((a, b) => a - b);
-  for (const sequence of sequences.slice(0, sequences.length - windowPerWriterMax)) {
-    writer.landed.delete(sequence);
-    writer.forgottenTo = sequence;
+function ownerOf<Owner extends Owned>({ carried }: Writer<Owner>, sequence: number): Owner | undefined {
+  return carried.find(({ from, to, owner }) => !owner.isSettled && from <= sequence && sequence <= to)?.owner;
+}
+
+function noteCarried<Owner extends Owned>(carried: Carried<Owner>[], sequence: number, owner: Owner): void {
+  const last = carried.at(-1);
+  if (last !== undefined && last.owner === owner && last.to + 1 === sequence) {
+    last.to = sequence;
+    return;
   }
+  let settled = 0;
+  while (settled < carried.length && carried[settled]!.owner.isSettled) settled += 1;
+  if (settled > 0) carried.splice(0, settled);
+  carried.push({ from: sequence, to: sequence, owner });
 }

@@ -56,7 +56,8 @@ interface Laying {
   readonly runs: { writer: number; firstSequence: number; offset: number; lengths: number[] }[];
   /** Stretches of the body, as [from, to). */
   readonly stretches: { from: number; to: number }[];
-  readonly awaited: Set<Mutation>;
+  /** Made when the first is. */
+  awaited: Set<Mutation> | undefined;
   end: number;
   isFull: boolean;
 }
@@ -77,7 +78,7 @@ export function placeAppend(
 ): Placement | undefined {
   const { chunkBytes } = mutation.request;
   const laid = layRecords(kind, lengthBytes, chunkBytes, window);
-  for (const owner of laid.awaited) {
+  for (const owner of laid.awaited ?? []) {
     owner.followers.push(mutation);
     mutation.missing += 1;
   }
@@ -95,7 +96,7 @@ export function placeAppend(
 }
 
 function layRecords(kind: AppendKind, lengthBytes: number, chunkBytes: number, window: AppendWindow<Mutation>): Laying {
-  const laid: Laying = { offsets: [], runs: [], stretches: [], awaited: new Set(), end: lengthBytes, isFull: false };
+  const laid: Laying = { offsets: [], runs: [], stretches: [], awaited: undefined, end: lengthBytes, isFull: false };
   let at = 0;
   for (let i = 0; i < kind.lengths.length; i++) {
     const bytes = kind.lengths[i]!;
@@ -104,7 +105,10 @@ function layRecords(kind: AppendKind, lengthBytes: number, chunkBytes: number, w
     if (known === 'forgotten') throw forgotten(sequence);
     if (known !== undefined) {
       laid.offsets.push(known.offset);
-      if (known.owner !== undefined && !known.owner.isSettled) laid.awaited.add(known.owner);
+      if (known.owner !== undefined) {
+        laid.awaited ??= new Set();
+        laid.awaited.add(known.owner);
+      }
     } else if (laid.end + bytes > chunkBytes) {
       laid.isFull = true;
       break;

@@ -15,6 +15,8 @@ export class AppendQueues {
   readonly #core: ClientCore;
   /** The one used last at the end. */
   readonly #byInode = new Map<InodeId, Appended>();
+  /** The end of it. */
+  #last: InodeId | undefined;
 
   constructor(core: ClientCore) {
     this.#core = core;
@@ -24,11 +26,16 @@ export class AppendQueues {
   of(attributes: Attributes, asOf: number, grant?: Grant): Appended {
     const known = this.#byInode.get(attributes.inode);
     const appended = known ?? this.#make(attributes, asOf, grant);
-    this.#byInode.delete(attributes.inode);
-    this.#byInode.set(attributes.inode, appended);
+    if (known === undefined || this.#last !== attributes.inode) this.#moveToEnd(attributes.inode, appended);
     known?.queue.note(attributes, asOf);
     if (this.#byInode.size > appendersMax) this.#dropIdle();
     return appended;
+  }
+
+  #moveToEnd(inode: InodeId, appended: Appended): void {
+    this.#byInode.delete(inode);
+    this.#byInode.set(inode, appended);
+    this.#last = inode;
   }
 
   #make(attributes: Attributes, asOf: number, grant: Grant | undefined): Appended {

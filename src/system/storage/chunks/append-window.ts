@@ -4,6 +4,7 @@
  * fell out is kept too, as the version under which it happened last.
  */
 import { forgottenMark, forgottenWriter, type WindowEntry } from '../chunk-store.ts';
+import { SequenceRows } from '../sequence-rows.ts';
 
 export interface WindowBounds {
   readonly entriesPerWriter: number;
@@ -14,8 +15,8 @@ export interface WindowBounds {
 export class AppendWindow {
   readonly #bounds: WindowBounds;
   /** By writer, the one that appended last at the end. */
-  readonly #byWriter = new Map<number, WindowEntry[]>();
-  #last: number | undefined;
+  readonly #byWriter = new Map<number, SequenceRows>();
+  #last: { readonly writer: number; readonly rows: SequenceRows } | undefined;
   /** The highest version under which a writer was forgotten; 0: none was. */
   #forgottenVersion = 0;
 
@@ -39,9 +40,11 @@ export class AppendWindow {
   /** The mark of what was forgotten, if any was; then writers in the order of their last append, each with its entries by sequence. */
   entries(): readonly WindowEntry[] {
     const all: WindowEntry[] = this.#forgottenVersion > 0 ? [forgottenMark(this.#forgottenVersion)] : [];
-    for (const own of this.#byWriter.values()) {
-      const from = Math.max(0, own.length - this.#bounds.entriesPerWriter);
-      for (let i = from; i < own.length; i++) all.push(own[i]!);
+    for (const [writer, rows] of this.#byWriter) {
+      for (let at = Math.max(0, rows.count - this.#bounds.entriesPerWriter); at < rows.count; at++) {
+        const sequence = rows.sequenceAt(at);
+        all.push({ writer, sequence, offset: rows.offsetAt(at), lengthBytes: rows.bytesAt(at) });
+      }
     }
     return all;
   }
@@ -53,22 +56,16 @@ export class AppendWindow {
     this.add(entries, version);
   }
 
-  #insert(entry: WindowEntry, version: number): void {
-    const own = this.#touch(entry.writer, version);
-    let at = own.length;
-    while (at > 0 && own[at - 1]!.sequence > entry.sequence) at--;
-    if (at > 0 && own[at - 1]!.sequence === entry.sequence) own[at - 1] = entry;
-    else if (at === own.length) own.push(entry);
-    else own.splice(at, 0, entry);
-    if (own.length >= 2 * this.#bounds.entriesPerWriter) own.splice(0, own.length - this.#bounds.entriesPerWriter);
+  #insert({ writer, sequence, offset, lengthBytes }: WindowEntry, version: number): void {
+    const rows = this.#last?.writer === writer ? this.#last.rows : this.#touch(writer, version);
+    rows.put(sequence, offset, lengthBytes);
   }
 
-  #touch(writer: number, version: number): WindowEntry[] {
-    const own = this.#byWriter.get(writer) ?? [];
-    if (this.#last === writer) return own;
+  #touch(writer: number, version: number): SequenceRows {
+    const rows = this.#byWriter.get(writer) ?? new SequenceRows(this.#bounds.entriesPerWriter);
     this.#byWriter.delete(writer);
-    this.#byWriter.set(writer, own);
-    this.#last = writer;
+    this.#byWriter.set(writer, rows);
+    this.#last = { writer, rows };
     if (this.#byWriter.size > this.#bounds.writers) {
       for (const oldest of this.#byWriter.keys()) {
         this.#byWriter.delete(oldest);
@@ -76,6 +73,6 @@ export class AppendWindow {
         break;
       }
     }
-    return own;
+    return rows;
   }
 }
