@@ -4,6 +4,7 @@
  */
 import { defaultTiming, type EngineName, type EngineTiming, type LeaseTerms } from '../../../core/consensus/engine.ts';
 import { SimRandom } from '../../../platform/sim/random.ts';
+import { drawPlots } from './draw-plots.ts';
 import { calm, type Weather } from './group-network.ts';
 import { moments } from './group-world.ts';
 import {
@@ -180,7 +181,8 @@ class Drawing {
 
   all(): readonly Happening[] {
     const trouble = this.#inPairs(this.#trouble());
-    return [...this.#work(), ...trouble, ...this.#bursts(trouble), ...this.#contests()].sort((a, b) => a.atMs - b.atMs);
+    const happenings = [...this.#work(), ...trouble, ...this.#bursts(trouble), ...this.#contests()];
+    return [...happenings, ...drawPlots(this.#random, this.#bounds)].sort((a, b) => a.atMs - b.atMs);
   }
 
   /** Each client works in shifts, so that some load can be left out when a plan is made smaller. */

@@ -24,7 +24,7 @@ const messageMark = 1 << 24;
 const clientMark = 2 << 24;
 
 /** More than a group has ever had to say in a tenth of a second: messages that beget messages. */
-const messagesInTenthMax = 20_000;
+const messagesInTenthMax = 10_000;
 
 export class GroupNetwork {
   readonly #agenda: Agenda;

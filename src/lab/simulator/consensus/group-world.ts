@@ -7,7 +7,7 @@ import type { GroupNetwork } from './group-network.ts';
 import type { StoreImage } from './group-store.ts';
 
 /** Where a crash may be made to happen. */
-export const moments = ['writing', 'sent', 'durable', 'elected', 'committed', 'installing'] as const;
+export const moments = ['writing', 'sent', 'durable', 'elected', 'committed', 'streaming', 'installing'] as const;
 export type Moment = (typeof moments)[number];
 
 export interface HostSettings {
@@ -19,7 +19,7 @@ export interface HostSettings {
   readonly flushEveryMs: number | undefined;
   /** Entries that then stay in the log. */
   readonly keepEntries: number;
-  /** Receiving a snapshot takes so long. */
+  /** Receiving a snapshot takes so long, with a disk that is well. */
   readonly installMs: number;
   /** Messages and records go through their bytes. */
   readonly isCoded: boolean;
@@ -51,6 +51,8 @@ export interface GroupWorld<Message, LogRecord> {
   carrySnapshot(to: NodeId, snapshot: SnapshotOnItsWay, ended: (delivered: boolean) => void): void;
   /** How long the next write of this disk takes; undefined: it fails. */
   writeMs(node: NodeId): number | undefined;
+  /** How long it takes this node to put a peer's state in place of its own. */
+  installMs(node: NodeId): number;
   /** A node is at a moment where it may be made to crash. */
   at(moment: Moment, node: NodeId): void;
   /** A node ended by itself: its disk failed, or its log is damaged. */

@@ -37,6 +37,7 @@ export type Node = GroupNode<unknown, unknown>;
 /** What decides over disks and crashes; see mischief.ts. */
 export interface Trouble {
   writeMs(node: NodeId): number | undefined;
+  installDelayMs(node: NodeId): number;
   at(moment: Moment, node: NodeId): void;
 }
 
@@ -131,6 +132,10 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
   writeMs(node: NodeId): number | undefined {
     if (this.stalled.has(node)) return stalledMs;
     return this.trouble === undefined ? this.plan.writeMs[0] : this.trouble.writeMs(node);
+  }
+
+  installMs(node: NodeId): number {
+    return this.host.installMs + (this.trouble?.installDelayMs(node) ?? 0);
   }
 
   at(moment: Moment, node: NodeId): void {

@@ -18,6 +18,9 @@ type ToNode = Exclude<Extract<Happening, { target: Target }>, { kind: 'partition
 /** From and to how many ms a write takes when all is well. */
 export const quickDisk = [0.2, 1] as const;
 
+/** A slow disk delays the installation of a state by so many writes. */
+const writesOfInstall = 2;
+
 interface Trap {
   readonly node: NodeId | undefined;
   readonly moment: Moment;
@@ -54,6 +57,10 @@ export class Mischief implements Trouble {
     if (this.#failing.delete(node)) return undefined;
     const [least, most] = this.#isOver ? quickDisk : this.#group.plan.writeMs;
     return this.#slow.get(node) ?? least + this.#random.next() * (most - least);
+  }
+
+  installDelayMs(node: NodeId): number {
+    return writesOfInstall * (this.#slow.get(node) ?? 0);
   }
 
   at(moment: Moment, id: NodeId): void {

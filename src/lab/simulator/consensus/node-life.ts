@@ -166,7 +166,7 @@ export class NodeLife<Message, LogRecord> {
     for (const { id, index } of reads) this.desk.granted(id, index);
     for (const one of dropped) this.desk.dropped(one);
     for (const id of completed) this.desk.completed(id);
-    for (const { to } of snapshots) this.#sendSnapshot(to);
+    for (const { to } of snapshots) if (!this.#isOver) this.#sendSnapshot(to);
   }
 
   /** Whether the node is still there after a moment at which it may be made to crash. */
@@ -283,13 +283,14 @@ export class NodeLife<Message, LogRecord> {
       note(delivered ? 'delivered' : 'failed');
       this.#body.after(0, () => this.#input({ kind: 'snapshotSent', to, at: point, delivered, now: this.#now() }));
     });
+    this.#world.at('streaming', id);
   }
 
   /** A peer's state arrives whole. False if it is not wanted; else `installed` is told when it is in place. */
   takeSnapshot({ term, point, image }: SnapshotOnItsWay, installed: () => void): boolean {
     if (term < this.#status.term || point.index <= this.appliedIndex || this.#applier.paused) return false;
     this.#applier.paused = true;
-    this.#body.after(this.#world.host.installMs, () => {
+    this.#body.after(this.#world.installMs(this.#body.id), () => {
       if (!this.#survives('installing')) return;
       const { id, store } = this.#body;
       const { log, watch } = this.#world.checker;
