@@ -11,7 +11,7 @@ import type { FrozenStore, Pair } from '../storage/ordered-store.ts';
 import { encodePoint } from './point.ts';
 import { encodePairs, type SendPart } from './snapshot-transfer.ts';
 
-const partBytes = 256 * 1024;
+const partBytes = 64 * 1024;
 /** Between attempts to send one part, at first; and the longest pause of any kind: the receiver waits for the next part for longer. */
 const pauseMinMs = 100;
 const pauseMaxMs = 2000;
@@ -25,7 +25,7 @@ const keptMs = 60_000;
  * shares a machine with the peer, no more than a share of their time. Without commands there is no pause, nor when the log that goes on from
  * the state becomes long: the transfer must end before the log is let go of.
  */
-const pausePerPart = 2;
+const pausePerPart = 6;
 /** The peer may change its mind about where to begin, but not for ever. */
 const passesMax = 8;
 const passing: readonly ErrorCode[] = ['BUSY', 'UNAVAILABLE', 'CONNECTION_LOST', 'TIMED_OUT', 'CHECKSUM_MISMATCH'];
@@ -138,6 +138,7 @@ export class SnapshotSender {
     let part = 0;
     let checksum = 0;
     let next = wanted;
+    let from = this.#host.env.clock.now();
     for await (const { pairs, last } of withEnd(frozen.batches(partBytes))) {
       if (this.#closed) throw stopped();
       const bytes = encodePairs(pairs);
@@ -145,23 +146,23 @@ export class SnapshotSender {
       if (part >= next) {
         const head = { index: point.index, point: encodePoint(point), part, last, checksum };
         const triedMs = stream.hasArrived ? partTriedMs : firstPartTriedMs;
-        next = await this.#givingWay(() => this.#sendPart(to, head, bytes, triedMs));
+        const { appliedIndex } = this.#host;
+        next = await this.#sendPart(to, head, bytes, triedMs);
         stream.hasArrived = true;
         if (next <= part) return next;
+        if (this.#host.appliedIndex > appliedIndex) await this.#giveWay(this.#host.env.clock.now() - from);
       }
+      from = this.#host.env.clock.now();
       part += 1;
     }
     return 'delivered';
   }
 
-  async #givingWay<T>(send: () => Promise<T>): Promise<T> {
-    const { env, appliedIndex } = this.#host;
-    const from = env.clock.now();
-    const result = await send();
-    const tookMs = env.clock.now() - from;
-    if (this.#host.appliedIndex > appliedIndex && !this.#host.isPressed)
-      await new Promise<void>((resolve) => void env.clock.after(Math.min(pausePerPart * tookMs, pauseMaxMs), resolve));
-    return result;
+  /** After a part that took so long. */
+  async #giveWay(tookMs: number): Promise<void> {
+    if (this.#host.isPressed) return;
+    const pauseMs = Math.min(pausePerPart * tookMs, pauseMaxMs);
+    await new Promise<void>((resolve) => void this.#host.env.clock.after(pauseMs, resolve));
   }
 
   /** Until it arrives, with pauses that grow. */

@@ -367,6 +367,28 @@ describe('damage', () => {
   });
 });
 
+describe('the next segment', () => {
+  test('is written out in steps that are flushed, with pauses that end when somebody waits for it', async () => {
+    // The clock of this world stands still: a pause ends only when it is cut short.
+    const size = 8 * 1024 * 1024;
+    const { env, log } = await open(new MemoryDisk(), () => [], size);
+    await log.append([payload('first')], true);
+    while (!(await env.disk.exists('log/next.tmp'))) await turn();
+    for (let operations = 0; operations < env.disk.journal.length; await turn()) operations = env.disk.journal.length;
+    expect(env.disk.bytesOf('log/next.tmp').length).toBe(1024 * 1024);
+    expect(env.disk.journal.at(-1)!.kind).toBe('sync');
+    await log.rotate();
+    expect(env.disk.bytesOf(path(2)).length).toBe(size);
+    await log.append([payload('last')], true);
+    await log.close();
+    expect((await open(env.disk, () => [], size)).replayed).toEqual(['first', 'last']);
+  });
+
+  function turn(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+});
+
 describe('a torn tail', () => {
   test('is cut at every byte of the last batch to the records that are whole, and leaves nothing behind', async () => {
     const { env, log } = await open();

@@ -10,8 +10,14 @@ import { assert } from '../../../core/base/assert.ts';
 import type { DiskFile, Env } from '../../../core/base/env.ts';
 import { encodeSegmentHeader, segmentHeaderBytes, segmentName } from './format.ts';
 
-/** Written at a time while preallocating; small, so that the log's own flushes do not wait long behind it. */
+/** Written at a time while preallocating. */
 const zeros = new Uint8Array(256 * 1024);
+/**
+ * Flushed at a time while nobody waits for the segment, with a pause of so many times what it took: whatever else is flushed on this disk
+ * waits behind it, and a whole segment at once would hold up the log itself for tens of milliseconds.
+ */
+const stepBytes = 1024 * 1024;
+const pausePerStep = 4;
 const spareName = 'spare.tmp';
 const nextName = 'next.tmp';
 export const unfinishedNames: readonly string[] = [spareName, nextName];
@@ -25,6 +31,9 @@ export class SegmentFiles {
   readonly #logId: number;
   #hasSpare = false;
   #next: { readonly segment: number; readonly attempt: Promise<Attempt> } | undefined;
+  /** Somebody waits for the segment that is being made. */
+  #isAwaited = false;
+  #endPause: (() => void) | undefined;
   #changes: Promise<unknown> = Promise.resolve();
 
   constructor(env: Env, directory: string, segmentBytes: number, logId: number) {
@@ -37,6 +46,7 @@ export class SegmentFiles {
   /** Begins to make `segment` in the background; `take` waits for it. */
   prepare(segment: number): void {
     assert(this.#next === undefined, 'one segment is prepared at a time', { segment });
+    this.#isAwaited = false;
     const attempt = this.#afterEarlierChanges(() => this.#make(segment)).then(
       (file): Attempt => ({ file }),
       (cause: unknown): Attempt => {
@@ -57,6 +67,7 @@ export class SegmentFiles {
   async take(segment: number): Promise<DiskFile> {
     const next = this.#next;
     assert(next !== undefined && next.segment === segment, 'segments are taken in order', { segment });
+    this.#hurry();
     const attempt = await next.attempt;
     this.#next = undefined;
     if ('file' in attempt) return attempt.file;
@@ -78,6 +89,7 @@ export class SegmentFiles {
   async close(): Promise<void> {
     const next = this.#next;
     this.#next = undefined;
+    this.#hurry();
     const attempt = await next?.attempt;
     if (attempt !== undefined && 'file' in attempt) await attempt.file.close();
     await this.#changes;
@@ -100,7 +112,7 @@ export class SegmentFiles {
     const path = this.#path(segmentName(segment));
     const file = await this.#env.disk.open(unfinished, 'create');
     try {
-      await fill(file, this.#segmentBytes);
+      await this.#fill(file);
       await file.write(0, [encodeSegmentHeader(segment, this.#logId, this.#env.crc32)]);
       await file.sync();
     } finally {
@@ -111,15 +123,38 @@ export class SegmentFiles {
     // Opened anew under its name, which is what its failures will be told of.
     return this.#env.disk.open(path, 'write');
   }
-}
 
-/** Zeros are written, not merely reserved: only blocks that have been written need no metadata at the next flush. */
-async function fill(file: DiskFile, sizeBytes: number): Promise<void> {
-  const least = Math.max(sizeBytes, segmentHeaderBytes);
-  if (file.size() > 2 * least) await file.truncate(least);
-  for (let at = file.size(); at < least; ) {
-    const piece = zeros.subarray(0, Math.min(zeros.length, least - at));
-    await file.write(at, [piece]);
-    at += piece.length;
+  /** Zeros are written, not merely reserved: only blocks that have been written need no metadata at the next flush. */
+  async #fill(file: DiskFile): Promise<void> {
+    const { clock } = this.#env;
+    const least = Math.max(this.#segmentBytes, segmentHeaderBytes);
+    if (file.size() > 2 * least) await file.truncate(least);
+    let from = clock.now();
+    for (let at = file.size(); at < least; ) {
+      const piece = zeros.subarray(0, Math.min(zeros.length, least - at));
+      await file.write(at, [piece]);
+      at += piece.length;
+      if (this.#isAwaited || at % stepBytes !== 0) continue;
+      await file.sync();
+      await this.#pause(pausePerStep * (clock.now() - from));
+      from = clock.now();
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (this.#isAwaited) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#env.clock.after(ms, resolve);
+      this.#endPause = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+    this.#endPause = undefined;
+  }
+
+  #hurry(): void {
+    this.#isAwaited = true;
+    this.#endPause?.();
   }
 }
