@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { CairnError, errorTable, isErrorCode } from '../../../core/base/errors.ts';
+import { processFlags } from '../../../platform/node/process-flags.ts';
 import type { NodePlan } from './layout.ts';
 
 const restartMinMs = 100;
@@ -21,9 +22,6 @@ export interface Death {
   /** What it said last, if that was an error. */
   readonly error: CairnError | undefined;
 }
-
-/** A larger nursery: what a request leaves behind is gone before it would be moved (a tenth less CPU per create). */
-const engineFlags = ['--max-semi-space-size=32'];
 
 export interface SupervisorEvents {
   started(node: NodePlan, pid: number): void;
@@ -81,7 +79,7 @@ export class Supervisor {
     const log = openSync(node.logFile, 'a');
     const from = statSync(node.logFile).size;
     // The pipe on stdin is never written: when this process ends, however it ends, the child sees its end and stops too.
-    const child = spawn(process.execPath, [...engineFlags, this.#program, node.role, '--config', node.configFile], {
+    const child = spawn(process.execPath, [...processFlags, this.#program, node.role, '--config', node.configFile], {
       stdio: ['pipe', log, log],
       env: { ...process.env, CAIRN_SUPERVISED: '1' },
     });

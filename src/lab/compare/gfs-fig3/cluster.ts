@@ -1,6 +1,7 @@
 /** A whole cluster of Cairn on given hosts: each role the program's own, with a configuration file of its own. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { processFlags } from '../../../platform/node/process-flags.ts';
 import type { SwitchedHost } from '../network/two-switches.ts';
 import { OwnedProcess } from '../process/owned-process.ts';
 import { projectRoot } from '../process/root.ts';
@@ -60,7 +61,7 @@ function startRole(
   return OwnedProcess.start(scope, {
     name: `${role} ${id}`,
     command: process.execPath,
-    args: ['--max-semi-space-size=32', ...profile, program, role, '--config', configFile],
+    args: [...processFlags, ...profile, program, role, '--config', configFile],
     logFile: join(home, 'events.log'),
     namespace: host.namespace,
     ...(profileDir === undefined ? {} : { stopPatienceMs: profilePatienceMs }),

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { processFlags } from '../../../platform/node/process-flags.ts';
 import type { Scope } from '../scope.ts';
 import { processProgram } from './root.ts';
 
@@ -103,14 +104,14 @@ export class OwnedProcess {
   }
 }
 
-/** Node on one of the lab's own roles (see main.ts), with a larger nursery as `cairn up` gives its processes. */
+/** Node on one of the lab's own roles (see main.ts), as `cairn up` starts its processes. */
 export function nodePlan(
   role: string,
   plan: Omit<ProcessPlan, 'command' | 'args' | 'ipc'>,
   profileDir?: string,
 ): ProcessPlan {
   const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
-  const args = ['--max-semi-space-size=32', '--enable-source-maps', ...profile, processProgram, role];
+  const args = [...processFlags, '--enable-source-maps', ...profile, processProgram, role];
   return {
     ...plan,
     command: process.execPath,
