@@ -83,9 +83,10 @@ async function measureOne(
   measured: Measured,
   runs: number,
 ): Promise<Benchmark> {
-  const { prepare, run, goal, limit, amount, ...described } = plan;
+  const { warmUp, prepare, run, goal, limit, amount, ...described } = plan;
   const values: number[] = [];
   const cpuUs: number[] = [];
+  await warmUp?.(bench);
   for (let i = 0; i < runs; i++) {
     await prepare?.(sources);
     const before = processorTimeUs(bench.cluster, sources.pids);

@@ -56,12 +56,12 @@ function perSecond(count: number, startedAt: number): number {
   return (count * 1000) / (performance.now() - startedAt);
 }
 
-/** Creates of empty files, `inFlight` at a time: each one a command committed by a majority with fdatasync. */
-export async function commits(bench: Bench, inFlight: number): Promise<number> {
+/** Creates of `count` empty files (in a full run), `inFlight` at a time: each one a command committed by a majority with fdatasync. */
+export async function commits(bench: Bench, inFlight: number, count: number): Promise<number> {
   const client = await connect(bench);
   try {
     const directory = await freshDirectory(client, 'commits');
-    const each = Math.max(1, Math.round((60_000 * bench.scale) / inFlight));
+    const each = Math.max(1, Math.round((count * bench.scale) / inFlight));
     const startedAt = performance.now();
     await inParallel(inFlight, async (worker) => {
       for (let i = 0; i < each; i++) await (await client.open(`${directory}/${worker}-${i}`, 'wx')).close();
@@ -72,12 +72,12 @@ export async function commits(bench: Bench, inFlight: number): Promise<number> {
   }
 }
 
-/** Files of 4 KiB, made and written, by 8 writers. */
-export async function smallFiles(bench: Bench): Promise<number> {
+/** `count` files of 4 KiB (in a full run), made and written, by 8 writers. */
+export async function smallFiles(bench: Bench, count: number): Promise<number> {
   const client = await connect(bench);
   try {
     const directory = await freshDirectory(client, 'small');
-    const each = Math.max(1, Math.round((10_000 * bench.scale) / 8));
+    const each = Math.max(1, Math.round((count * bench.scale) / 8));
     const content = new Uint8Array(4096).fill(5);
     const startedAt = performance.now();
     await inParallel(8, async (worker) => {
