@@ -29,7 +29,8 @@ function differences({ start, replicas }: ChunkReplicas): string[] {
   if (first === undefined) return [];
   return others.flatMap((other, n) => {
     if (other.length !== first.length) return [`replica ${n + 1} has ${other.length} bytes, replica 0 ${first.length}`];
-    const at = first.findIndex((byte, i) => byte !== other[i]);
-    return at < 0 ? [] : [`replica ${n + 1} differs from replica 0 at byte ${start + at}`];
+    let at = 0;
+    while (at < first.length && first[at] === other[at]) at += 1;
+    return at === first.length ? [] : [`replica ${n + 1} differs from replica 0 at byte ${start + at}`];
   });
 }

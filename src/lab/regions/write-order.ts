@@ -11,6 +11,7 @@ export function circleOf(
   operations: readonly Operation[],
 ): readonly string[] | undefined {
   const writes = operations.filter(({ kind }) => kind === 'write').filter(isAcknowledged);
+  if (writes.length < 2) return undefined;
   const after = new Map(writes.map((one) => [one.id, new Set<string>()]));
   for (const one of writes) {
     for (const other of writes) {

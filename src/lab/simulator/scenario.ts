@@ -52,9 +52,10 @@ const kinds: readonly FaultKind[] = soundDiskKinds.filter((kind) => kind !== 'cl
 
 export function drawScenario(random: SimRandom): Scenario {
   const hasMemoryFiles = random.chance(0.5);
-  const stormMs = random.between(3_000, 20_000);
+  const thinkMs = random.pick([5, 50, 200]);
+  const stormMs = random.between(3_000, stormMaxMs(thinkMs));
   const hasBlackout = !hasMemoryFiles && random.chance(0.3);
-  const chunkBytes = random.pick([64, 64, 128, 256, 512]) * kibi;
+  const chunkBytes = random.pick([64, 64, 64, 128, 128, 256]) * kibi;
   return {
     masters: 3,
     chunkservers: random.pick([3, 3, 4]),
@@ -67,7 +68,7 @@ export function drawScenario(random: SimRandom): Scenario {
     faults: drawFaultPlan(random, { kinds, everyMs: [300, 6_000], longestMs: random.pick([500, 2_000, 5_000]) }),
     blackoutAtMs: hasBlackout ? random.between(500, stormMs) : undefined,
     clockDriftPpm: random.pick([100, 4_000]),
-    thinkMs: random.pick([5, 50, 200]),
+    thinkMs,
     electionTimeoutMs: random.pick([150, 150, 400]),
     masterTiming: {
       ...defaultMasterTiming,
@@ -88,6 +89,11 @@ export function drawScenario(random: SimRandom): Scenario {
     largeRecordShare: chunkBytes <= 128 * kibi ? random.pick([0.1, 0.4, 0.8]) : 0.1,
     client: { ...defaultSettings, deadlineMs: random.pick([6_000, 15_000]) },
   };
+}
+
+/** Clients that hardly pause do in some seconds what others do in many: what is done in a run is bounded, so that there are more runs. */
+function stormMaxMs(thinkMs: number): number {
+  return thinkMs < 50 ? 4_000 : thinkMs < 200 ? 8_000 : 20_000;
 }
 
 const modes: readonly Mode[] = ['strong', 'gfs', 'gfs', 'async', 'async'];

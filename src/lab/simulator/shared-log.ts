@@ -156,8 +156,9 @@ export class SharedLog {
   /** Zeros go on to the end of the chunk, or of the file. */
   #skipPadding(content: Uint8Array, from: number): number {
     const end = Math.min(content.length, (Math.floor(from / this.chunkBytes) + 1) * this.chunkBytes);
-    for (let at = from; at < end; at++)
-      mustHold(content[at] === 0, () => `${this.path}: after padding from ${from} on there is something at ${at}`);
+    let at = from;
+    while (at < end && content[at] === 0) at += 1;
+    mustHold(at === end, () => `${this.path}: after padding from ${from} on there is something at ${at}`);
     return end;
   }
 
