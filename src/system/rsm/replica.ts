@@ -170,7 +170,6 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   }
 
   #receivingHost(): ReceivingHost {
-    const engine = () => this.#engine;
     const applier = this.#applier;
     const isFlushing = () => this.#flushing !== undefined;
     return {
@@ -178,9 +177,6 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       store: this.#options.store,
       get appliedIndex() {
         return applier.appliedIndex;
-      },
-      get term() {
-        return engine().status.term;
       },
       get isFlushing() {
         return isFlushing();

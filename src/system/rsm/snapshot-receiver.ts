@@ -20,7 +20,6 @@ export interface ReceivingHost {
   readonly env: Env;
   readonly store: OrderedStore;
   readonly appliedIndex: number;
-  readonly term: number;
   /** The store is being written just now. */
   readonly isFlushing: boolean;
   /** Nothing is applied until `resume`. */
@@ -50,13 +49,12 @@ export class SnapshotReceiver {
   }
 
   /**
-   * Resolves with the number of the next part wanted.
-   * @throws CairnError STALE_VERSION, ABORTED (not needed), BUSY, CHECKSUM_MISMATCH, DISK_FULL …
+   * Resolves with the number of the next part wanted. The term that it was sent in does not matter: what is committed stays so, and a peer
+   * that tells of it need not lead, nor know of every term.
+   * @throws CairnError ABORTED (not needed), BUSY, CHECKSUM_MISMATCH, DISK_FULL …
    */
   async take(from: NodeId, part: SnapshotPart, bytes: Uint8Array): Promise<number> {
-    const { appliedIndex, term } = this.#host;
-    if (part.term < term)
-      throw new CairnError('STALE_VERSION', `a snapshot of term ${part.term}; this node is in ${term}`);
+    const { appliedIndex } = this.#host;
     if (part.index <= appliedIndex) {
       if (part.last) return part.part + 1;
       throw new CairnError('ABORTED', `this node has applied ${appliedIndex}: it needs no snapshot of ${part.index}`);

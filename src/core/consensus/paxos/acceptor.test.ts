@@ -1,7 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { defaultTiming } from '../engine.ts';
+import { defaultTiming, type Entry } from '../engine.ts';
 import { noop } from '../entry-format.ts';
-import { accept, ballot, chain, index, OneNode, promise, sent, value, votesWritten } from './one-node.test-support.ts';
+import {
+  accept,
+  ballot,
+  chain,
+  index,
+  members,
+  OneNode,
+  promise,
+  sent,
+  value,
+  votesWritten,
+} from './one-node.test-support.ts';
+import type { PaxosEffects } from './outbox.ts';
+
+const { heartbeatIntervalMs, electionTimeoutMinMs, electionTimeoutMaxMs } = defaultTiming;
 
 const prepare = (round: number, id: number, first = 1, transfer = false) =>
   ({ kind: 'prepare', ballot: ballot(round, id), first: index(first), transfer }) as const;
@@ -85,7 +99,7 @@ describe('an acceptor, phase 1 (Paxos Made Simple §2.2)', () => {
     expect(isRefused()).toBe(false); // a ballot that has only begun may come to nothing
     acceptor.receive(3, prepare(5, 3, Number.MAX_SAFE_INTEGER));
     expect(isRefused()).toBe(true);
-    acceptor.tick(defaultTiming.electionTimeoutMinMs);
+    acceptor.tick(electionTimeoutMinMs);
     expect(isRefused()).toBe(false);
   });
 
@@ -231,6 +245,40 @@ describe('a follower as a learner (Paxos Made Simple §2.3)', () => {
     expect(asked).toEqual([1, 0, 0]);
     const rest = { ...answer, first: index(2), entries: entries.slice(1) };
     expect(follower.receive(2, rest).committed).toEqual(entries.slice(1));
+  });
+
+  const asksOf = (effects: PaxosEffects) => sent(effects, 'learn').map(({ to }) => to);
+
+  it('asks one member after the other what is chosen, while it has no vote and hears no leader: it may be a voter by now', () => {
+    const learner = new OneNode({ id: 4, nonVoters: [4] });
+    const asked = [0, electionTimeoutMaxMs - 1, 1, electionTimeoutMaxMs].map((ms) => asksOf(learner.tick(ms)));
+    expect(asked).toEqual([[1], [], [2], [3]]);
+    const entries = chain(1, 0, [1, value(1)], [1, { kind: 'members', members: members([4]) }]);
+    const answer = (of: Entry) =>
+      ({ kind: 'chosen', first: of.index, firstRetained: index(1), entries: [of] }) as const;
+    expect(asksOf(learner.receive(3, answer(entries[0]!)))).toEqual([3]); // who had something to tell may have more
+    learner.receive(3, answer(entries[1]!));
+    expect(learner.engine.nextTickAt - learner.now).toBeLessThanOrEqual(electionTimeoutMaxMs);
+    learner.tick(electionTimeoutMaxMs);
+    learner.persist();
+    expect(learner.status.role).toBe('leader');
+  });
+
+  it('asks no more once a leader is heard', () => {
+    const learner = new OneNode({ id: 4, nonVoters: [4] });
+    expect(asksOf(learner.tick(0))).toEqual([1]);
+    for (let ms = 0; ms <= electionTimeoutMaxMs; ms += heartbeatIntervalMs) {
+      learner.receive(2, accept(ballot(1, 2), []));
+      expect(asksOf(learner.tick(heartbeatIntervalMs))).toEqual([]);
+    }
+  });
+
+  it('asks as a stranger only if it has voted for what it has not heard the end of', () => {
+    const stranger = new OneNode({ id: 4 });
+    expect(asksOf(stranger.tick(electionTimeoutMaxMs))).toEqual([]);
+    stranger.receive(2, accept(ballot(1, 2), chain(1, 0, [1, value(1)])));
+    stranger.persist();
+    expect(asksOf(stranger.restart().tick(0))).toEqual([1]);
   });
 
   it('answers Learn with chosen values, and with its state where it has compacted them', () => {

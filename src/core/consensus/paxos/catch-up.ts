@@ -1,11 +1,14 @@
 /**
  * Learning what is chosen and did not come by itself ("Paxos Made Simple", §2.3: a learner asks): a peer, any peer, is asked for the
  * missing values, and one that has compacted them sends its state instead. Who is far behind spares the leader if it can.
+ *
+ * Who has no vote and hears no leader does not know what it lacks, and asks on suspicion: perhaps it is a voter by now, and whoever knows so
+ * has no vote any more and does not lead. Of those who have chosen that they are voters each has a vote there, or knows it.
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
 import type { LogIndex } from '../engine.ts';
 import { chainChecksum } from '../entry-format.ts';
-import { peersOf } from '../quorums.ts';
+import { isVoter, peersOf } from '../quorums.ts';
 import { noBallot, sameBallot } from './ballot.ts';
 import { windowSlots } from './configuration.ts';
 import { deliver, deliverFollowed, extendHeld, report } from './learner.ts';
@@ -22,8 +25,22 @@ export function considerLearning(s: PaxosState, out: Outbox): void {
   else if (s.learning === undefined) ask(s, out, 0, last);
 }
 
-/** Up to where chosen values are missing, from the first unchosen slot on; undefined if none are. */
+/** Up to where chosen values are missing, or may be, from the first unchosen slot on; undefined if none are. */
 function lastMissing(s: PaxosState): LogIndex | undefined {
+  const last = lastKnownMissing(s);
+  return last === undefined && isLeftAlone(s) ? ((s.log.firstUnchosen + windowSlots - 1) as LogIndex) : last;
+}
+
+/**
+ * A member that has no vote as far as it knows, or somebody who has taken part in what it has not heard the end of, and no leader is heard.
+ * A stranger, and who knows that it has left, asks nothing.
+ */
+export function isLeftAlone({ id, leader, log }: PaxosState): boolean {
+  if (leader !== undefined || isVoter(log.members, id)) return false;
+  return log.members.nonVoters.includes(id) || log.lastIndex > log.chosenIndex;
+}
+
+function lastKnownMissing(s: PaxosState): LogIndex | undefined {
   const { campaign, following: f, log } = s;
   const first = log.firstUnchosen;
   if (campaign !== undefined) return first <= campaign.phase.knownChosen ? campaign.phase.knownChosen : undefined;
@@ -44,7 +61,10 @@ function ask(s: PaxosState, out: Outbox, attempt: number, last: LogIndex): void 
   const first = s.log.firstUnchosen;
   const peer = peerToAsk(s, attempt, last - first >= windowSlots);
   if (peer === undefined) return;
-  s.learning = { peer, first, attempt, askAgainAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis };
+  const { heartbeatIntervalMs, electionTimeoutMaxMs } = s.config.timing;
+  // a peer that has nothing to tell does not answer
+  const patienceMs = isLeftAlone(s) ? electionTimeoutMaxMs : heartbeatIntervalMs;
+  s.learning = { peer, first, attempt, askAgainAt: (s.now + patienceMs) as Millis };
   out.send(peer, { kind: 'learn', first, last });
 }
 

@@ -7,7 +7,7 @@ import type { Millis, NodeId } from '../../base/brand.ts';
 import { notePersisted } from '../durability.ts';
 import type { Engine, EngineConfig, EngineKind, EngineStatus, Input, IoId, Restored } from '../engine.ts';
 import { onAccept, onPrepare } from './acceptor.ts';
-import { askAnother, onChosen, onLearn } from './catch-up.ts';
+import { askAnother, considerLearning, isLeftAlone, onChosen, onLearn } from './catch-up.ts';
 import { cloneState } from './clone.ts';
 import { control } from './control.ts';
 import { onElectorMessage, tickElector } from './elector-actions.ts';
@@ -135,6 +135,7 @@ function tick(s: PaxosState, out: Outbox): void {
   tickElector(s, out);
   const { leading, campaign, learning, now } = s;
   if (campaign !== undefined && now >= campaign.askAgainAt) askForPromises(s, campaign, out);
+  if (learning === undefined && isLeftAlone(s)) considerLearning(s, out);
   if (learning !== undefined && now >= learning.askAgainAt) askAnother(s, out);
   if (leading === undefined) return;
   if (leading.departing.size > 0) sayFarewell(s, leading);

@@ -3,6 +3,7 @@ import { type DropReason, defaultTiming } from '../engine.ts';
 import { windowSlots } from './configuration.ts';
 import {
   ballot,
+  chain,
   index,
   members,
   OneNode,
@@ -175,6 +176,37 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
     }
     expect(all.flatMap(reasons)).toEqual(['targetUnavailable']);
     expect(leader.status.members).toEqual(members([1, 2, 3]));
+  });
+
+  it('gives a vote to its leader, which has none any more and need not be waited for', () => {
+    const leader = new OneNode({ voters: 2 });
+    const own = leader.campaign([2]).ballot;
+    leader.receive(2, promise(own, { chosen: 1, votes: [reported(ballot(1, 2), 2, 1, value(1))] }));
+    const entries = chain(1, 0, [1, { kind: 'members', members: members([2]) }]);
+    leader.receive(2, { kind: 'chosen', first: index(1), firstRetained: index(1), entries });
+    leader.changeMembers(members([1, 2])); // before all is decided by which it would go
+    expect(choose(leader, own, 2).flatMap(named)).toEqual([members([2], [1])]);
+    expect(choose(leader, own, 2).flatMap(named)).toEqual([{ ...members([2]), votersNext: members([1, 2]).voters }]);
+  });
+
+  it('goes out from the members that earlier leaders have made, which it learns of only when it begins', () => {
+    const leader = new OneNode({ nonVoters: [4, 5] });
+    const own = leader.campaign([2, 4]).ballot;
+    const newVoters = members([1, 4, 5]).voters;
+    const open = [
+      ...Array.from({ length: windowSlots }, (_, i) => reported(ballot(1, 2), 1 + i, 1)),
+      reported(ballot(1, 2), 1 + windowSlots, 1, {
+        kind: 'members',
+        members: { ...members([1, 2, 3]), votersNext: newVoters },
+      }),
+    ];
+    leader.receive(2, promise(own, { votes: open }));
+    for (const id of [4, 5]) leader.receive(id, promise(own, {}));
+    for (const id of [2, 3, 4, 5]) leader.receive(id, leader.accepted(own, 1, 0));
+    expect(reasons(leader.changeMembers(members([1, 4, 5], [3])))).toEqual([]);
+    const asked = Array.from({ length: 6 }, () => choose(leader, own, 2, 4, 5).flatMap(named)).flat();
+    expect(asked.at(-1)).toEqual(members([1, 4, 5], [3]));
+    expect(asked.slice(0, -1)).toEqual([{ ...members([1, 2, 3]), votersNext: newVoters }, members([1, 4, 5])]);
   });
 
   it('counts votes anew that came before it was known to be done: the new voters may have given enough of them', () => {

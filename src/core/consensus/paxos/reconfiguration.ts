@@ -91,11 +91,17 @@ function finish(s: PaxosState, leading: Leading, out: Outbox, change: MemberChan
   settle(s, leading, out);
 }
 
-/** Who is to vote, and is not here yet, listens first. */
+/**
+ * Who is to vote, and is not here yet, listens first. The members may be others than when the change was asked for: what earlier leaders
+ * proposed came before it. By that the leader itself may have no vote, and be to get one again: it is here.
+ */
 function begin(s: PaxosState, leading: Leading, out: Outbox, change: MemberChange): void {
-  const { before, request } = change;
+  const { request } = change;
+  const before = s.log.members;
+  change.before = before;
   const toVote = request.members.voters.filter((id) => !before.voters.includes(id));
-  for (const id of toVote) change.catchingUp.set(id, { target: lastProposed(leading), since: s.now, round: 1 });
+  for (const id of toVote)
+    if (id !== s.id) change.catchingUp.set(id, { target: lastProposed(leading), since: s.now, round: 1 });
   const strangers = toVote.filter((id) => !before.nonVoters.includes(id));
   change.stage = 'catchingUp';
   if (strangers.length > 0) enter(s, leading, out, { ...before, nonVoters: [...before.nonVoters, ...strangers] });

@@ -174,7 +174,8 @@ export interface Transfer {
 export interface MemberChange {
   readonly id: ControlId;
   readonly request: ChangeRequest;
-  readonly before: Members;
+  /** The members as they were when it began. */
+  before: Members;
   stage: 'asked' | 'catchingUp' | 'switching';
   /** Nodes that are to vote and do not yet. */
   readonly catchingUp: Map<NodeId, CatchUp>;

@@ -27,7 +27,6 @@ export interface HostSettings {
 
 export interface SnapshotOnItsWay {
   readonly from: NodeId;
-  readonly term: number;
   readonly point: SnapshotPoint;
   readonly image: StoreImage;
 }

@@ -278,7 +278,7 @@ export class NodeLife<Message, LogRecord> {
     const { point } = this.#applier;
     const note = (how: string) => this.#world.note?.(`n${id}`, `snapshot of ${point.index} to n${to}: ${how}`);
     note('begins');
-    const snapshot = { from: id, term: this.#status.term, point, image: store.image() };
+    const snapshot = { from: id, point, image: store.image() };
     this.#world.carrySnapshot(to, snapshot, (delivered) => {
       note(delivered ? 'delivered' : 'failed');
       this.#body.after(0, () => this.#input({ kind: 'snapshotSent', to, at: point, delivered, now: this.#now() }));
@@ -287,8 +287,8 @@ export class NodeLife<Message, LogRecord> {
   }
 
   /** A peer's state arrives whole. False if it is not wanted; else `installed` is told when it is in place. */
-  takeSnapshot({ term, point, image }: SnapshotOnItsWay, installed: () => void): boolean {
-    if (term < this.#status.term || point.index <= this.appliedIndex || this.#applier.paused) return false;
+  takeSnapshot({ point, image }: SnapshotOnItsWay, installed: () => void): boolean {
+    if (point.index <= this.appliedIndex || this.#applier.paused) return false;
     this.#applier.paused = true;
     this.#body.after(this.#world.installMs(this.#body.id), () => {
       if (!this.#survives('installing')) return;
