@@ -12,6 +12,8 @@ import type { Tables } from './state/tables.ts';
 export const needsMax = 200_000;
 /** Files looked at that share a chunk, for the one that wants the most copies. */
 const sharersMax = 64;
+/** Each lane has one of so many parts of what is looked at in one go, if it needs it; the first lanes have the rest. */
+const laneShares = 16;
 
 export type Need =
   | { readonly kind: 'none' | 'lost' }
@@ -153,23 +155,33 @@ export class Needs {
     cold.delete(handle);
   }
 
-  /** Up to `limit` chunks in the order of their need; they go to the back of their lane. */
+  /**
+   * Up to `limit` chunks in the order of their need; they go to the back of their lane. What nobody can do anything about now may fill a
+   * lane for good: so each lane behind it, the hot and the cold ones for themselves, has a share of what is looked at.
+   */
   take(limit: number): ChunkHandle[] {
+    const queues = [...this.#lanes.values()].flatMap(({ hot, cold }) => [hot, cold]);
+    const share = Math.floor(limit / laneShares);
+    let kept = queues.reduce((sum, { size }) => sum + Math.min(size, share), 0);
     const taken: ChunkHandle[] = [];
-    for (const { hot, cold } of this.#lanes.values()) {
-      for (const lane of [hot, cold]) {
-        const some: ChunkHandle[] = [];
-        for (const handle of lane) {
-          if (taken.length + some.length >= limit) break;
-          some.push(handle);
-        }
-        for (const handle of some) {
-          lane.delete(handle);
-          lane.add(handle);
-        }
-        taken.push(...some);
+    for (const queue of queues) {
+      kept -= Math.min(queue.size, share);
+      const some = firstOf(queue, limit - kept - taken.length);
+      for (const handle of some) {
+        queue.delete(handle);
+        queue.add(handle);
       }
+      taken.push(...some);
     }
     return taken;
   }
+}
+
+function firstOf(queue: ReadonlySet<ChunkHandle>, count: number): ChunkHandle[] {
+  const first: ChunkHandle[] = [];
+  for (const handle of queue) {
+    if (first.length >= count) break;
+    first.push(handle);
+  }
+  return first;
 }

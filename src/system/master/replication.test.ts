@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ChunkHandle } from '../../core/base/brand.ts';
 import { codeOf, TestMasters } from './cluster.test-support.ts';
+import { candidatesMax } from './replication.ts';
 
 const timing = { deadAfterMs: 3000 };
 
@@ -181,6 +182,19 @@ describe('copies where they should be', () => {
     const left = members(c, grant.handle);
     await c.acquire(inode, 0);
     for (const server of c.servers) expect(server.chunks.has(grant.handle)).toBe(left.includes(server.id));
+  });
+
+  it('of some that cannot be met, however many and pressing, keep no others from being met', async () => {
+    const c = await TestMasters.start(34, { servers: 3, timing });
+    const set = (path: string, replication: number) =>
+      c.call('set', { id: c.id(), path, ...c.nothingAsked, replication });
+    const { grant } = await c.sealedFile('/a', 10);
+    for (let n = 0; n < candidatesMax + 6; n++) {
+      await c.sealedFile(`/four-${n}`, 10);
+      await set(`/four-${n}`, 4);
+    }
+    await set('/a', 2);
+    await c.until('two copies', () => members(c, grant.handle).length === 2);
   });
 
   it('make good first what has one copy left', async () => {

@@ -22,7 +22,7 @@ export const clonesMax = 16;
 /** Chunks that lose members at one time. */
 const sheddingMax = 16;
 /** Chunks looked at in one go for something to do. */
-const candidatesMax = 64;
+export const candidatesMax = 64;
 /** Chunks that wait to be moved for the sake of evenness; more are found when these are done. */
 const unevenMax = 64;
 /** What failed is tried again after this. */

@@ -66,6 +66,18 @@ describe('needs', () => {
     expect(needs.short).toBe(6);
   });
 
+  it('take turns within their lane; a lane that is too long for one go leaves the lanes behind it a share', () => {
+    const needs = new Needs();
+    for (let n = 1; n <= 200; n++) needs.set(h(n), { kind: 'short', live: 1, goal: 3 });
+    for (let n = 201; n <= 220; n++) needs.set(h(n), { kind: 'short', live: 2, goal: 3 });
+    needs.set(h(300), { kind: 'surplus', members: [a] });
+    const first = needs.take(64);
+    expect(first).toEqual([...Array.from({ length: 59 }, (_, n) => n + 1), 201, 202, 203, 204, 300]);
+    const seen = new Set(first);
+    for (let go = 0; go < 4; go++) for (const handle of needs.take(64)) seen.add(handle);
+    expect(seen.size).toBe(221);
+  });
+
   it('that have changed leave their place; a loss is told once', () => {
     const needs = new Needs();
     needs.set(h(1), { kind: 'short', live: 1, goal: 3 });
