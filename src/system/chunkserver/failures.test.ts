@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { toServerId } from '../../core/base/brand.ts';
 import type { Grant } from '../../core/protocol/types.ts';
-import { codeOf, difference, joined, pattern, serverAddress, TestCluster } from './cluster.test-support.ts';
+import { chunkBytes, codeOf, difference, joined, pattern, serverAddress, TestCluster } from './cluster.test-support.ts';
 
 const kibi = 1024;
 
@@ -76,6 +76,30 @@ describe('exactly-once appends', () => {
     expect((await cluster.settle(cluster.client.append(next, 2, 5, one(5)))).offsets).toEqual([400]);
     expect(await cluster.settle(codeOf(again(next, 2)))).toBe('UNKNOWN_OUTCOME');
     expect((await sameOn(cluster, [2, 3], 5)).length).toBe(500);
+  });
+
+  test('what a sealed chunk took it takes no second time: not by a retry, after a change of primary, nor after a crash of all', async () => {
+    const cluster = await TestCluster.start(7);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const filling = Array.from({ length: 4 }, (_, n) => pattern(chunkBytes / 4 - 100, n));
+    await cluster.settle(cluster.client.append(grant, 1, 1, filling));
+    // The frame that fills the chunk: it takes two of these records, and padding in place of the third.
+    const last = [pattern(150, 5), pattern(200, 6), pattern(300, 7)];
+    const first = await cluster.settle(cluster.client.append(grant, 2, 1, last));
+    expect(first).toEqual({ offsets: [chunkBytes - 400, chunkBytes - 250], lengthBytes: chunkBytes });
+    const content = await sameOn(cluster, [1, 2, 3], 5);
+    await cluster.settle(cluster.master.order(1, 'release', grant));
+    const retry = (under: Grant) => cluster.settle(cluster.client.append(under, 2, 1, last, grant.version));
+
+    cluster.kill(1);
+    expect(await retry(cluster.master.grant(5, [2, 3]))).toEqual(first);
+    // The file has gone on in another chunk meanwhile: what the writer has there changes nothing here.
+    const next = cluster.master.grant(6, [2, 3]);
+    await cluster.settle(cluster.client.append(next, 2, 3, last.slice(2)));
+    for (const id of [2, 3]) cluster.kill(id);
+    for (const id of [2, 3]) await cluster.restart(id);
+    expect(await retry(cluster.master.grant(5, [3, 2]))).toEqual(first);
+    expect(difference(await sameOn(cluster, [2, 3], 5), content)).toBe('none');
   });
 
   test('a primary that has nothing leaves nobody out who may have it, nor takes a mutation for fewer than are asked for', async () => {
