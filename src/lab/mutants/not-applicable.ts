@@ -72,9 +72,4 @@ export const notApplicable: readonly NotApplicable[] = [
     seen: 'OmniPaxos #151 and others',
     why: 'engines are not switched on a running cluster yet',
   },
-  {
-    bug: 'all nodes lose patience at the same time',
-    seen: 'hashicorp/raft #50',
-    why: 'of two rivals one gives way by rank, so that a split vote is not split again: elections do not hang on jitter (4,597 seeds without it found nothing)',
-  },
 ];

@@ -10,6 +10,8 @@ interface Short {
   readonly seen: string;
   /** Of the engine's folder, or a whole path: the file, what is in it, what comes in its place. */
   readonly edits: readonly (readonly [file: string, find: string, replace: string])[];
+  /** In place of groups: a test of the engine. */
+  readonly test?: string;
 }
 
 const table: readonly Short[] = [
@@ -234,6 +236,7 @@ const table: readonly Short[] = [
     bug: 'each copy of an answer to a learner asks for what comes next: with messages that arrive twice there are ever more of them',
     seen: 'found here',
     edits: [['catch-up.ts', 'if (isNews || isAnswer) afterLearning(', 'if (m.entries.length > 0) afterLearning(']],
+    test: 'acceptor.test.ts',
   },
   {
     id: 'paxos-refusal-hides-ballot',
@@ -308,9 +311,9 @@ const table: readonly Short[] = [
   },
 ];
 
-export const paxos: readonly Mutant[] = table.map(({ edits, ...rest }) => ({
+export const paxos: readonly Mutant[] = table.map(({ edits, test, ...rest }) => ({
   ...rest,
-  trial,
+  trial: test === undefined ? trial : { kind: 'tests', files: [`src/core/consensus/paxos/${test}`] },
   edits: edits.map(toEdit),
 }));
 

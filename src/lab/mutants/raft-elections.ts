@@ -45,6 +45,19 @@ export const raftElections: readonly Mutant[] = [
     ],
   },
   {
+    id: 'elector-no-jitter',
+    bug: 'all nodes lose patience at the same time',
+    seen: 'hashicorp/raft #50',
+    trial: { kind: 'tests', files: [`${elector}/timeout.test.ts`] },
+    edits: [
+      {
+        file: `${elector}/timeout.ts`,
+        find: 'this.#random = seededStream(seed, id);',
+        replace: 'this.#random = seededStream(seed, id - id);',
+      },
+    ],
+  },
+  {
     id: 'elector-ballot-always-content',
     bug: 'a node is content with a leader that has lost its quorum',
     seen: 'Ng, Haridi, Carbone 2023, §5.2',
@@ -167,7 +180,7 @@ export const raftElections: readonly Mutant[] = [
     id: 'snapshot-drops-newer-log',
     bug: 'a snapshot that is older than the log takes its place',
     seen: 'etcd #1763; camunda #6092',
-    trial,
+    trial: { kind: 'tests', files: [`${raft}/snapshot.test.ts`] },
     edits: [
       {
         file: `${raft}/snapshot.ts`,

@@ -3,6 +3,7 @@ import { toNodeId } from '../../base/brand.ts';
 import { defaultTiming } from '../engine.ts';
 import type { Rival, Standing } from './elector.ts';
 import { OneElector } from './one-elector.test-support.ts';
+import { TimeoutElector } from './timeout.ts';
 
 const { electionTimeoutMaxMs, electionTimeoutMinMs, heartbeatIntervalMs } = defaultTiming;
 
@@ -26,6 +27,27 @@ function campaigning(): OneElector {
 }
 
 const patienceOf = (one: OneElector) => one.elector.nextTickAt(one.view) - one.view.now;
+
+describe('randomised time-outs', () => {
+  it('end within the bounds, at other times on each of several nodes of one seed, and each time anew (Raft §5.2)', () => {
+    const patiences = [1, 2, 3, 4, 5].flatMap((id) => {
+      const elector = new TimeoutElector({ seed: 1, id: toNodeId(id) });
+      const { view } = new OneElector('timeout', 5);
+      return [0, 1, 2].map(() => {
+        elector.restart(view);
+        return elector.nextTickAt(view) - view.now;
+      });
+    });
+    expect(new Set(patiences).size).toBe(patiences.length);
+    for (const patience of patiences) {
+      expect(patience).toBeGreaterThanOrEqual(electionTimeoutMinMs);
+      expect(patience).toBeLessThan(electionTimeoutMaxMs);
+    }
+    expect(Math.max(...patiences) - Math.min(...patiences)).toBeGreaterThan(
+      (electionTimeoutMaxMs - electionTimeoutMinMs) / 2,
+    );
+  });
+});
 
 describe('randomised time-outs, when two seek leadership at once', () => {
   it('let a rival of a higher id go first that asks at the same time, and does not campaign when it could', () => {
