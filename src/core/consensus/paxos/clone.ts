@@ -79,6 +79,7 @@ function cloneLeading(l: Leading): Leading {
     departing: new Map(l.departing),
     change: l.change && { ...l.change, catchingUp: new Map(l.change.catchingUp) },
     membersSettled: l.membersSettled,
+    membersRound: l.membersRound,
     membersSlot: l.membersSlot,
     progress: new Map([...l.progress].map(([id, p]) => [id, cloneProgress(p)] as const)),
     nextHeartbeatAt: l.nextHeartbeatAt,

@@ -32,6 +32,7 @@ export function onAccepted(s: PaxosState, out: Outbox, from: NodeId, m: Accepted
   p.heardAt = s.now;
   p.lacks = m.lacks;
   if (m.round > p.ackedRound) p.ackedRound = m.round;
+  if (m.lacks === 0 && m.round > p.wholeRound) p.wholeRound = m.round;
   countVotes(s, from, m.first, m.last);
   countVotes(s, from, p.matchIndex + 1, m.match);
   noteAcknowledged(p, m.first, m.last, m.match);

@@ -20,6 +20,8 @@ export interface Progress {
   heardAt: Millis;
   /** The latest read round that it answered. */
   ackedRound: number;
+  /** The latest round in answer to which it lacked nothing that was called chosen. */
+  wholeRound: number;
   /** The gap that was last filled, and when. */
   filledFrom: LogIndex;
   filledAt: Millis;
@@ -40,6 +42,7 @@ export function newProgress(first: LogIndex, now: Millis): Progress {
     sentChosen: 0 as LogIndex,
     heardAt: now,
     ackedRound: 0,
+    wholeRound: 0,
     filledFrom: 0 as LogIndex,
     filledAt: 0 as Millis,
   };
@@ -54,6 +57,7 @@ export function cloneProgress(p: Progress): Progress {
     sentChosen: p.sentChosen,
     heardAt: p.heardAt,
     ackedRound: p.ackedRound,
+    wholeRound: p.wholeRound,
     filledFrom: p.filledFrom,
     filledAt: p.filledAt,
   };

@@ -189,6 +189,7 @@ function newLeading(s: PaxosState, phase: PhaseOne): Leading {
     departing: new Map(),
     change: undefined,
     membersSettled: false,
+    membersRound: 0,
     membersSlot: 0 as LogIndex,
     progress: new Map(peers.map((id) => [id, newProgress(start, s.now)] as const)),
     nextHeartbeatAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis,

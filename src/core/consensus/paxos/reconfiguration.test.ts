@@ -47,6 +47,14 @@ function choose(leader: OneNode, own: Own, ...acks: readonly number[]): PaxosEff
   return [effects, ...acks.map((id) => leader.receive(id, leader.accepted(own, 1, last)))];
 }
 
+/** These peers answer the latest round of heartbeats: they lack so many values that were called chosen. */
+function answer(leader: OneNode, own: Own, ids: readonly number[], lacks = 0): PaxosEffects[] {
+  const round = Math.max(0, ...sent(leader.tick(heartbeatIntervalMs), 'accept').map(({ message }) => message.round));
+  return ids.map((id) => leader.receive(id, leader.accepted(own, 1, leader.status.lastIndex, { round, lacks })));
+}
+
+const completed = (effects: readonly PaxosEffects[]) => effects.flatMap((each) => each.completed);
+
 describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a State Machine §3)', () => {
   it('takes force α slots after it is chosen, which the leader fills; then the new voters confirm it', () => {
     const { leader, own } = leaderOf(3, [4, 5]);
@@ -57,8 +65,8 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
     expect(leader.status.lastIndex).toBe(windowSlots); // slots 2 … α are filled, and slot 1 + α waits for promises
     leader.receive(4, promise(own, { first: 2 }));
     expect(leader.status.lastIndex).toBe(1 + windowSlots);
-    const effects = choose(leader, own, 2, 4);
-    expect(effects.flatMap(({ completed }) => completed)).toEqual([1]);
+    choose(leader, own, 2, 4);
+    expect(completed(answer(leader, own, [4]))).toEqual([1]);
     expect(leader.status.members).toEqual(members([1, 4, 5]));
   });
 
@@ -115,7 +123,8 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
   it('is one entry, in force at once, when who votes stays the same', () => {
     const { leader, own } = leaderOf(3);
     expect(named(leader.changeMembers(members([1, 2, 3], [4])))).toEqual([members([1, 2, 3], [4])]);
-    expect(choose(leader, own, 2).flatMap(({ completed }) => completed)).toEqual([1]);
+    choose(leader, own, 2);
+    expect(completed(answer(leader, own, [2]))).toEqual([1]);
     expect([...leader.status.lagPerPeer.keys()]).toEqual([2, 3, 4]);
   });
 
@@ -124,10 +133,39 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
     leader.changeMembers(members([2, 3]));
     choose(leader, own, 2);
     leader.receive(3, promise(own, {}));
-    const effects = choose(leader, own, 2, 3);
-    expect(effects.flatMap(({ completed }) => completed)).toEqual([1]);
+    choose(leader, own, 2, 3);
+    const effects = answer(leader, own, [2, 3]);
+    expect(completed(effects)).toEqual([1]);
     expect(leader.status.role).toBe('follower');
     expect(effects.flatMap((e) => sent(e, 'takeOver'))).toHaveLength(1);
+  });
+
+  it('is not done before an accept quorum of the new voters lacks nothing: the others may be switched off then', () => {
+    const { leader, own } = leaderOf(3);
+    leader.changeMembers(members([2, 3]));
+    choose(leader, own, 2);
+    leader.receive(3, promise(own, {}));
+    const early = [...choose(leader, own, 2, 3), ...answer(leader, own, [2]), ...answer(leader, own, [3], 1)];
+    expect(leader.status.members).toEqual(members([2, 3]));
+    expect([completed(early), leader.status.role]).toEqual([[], 'leader']);
+    expect(completed(answer(leader, own, [3]))).toEqual([1]);
+  });
+
+  it('begun by an earlier leader, is seen through in the same way by one that it leaves out', () => {
+    const { leader, own } = leaderOf(3);
+    leader.changeMembers(members([2, 3]));
+    choose(leader, own, 2);
+    leader.receive(3, promise(own, {}));
+    choose(leader, own, 2);
+    const next = leader.restart();
+    const second = next.campaign([2, 3]).ballot;
+    const votes = [reported(own, 1 + windowSlots, 1, { kind: 'members', members: members([2, 3]) })];
+    for (const id of [2, 3]) next.receive(id, promise(second, { first: next.status.commitIndex + 1, votes }));
+    choose(next, second, 2, 3);
+    choose(next, second, 2, 3);
+    expect([next.status.members, next.status.role]).toEqual([members([2, 3]), 'leader']);
+    answer(next, second, [2, 3]);
+    expect(next.status.role).toBe('follower');
   });
 
   it.each<[string, Parameters<typeof members>, DropReason[]]>([

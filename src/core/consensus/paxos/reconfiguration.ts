@@ -79,13 +79,34 @@ export function continueChange(s: PaxosState, leading: Leading, out: Outbox): vo
   if (leading.membersSettled || !leading.established || leading.membersSlot > s.log.chosenIndex) return;
   const { change } = leading;
   if (s.log.members.votersNext !== undefined) pursueSwitch(s, leading, out, s.log.members.votersNext);
-  else if (change === undefined) settle(s, leading, out);
-  else if (change.stage === 'asked') begin(s, leading, out, change);
-  else if (change.stage === 'catchingUp') catchUp(s, leading, out, change);
-  else finish(s, leading, out, change);
+  else if (change?.stage === 'asked') begin(s, leading, out, change);
+  else if (change?.stage === 'catchingUp') catchUp(s, leading, out, change);
+  else if (change !== undefined) finish(s, leading, out, change);
+  else if (isVoter(s.log.members, s.id) || votersHaveAll(s, leading, out)) settle(s, leading, out);
+}
+
+/**
+ * Whether those who vote from now on can do without everybody else: an accept quorum of them has said, since the members are chosen, that it
+ * lacks nothing that was called chosen, these members included. Until then some slots may be with the old voters only, who may be switched
+ * off once the change is done; and the new ones need not know that they are voters.
+ */
+function votersHaveAll(s: PaxosState, leading: Leading, out: Outbox): boolean {
+  if (leading.membersRound === 0) {
+    leading.round += 1;
+    leading.membersRound = leading.round;
+    heartbeatAll(s, leading, out);
+  }
+  const { membersIndex } = s.log;
+  const whole = s.configuration.electorate.reached('accept', (voter) => {
+    const p = leading.progress.get(voter);
+    if (voter === s.id) return s.durability.durableIndex >= membersIndex ? leading.round : -1;
+    return p !== undefined && p.matchIndex >= membersIndex ? p.wholeRound : -1;
+  });
+  return whole >= leading.membersRound;
 }
 
 function finish(s: PaxosState, leading: Leading, out: Outbox, change: MemberChange): void {
+  if (!votersHaveAll(s, leading, out)) return;
   leading.change = undefined;
   out.complete(change.id);
   settle(s, leading, out);
@@ -187,6 +208,7 @@ function enter(s: PaxosState, leading: Leading, out: Outbox, members: Members): 
 /** Who has just left is still followed, so that it learns that it has. */
 function followMembers(s: PaxosState, leading: Leading, out: Outbox): void {
   leading.followed = s.log.members;
+  leading.membersRound = 0;
   const peers = peersOf(s.log.members, s.id);
   for (const id of peers) {
     leading.departing.delete(id);

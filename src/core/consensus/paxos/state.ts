@@ -130,6 +130,8 @@ export interface Leading {
   change: MemberChange | undefined;
   /** The configuration in force is known to be chosen, and nothing is to follow it. */
   membersSettled: boolean;
+  /** The round in which the members in force are told that they are chosen; 0 if nobody had to be. */
+  membersRound: number;
   /** Where we last proposed a configuration; beyond all slots while it waits for one. */
   membersSlot: LogIndex;
   nextHeartbeatAt: Millis;
