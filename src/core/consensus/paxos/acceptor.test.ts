@@ -247,6 +247,21 @@ describe('a follower as a learner (Paxos Made Simple §2.3)', () => {
     expect(follower.receive(2, rest).committed).toEqual(entries.slice(1));
   });
 
+  it('says that it lacks nothing only once what it learned is on its disk: a change of members counts on it', () => {
+    const follower = new OneNode();
+    const told = { first: 3, previous: entries[1]!.checksum, chosen: 2, chosenChecksum: entries[1]!.checksum };
+    const heartbeat = accept(ballot(1, 2), [], told);
+    const lacks = (effects: PaxosEffects) => sent(effects, 'accepted').map(({ message }) => message.lacks);
+    follower.receive(2, heartbeat);
+    follower.persist();
+    const answer = { kind: 'chosen', first: index(1), firstRetained: index(1), entries } as const;
+    const afterwards = lacks(follower.receive(2, answer));
+    expect([...afterwards, ...lacks(follower.receive(2, heartbeat))]).not.toContain(0);
+    const { released } = follower.persist();
+    expect(released).toEqual([expect.objectContaining({ kind: 'accepted', lacks: 0 })]);
+    expect(lacks(follower.receive(2, heartbeat))).toEqual([0]);
+  });
+
   const asksOf = (effects: PaxosEffects) => sent(effects, 'learn').map(({ to }) => to);
 
   it('asks one member after the other what is chosen, while it has no vote and hears no leader: it may be a voter by now', () => {

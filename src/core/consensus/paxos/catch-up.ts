@@ -11,7 +11,7 @@ import { chainChecksum } from '../entry-format.ts';
 import { isVoter, peersOf } from '../quorums.ts';
 import { noBallot, sameBallot } from './ballot.ts';
 import { windowSlots } from './configuration.ts';
-import { deliver, deliverFollowed, extendHeld, report } from './learner.ts';
+import { deliver, deliverFollowed, extendHeld, reportLearned } from './learner.ts';
 import { noteOthersValues } from './leases.ts';
 import type { Chosen, Learn } from './messages.ts';
 import type { Outbox } from './outbox.ts';
@@ -169,5 +169,5 @@ export function afterLearning(s: PaxosState, out: Outbox, attempt: number): void
   const last = lastMissing(s);
   s.learning = undefined;
   if (last !== undefined) ask(s, out, attempt, last);
-  else if (f !== undefined && s.leader === f.ballot.node) report(s, out, f, f.streamAt, 0);
+  else if (f !== undefined && s.leader === f.ballot.node) reportLearned(s, out, f);
 }

@@ -20,6 +20,7 @@ export function cloneState(s: PaxosState): PaxosState {
     appliedIndex: s.appliedIndex,
     recoveredIndex: s.recoveredIndex,
     recordedIndex: s.recordedIndex,
+    learnedIo: s.learnedIo,
     role: s.role,
     leader: s.leader,
     roundSeen: s.roundSeen,

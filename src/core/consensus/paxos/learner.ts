@@ -5,7 +5,7 @@
 import { assert } from '../../base/assert.ts';
 import type { NodeId } from '../../base/brand.ts';
 import { noteHeld } from '../durability.ts';
-import type { Entry, LogIndex } from '../engine.ts';
+import type { Entry, IoId, LogIndex } from '../engine.ts';
 import { entryBytes } from '../entry-format.ts';
 import { sameBallot } from './ballot.ts';
 import { configurationAfter, quorumsAt } from './configuration.ts';
@@ -131,18 +131,21 @@ export function extendHeld(s: PaxosState, f: Following): void {
 
 /** What the leader is told when there is nothing to acknowledge but what is durable already. Leaves at once, whatever the disk does. */
 export function report(s: PaxosState, out: Outbox, f: Following, first: LogIndex, round: number): void {
+  reportAfter(s, out, f, first, round, s.durability.termIo);
+}
+
+/** The same, once what a peer has told us of is on the disk: only then do we lack nothing. */
+export function reportLearned(s: PaxosState, out: Outbox, f: Following): void {
+  reportAfter(s, out, f, f.streamAt, 0, Math.max(s.durability.termIo, s.learnedIo) as IoId);
+}
+
+function reportAfter(s: PaxosState, out: Outbox, f: Following, first: LogIndex, round: number, io: IoId): void {
   const { durability: d } = s;
   const match = Math.min(f.heldTo, d.durableIndex) as LogIndex;
-  const { ballot } = f;
-  out.sendAfter(d.termIo, ballot.node, {
-    kind: 'accepted',
-    ballot,
-    first,
-    last: first - 1,
-    match,
-    lacks: lacked(s, f),
-    round,
-  });
+  const isOnDisk = s.learnedIo <= Math.max(d.persistedIo, io);
+  const lacks = isOnDisk ? lacked(s, f) : Math.max(lacked(s, f), 1);
+  const at = { first, last: first - 1 };
+  out.sendAfter(io, f.ballot.node, { kind: 'accepted', ballot: f.ballot, ...at, match, lacks, round });
 }
 
 /** How many values are not here that the leader has called chosen. */

@@ -31,7 +31,8 @@ const smallMessage = union({
   prepare: [2, struct({ ballot: ballotCodec, first: slot, transfer: bool })],
   /**
    * Phase 2b, for slots first … last (none in answer to a heartbeat): they are voted for in `ballot`, durably. So is every slot up to
-   * `match` that the leader has not called chosen. `lacks`: how many values that it has called chosen are not here.
+   * `match` that the leader has not called chosen. `lacks`: how many values that it has called chosen are not here; 0 only when those
+   * that were learned are durable.
    */
   accepted: [6, struct({ ballot: ballotCodec, first: slot, last: varint, match: slot, lacks: varint, round: varint })],
   /** No part is taken in `ballot`: a higher one is promised, or (if `promised` is lower) a leader is heard. */

@@ -35,6 +35,7 @@ export class Outbox extends EngineOutbox<PaxosMessage, PaxosRecord> {
     const before = (entry.index - 1) as LogIndex;
     if (before > this.#state.recordedIndex) this.push({ kind: 'chosen', index: before });
     this.push({ kind: 'learned', entry });
+    this.#state.learnedIo = this.openIo();
     this.#state.recordedIndex = entry.index;
   }
 

@@ -8,7 +8,7 @@ import type { Crc32 } from '../../base/env.ts';
 import { CairnError } from '../../base/errors.ts';
 import { durabilityAt } from '../durability.ts';
 import { createElector } from '../elector/create.ts';
-import type { EngineConfig, Entry, LogIndex, Restored, SnapshotPoint } from '../engine.ts';
+import type { EngineConfig, Entry, IoId, LogIndex, Restored, SnapshotPoint } from '../engine.ts';
 import { chainChecksum } from '../entry-format.ts';
 import { nextUniform, seededStream } from '../seeded-stream.ts';
 import { type Ballot, compareBallots, noBallot } from './ballot.ts';
@@ -35,6 +35,7 @@ export function restore(config: EngineConfig, { records, applied, now }: Restore
     appliedIndex: log.chosenIndex,
     recoveredIndex: replay.chosenIndex,
     recordedIndex: replay.chosenIndex,
+    learnedIo: 0 as IoId,
     role: 'follower',
     leader: undefined,
     roundSeen: replay.promised.round,

@@ -7,6 +7,7 @@ import type {
   ControlRequest,
   EngineConfig,
   EntryPayload,
+  IoId,
   LogIndex,
   Members,
   ReadId,
@@ -37,6 +38,8 @@ export interface PaxosState {
   recoveredIndex: LogIndex;
   /** chosenIndex as the log on disk says it. */
   recordedIndex: LogIndex;
+  /** The write that holds the last value that a peer told us of. */
+  learnedIo: IoId;
   role: Role;
   leader: NodeId | undefined;
   /** The highest round that anybody has told us of. */
