@@ -31,8 +31,8 @@ export function accountAppends(
 }
 
 /**
- * Mode async: what is behind a record that is lost was begun only after that one had ended, and in its place there are others: whoever goes on where
- * a primary has died begins where it ends itself.
+ * Mode async: in the place of a record that is lost there are others, for whoever goes on where a primary has died begins where it ends itself;
+ * so what is behind them came after them. An append that was begun before the primary died may be among them: it was tried again.
  */
 function notASuffix(
   content: Uint8Array,
@@ -46,12 +46,23 @@ function notASuffix(
     if (ids.has(lost.id)) continue;
     const at = lost.position - start;
     const isHole = content.subarray(at, at + lost.bytes.length).every((byte) => byte === 0);
-    const endedAt = lost.endedAt ?? Number.POSITIVE_INFINITY;
-    const behind = kept.find(({ position, begunAt }) => position > lost.position && (isHole || begunAt <= endedAt));
+    const inItsPlace = kept.filter((one) => liesIn(one, lost));
+    const behind = kept.find(
+      (one) => one.position > lost.position && (isHole || inItsPlace.some((other) => cameAfter(other, one))),
+    );
     if (behind !== undefined)
       wrong.push(`${lost.id} at ${lost.position} is lost and ${behind.id} behind it is not: no suffix`);
   }
   return wrong;
+}
+
+/** Though it lies before it. */
+function cameAfter(one: Acknowledged, other: Acknowledged): boolean {
+  return one.position < other.position && other.endedAt !== undefined && other.endedAt <= one.begunAt;
+}
+
+function liesIn(one: Acknowledged, place: Acknowledged): boolean {
+  return one.position < place.position + place.bytes.length && one.position + one.bytes.length > place.position;
 }
 
 function overlaps(kept: readonly Acknowledged[]): string[] {

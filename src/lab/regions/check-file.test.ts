@@ -76,8 +76,14 @@ describe('appends in mode async', () => {
     const replaced = [...three, append(7, size)];
     expect(check(replaced, [concatBytes([record(1), record(7)])], 'async')).toBe('');
   });
-  test('that lose something in the middle are found', () => {
+  test('may come behind others in place of what is lost, though begun before that had ended: tried again where the next primary began', () => {
+    const tried = [append(1, 0), append(2, size), append(7, size), append(3, 2 * size, { begunAt: 21, endedAt: 90 })];
+    expect(check(tried, [concatBytes([record(1), record(7), record(3)])], 'async')).toBe('');
+  });
+  test('that lose something in the middle are found, also where others have been put in its place', () => {
     expect(check(three, [concatBytes([record(1), zeros(size), record(3)])], 'async')).toContain('no suffix');
+    const filled = [...three, append(7, size)];
+    expect(check(filled, [concatBytes([record(1), record(7), record(3)])], 'async')).toContain('no suffix');
   });
 });
 
