@@ -26,6 +26,18 @@ describe('leases', () => {
     expect(many.filter((answer) => answer.created).length).toBe(1);
   });
 
+  it('are told to all who ask at one time by one round among the masters', async () => {
+    const { c, inode } = await openFile(16);
+    const asked = async (count: number) => {
+      const from = c.world.now;
+      const all = Array.from({ length: count }, () => c.ask('acquire', c.acquireRequest(inode, 0)));
+      await c.world.settle(Promise.all(all));
+      return c.world.now - from;
+    };
+    const alone = await asked(1);
+    expect(await asked(32)).toBeLessThan(4 * alone);
+  });
+
   it('are granted anew, one version higher, after the primary gave them up', async () => {
     const { c, inode, grant } = await openFile(2);
     c.write(grant, 10);

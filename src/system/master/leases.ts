@@ -82,6 +82,8 @@ export class Leases {
       throw new CairnError('BUSY', `${leaseCallsMax} calls wait for leases already; try again later`);
     this.#calls += 1;
     try {
+      // Before its turn, so that those who come together share it: what is looked at in the turn is as new as this, or newer.
+      await this.#world.barrier();
       return await this.#oneAtATime(key, work);
     } finally {
       this.#calls -= 1;
@@ -101,7 +103,6 @@ export class Leases {
 
   async #acquire({ inode, index, after }: AcquireRequest): Promise<{ grant: Grant; created: boolean }> {
     const world = this.#world;
-    await world.barrier();
     const until = world.env.clock.now() + world.timing.acquireMs;
     for (;;) {
       world.checkLeading();
@@ -185,7 +186,6 @@ export class Leases {
 
   async #exclude({ server, handle, version, failed }: ExcludeRequest): Promise<{ grant: Grant }> {
     const world = this.#world;
-    await world.barrier();
     const until = world.env.clock.now() + world.timing.acquireMs;
     for (;;) {
       world.checkLeading();
