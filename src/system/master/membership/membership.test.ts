@@ -129,14 +129,16 @@ describe.each(['raft', 'paxos'] as const)('a group of masters under %s', (engine
     for (const member of c.masters) c.crash(member);
     const [victim] = c.masters as [TestMaster];
     flipInLog(victim);
-    const before = victim.node.disk.paths();
+    // A segment that is not whole yet has never held anything.
+    const files = () => victim.node.disk.paths().filter((path) => !path.endsWith('.tmp'));
+    const before = files();
     c.restart(victim);
     await c.until('it gives up', () => victim.failure !== undefined, 30_000);
     expect(victim.failure).toMatchObject({
       code: 'LOG_CORRUPT',
       message: expect.stringMatching(/\.wal at offset \d+.*cannot be repaired from the other masters now/),
     });
-    expect(victim.node.disk.paths()).toEqual(before);
+    expect(files()).toEqual(before);
   });
 
   it('takes a log that is gone, with the rest still there, for what it is', async () => {
