@@ -10,7 +10,7 @@ import { blockCount, type ChunkState } from './chunk-state.ts';
 import { handleOfName } from './layout.ts';
 import { reportBadBlocks, reportLost, type StoreParts } from './parts.ts';
 import type { Recovered, Replay } from './replayer.ts';
-import { slotMaxBytes } from './slabs.ts';
+import { slotBytesOf, slotMaxBytes } from './slabs.ts';
 
 export async function restoreFiles(parts: StoreParts, replay: Replay, damaged: readonly ChunkHandle[]): Promise<void> {
   const { table } = parts.metadata;
@@ -75,9 +75,11 @@ function restoreSmall(parts: StoreParts, { state, redo }: Recovered): number {
   const bytes = inSlot(parts, state) ?? new Uint8Array(slotMaxBytes);
   const content = bytes.subarray(0, state.lengthBytes);
   const expected = state.checksumOf(0);
-  if (state.slot !== undefined && env.crc32(content) === expected) {
+  const { slot } = state;
+  // One that has outgrown its slot by zeros alone is right in it, and has no room there all the same.
+  if (slot !== undefined && state.lengthBytes <= slotBytesOf(slot) && env.crc32(content) === expected) {
     // Perhaps in the page cache only, and the next checkpoint lets the journal go that has it too.
-    files.slabs.written(state.slot);
+    files.slabs.written(slot);
     return 0;
   }
   redo.applyTo(0, content);

@@ -84,6 +84,21 @@ test('a chunk that grows moves to larger slots, then to a file of its own, and i
   expect(await filesOf(disk)).toEqual(['00/0000000000000001']);
 });
 
+test('a small chunk that grows by zeros alone has room for them after a crash', async () => {
+  const disk = new MemoryDisk();
+  let store = await open(disk);
+  await make(store, 1, pattern(4086, 1));
+  store = await reopened(store, disk);
+  await store.apply([mutation(1, 4086, new Uint8Array(0), { serial: 2, lengthBytes: 53_661, sync: true })]);
+  const whole = Buffer.concat([pattern(4086, 1), new Uint8Array(53_661 - 4086)]);
+  for (const loss of Object.values(losses)) {
+    const lost = afterPowerLoss(disk.journal, loss);
+    const found = await open(lost);
+    await expectContent(found, 1, whole);
+    await expectContent(await reopened(found, lost), 1, whole);
+  }
+});
+
 test('the slot that a chunk has left is taken again after the next checkpoint, not before', async () => {
   const disk = new MemoryDisk();
   let store = await open(disk);
