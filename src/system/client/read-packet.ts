@@ -54,6 +54,7 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
         failed.clear();
         continue;
       }
+      if (version === place.location.version) mustBeWhole(place.location, replica, packet, have);
       const all = amount(place, have, packet);
       if (all !== undefined) return all;
       locations.forget(index); // the file may have grown: looked up again before this is called its end
@@ -74,6 +75,23 @@ async function isStillThis(core: ClientCore, locations: ChunkLocations, { index,
   locations.forget(index);
   const now = await locations.find(index, core.env.clock.now());
   return now.kind === 'chunk' && now.location.handle === handle;
+}
+
+/**
+ * Of a sealed chunk every replica has all. One whose machine lost power after the last mutation may have less, if the bytes were of durability
+ * memory: what it lacks is no hole.
+ */
+function mustBeWhole(
+  { handle, sealedLength = 0 }: Location,
+  { server }: Replica,
+  { offset, into }: PacketRequest,
+  have: number,
+): void {
+  if (offset + have >= Math.min(offset + into.length, sealedLength)) return;
+  throw new CairnError(
+    'CHUNK_MISSING',
+    `server ${server} has ${offset + have} of the ${sealedLength} bytes of chunk ${handle}; another replica has them`,
+  );
 }
 
 /** How much of the packet there is when the chunk had `have` bytes of it; undefined if that cannot be said yet. */

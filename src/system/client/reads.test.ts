@@ -119,6 +119,19 @@ describe('replicas that fail', () => {
     for (let n = 0; n < 3; n++) expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
   });
 
+  test('a replica of a sealed chunk that is too short is passed over: what it lacks is no hole', async () => {
+    const bytes = sample(1000);
+    const [cluster, client] = await withFile(bytes);
+    cluster.master.seal('/f', 0);
+    for (const id of [1, 2]) {
+      const [handle, chunk] = [...cluster.server(id).chunks][0]!;
+      cluster.server(id).chunks.set(handle, { ...chunk, bytes: chunk.bytes.slice(0, 900) });
+    }
+    for (let n = 0; n < 3; n++) expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
+    cluster.server(3).chunks.clear();
+    expect(await codeOf(cluster.run(client.readFile('/f')))).toBe('DATA_LOST');
+  });
+
   test('a dead server costs a moment, a stopped one less than two and a half seconds, once', async () => {
     const bytes = sample(100);
     for (const end of ['crash', 'pause'] as const) {

@@ -51,6 +51,19 @@ describe('an inventory page', () => {
     );
   });
 
+  it('calls a replica of a sealed chunk missing that is shorter than the chunk, but no other', () => {
+    const m = table([]);
+    const { inode } = must(m.open('/b', { placement: [] }));
+    const [sealed, open] = [0, 1].map((i) => must(m.addChunk(inode, i, servers(1, 2, 3))).handle);
+    m.report(sealed!, 1, 100, true);
+    m.report(open!, 1, 100, false);
+    const missing = (length: number) => {
+      const held = [sealed!, open!].map((handle) => ({ handle, version: toChunkVersion(1), length }));
+      return compareInventory(m.tables, server, { from: 1, to: 9, held }, () => false).missing;
+    };
+    expect([missing(99), missing(100)]).toEqual([[sealed], []]);
+  });
+
   it('calls nothing garbage that no table of this cluster could have named', () => {
     const m = table([]);
     const held = [{ handle: toChunkHandle(7), version: toChunkVersion(1), length: 1 }];

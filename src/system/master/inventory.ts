@@ -46,12 +46,24 @@ export function compareInventory(
   for (const [handle, chunk] of tables.chunks(Math.max(0, page.from - 1), page.to)) {
     if (++looked > recordsPerPageMax) break;
     garbageBelow(handle);
-    if (page.held[next]?.handle === handle) judge(page.held[next++]!, chunk);
-    else if (isMissing(chunk, server) && !isCloning(handle, server)) missing.push(handle);
+    const held = page.held[next];
+    if (held?.handle === handle) {
+      judge(held, chunk);
+      if (isShort(chunk, server, held) && !isCloning(handle, server)) missing.push(handle);
+      next++;
+    } else if (isMissing(chunk, server) && !isCloning(handle, server)) missing.push(handle);
   }
   if (looked <= recordsPerPageMax) garbageBelow(Number.POSITIVE_INFINITY);
   else for (const held of page.held.slice(next)) judge(held, tables.chunk(held.handle));
   return { garbage, missing };
+}
+
+/**
+ * Of a sealed chunk every replica has all, but for one whose machine lost power after the last mutation, of bytes of durability memory: its
+ * primary had nothing more to order, and so could not see that it does not follow.
+ */
+function isShort(chunk: ChunkRecord, server: ChunkServer, held: Held): boolean {
+  return chunk.sealed && held.length < chunk.length && chunk.servers.includes(server.id);
 }
 
 /** A chunk that nothing was written to yet, as far as is known, need not be there. */
