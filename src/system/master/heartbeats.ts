@@ -6,7 +6,7 @@ import { inventoryPageMax, type masterCalls } from '../../core/protocol/master-c
 import { protocolVersion } from '../../core/protocol/types.ts';
 import type { ChunkServer, ServerConnection } from './chunk-servers.ts';
 import type { Held } from './garbage.ts';
-import { compareInventory } from './inventory.ts';
+import { compareInventory, ShortReplicas } from './inventory.ts';
 import type { Leader } from './leader.ts';
 import { valueOrThrow } from './refusal.ts';
 import { doneResult } from './state/commands.ts';
@@ -67,6 +67,7 @@ function adopt(leader: Leader, request: RegisterRequest, rpc: ServerConnection):
 export class Heartbeats {
   readonly #leader: Leader;
   readonly #missingOnce = new Set<string>();
+  readonly #short = new ShortReplicas();
 
   constructor(leader: Leader) {
     this.#leader = leader;
@@ -103,14 +104,25 @@ export class Heartbeats {
     if (inventoryTo === 0 || inventoryTo < inventoryFrom) return [];
     const { tables, replication, leases } = this.#leader;
     const page = { from: inventoryFrom, to: inventoryTo, held: inventory };
-    const { garbage, missing } = compareInventory(
+    const { garbage, missing, short } = compareInventory(
       tables,
       server,
       page,
       (handle, at) => replication.isCloning(handle, at) || leases.splitting.isMaking(handle),
     );
     for (const handle of missing) this.#noteMissing(server.id, handle);
+    for (const handle of short) this.#noteShort(server.id, handle);
     return garbage;
+  }
+
+  #noteShort(server: ServerId, handle: ChunkHandle): void {
+    const { tables, servers, replication } = this.#leader;
+    const members = tables.chunk(handle)?.servers ?? [];
+    const others = members.filter((id) => {
+      const other = servers.get(id);
+      return id !== server && other !== undefined && servers.isHealthy(other);
+    });
+    if (this.#short.note(handle, server, others)) void replication.broken.gone(handle, server, 'missing');
   }
 
   /** Twice: the page may have been written down before the chunk was. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toChunkHandle, toChunkVersion } from '../../core/base/brand.ts';
 import { ChunkServer } from './chunk-servers.ts';
-import { compareInventory } from './inventory.ts';
+import { compareInventory, ShortReplicas } from './inventory.ts';
 import { must, servers, sid, TestMachine } from './state/machine.test-support.ts';
 
 const server = new ChunkServer(sid(1), { address: 's1:1' as never, rack: '', draining: false }, 0);
@@ -51,17 +51,26 @@ describe('an inventory page', () => {
     );
   });
 
-  it('calls a replica of a sealed chunk missing that is shorter than the chunk, but no other', () => {
+  it('calls a replica of a sealed chunk short that is shorter than the chunk, but no other', () => {
     const m = table([]);
     const { inode } = must(m.open('/b', { placement: [] }));
     const [sealed, open] = [0, 1].map((i) => must(m.addChunk(inode, i, servers(1, 2, 3))).handle);
     m.report(sealed!, 1, 100, true);
     m.report(open!, 1, 100, false);
-    const missing = (length: number) => {
+    const short = (length: number) => {
       const held = [sealed!, open!].map((handle) => ({ handle, version: toChunkVersion(1), length }));
-      return compareInventory(m.tables, server, { from: 1, to: 9, held }, () => false).missing;
+      return compareInventory(m.tables, server, { from: 1, to: 9, held }, () => false).short;
     };
-    expect([missing(99), missing(100)]).toEqual([[sealed], []]);
+    expect([short(99), short(100)]).toEqual([[sealed], []]);
+  });
+
+  it('does without a short replica that was seen twice, if another that is up has never been short', () => {
+    const seen = new ShortReplicas();
+    const at = toChunkHandle(3);
+    const note = (server: number, ...others: number[]) => seen.note(at, sid(server), others.map(sid));
+    expect([note(1, 2, 3), note(1, 2, 3)]).toEqual([false, true]);
+    expect([note(1, 2, 3), note(2, 1, 3), note(3, 1, 2)]).toEqual([false, false, false]);
+    expect([note(1, 2, 3), note(2, 1), note(3)]).toEqual([false, false, false]);
   });
 
   it('calls nothing garbage that no table of this cluster could have named', () => {

@@ -1,5 +1,5 @@
 /** Compares a page of what a server holds with the table: what it should not hold is garbage, what it should and does not is missing. */
-import type { ChunkHandle } from '../../core/base/brand.ts';
+import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import type { ChunkServer } from './chunk-servers.ts';
 import type { Held } from './garbage.ts';
 import type { ChunkRecord } from './state/records.ts';
@@ -18,6 +18,8 @@ export interface InventoryPage {
 export interface Compared {
   readonly garbage: readonly Held[];
   readonly missing: readonly ChunkHandle[];
+  /** Of sealed chunks, shorter than those. */
+  readonly short: readonly ChunkHandle[];
 }
 
 type IsCloning = (handle: ChunkHandle, server: ChunkServer) => boolean;
@@ -34,6 +36,7 @@ export function compareInventory(
 ): Compared {
   const garbage: Held[] = [];
   const missing: ChunkHandle[] = [];
+  const short: ChunkHandle[] = [];
   let next = 0;
   let looked = 0;
   const garbageBelow = (handle: number) => {
@@ -49,13 +52,13 @@ export function compareInventory(
     const held = page.held[next];
     if (held?.handle === handle) {
       judge(held, chunk);
-      if (isShort(chunk, server, held) && !isCloning(handle, server)) missing.push(handle);
+      if (isShort(chunk, server, held) && !isCloning(handle, server)) short.push(handle);
       next++;
     } else if (isMissing(chunk, server) && !isCloning(handle, server)) missing.push(handle);
   }
   if (looked <= recordsPerPageMax) garbageBelow(Number.POSITIVE_INFINITY);
   else for (const held of page.held.slice(next)) judge(held, tables.chunk(held.handle));
-  return { garbage, missing };
+  return { garbage, missing, short };
 }
 
 /**
@@ -69,4 +72,26 @@ function isShort(chunk: ChunkRecord, server: ChunkServer, held: Held): boolean {
 /** A chunk that nothing was written to yet, as far as is known, need not be there. */
 function isMissing(chunk: ChunkRecord, server: ChunkServer): boolean {
   return chunk.length > 0 && chunk.servers.includes(server.id);
+}
+
+/** Chunks with replicas that were seen short at one time. */
+const shortChunksMax = 50_000;
+
+/** Which short replicas can be done without: where all are short (the whole cluster lost power), each is the best that is left. */
+export class ShortReplicas {
+  readonly #seen = new Map<ChunkHandle, Set<ServerId>>();
+
+  /**
+   * Counts the second time: the page may have been written down before the chunk was sealed.
+   * @param others the members that are up, but for this one. @returns whether one of them has never been seen short
+   */
+  note(handle: ChunkHandle, server: ServerId, others: readonly ServerId[]): boolean {
+    const seen = this.#seen.get(handle) ?? new Set();
+    const isFirst = !seen.has(server);
+    if (this.#seen.size < shortChunksMax) this.#seen.set(handle, seen.add(server));
+    if (isFirst || others.every((id) => seen.has(id))) return false;
+    seen.delete(server);
+    if (seen.size === 0) this.#seen.delete(handle);
+    return true;
+  }
 }

@@ -18,6 +18,8 @@ const zeros = new Uint8Array(256 * 1024);
  */
 const stepBytes = 1024 * 1024;
 const pausePerStep = 4;
+/** However slow the disk is: changes of the directory wait behind the segment that is being made. */
+const pauseMaxMs = 50;
 const spareName = 'spare.tmp';
 const nextName = 'next.tmp';
 export const unfinishedNames: readonly string[] = [spareName, nextName];
@@ -136,7 +138,7 @@ export class SegmentFiles {
       at += piece.length;
       if (this.#isAwaited || at % stepBytes !== 0) continue;
       await file.sync();
-      await this.#pause(pausePerStep * (clock.now() - from));
+      await this.#pause(Math.min(pausePerStep * (clock.now() - from), pauseMaxMs));
       from = clock.now();
     }
   }
