@@ -3,6 +3,7 @@ import { type Command, CommanderError } from 'commander';
 import { CairnError, errorTable } from '../../core/base/errors.ts';
 import { reportError } from './output.ts';
 import { makeProgram } from './program.ts';
+import { endTidily } from './verbs/interrupt.ts';
 
 const rolesThatLogStacks: ReadonlySet<string> = new Set(['master', 'chunkserver']);
 const optionsWithValue: ReadonlySet<string> = new Set(['--cluster', '--timeout']);
@@ -51,11 +52,12 @@ function verbAt(words: readonly string[]): number {
 
 /** A reader that goes away (`cairn cat | head`) ends us quietly, as it does every program; a full disk does not. */
 function endWithItsReader(json: boolean): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    const failed = new CairnError('LOCAL_IO', `cannot write to stdout: ${error.message}`, { cause: error });
-    reportError(failed, json);
-    process.exit(errorTable.LOCAL_IO.exit);
+  const further = (): void => {}; // each write that was on its way fails as well
+  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    process.stdout.on('error', further);
+    if (error.code === 'EPIPE') return endTidily(0);
+    reportError(new CairnError('LOCAL_IO', `cannot write to stdout: ${error.message}`, { cause: error }), json);
+    endTidily(errorTable.LOCAL_IO.exit);
   });
   process.stderr.on('error', () => process.exit(errorTable.LOCAL_IO.exit)); // nobody is left to be told
 }

@@ -66,11 +66,14 @@ export function formatBytes(bytes: number): string {
   return `${step === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${steps[step]}`;
 }
 
-/** Rows of text in aligned columns; numbers to the right. */
+/** A number, with its unit if it has one; or that there is none. */
+const quantity = /^(?:-|\d+(?:\.\d+)?(?: (?:B|[KMGTP]iB|ms))?)$/;
+
+/** Rows of text in aligned columns; quantities to the right. */
 export function formatTable(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const cells = [header, ...rows.map((row) => row.map(String))];
   const widths = header.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
-  const right = header.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === 'number'));
+  const right = header.map((_, column) => rows.length > 0 && rows.every((row) => quantity.test(String(row[column]))));
   return cells
     .map((row) =>
       row

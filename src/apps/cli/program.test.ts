@@ -48,6 +48,7 @@ describe('usage', () => {
     [['up', '--masters', '3.5'], 'whole number'],
     [['put', '--durability', 'perhaps', 'a', '/a'], 'Allowed choices are memory, disk'],
     [['mv', '/a'], 'see `cairn mv --help`'],
+    [['snapshot', '/a'], 'see `cairn snapshot --help`'],
   ])('%j is refused as USAGE, and says what is wrong', async (words, says) => {
     await expect(makeProgram().parseAsync(words, { from: 'user' })).rejects.toMatchObject({
       code: 'USAGE',

@@ -43,6 +43,36 @@ describe('cairn.yaml', () => {
     expect(mistake('replication:\n  factor: [3\n')).toMatch(/line [23]:/);
   });
 
+  it('takes an address only with a port that there is, and no master twice', () => {
+    const masters = (...addresses: string[]) =>
+      `masters:\n${addresses.map((address, n) => `  - {id: ${n + 1}, address: "${address}"}`).join('\n')}\n`;
+    expect(parseSettings(masters('10.0.0.1:7070', '[::1]:7070'), 'cairn.yaml').masters).toHaveLength(2);
+    for (const address of ['10.0.0.1:99999', '10.0.0.1:0', '::1:7070', 'cairn://10.0.0.1:7070', '10.0.0.1'])
+      expect(mistake(masters(address)), address).toContain('line 2: masters.0.address: give host:port');
+    expect(mistake(masters('a:1', 'b:1', 'a:1'))).toContain(
+      'line 4: masters.2.address: another master has a:1 already',
+    );
+    const ids = 'masters:\n  - {id: 1, address: "a:1"}\n  - {id: 1, address: "b:1"}\n';
+    expect(mistake(ids)).toContain('line 3: masters.1.id: another master has 1 already');
+  });
+
+  it('takes no time that would keep a node busy with nothing, or outlast its timers', () => {
+    expect(mistake('replication:\n  heartbeat_interval: 0\n')).toContain(
+      'line 2: replication.heartbeat_interval: give a time from 10ms to 1h',
+    );
+    expect(mistake('election_timeout: 0s')).toContain('line 1: election_timeout: give a time from');
+    expect(mistake('dead_after: 0s')).toContain('line 1: dead_after: give a time from');
+    expect(mistake('disk:\n  scrub_every: 0s\n')).toContain('line 2: disk.scrub_every: give a time from');
+    expect(mistake('dead_after: soon')).toContain('give a time such as');
+  });
+
+  it('is refused, and no mistake of ours, where its aliases lead nowhere or to too much', () => {
+    expect(mistake('cluster: *photos\n')).toMatch(/cairn\.yaml: .*alias/);
+    const ever = (name: string, of: string) => `${name}: &${name} [${Array(9).fill(`*${of}`).join(', ')}]`;
+    const bomb = ['a: &a [x]', ever('b', 'a'), ever('c', 'b'), ever('d', 'c'), ever('e', 'd')].join('\n');
+    expect(mistake(bomb)).toMatch(/cairn\.yaml: .*alias/);
+  });
+
   it('names engine and elector, and no others', () => {
     expect(parseSettings('engine: paxos\nelector: ballot\nlease: 200ms', 'cairn.yaml')).toMatchObject({
       ...{ engine: 'paxos', elector: 'ballot', lease: 200 },

@@ -2,6 +2,7 @@
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { CairnError } from '../../core/base/errors.ts';
+import { isAddress } from './address.ts';
 
 const kib = 1024;
 const units: Readonly<Record<string, number>> = {
@@ -24,14 +25,34 @@ const bytes = z.union([z.number().int().nonnegative(), z.string()]).transform((g
   return z.NEVER;
 });
 
-const span = z.union([z.number().nonnegative(), z.string()]).transform((given, context) => {
-  const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$/.exec(typeof given === 'number' ? `${given}s` : given);
-  if (match !== null) return Number(match[1]) * spans[match[2]!]!;
-  context.addIssue({ code: 'custom', message: 'give a time such as 250ms or 5s' });
-  return z.NEVER;
-});
+/** A time from `least` to `most`, as they would be written in the file. */
+function span(least: string, most: string) {
+  const [leastMs, mostMs] = [spanMs(least)!, spanMs(most)!];
+  return z.union([z.number().nonnegative(), z.string()]).transform((given, context) => {
+    const ms = spanMs(typeof given === 'number' ? `${given}s` : given);
+    if (ms !== undefined && ms >= leastMs && ms <= mostMs) return ms;
+    const message = ms === undefined ? 'give a time such as 250ms or 5s' : `give a time from ${least} to ${most}`;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+}
 
-const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'give host:port');
+function spanMs(text: string): number | undefined {
+  const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$/.exec(text);
+  return match === null ? undefined : Number(match[1]) * spans[match[2]!]!;
+}
+
+const address = z.string().refine(isAddress, 'give host:port');
+
+const masters = z
+  .array(z.strictObject({ id: z.number().int().min(1).max(65535), address }))
+  .max(9)
+  .superRefine((all, context) => {
+    for (const key of ['id', 'address'] as const)
+      for (const [at, master] of all.entries())
+        if (all.findIndex((other) => other[key] === master[key]) < at)
+          context.addIssue({ code: 'custom', path: [at, key], message: `another master has ${master[key]} already` });
+  });
 
 const replication = z
   .strictObject({
@@ -39,7 +60,7 @@ const replication = z
     factor: z.number().int().min(1).max(16).default(3),
     /** What a success means. */
     mode: z.enum(['strong', 'gfs', 'async']).default('strong'),
-    heartbeat_interval: span.default(250),
+    heartbeat_interval: span('10ms', '1h').default(250),
     /** No mutation succeeds on fewer copies. */
     min_replicas: z.number().int().min(1).max(16).default(1),
   })
@@ -54,11 +75,8 @@ const settingsSchema = z.strictObject({
   engine: z.enum(['raft', 'paxos']).optional(),
   elector: z.enum(['timeout', 'ballot']).default('timeout'),
   /** 0: no reads by lease. */
-  lease: span.default(0),
-  masters: z
-    .array(z.strictObject({ id: z.number().int().min(1).max(65535), address }))
-    .max(9)
-    .optional(),
+  lease: span('0s', '1h').default(0),
+  masters: masters.optional(),
   node: z
     .strictObject({
       id: z.number().int().min(1).max(65535),
@@ -72,12 +90,12 @@ const settingsSchema = z.strictObject({
   chunk_size: bytes
     .refine((n) => n >= 64 * kib && n <= 1024 * kib * kib && n % (64 * kib) === 0, 'a multiple of 64KiB up to 1GiB')
     .default(64 * kib * kib),
-  election_timeout: span.default(150),
-  dead_after: span.default(10_000),
+  election_timeout: span('10ms', '1h').default(150),
+  dead_after: span('100ms', '365d').default(10_000),
   trash: z
     .strictObject({
       /** For so long what was removed can be restored; 0: not at all. */
-      retention: span.default(3 * 86_400_000),
+      retention: span('0s', '36500d').default(3 * 86_400_000),
     })
     .prefault({}),
   /** How fast chunks are copied from server to server, in bytes a second; 0: no bound. */
@@ -90,12 +108,12 @@ const settingsSchema = z.strictObject({
   disk: z
     .strictObject({
       /** Added to each flush, to see how results carry over to slower disks. */
-      extra_flush: span.default(0),
+      extra_flush: span('0s', '1m').default(0),
       /** Kept free on a chunkserver's disk. */
       reserve: bytes.default(64 * kib * kib),
       /** Each block of a chunkserver is looked at once in so long, when there is little else to do, and at this rate. */
-      scrub_every: span.default(7 * 24 * 3_600_000),
-      scrub_rate: bytes.default(32 * kib * kib),
+      scrub_every: span('1s', '36500d').default(7 * 24 * 3_600_000),
+      scrub_rate: bytes.refine((n) => n > 0, 'more than 0').default(32 * kib * kib),
     })
     .prefault({}),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
@@ -116,11 +134,20 @@ export function parseSettings(source: string, name: string): Settings {
     (error) => `line ${lines.linePos(error.pos[0]).line}: ${firstLine(error.message)}`,
   );
   if (mistakes.length === 0) {
-    const parsed = settingsSchema.safeParse(document.toJS() ?? {});
+    const parsed = settingsSchema.safeParse(contentOf(document, name) ?? {});
     if (parsed.success) return parsed.data;
     for (const issue of parsed.error.issues) mistakes.push(...describe(issue, document, lines));
   }
   throw new CairnError('CONFIG_INVALID', `${name}: ${mistakes.join('; ')}`);
+}
+
+/** Aliases are resolved only here: one may be of nothing, or of too much. */
+function contentOf(document: ReturnType<typeof parseDocument>, name: string): unknown {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    throw new CairnError('CONFIG_INVALID', `${name}: ${firstLine((cause as Error).message)}`, { cause });
+  }
 }
 
 function describe(issue: z.core.$ZodIssue, document: ReturnType<typeof parseDocument>, lines: LineCounter): string[] {

@@ -106,6 +106,18 @@ describe('a node', () => {
     await expect(start(2, { members: { ...members, 2: members[1]! } })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
   });
 
+  it("refuses another member's directory, one of another engine, and an address without a port", async () => {
+    await start(1);
+    await stop(1);
+    const own = join(dir, '1'); // under another id it would break what it has promised
+    await expect(start(2, { dir: own })).rejects.toMatchObject({
+      ...{ code: 'WRONG_CLUSTER', message: expect.stringMatching(/belongs to member 1, not to member 2/) },
+    });
+    await expect(start(1, { engine: MultiPaxos })).rejects.toMatchObject({ code: 'WRONG_FORMAT' });
+    await expect(start(1, { members: { 1: 'localhost' } })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await start(1);
+  });
+
   it('without questions says so', async () => {
     const { query: _, ...mute } = adder;
     const node = await start(1, { machine: mute, members: { 1: members[1]! } });

@@ -30,6 +30,8 @@ import type { StateMachine } from '../../system/rsm/state-machine.ts';
 import type { Reader } from '../../system/storage/ordered-store.ts';
 import { OverlayStore } from '../../system/storage/overlay-store.ts';
 import { openWriteAheadLog } from '../../system/storage/wal/open-write-ahead-log.ts';
+import { isAddress } from '../config/address.ts';
+import { claimDirectory } from '../roles/identity.ts';
 import { type NodeCalls, nodeCalls } from './node-calls.ts';
 
 const deadlineDefaultMs = 10_000;
@@ -89,8 +91,14 @@ export class ReplicatedNode {
     this.#ids = new CommandIds(this.#env);
   }
 
-  /** @throws CairnError CONFIG_INVALID, DIR_IN_USE, PORT_IN_USE, LOG_CORRUPT, WRONG_FORMAT, DISK_FAILED */
+  /**
+   * @throws CairnError CONFIG_INVALID, DIR_IN_USE, PORT_IN_USE, LOG_CORRUPT, DISK_FAILED; WRONG_CLUSTER, WRONG_FORMAT where the directory is
+   * another member's, or was made with another engine
+   */
   static async start(options: NodeOptions): Promise<ReplicatedNode> {
+    for (const [id, address] of Object.entries(options.members))
+      if (!isAddress(address))
+        throw new CairnError('CONFIG_INVALID', `member ${id}: '${address}' is no address; give host:port`);
     const node = new ReplicatedNode(options);
     if (!node.#addresses.has(node.#self))
       throw new CairnError('CONFIG_INVALID', `node ${options.id} is not among the members; add it to them`);
@@ -147,6 +155,7 @@ export class ReplicatedNode {
     const { dir, engine, machine, timing, elector, lease } = this.#options;
     const env = this.#env;
     this.#lock = await lockDirectory(dir);
+    claimDirectory(dir, { cluster: '', role: 'member', id: this.#self, engine: engine.name });
     const routes = routesOf(nodeCalls, this.#handlers());
     this.#replica = await Replica.open({
       env,

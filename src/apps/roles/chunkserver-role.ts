@@ -19,7 +19,7 @@ export async function startChunkserver(context: RoleContext): Promise<Running> {
       reserveBytes: settings.disk.reserve,
       onFailure: fail,
     },
-    limits: { scrubEveryMs: settings.disk.scrub_every, scrubBytesPerSecond: Math.max(1, settings.disk.scrub_rate) },
+    limits: { scrubEveryMs: settings.disk.scrub_every, scrubBytesPerSecond: settings.disk.scrub_rate },
     onRefused: fail,
     onDiskFailed: fail,
   });

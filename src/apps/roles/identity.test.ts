@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseSettings } from '../config/settings.ts';
 import { chooseEngine } from './engines.ts';
-import { claimDirectory, engineOfDirectory } from './identity.ts';
+import { claimDirectory, engineOfDirectory, readIdentity } from './identity.ts';
 
 const own = { cluster: 'c', role: 'master', id: 1, engine: 'raft' } as const;
 let dir: string;
@@ -45,6 +45,16 @@ describe('a data directory', () => {
     expect(() => claimDirectory(dir, own)).toThrow(expect.objectContaining({ code: 'WRONG_FORMAT' }));
     writeFileSync(path, text.slice(0, 20));
     expect(() => claimDirectory(dir, own)).toThrow(expect.objectContaining({ code: 'WRONG_FORMAT' }));
+  });
+});
+
+describe('cairn.json', () => {
+  it('is laid out as docs/formats/data-directory.md shows', () => {
+    const page = readFileSync(new URL('../../../docs/formats/data-directory.md', import.meta.url), 'utf8');
+    const [, example] = /^```json\n(.*?)^```$/ms.exec(page)!;
+    claimDirectory(dir, { cluster: 'photos', role: 'master', id: 1, engine: 'paxos' });
+    expect(readFileSync(join(dir, 'cairn.json'), 'utf8')).toBe(example);
+    expect(readIdentity(dir)).toEqual(JSON.parse(example!));
   });
 });
 

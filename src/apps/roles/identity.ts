@@ -15,9 +15,10 @@ const fileName = 'cairn.json';
 const identitySchema = z.object({
   formatVersion: z.number().int(),
   cluster: z.string(),
-  role: z.enum(['cluster', 'master', 'chunkserver']),
+  /** `member`: of a group of a program's own. */
+  role: z.enum(['cluster', 'master', 'chunkserver', 'member']),
   id: z.number().int(),
-  /** Of masters and of whole local clusters: what the log was written by. */
+  /** Of all that have a log, and of whole local clusters: what it was written by. */
   engine: z.enum(['raft', 'paxos']).optional(),
 });
 export type Identity = z.infer<typeof identitySchema>;
@@ -69,9 +70,14 @@ export function claimDirectory(dir: string, wanted: Omit<Identity, 'formatVersio
     if (found[key] === wanted[key]) continue;
     throw new CairnError(
       'WRONG_CLUSTER',
-      `${dir} belongs to ${found.role} ${found.id} of cluster ${found.cluster}, not to ${wanted.role} ${wanted.id} of ${wanted.cluster}; give each node a directory of its own`,
+      `${dir} belongs to ${nameOf(found)}, not to ${nameOf(wanted)}; give each node a directory of its own`,
     );
   }
+}
+
+function nameOf({ role, id, cluster }: Omit<Identity, 'formatVersion'>): string {
+  if (role === 'cluster') return `the local cluster ${cluster}`;
+  return role === 'member' ? `member ${id}` : `${role} ${id} of cluster ${cluster}`;
 }
 
 /**

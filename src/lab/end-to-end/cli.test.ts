@@ -59,7 +59,7 @@ describe('wrong words', () => {
     [['help', 'statsu'], /did you mean status\?/],
     [['ls', '--recursiv'], /\[USAGE\] unknown option '--recursiv'; did you mean --recursive\?/],
     [['mv', '/a'], /\[USAGE\] missing required argument 'to'; see `cairn mv --help`/],
-    [['mv', '/a', '/b', '/c'], /\[USAGE\] too many arguments/],
+    [['snapshot', '/a', '/b', '/c'], /\[USAGE\] too many arguments/],
     [['cat', '--length', '-5', '/a'], /\[USAGE\] .*whole number/],
     [['cat', '--offset', '99999999999999999999', '/a'], /\[USAGE\] .*whole number/],
     [['cat', '--offset', '', '/a'], /\[USAGE\] .*whole number/],
@@ -73,7 +73,7 @@ describe('wrong words', () => {
   it('nothing at all shows the help on stderr, with exit code 2', async () => {
     const { code, stdout, stderr } = await run([]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toContain('Commands:');
+    expect(stderr).toContain('Running a cluster:');
     expect(stderr).toMatch(/\ncairn: \[USAGE\] a verb is missing/);
   });
 });
@@ -99,6 +99,7 @@ describe('errors', () => {
       refused(['put', 'small', '/errors/file/x'], 6, /\[NOT_A_DIRECTORY\]/),
       refused(['rm', '/errors'], 6, /\[NOT_EMPTY\]|\[IS_A_DIRECTORY\]/),
       refused(['mv', '/errors', '/errors/in'], 6, /\[INTO_ITSELF\]/),
+      refused(['mv', '/errors', '/a', '/errors/file'], 6, /\[NOT_A_DIRECTORY\].*several sources need one/),
       refused(['cp', '-r', '/errors', '/errors/in'], 6, /\[INTO_ITSELF\]/),
       refused(['put', '-', '/errors'], 6, /\[IS_A_DIRECTORY\]/),
       refused(['get', '/errors', 'out'], 2, /copy it with -r/),
@@ -220,12 +221,18 @@ describe('copying', () => {
 
     await ok('mkdir', '/into');
     await ok('put', 'small', '/into/large');
-    const putting = begin(['put', 'large', '/into'], { cwd: scratch, env });
-    await until('a part is there', async () => (await ok('ls', '/into')).split('\n').length > 2);
-    putting.child.kill('SIGINT');
-    expect((await putting.ended).code).toBe(130);
-    expect(await ok('ls', '/into')).toBe('large\n');
-    expect(await ok('cat', '/into/large')).toBe('a small file\n');
+    for (const words of [
+      ['put', 'large', '/into'],
+      ['cp', '/large', '/into'],
+    ]) {
+      const copying = begin(words, { cwd: scratch, env });
+      await until('a part is there', async () => (await ok('ls', '/into')).split('\n').length > 2);
+      copying.child.kill('SIGINT');
+      expect((await copying.ended).code).toBe(130);
+      expect(await ok('ls', '/into')).toBe('large\n');
+      expect(await ok('cat', '/into/large')).toBe('a small file\n');
+    }
+    expect(await ok('trash', 'ls')).not.toContain('.put-'); // it would take its room for days
 
     const appending = begin(['append', '/into/log', '/dev/zero'], { cwd: scratch, env });
     await until('it appends', async () => (await run(['stat', '/into/log'])).code === 0);
@@ -243,6 +250,22 @@ describe('copying', () => {
       code: 14,
       stderr: expect.stringMatching(/^cairn: \[LOCAL_IO\] cannot write to stdout: ENOSPC[^\n]*\n$/),
     });
+  });
+});
+
+describe('moving and copying within the cluster', () => {
+  it('takes several into a directory, and tells of each that it cannot take', async () => {
+    await ok('mkdir', '/several', '/several/into');
+    for (const name of ['a', 'b']) await ok('put', 'small', `/several/${name}`);
+    await ok('cp', '/several/a', '/several/b', '/several/into');
+    expect(await ok('ls', '/several/into')).toBe('a\nb\n');
+    const moved = await run(['mv', '--json', '/several/a', '/several/missing', '/several/b', '/several/into']);
+    expect(moved).toMatchObject({ code: 4, stderr: expect.stringContaining('/several/missing') });
+    expect(moved.stdout.trim().split('\n')).toEqual([
+      '{"from":"/several/a","to":"/several/into/a"}',
+      '{"from":"/several/b","to":"/several/into/b"}',
+    ]);
+    expect(await ok('ls', '/several')).toBe('into/\n');
   });
 });
 

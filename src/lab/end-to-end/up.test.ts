@@ -63,7 +63,7 @@ describe('up', () => {
     const role = await run(['up', '--dir', join(cluster.dir, 'master-1/data')]);
     expect([role.code, role.stderr]).toEqual([12, expect.stringContaining('[WRONG_CLUSTER]')]);
     const masters = await run(['up', '--dir', cluster.dir, '--masters', '3', ...ports]);
-    expect([masters.code, masters.stderr]).toEqual([2, expect.stringContaining('made with 1 masters')]);
+    expect([masters.code, masters.stderr]).toEqual([2, expect.stringContaining('made with 1 master,')]);
 
     const engine = await run(['up', '--dir', cluster.dir, '--engine', 'paxos', ...ports]);
     expect([engine.code, engine.stderr]).toEqual([12, expect.stringContaining('made with the engine raft')]);
@@ -71,7 +71,7 @@ describe('up', () => {
     // One node's directory taken from another cluster: that node cannot start, and says why.
     const stranger = join(cluster.dir, 'chunkserver-1/data/cairn.json');
     writeFileSync(stranger, readFileSync(stranger, 'utf8').replace(/"cluster": "[^"]*"/, '"cluster": "other"'));
-    const mixed = await run(['up', '--dir', cluster.dir, '--masters', '1', '--chunkservers', '1', ...ports]);
+    const mixed = await run(['up', '--dir', cluster.dir, ...ports]); // with the nodes that it has
     expect(mixed.code).toBe(12);
     expect(mixed.stderr).toMatch(/\[WRONG_CLUSTER\] chunkserver-1: /);
   });
@@ -84,6 +84,9 @@ describe('up', () => {
       2,
       expect.stringContaining('line 3: unknown key "replication.fector"'),
     ]);
+    writeFileSync(config, 'masters:\n  - {id: 1, address: "10.0.0.1:7070"}\n');
+    const named = await run(['up', '--config', config, '--dir', join(scratch, 'never')]);
+    expect([named.code, named.stderr]).toEqual([2, expect.stringContaining('leave out the keys masters and node')]);
     for (const dir of ['/proc/cairn', join(config, 'below')]) {
       const made = await run(['up', '--dir', dir]);
       expect([made.code, made.stderr], dir).toEqual([14, expect.stringContaining('[LOCAL_IO]')]);

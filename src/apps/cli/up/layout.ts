@@ -1,6 +1,6 @@
 /**
  * A local cluster in one directory: which nodes it has, where they listen, what each is told. The number of masters is fixed when the
- * directory is made; chunkservers may be added.
+ * directory is made; chunkservers may be added. A directory that is there has the nodes it was made with, unless others are asked for.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
@@ -10,12 +10,14 @@ import { CairnError } from '../../../core/base/errors.ts';
 import type { EngineName } from '../../../core/consensus/index.ts';
 import type { Settings } from '../../config/settings.ts';
 import { claimDirectory, readIdentity } from '../../roles/identity.ts';
+import { formatCount } from '../output.ts';
 
 export interface UpOptions {
   readonly dir: string;
   readonly engine: EngineName;
-  readonly masters: number;
-  readonly chunkservers: number;
+  /** How many; undefined: as many as the directory has, three in a new one. */
+  readonly masters: number | undefined;
+  readonly chunkservers: number | undefined;
   readonly portBase: number;
   readonly settings: Settings;
 }
@@ -34,9 +36,12 @@ export interface Layout {
   readonly cluster: string;
   readonly url: string;
   readonly nodes: readonly NodePlan[];
+  /** Chunkservers of the directory that fewer than it has leave out: what only they hold cannot be read meanwhile. */
+  readonly leftOut: readonly string[];
 }
 
 const host = '127.0.0.1';
+const nodesDefault = 3;
 
 /** What the node owns, and locks. */
 export function dataDirectory(node: NodePlan): string {
@@ -49,39 +54,55 @@ export function dataDirectory(node: NodePlan): string {
  */
 export function prepareLayout(options: UpOptions): Layout {
   const dir = resolve(options.dir);
-  const cluster = readIdentity(dir)?.cluster ?? `local-${randomBytes(6).toString('hex')}`;
+  const made = readIdentity(dir)?.cluster;
+  const cluster = options.settings.cluster ?? made ?? `local-${randomBytes(6).toString('hex')}`;
   claimDirectory(dir, { cluster, role: 'cluster', id: 0, engine: options.engine });
-  checkMasters(dir, options.masters);
-  const plan = (role: NodePlan['role'], id: number, port: number): NodePlan => {
+  const plan = (role: NodePlan['role'], id: number): NodePlan => {
     const name = `${role}-${id}`;
     const home = join(dir, name);
     return {
       role,
       id,
       name,
-      address: `${host}:${port}`,
+      address: `${host}:${options.portBase + (role === 'master' ? 0 : 10) + id - 1}`,
       dir: home,
       configFile: join(home, 'cairn.yaml'),
       logFile: join(home, 'events.log'),
     };
   };
-  const masters = range(options.masters).map((i) => plan('master', i + 1, options.portBase + i));
-  const servers = range(options.chunkservers).map((i) => plan('chunkserver', i + 1, options.portBase + 10 + i));
-  const nodes = [...masters, ...servers];
+  const found = idsIn(dir, 'chunkserver');
+  const wanted = options.chunkservers === undefined && found.length > 0 ? found : upTo(options.chunkservers);
+  const masters = mastersOf(dir, options.masters).map((id) => plan('master', id));
+  const nodes = [...masters, ...wanted.map((id) => plan('chunkserver', id))];
   for (const node of nodes) writeConfig(node, cluster, masters, options);
-  return { cluster, url: `cairn://${masters.map((master) => master.address).join(',')}`, nodes };
+  return {
+    cluster,
+    url: `cairn://${masters.map((master) => master.address).join(',')}`,
+    nodes,
+    leftOut: found.filter((id) => !wanted.includes(id)).map((id) => `chunkserver-${id}`),
+  };
 }
 
-function range(length: number): number[] {
-  return Array.from({ length }, (_, i) => i);
+function upTo(count = nodesDefault): number[] {
+  return Array.from({ length: count }, (_, i) => i + 1);
 }
 
-function checkMasters(dir: string, wanted: number): void {
-  const found = readdirSync(dir).filter((name) => /^master-\d+$/.test(name)).length;
-  if (found === 0 || found === wanted) return;
+/** In ascending order. */
+function idsIn(dir: string, role: NodePlan['role']): number[] {
+  return readdirSync(dir)
+    .map((name) => new RegExp(`^${role}-(\\d{1,5})$`).exec(name)?.[1])
+    .filter((id) => id !== undefined)
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+function mastersOf(dir: string, wanted: number | undefined): number[] {
+  const found = idsIn(dir, 'master');
+  if (found.length === 0) return upTo(wanted);
+  if (wanted === undefined || wanted === found.length) return found;
   throw new CairnError(
     'USAGE',
-    `${dir} was made with ${found} masters, which cannot be changed here; give --masters ${found}, or another --dir`,
+    `${dir} was made with ${formatCount(found.length, 'master')}, which cannot be changed here; leave --masters out, or give another --dir`,
   );
 }
 
@@ -93,7 +114,7 @@ function writeConfig(node: NodePlan, cluster: string, masters: readonly NodePlan
     elector: settings.elector,
     lease: `${settings.lease}ms`,
     masters: masters.map(({ id, address }) => ({ id, address })),
-    node: { id: node.id, dir: dataDirectory(node), address: node.address, rack: settings.node?.rack ?? 'default' },
+    node: { id: node.id, dir: dataDirectory(node), address: node.address, rack: 'default' },
     replication: { ...settings.replication, heartbeat_interval: `${settings.replication.heartbeat_interval}ms` },
     durability: settings.durability,
     chunk_size: settings.chunk_size,
@@ -101,7 +122,11 @@ function writeConfig(node: NodePlan, cluster: string, masters: readonly NodePlan
     dead_after: `${settings.dead_after}ms`,
     trash: { retention: `${settings.trash.retention}ms` },
     copying: settings.copying,
-    disk: { extra_flush: `${settings.disk.extra_flush}ms`, reserve: settings.disk.reserve },
+    disk: {
+      ...settings.disk,
+      extra_flush: `${settings.disk.extra_flush}ms`,
+      scrub_every: `${settings.disk.scrub_every}ms`,
+    },
     log: settings.log,
   });
   try {

@@ -1,6 +1,7 @@
 /** `cairn consensus`: the group of masters. Who leads, who votes, who lags; who is to lead, to come and to go. */
 import { type Address, toAddress } from '../../../core/base/brand.ts';
 import { CairnError } from '../../../core/base/errors.ts';
+import { isAddress } from '../../config/address.ts';
 import type { Cairn, ClusterStatus } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { formatCount, formatTable, printJson, printLine } from '../output.ts';
@@ -139,7 +140,6 @@ function masterId(text: string): number {
 }
 
 function addressOf(text: string): Address {
-  const match = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/[\]@?#]+):(\d{1,5})$/.exec(text);
-  if (match !== null && Number(match[1]) >= 1 && Number(match[1]) <= 65_535) return toAddress(text);
+  if (isAddress(text)) return toAddress(text);
   throw new CairnError('USAGE', `${text} is not host:port; give the address at which the new master listens`);
 }

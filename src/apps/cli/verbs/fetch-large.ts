@@ -4,6 +4,7 @@
  */
 import { basename, dirname } from 'node:path';
 import { type Disk, diskBlockBytes } from '../../../core/base/env.ts';
+import { toCairnError } from '../../../core/base/errors.ts';
 import { nodeDisk } from '../../../platform/node/disk.ts';
 import type { Cairn } from '../../library/client.ts';
 
@@ -35,7 +36,7 @@ export async function fetchLarge(
         next = at + packetBytes;
         const wanted = memory.subarray(0, Math.min(packetBytes, size - at));
         const { bytesRead } = await remote.read(wanted, { position: at });
-        await local.write(at, [memory.subarray(0, bytesRead)]);
+        await local.write(at, [memory.subarray(0, bytesRead)]).catch(throwCause);
         advance(bytesRead);
         if (bytesRead < wanted.length) return; // it was cut short meanwhile
       }
@@ -48,6 +49,11 @@ export async function fetchLarge(
   } finally {
     await local.close();
   }
+}
+
+/** A disk of the cluster's full is DISK_FULL; the reader's own is told by what the system says. */
+function throwCause(thrown: unknown): never {
+  throw toCairnError(thrown).cause ?? thrown;
 }
 
 function takeMemory(disk: Disk): Uint8Array {

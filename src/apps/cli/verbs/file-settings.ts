@@ -2,7 +2,7 @@
 import { CairnError } from '../../../core/base/errors.ts';
 import type { FileSettings } from '../../library/client.ts';
 
-/** What commander makes of the options that `program.ts` gives to all verbs that make files. */
+/** What commander makes of the options that `commands` give to all verbs that make files. */
 export interface SettingsFlags {
   readonly mode?: 'strong' | 'gfs' | 'async';
   readonly durability?: 'memory' | 'disk';

@@ -1,4 +1,7 @@
-/** Ctrl-C in a verb: what is half done is taken back, then the program ends as shells expect, with 128 + the signal. */
+/**
+ * Ctrl-C in a verb, or a reader that goes away: what is half done is taken back, then the program ends; after a signal as shells expect, with
+ * 128 + the signal.
+ */
 import { constants } from 'node:os';
 
 type TakeBack = () => Promise<void> | void;
@@ -39,10 +42,11 @@ export function isInterrupted(): boolean {
 export function exitOnSignals(): void {
   if (installed) return;
   installed = true;
-  for (const signal of signals) process.on(signal, () => end(128 + constants.signals[signal]));
+  for (const signal of signals) process.on(signal, () => endTidily(128 + constants.signals[signal]));
 }
 
-function end(code: number): void {
+/** The second time at once. */
+export function endTidily(code: number): void {
   if (interrupted) process.exit(code);
   interrupted = true;
   const failures = (results: PromiseSettledResult<void>[]) => results.filter(({ status }) => status === 'rejected');

@@ -1,10 +1,9 @@
 /** `cairn put`: local files and trees into the cluster. */
 import { isUtf8 } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import type { Stats as LocalStats } from 'node:fs';
 import { open, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { CairnError, toCairnError } from '../../../core/base/errors.ts';
+import { CairnError } from '../../../core/base/errors.ts';
 import type { Cairn } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { printJson } from '../output.ts';
@@ -12,9 +11,9 @@ import { withCluster } from './connect.ts';
 import { type CopyItem, copyAll, localError, type Skipped } from './copying.ts';
 import { joinPath } from './entries.ts';
 import { type SettingsFlags, settingsOf } from './file-settings.ts';
-import { takingBack } from './interrupt.ts';
 import type { Progress } from './progress.ts';
 import { statIfThere } from './targets.ts';
+import { parentOf, takingItsPlace } from './unfinished.ts';
 
 /** Files up to this size are read whole and written with one call. */
 const smallBytes = 1024 * 1024;
@@ -25,8 +24,6 @@ const pieceBytes = 1024 * 1024;
  */
 const windowBytes = 14 * 1024 * 1024;
 const mkdirParallel = 16;
-/** Taking back what was written so far, when the cluster may be what failed. */
-const removeMaxMs = 2000;
 
 interface Flags extends SettingsFlags {
   readonly recursive?: boolean;
@@ -116,10 +113,10 @@ async function planOne(
     return;
   }
   if (!stats.isDirectory()) {
-    plan.skipped.push({
-      path: source,
-      why: new CairnError('NOT_SUPPORTED', `${source} is neither a file nor a directory; it was left out`),
-    });
+    const what = stats.isFIFO()
+      ? 'is a pipe; hand it in as stdin, with `cairn put - PATH`'
+      : 'is neither a file nor a directory; it was left out';
+    plan.skipped.push({ path: source, why: new CairnError('NOT_SUPPORTED', `${source} ${what}`) });
     return;
   }
   let names: Buffer[];
@@ -205,10 +202,7 @@ async function putLarge(
   });
 }
 
-/**
- * Into a file beside the target that takes its name when it is whole: what fails or is interrupted leaves the target as it was.
- * @returns what `copy` returns, the bytes written
- */
+/** @returns what `copy` returns, the bytes written */
 async function putWhole(
   cairn: Cairn,
   target: string,
@@ -216,34 +210,11 @@ async function putWhole(
   expectedBytes: number | undefined,
   copy: (write: (bytes: Uint8Array) => Promise<void>) => Promise<number>,
 ): Promise<number> {
-  const there = await statIfThere(cairn, target);
-  if (there?.isDirectory() === true) throw new CairnError('IS_A_DIRECTORY', `${target}: is a directory; name a file`);
-  if (there !== undefined && !flags.replace)
-    throw new CairnError('EXISTS', `${target}: exists already; remove it first or choose another name`);
-  const unfinished = joinPath(parentOf(target), `.put-${randomBytes(8).toString('hex')}`);
-  const stream = await cairn
-    .writeStream(unfinished, { ...settingsOf(flags), flags: 'wx', expectedBytes, windowBytes })
-    .catch((thrown: unknown) => Promise.reject(under(target, unfinished, thrown)));
-  const remove = () => cairn.rm(unfinished, { force: true, signal: AbortSignal.timeout(removeMaxMs) });
-  return takingBack(remove, async () => {
-    try {
-      const bytes = await copy((piece) => stream.write(piece));
-      await stream.close();
-      await cairn.rename(unfinished, target, { replace: flags.replace });
-      return bytes;
-    } catch (thrown) {
-      await remove().catch(() => undefined); // the first error is the one to report
-      throw under(target, unfinished, thrown);
-    }
+  return takingItsPlace(cairn, target, flags.replace, async (unfinished) => {
+    const settings = { ...settingsOf(flags), flags: 'wx', expectedBytes, windowBytes } as const;
+    const stream = await cairn.writeStream(unfinished, settings);
+    const bytes = await copy((piece) => stream.write(piece));
+    await stream.close();
+    return bytes;
   });
-}
-
-/** The error with the name that the user knows. */
-function under(target: string, unfinished: string, thrown: unknown): CairnError {
-  const { code, message, hint } = toCairnError(thrown);
-  return new CairnError(code, message.replaceAll(unfinished, target), { cause: thrown, hint });
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, Math.max(1, path.replace(/\/+$/, '').lastIndexOf('/')));
 }

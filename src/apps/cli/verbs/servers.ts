@@ -48,10 +48,11 @@ export async function run(invocation: Invocation): Promise<void> {
     s.rack,
     s.state,
     s.chunks,
+    s.needed,
     formatBytes(s.usedBytes),
     formatBytes(s.freeBytes),
     s.silentMs === undefined ? '-' : `${Math.round(s.silentMs)} ms`,
     s.pid,
   ]);
-  printLine(formatTable(['id', 'address', 'rack', 'state', 'chunks', 'used', 'free', 'silent', 'pid'], rows));
+  printLine(formatTable(['id', 'address', 'rack', 'state', 'chunks', 'needed', 'used', 'free', 'silent', 'pid'], rows));
 }

@@ -21,21 +21,9 @@ export async function run(invocation: Invocation): Promise<void> {
     return;
   }
   printLine(`cluster ${status.clusterId}, led by master ${status.leader ?? '(none)'}\n`);
-  const masterRows = masters.map((m) => [
-    m.id,
-    m.address,
-    m.standing === 'voter' ? m.role : `${m.role} (${m.standing})`,
-    m.engine,
-    m.elector,
-    m.term,
-    m.commitIndex,
-    m.appliedIndex,
-    m.lag ?? '-',
-    m.pid,
-  ]);
   const term = masters[0]?.engine === 'paxos' ? 'ballot' : 'term';
   const columns = ['master', 'address', 'role', 'engine', 'elector', term, 'commit', 'applied', 'lag', 'pid'];
-  printLine(formatTable(columns, masterRows));
+  printLine(formatTable(columns, masters.map(rowOf)));
   const serverRows = servers.map((s) => [
     s.id,
     s.address,
@@ -54,7 +42,32 @@ export async function run(invocation: Invocation): Promise<void> {
   );
   const lagBytes = servers.reduce((sum, server) => sum + server.lagBytes, 0);
   if (lagBytes > 0) printLine(`acknowledged in mode async, not yet on all copies: ${formatBytes(lagBytes)}`);
-  if (status.underReplicatedChunks > 0)
-    printLine(`fewer copies than there should be: ${formatCount(status.underReplicatedChunks, 'chunk')}`);
-  if (status.lostChunks > 0) printLine(`no copy left that can be reached: ${formatCount(status.lostChunks, 'chunk')}`);
+  const troubles = troublesOf(status);
+  printLine(troubles.length === 0 ? 'all is well' : troubles.join('\n'));
+}
+
+function rowOf(m: MasterStatus): (string | number)[] {
+  const role = m.standing === 'voter' ? m.role : `${m.role} (${m.standing})`;
+  const known = m.role === 'down' ? ['-', '-', '-'] : [m.term, m.commitIndex, m.appliedIndex];
+  return [m.id, m.address, role, m.engine, m.elector, ...known, m.lag ?? '-', m.pid === 0 ? '-' : m.pid];
+}
+
+/** What is not as it should be, a line each. */
+export function troublesOf({ leader, masters, servers, underReplicatedChunks, lostChunks }: ClusterStatus): string[] {
+  const troubles: string[] = [];
+  if (leader === undefined) troubles.push('no master leads: nothing can be changed until a majority is up');
+  const down = masters.filter(({ role }) => role === 'down').map(({ id }) => id);
+  if (down.length > 0) troubles.push(`down: ${down.length === 1 ? 'master' : 'masters'} ${down.join(', ')}`);
+  for (const state of ['suspect', 'dead'] as const) {
+    const ids = servers.filter((server) => server.state === state).map(({ id }) => id);
+    if (ids.length > 0)
+      troubles.push(`${state}: ${ids.length === 1 ? 'chunkserver' : 'chunkservers'} ${ids.join(', ')}`);
+  }
+  if (underReplicatedChunks > 0)
+    troubles.push(`fewer copies than there should be: ${formatCount(underReplicatedChunks, 'chunk')}`);
+  if (lostChunks > 0)
+    troubles.push(
+      `no copy left that can be reached: ${formatCount(lostChunks, 'chunk')}; \`cairn fsck\` names the files`,
+    );
+  return troubles;
 }

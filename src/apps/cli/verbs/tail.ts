@@ -8,6 +8,8 @@ import { writeOut } from './stdout.ts';
 
 const stepBytes = 64 * 1024;
 const newline = 0x0a;
+/** No object of `--json` has more: a file need not have lines. */
+const lineMaxBytes = 1024 * 1024;
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export async function run(invocation: Invocation): Promise<void> {
@@ -65,7 +67,7 @@ async function startOfLines(file: FileHandle, size: number, count: number): Prom
   return 0;
 }
 
-/** Lines as objects, for `--json`. */
+/** Lines as objects, for `--json`; one that is longer than `lineMaxBytes` comes in pieces. */
 class LinePrinter {
   #position: number;
   #rest: Uint8Array = new Uint8Array(0);
@@ -81,6 +83,8 @@ class LinePrinter {
       this.#print(all.subarray(start, end), end + 1 - start);
       start = end + 1;
     }
+    for (; all.length - start > lineMaxBytes; start += lineMaxBytes)
+      this.#print(all.subarray(start, start + lineMaxBytes), lineMaxBytes);
     this.#rest = all.slice(start);
   }
 

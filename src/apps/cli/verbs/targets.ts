@@ -1,7 +1,33 @@
 /** Where something goes that is copied or moved. */
-import { toCairnError } from '../../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import type { Cairn, Stats } from '../../library/client.ts';
+import type { Invocation } from '../invocation.ts';
+import { withCluster } from './connect.ts';
+import { forEachPath } from './each.ts';
 import { baseName, joinPath } from './entries.ts';
+
+/**
+ * Does `work` for each of the arguments but the last, with where it goes: the last one, or the same name inside that if it is a directory.
+ * @throws CairnError USAGE; NOT_A_DIRECTORY where several have only one name to take
+ */
+export async function forEachSource(
+  invocation: Invocation,
+  verb: string,
+  work: (cairn: Cairn, from: string, target: string) => Promise<void>,
+): Promise<void> {
+  const sources = invocation.args.slice(0, -1);
+  const to = invocation.args.at(-1)!;
+  if (sources.length === 0)
+    throw new CairnError('USAGE', `missing required argument 'to'; see \`cairn ${verb} --help\``);
+  await withCluster(invocation, async (cairn) => {
+    const isDirectory = (await statIfThere(cairn, to))?.isDirectory() === true;
+    if (sources.length > 1 && !isDirectory)
+      throw new CairnError('NOT_A_DIRECTORY', `${to} is not a directory; several sources need one to go to`);
+    await forEachPath(invocation, sources, (from) =>
+      work(cairn, from, isDirectory ? joinPath(to, baseName(from)) : to),
+    );
+  });
+}
 
 /** `to`, or the same name inside it if it is a directory. */
 export async function intoDirectory(cairn: Cairn, from: string, to: string): Promise<string> {

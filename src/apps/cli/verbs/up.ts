@@ -1,9 +1,10 @@
 /** `cairn up`: a whole cluster on this machine, one process a node. */
 import { realpathSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, delimiter, dirname, relative, resolve } from 'node:path';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import type { ElectorName, EngineName } from '../../../core/consensus/index.ts';
 import { lockDirectory } from '../../../platform/node/directory-lock.ts';
+import { portDefault } from '../../../system/client/cluster-url.ts';
 import { parseSettings, type Settings } from '../../config/settings.ts';
 import { Cairn } from '../../library/client.ts';
 import { engineDefault } from '../../roles/engines.ts';
@@ -12,7 +13,7 @@ import { readSettingsFile } from '../../roles/run-role.ts';
 import type { Invocation } from '../invocation.ts';
 import { errorDocument, formatCount, printJson, printLine, reportError } from '../output.ts';
 import { requireFree } from '../up/free.ts';
-import { type Layout, prepareLayout } from '../up/layout.ts';
+import { type Layout, type NodePlan, prepareLayout } from '../up/layout.ts';
 import { Supervisor } from '../up/supervisor.ts';
 
 /** The cluster is ready when a command commits and all chunkservers have registered. */
@@ -27,8 +28,8 @@ interface Flags {
   readonly dir: string;
   readonly engine?: EngineName;
   readonly elector?: ElectorName;
-  readonly masters: number;
-  readonly chunkservers: number;
+  readonly masters?: number;
+  readonly chunkservers?: number;
   readonly portBase: number;
   readonly config?: string;
 }
@@ -41,21 +42,39 @@ export async function run({ options, json }: Invocation): Promise<void> {
   makeDirectory(dir);
   const lock = await lockDirectory(dir);
   try {
-    const layout = prepareLayout({ ...flags, dir, settings, engine });
+    const { masters, chunkservers, portBase } = flags;
+    const layout = prepareLayout({ dir, masters, chunkservers, portBase, settings, engine });
     await requireFree(layout.nodes);
-    await superviseUntilStopped(layout, flags, json);
+    if (!json) printLine(starting(layout, dir));
+    for (const name of layout.leftOut) tellLeftOut(name, json);
+    await superviseUntilStopped(layout, json);
   } finally {
     await lock.release();
   }
 }
 
-/** What is said on the command line counts more than the file. */
+/** What is said on the command line counts more than the file. @throws CairnError CONFIG_INVALID */
 function settingsOf({ config, engine, elector }: Flags): Settings {
   const settings = config === undefined ? parseSettings('', 'defaults') : readSettingsFile(config);
+  if (settings.masters !== undefined || settings.node !== undefined)
+    throw new CairnError(
+      'CONFIG_INVALID',
+      `${config}: \`cairn up\` names its masters and nodes itself; leave out the keys masters and node, or run each node with \`cairn master\` and \`cairn chunkserver\``,
+    );
   return { ...settings, engine: engine ?? settings.engine, elector: elector ?? settings.elector };
 }
 
-async function superviseUntilStopped(layout: Layout, flags: Flags, json: boolean): Promise<void> {
+function starting({ nodes }: Layout, dir: string): string {
+  const count = (role: string) => formatCount(nodes.filter((node) => node.role === role).length, role);
+  return `starting ${count('master')} and ${count('chunkserver')} in ${dir} …`;
+}
+
+function tellLeftOut(name: string, json: boolean): void {
+  if (json) printJson({ event: 'leftOut', role: 'chunkserver', id: Number(name.replace('chunkserver-', '')) });
+  else printLine(`${name} is in this directory too, and is left out; without --chunkservers all are started`);
+}
+
+async function superviseUntilStopped(layout: Layout, json: boolean): Promise<void> {
   const program = realpathSync(process.argv[1]!); // this very program: bin/cairn
   const stop = new AbortController();
   const supervisor = new Supervisor(layout.nodes, program, {
@@ -81,7 +100,7 @@ async function superviseUntilStopped(layout: Layout, flags: Flags, json: boolean
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, signalled);
   supervisor.start();
   try {
-    await announceReady(layout, supervisor, flags, json, stop.signal);
+    await announceReady(layout, supervisor, json, stop.signal);
     if (!stop.signal.aborted) await new Promise<void>((done) => stop.signal.addEventListener('abort', () => done()));
   } finally {
     if (!json) printLine('stopping …');
@@ -92,39 +111,32 @@ async function superviseUntilStopped(layout: Layout, flags: Flags, json: boolean
 async function announceReady(
   layout: Layout,
   supervisor: Supervisor,
-  flags: Flags,
   json: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!json)
-    printLine(
-      `starting ${formatCount(flags.masters, 'master')} and ${formatCount(flags.chunkservers, 'chunkserver')} in ${resolve(flags.dir)} …`,
-    );
-  const missing = await untilReady(layout, flags.chunkservers, signal);
+  const missing = await untilReady(layout, signal);
   if (signal.aborted) return;
   const endpoints = Object.fromEntries(layout.nodes.map((node) => [node.name, node.address]));
   if (json) printJson({ event: 'ready', cluster: layout.url, endpoints, processes: supervisor.processes });
-  else {
-    printLine(welcome(layout, flags));
-    if (missing > 0)
-      printLine(`\nNot up yet: ${formatCount(missing, 'chunkserver')}; what ails it is in its events.log.`);
-  }
+  else printLine(welcome(layout, missing));
 }
 
 /**
  * Until writes succeed and the chunkservers are there, or `signal` is aborted.
- * @returns how many chunkservers are missing
+ * @returns the chunkservers that are missing
  * @throws CairnError UNAVAILABLE, or what the last attempt failed with, if writes do not succeed in time
  */
-async function untilReady(layout: Layout, chunkservers: number, signal: AbortSignal): Promise<number> {
+async function untilReady(layout: Layout, signal: AbortSignal): Promise<readonly NodePlan[]> {
+  const chunkservers = layout.nodes.filter(({ role }) => role === 'chunkserver');
   const startedAt = Date.now();
   let why: CairnError | undefined;
   while (!signal.aborted) {
     try {
-      const missing = chunkservers - (await healthyServers(layout));
+      const present = await presentServers(layout);
+      const missing = chunkservers.filter(({ id }) => !present.has(id));
       why = undefined;
-      if (missing <= 0) return 0;
-      if (missing < chunkservers && Date.now() - startedAt > stragglersMs) return missing;
+      if (missing.length === 0) return [];
+      if (missing.length < chunkservers.length && Date.now() - startedAt > stragglersMs) return missing;
     } catch (thrown) {
       why = toCairnError(thrown);
       if (why.retry === 'never') throw why;
@@ -136,32 +148,48 @@ async function untilReady(layout: Layout, chunkservers: number, signal: AbortSig
   return chunkservers;
 }
 
-/** Commits a command, then counts. */
-async function healthyServers(layout: Layout): Promise<number> {
+/** Commits a command, then looks who is there. @returns ids */
+async function presentServers(layout: Layout): Promise<ReadonlySet<number>> {
   const cairn = await Cairn.connect(layout.url, { deadlineMs: attemptMs });
   try {
     if (cairn.clusterId !== layout.cluster)
       throw new CairnError('WRONG_CLUSTER', `${layout.url} is cluster ${cairn.clusterId}; choose another --port-base`);
     await cairn.mkdir('/', { recursive: true });
-    return (await cairn.status()).servers.filter(({ state }) => state === 'healthy').length;
+    const { servers } = await cairn.status();
+    return new Set(servers.filter(({ state }) => state !== 'suspect' && state !== 'dead').map(({ id }) => id));
   } finally {
     await cairn.close();
   }
 }
 
-function welcome(layout: Layout, flags: Flags): string {
-  const where = layout.nodes.map((node) => `  ${node.name.padEnd(14)} ${node.address.padEnd(22)} ${node.logFile}`);
-  const flag = flags.portBase === 7070 ? '' : ` --cluster ${layout.url}`;
+function welcome(layout: Layout, missing: readonly NodePlan[]): string {
+  const where = layout.nodes.map(
+    (node) =>
+      `  ${node.name.padEnd(14)} ${node.address.padEnd(22)} ${node.logFile}${missing.includes(node) ? '  (not up yet: look there)' : ''}`,
+  );
+  const isFound = layout.nodes[0]!.address.endsWith(`:${portDefault}`);
+  const program = programAsTyped();
   return [
     '',
     `Cairn is ready: ${layout.url}`,
     ...where,
     '',
     'Try, in another shell:',
-    `  ./bin/cairn put -r docs /docs${flag}`,
-    `  ./bin/cairn ls -l /docs${flag}`,
-    `  ./bin/cairn status${flag}`,
+    ...(isFound ? [] : [`  export CAIRN_CLUSTER=${layout.url}`]),
+    `  echo hello | ${program} append /hello`,
+    `  ${program} ls -l /`,
+    `  ${program} status`,
+    `  ${program} --help`,
     '',
     'Ctrl-C stops it; the data stay.',
   ].join('\n');
+}
+
+/** How this program is called from where it was called. */
+function programAsTyped(): string {
+  const typed = process.argv[1]!;
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  if (folders.includes(dirname(typed))) return basename(typed);
+  const path = relative(process.cwd(), typed);
+  return path.startsWith('..') ? typed : `./${path}`;
 }

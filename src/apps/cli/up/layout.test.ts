@@ -1,0 +1,88 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseSettings } from '../../config/settings.ts';
+import { prepareLayout, type UpOptions } from './layout.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'cairn-layout-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+function lay(options: Partial<UpOptions> = {}) {
+  const settings = parseSettings('', 'defaults');
+  return prepareLayout({
+    ...{ dir, engine: 'raft', masters: undefined, chunkservers: undefined, portBase: 9000, settings, ...options },
+  });
+}
+
+const names = (layout: ReturnType<typeof lay>) => layout.nodes.map(({ name }) => name);
+
+describe('the layout of a local cluster', () => {
+  it('has three masters and three chunkservers in a new directory', () => {
+    const layout = lay();
+    expect(layout.nodes.map(({ name, address }) => `${name} ${address}`)).toEqual([
+      ...['master-1 127.0.0.1:9000', 'master-2 127.0.0.1:9001', 'master-3 127.0.0.1:9002'],
+      ...['chunkserver-1 127.0.0.1:9010', 'chunkserver-2 127.0.0.1:9011', 'chunkserver-3 127.0.0.1:9012'],
+    ]);
+    expect(layout.url).toBe('cairn://127.0.0.1:9000,127.0.0.1:9001,127.0.0.1:9002');
+  });
+
+  it('has the nodes of a directory that is there, whatever a new one would have', () => {
+    const first = lay({ masters: 1, chunkservers: 5 });
+    const again = lay();
+    expect(names(again)).toEqual(names(first));
+    expect([again.cluster, again.leftOut]).toEqual([first.cluster, []]);
+  });
+
+  it('takes more chunkservers, and says which fewer of them leave out', () => {
+    lay({ chunkservers: 2 });
+    expect(names(lay({ chunkservers: 4 })).slice(3)).toHaveLength(4);
+    const fewer = lay({ chunkservers: 1 });
+    expect(names(fewer).slice(3)).toEqual(['chunkserver-1']);
+    expect(fewer.leftOut).toEqual(['chunkserver-2', 'chunkserver-3', 'chunkserver-4']);
+  });
+
+  it('does not make a chunkserver anew whose directory was removed for good', () => {
+    lay();
+    rmSync(join(dir, 'chunkserver-2'), { recursive: true });
+    mkdirSync(join(dir, 'chunkserver-x'));
+    expect(names(lay()).slice(3)).toEqual(['chunkserver-1', 'chunkserver-3']);
+  });
+
+  it('refuses another number of masters than it was made with', () => {
+    lay({ masters: 1 });
+    expect(() => lay({ masters: 3 })).toThrow(/made with 1 master, .* leave --masters out/);
+  });
+
+  it('has the name that the configuration gives to the cluster, and keeps it', () => {
+    const named = (name: string) => ({ settings: parseSettings(`cluster: ${name}`, 'cairn.yaml') });
+    expect(lay(named('photos')).cluster).toBe('photos');
+    expect(lay().cluster).toBe('photos');
+    expect(() => lay(named('films'))).toThrow(/belongs to the local cluster photos, not to the local cluster films/);
+  });
+
+  it('hands each node every setting, as it was given', () => {
+    const given = parseSettings(
+      [
+        ...['engine: paxos', 'elector: ballot', 'lease: 2s', 'durability: disk', 'chunk_size: 1MiB'],
+        'replication: {factor: 2, mode: async, heartbeat_interval: 5s, min_replicas: 2}',
+        ...['election_timeout: 333ms', 'dead_after: 77s', 'trash: {retention: 2h}', 'log: {level: debug}'],
+        'copying: {per_cluster: 5MiB, per_server: 6MiB}',
+        'disk: {extra_flush: 3ms, reserve: 7MiB, scrub_every: 9h, scrub_rate: 8MiB}',
+      ].join('\n'),
+      'cairn.yaml',
+    );
+    const defaults = parseSettings('', 'defaults');
+    for (const key of Object.keys(defaults) as (keyof typeof defaults)[])
+      expect(given[key], `the default of ${key} would prove nothing`).not.toEqual(defaults[key]);
+    for (const node of lay({ settings: given, engine: 'paxos' }).nodes) {
+      const { cluster, masters, node: own, ...told } = parseSettings(readFileSync(node.configFile, 'utf8'), node.name);
+      expect(told).toEqual(given);
+      expect([own?.id, own?.address, masters?.length]).toEqual([node.id, node.address, 3]);
+      expect(cluster).toMatch(/^local-/);
+    }
+  });
+});

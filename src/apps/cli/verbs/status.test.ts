@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import type { ClusterStatus } from '../../library/client.ts';
+import { troublesOf } from './status.ts';
+
+type Master = ClusterStatus['masters'][number];
+type Server = ClusterStatus['servers'][number];
+
+function status(
+  given: { roles?: Master['role'][]; states?: Server['state'][] } & Partial<ClusterStatus>,
+): ClusterStatus {
+  const { roles = ['leader', 'follower', 'follower'], states = ['healthy', 'healthy', 'healthy'], ...rest } = given;
+  return {
+    clusterId: 'photos',
+    leader: 1,
+    masters: roles.map((role, n) => ({ id: n + 1, role }) as Master),
+    servers: states.map((state, n) => ({ id: n + 1, state }) as Server),
+    ...{ files: 1, directories: 1, chunks: 1, underReplicatedChunks: 0, lostChunks: 0, replication: 3 },
+    ...rest,
+  };
+}
+
+describe('the troubles of a cluster', () => {
+  it('are none where all masters answer, all chunkservers report, and no chunk lacks copies', () => {
+    expect(troublesOf(status({}))).toEqual([]);
+    expect(troublesOf(status({ states: ['healthy', 'draining', 'drained'] }))).toEqual([]);
+  });
+
+  it('name who is missing, and what lacks copies', () => {
+    const ill = status({
+      ...{ roles: ['leader', 'down', 'down'], states: ['dead', 'suspect', 'dead'] },
+      ...{ underReplicatedChunks: 1, lostChunks: 2 },
+    });
+    expect(troublesOf(ill)).toEqual([
+      'down: masters 2, 3',
+      'suspect: chunkserver 2',
+      'dead: chunkservers 1, 3',
+      'fewer copies than there should be: 1 chunk',
+      'no copy left that can be reached: 2 chunks; `cairn fsck` names the files',
+    ]);
+  });
+});
