@@ -32,7 +32,7 @@ interface Plan {
 
 function planOf({ quick, runs }: LabOptions): Plan {
   if (quick) return { rounds: 1, each: {}, holdMs: 1500 };
-  const each = { SIGKILL: 5, SIGSTOP: 2, partition: 2 };
+  const each = { SIGKILL: 8, SIGSTOP: 5, partition: 5, 'SIGKILL, one log behind': 4 };
   return { rounds: runs ?? 3, each, holdMs: 2500 };
 }
 
@@ -44,9 +44,10 @@ export const failover: Experiment = {
   expected(options) {
     const { rounds, holdMs } = planOf(options);
     const partial = partialFaults.length * (holdMs / 1000 + 1.5);
-    const ours = 10 * 2.4 + partial + 8;
-    const etcd = 8 * 4.5 + 8;
-    return { rounds, secondsEach: 4 * ours + 2 * etcd + partial + zookeeperSeconds, secondsOnce: 0 };
+    const ours = 22 * 2.4 + partial + 8;
+    const etcd = 22 * 4.5 + 8;
+    const etcdQuick = 8 * 2.4 + partial + 8;
+    return { rounds, secondsEach: 4 * ours + etcd + etcdQuick + zookeeperSeconds, secondsOnce: 0 };
   },
 
   async run(lab: Lab, findings: Findings): Promise<void> {

@@ -28,7 +28,7 @@ interface Plan {
 function planOf({ quick, runs, seconds }: LabOptions): Plan {
   if (quick) return { rounds: 1, bulkBytes: 8 * mebi, smallFiles: 60, appends: 200, mixMs: 200 };
   const mixMs = (seconds ?? 3) * 1000;
-  return { rounds: runs ?? 5, bulkBytes: 512 * mebi, smallFiles: 4000, appends: 20_000, mixMs };
+  return { rounds: runs ?? 4, bulkBytes: 512 * mebi, smallFiles: 4000, appends: 20_000, mixMs };
 }
 
 interface Subject {

@@ -45,7 +45,7 @@ export const recovery: Experiment = {
   expected({ quick, runs }) {
     const secondsOfOne = 12;
     return {
-      rounds: quick ? 1 : (runs ?? 5),
+      rounds: quick ? 1 : (runs ?? 4),
       secondsEach: engineNames.length * modes.length * secondsOfOne,
       secondsOnce: 0,
     };
@@ -53,7 +53,7 @@ export const recovery: Experiment = {
 
   async run(lab: Lab, findings: Findings): Promise<void> {
     const { quick, runs } = lab.options;
-    const rounds = quick ? 1 : (runs ?? 5);
+    const rounds = quick ? 1 : (runs ?? 4);
     const subjects = chosen(allSubjects(lab), lab, findings);
     Object.assign(findings.settings, { rounds, chunkservers, appenders, copies: 3, article: JSON.stringify(article) });
     findings.note(

@@ -27,6 +27,15 @@ describe('findings', () => {
     expect(measured([100], []).ratio('raft', 'etcd', 'writes/s')).toBeUndefined();
   });
 
+  it('have a mean of several ratios, or none where one is missing', () => {
+    const findings = measured([8], [2]);
+    findings.add('raft', 'reads/s', '1/s', 1);
+    expect(findings.meanRatio('raft', 'etcd', ['writes/s', 'reads/s'], 'all')).toBeUndefined();
+    findings.add('etcd', 'reads/s', '1/s', 1);
+    expect(findings.meanRatio('raft', 'etcd', ['writes/s', 'reads/s'], 'all')).toBeCloseTo(2);
+    expect(findings.report('', '', {}).ratios).toMatchObject({ 'raft/etcd all': 2 });
+  });
+
   it('say whether a goal is met, and nothing of one that was not measured', () => {
     const findings = new Findings();
     findings.goal('fast', 3, '≥', 3);

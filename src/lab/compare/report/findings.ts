@@ -57,6 +57,18 @@ export class Findings {
     return value;
   }
 
+  /** The geometric mean of the ratios in several metrics, under a name of its own: it moves less from run to run than each. Undefined if one is missing. */
+  meanRatio(subject: string, other: string, metrics: readonly string[], name: string): number | undefined {
+    const logs = metrics.flatMap((metric) => {
+      const value = this.ratio(subject, other, metric);
+      return value === undefined || value <= 0 ? [] : [Math.log(value)];
+    });
+    if (logs.length === 0 || logs.length < metrics.length) return undefined;
+    const value = Math.exp(logs.reduce((sum, log) => sum + log, 0) / logs.length);
+    this.#ratios[`${subject}/${other} ${name}`] = value;
+    return value;
+  }
+
   /** What was hoped for. `got` undefined: not measured in this run, so nothing is said. */
   goal(name: string, got: number | undefined, sense: '≥' | '≤' | '>', bound: number): void {
     if (got === undefined) return;

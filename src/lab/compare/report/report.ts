@@ -9,7 +9,7 @@ export interface Report {
   readonly environment: Readonly<Record<string, string | number | boolean>>;
   readonly settings: Readonly<Record<string, Setting>>;
   readonly subjects: readonly Subject[];
-  /** By `<subject>/<other> <metric>`, e.g. `raft/etcd writes/s 100 clients`: the median of the ratios of each round. */
+  /** By `<subject>/<other> <metric>`, e.g. `raft/etcd writes/s 100 clients`: the median of the ratios of each round, or a mean of several such. */
   readonly ratios: Readonly<Record<string, number>>;
   readonly goals: readonly Goal[];
   readonly charts: readonly Chart[];

@@ -25,7 +25,7 @@ interface Plan {
 
 function planOf({ quick, runs, seconds }: LabOptions): Plan {
   if (quick) return { rounds: 1, warmUpMs: 100, measureMs: 200, rates: [500] };
-  return { rounds: runs ?? 5, warmUpMs: 1500, measureMs: (seconds ?? 3) * 1000, rates: [2000, 5000, 10_000, 20_000] };
+  return { rounds: runs ?? 4, warmUpMs: 1500, measureMs: (seconds ?? 3) * 1000, rates: [2000, 5000, 10_000, 20_000] };
 }
 
 /** How long each rate of the open loop is held. */
