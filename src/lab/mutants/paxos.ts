@@ -298,6 +298,12 @@ const table: readonly Short[] = [
     edits: [['reads.ts', '  if (answered < leading.round) return;\n', '']],
   },
   {
+    id: 'paxos-change-done-early',
+    bug: 'a change of members is called done while some slots are known to the old voters only',
+    seen: 'what a window of slots between two configurations must guard against',
+    edits: [['reconfiguration.ts', '  if (!votersHaveAll(s, leading, out)) return;\n', '']],
+  },
+  {
     id: 'paxos-read-before-own',
     bug: 'a leader answers reads before it knows everything that others had chosen',
     seen: 'etcd #7331',

@@ -87,6 +87,7 @@ export function drawPlan(seed: number, options: PlanOptions): GroupPlan {
     },
     others: random.pick(fates),
     happenings: new Drawing(random, { stormMs, timing, clients, driftMax, churns, leases: lease !== undefined }).all(),
+    retires: churns && random.chance(0.5),
   };
 }
 

@@ -23,6 +23,7 @@ export class GroupNode<Message, LogRecord> implements Peer<Message> {
   #pausedUntil = 0;
   /** Its log was found damaged: it will not start again. */
   isDamaged = false;
+  #isRetired = false;
 
   constructor(world: GroupWorld<Message, LogRecord>, id: NodeId, clock: NodeClock) {
     this.#world = world;
@@ -54,7 +55,7 @@ export class GroupNode<Message, LogRecord> implements Peer<Message> {
   // ---------------------------------------------------------------- life
 
   start(): void {
-    if (this.isUp || this.isDamaged) return;
+    if (this.isUp || this.isDamaged || this.#isRetired) return;
     this.#lives += 1;
     let records: LogRecord[];
     try {
@@ -97,6 +98,12 @@ export class GroupNode<Message, LogRecord> implements Peer<Message> {
     this.#life = undefined;
     this.#pausedUntil = 0;
     this.disk.crash(keep);
+  }
+
+  /** It is switched off, and never started again. */
+  retire(): void {
+    this.crash(0);
+    this.#isRetired = true;
   }
 
   #end(why: string): void {

@@ -20,6 +20,7 @@ import { type ClientWorld, GroupClient } from './group-client.ts';
 import { GroupNetwork } from './group-network.ts';
 import { GroupNode } from './group-node.ts';
 import type { GroupWorld, HostSettings, Moment, SnapshotOnItsWay } from './group-world.ts';
+import { isMember } from './members-of-group.ts';
 import { NodeClock } from './node-clock.ts';
 import type { GroupPlan } from './plan.ts';
 import type { Answer, Request } from './requests.ts';
@@ -56,6 +57,8 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
   trouble: Trouble | undefined;
   /** Nodes whose log is damaged, found out or not. */
   readonly lost = new Set<NodeId>();
+  /** Nodes that were switched off for good, once a change of members that left them out was done. */
+  readonly #retired = new Set<NodeId>();
   /** Nodes whose disks finish nothing any more. */
   readonly stalled = new Set<NodeId>();
   readonly #doubter: Doubter;
@@ -202,10 +205,38 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
    */
   canDecide(has: (node: NodeId) => boolean, ...wanted: readonly Members[]): boolean {
     const sought = [...this.nodesById.values()].flatMap(({ membersSought }) => membersSought);
-    return this.checker.watch.canDecide(has, [...sought, ...wanted]);
+    return this.checker.watch.canDecide(has, [...sought, ...wanted], this.#retired);
+  }
+
+  /** Its disk is whole, as far as anybody knows, and somebody may start it. */
+  isSound(id: NodeId): boolean {
+    return !this.lost.has(id) && !this.#retired.has(id);
+  }
+
+  get areAllSound(): boolean {
+    return this.lost.size === 0 && this.#retired.size === 0;
+  }
+
+  retire(id: NodeId): void {
+    this.note?.(`n${id}`, 'is switched off for good');
+    this.#retired.add(id);
+    this.node(id).retire();
+  }
+
+  /** Whether a change later than the one to these voters, which is done, is asked for or under way that `id` has a part in. */
+  mayVoteAgain(id: NodeId, voters: readonly NodeId[]): boolean {
+    const { log, watch } = this.checker;
+    const done = log.configurations.findLast(({ members }) => areSame(members.votersNext ?? members.voters, voters));
+    if (done === undefined) return true;
+    const sought = [...this.nodesById.values()].flatMap(({ membersSought }) => membersSought);
+    return [...sought, ...watch.configurationsBehind(done.index)].some((members) => isMember(members, id));
   }
 
   history(): readonly RegisterOperation[] {
     return this.clients.flatMap(({ history }) => history);
   }
+}
+
+function areSame(a: readonly NodeId[], b: readonly NodeId[]): boolean {
+  return a.length === b.length && a.every((id) => b.includes(id));
 }

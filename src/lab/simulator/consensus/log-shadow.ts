@@ -114,6 +114,10 @@ export class LogShadow {
     return { lastTerm: last?.term ?? this.#baseTerm, lastIndex: this.#last };
   }
 
+  configurationsBehind(index: number): readonly Members[] {
+    return this.#configurations.filter((one) => one.index > index).map(({ members }) => members);
+  }
+
   get members(): Members {
     return this.#configurations.at(-1)!.members;
   }

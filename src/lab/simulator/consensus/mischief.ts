@@ -213,7 +213,7 @@ export class Mischief implements Trouble {
   /** Only as long as every configuration keeps a quorum of nodes whose disks are sound. */
   #damage(node: Node, at: number, how: string): void {
     const { lost } = this.#group;
-    const isSound = (id: NodeId) => id !== node.id && !lost.has(id);
+    const isSound = (id: NodeId) => id !== node.id && this.#group.isSound(id);
     if (!this.#group.canDecide(isSound)) return;
     if (node.disk.damage(at, how)) lost.add(node.id);
   }

@@ -20,7 +20,16 @@ export function changeMembers(group: Group, change: MemberChange, pick: number):
   if (members === undefined) return;
   const goal = describeMembers(members);
   group.note?.('operator', `asks n${leader.id} for the members ${goal}`);
-  leader.control({ kind: 'changeMembers', members }, (why) => group.note?.('operator', `members ${goal}: ${why}`));
+  leader.control({ kind: 'changeMembers', members }, (why) => {
+    group.note?.('operator', `members ${goal}: ${why}`);
+    if (why === 'completed' && group.plan.retires === true) switchOffFormer(group, members);
+  });
+}
+
+/** A change that is done needs nobody of before: whoever is no member then, nor to be one again, may be switched off for good. */
+function switchOffFormer(group: Group, { voters, nonVoters }: Members): void {
+  const former = group.nodes().filter((id) => !voters.includes(id) && !nonVoters.includes(id) && group.isSound(id));
+  for (const id of former) if (!group.mayVoteAgain(id, voters)) group.retire(id);
 }
 
 /** Undefined if it makes no sense now, or could leave the group without a quorum of sound disks. */
@@ -32,7 +41,7 @@ function goalOf(
   pick: number,
 ): Members | undefined {
   const one = (of: readonly NodeId[]): NodeId | undefined => of[Math.floor(pick * of.length)];
-  const isSound = (id: NodeId) => !group.lost.has(id);
+  const isSound = (id: NodeId) => group.isSound(id);
   const outside = group.nodes().filter((id) => !voters.includes(id) && !nonVoters.includes(id) && isSound(id));
   const without = (of: readonly NodeId[], id: NodeId | undefined) => of.filter((other) => other !== id);
   const drawn = ((): Members | undefined => {
@@ -73,5 +82,5 @@ function goalOf(
   })();
   if (drawn === undefined || drawn.voters.length === 0) return undefined;
   // quorums may be of other sizes than majorities; whether those fit at all is for the engine to say
-  return group.lost.size === 0 || group.canDecide(isSound, drawn) ? drawn : undefined;
+  return group.areAllSound || group.canDecide(isSound, drawn) ? drawn : undefined;
 }

@@ -287,15 +287,25 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
     );
   }
 
-  canDecide(has: (node: NodeId) => boolean, sought: readonly Members[]): boolean {
+  canDecide(has: (node: NodeId) => boolean, sought: readonly Members[], retired: ReadonlySet<NodeId>): boolean {
+    const isPast = (voters: readonly NodeId[]) => voters.some((voter) => retired.has(voter));
     return [...this.#configurations(), ...sought.map(({ voters }) => voters)].every(
-      (voters) => this.#isQuorum('prepare', voters, has) && this.#isQuorum('accept', voters, has),
+      (voters) => isPast(voters) || (this.#isQuorum('prepare', voters, has) && this.#isQuorum('accept', voters, has)),
     );
+  }
+
+  configurationsBehind(index: number): readonly Members[] {
+    const committed = this.#log.configurations.filter((one) => one.index > index).map(({ members }) => members);
+    return [...committed, ...this.#shadows().flatMap((shadow) => shadow.openConfigurations(index))];
+  }
+
+  #shadows(): readonly AcceptorShadow[] {
+    return [...this.#minds.values(), ...this.#disks.values()];
   }
 
   /** The voters of every configuration that anybody may act by, now or after a restart, or once what is voted for is chosen. */
   #configurations(): readonly (readonly NodeId[])[] {
-    const shadows = [...this.#minds.values(), ...this.#disks.values()];
+    const shadows = this.#shadows();
     const held = shadows.map(({ configuration }) => configuration);
     const open = shadows.flatMap((shadow) => shadow.openConfigurations(this.#log.highest));
     const inLog = this.#log.configurations.filter(({ index }, i, all) => {

@@ -36,6 +36,8 @@ export interface GroupPlan {
   /** What becomes of those who are not in the healthy core, when the storm is over. */
   readonly others: (typeof fates)[number];
   readonly happenings: readonly Happening[];
+  /** Who is no member any more once a change is done is switched off for good. */
+  readonly retires?: boolean;
 }
 
 /** Whoever leads at that time, or one of all nodes: `pick` is 0 … 1. */

@@ -25,7 +25,9 @@ export interface ProtocolWatch<Message, LogRecord> {
   committed(node: NodeId, entry: Entry): void;
   /**
    * Whether those for whom `has` holds could elect and commit, by every configuration that any node may act by, now or after a restart; and
-   * by those that are `sought`.
+   * by those that are `sought`. Configurations in which one of the `retired` votes are past: a later one was done before these left.
    */
-  canDecide(has: (node: NodeId) => boolean, sought: readonly Members[]): boolean;
+  canDecide(has: (node: NodeId) => boolean, sought: readonly Members[], retired: ReadonlySet<NodeId>): boolean;
+  /** Those behind `index` that were committed, or that anybody holds and that may be. */
+  configurationsBehind(index: number): readonly Members[];
 }

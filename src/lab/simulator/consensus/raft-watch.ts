@@ -223,11 +223,20 @@ export class RaftWatch implements ProtocolWatch<RaftMessage, RaftRecord> {
     }
   }
 
-  canDecide(has: (node: NodeId) => boolean, sought: readonly Members[]): boolean {
-    const shadows = [...this.#minds.values(), ...this.#disks.values()];
+  canDecide(has: (node: NodeId) => boolean, sought: readonly Members[], retired: ReadonlySet<NodeId>): boolean {
     const latest = this.#log.configurations.at(-1)!.members;
-    const all = [latest, ...shadows.map(({ members }) => members), ...sought];
-    return all.every((members) => isQuorum(members, has));
+    const all = [latest, ...this.#shadows().map(({ members }) => members), ...sought];
+    const isPast = (members: Members) => everyVoter(members).some((voter) => retired.has(voter));
+    return all.every((members) => isPast(members) || isQuorum(members, has));
+  }
+
+  configurationsBehind(index: number): readonly Members[] {
+    const committed = this.#log.configurations.filter((one) => one.index > index).map(({ members }) => members);
+    return [...committed, ...this.#shadows().flatMap((shadow) => shadow.configurationsBehind(index))];
+  }
+
+  #shadows(): readonly LogShadow[] {
+    return [...this.#minds.values(), ...this.#disks.values()];
   }
 
   #mindOf(node: NodeId): LogShadow {

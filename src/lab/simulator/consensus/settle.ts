@@ -37,13 +37,13 @@ export function settle(group: Group): void {
   group.note?.('world', 'all are well');
   takeBackIn();
   mustServe(group, 'all nodes');
-  mustConverge(group, (id) => !group.lost.has(id));
+  mustConverge(group, (id) => group.isSound(id));
   mustHaveAnswered(group);
 }
 
 /** As few as make a quorum in every configuration that anybody may act by, and perhaps some more. */
 function drawCore(group: Group, random: SimRandom): readonly NodeId[] {
-  const sound = random.shuffled(group.nodes().filter((id) => !group.lost.has(id)));
+  const sound = random.shuffled(group.nodes().filter((id) => group.isSound(id)));
   const core: NodeId[] = [];
   for (const id of sound) {
     if (group.canDecide((node) => core.includes(node))) break;
