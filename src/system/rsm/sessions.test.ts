@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Sessions, sessionIdleMs, sessionsKept } from './sessions.ts';
+import { MemoryMap } from '../storage/memory-map.ts';
+import { OverlayStore } from '../storage/overlay-store.ts';
+import { Sessions, sessionBytesMax, sessionIdleMs, sessionsKept, sessionWindowMax } from './sessions.ts';
 
 const result = new Uint8Array([1]);
 
@@ -29,5 +31,30 @@ describe('the session table', () => {
     expect(sessions.has(1)).toBe(false);
     expect(sessions.has(2)).toBe(false);
     expect(sessions.has(3)).toBe(true);
+  });
+
+  it('keeps no more of one client than one value of the store holds, however long its results are', () => {
+    const sessions = new Sessions();
+    const store = new OverlayStore(new MemoryMap());
+    const command = (sequence: number, ackBelow: number) => ({ client: 7, sequence, ackBelow, command: result });
+    const kinds = new Set<string>();
+    const runUpTo = (last: number, ackBelow: number) => {
+      for (let sequence = ackBelow; sequence <= last; sequence++) {
+        const { kind } = sessions.admit(command(sequence, ackBelow), 1_000, sequence);
+        kinds.add(kind);
+        if (kind === 'fresh') sessions.record(command(sequence, ackBelow), new Uint8Array(1_500));
+      }
+    };
+    runUpTo(sessionWindowMax, 1);
+    expect([...kinds]).toEqual(['fresh', 'tooFarAhead']);
+    sessions.save(store);
+    const again = new Sessions();
+    again.load(store);
+    for (const table of [sessions, again]) {
+      expect(table.admit(command(1, 1), 1_000, 5_000).kind).toBe('repeated');
+      expect(table.admit(command(sessionWindowMax, 1), 1_000, 5_001).kind).toBe('tooFarAhead');
+      expect(table.admit(command(sessionWindowMax, 300), 1_000, 5_002).kind).toBe('fresh');
+    }
+    expect(sessionBytesMax).toBeGreaterThan(300 * 1_500);
   });
 });

@@ -12,6 +12,10 @@ import { hostKeyPrefix } from './state-machine.ts';
 
 /** Results kept for one client: it must acknowledge before it runs further ahead. */
 export const sessionWindowMax = 4096;
+/** Bytes of them; with the last result beyond it the record is still one value of the store. */
+export const sessionBytesMax = 512 * 1024;
+/** What a result takes in the record beside its bytes, at most. */
+const resultHeadBytes = 16;
 export const sessionsMax = 100_000;
 /** By the time in the log. Far longer than any client retries. */
 export const sessionIdleMs = 60 * 60 * 1000;
@@ -29,6 +33,8 @@ interface Session {
   usedOrder: number;
   /** Ascending by sequence is not needed: looked up by key only. */
   readonly results: Map<number, Uint8Array>;
+  /** Of the results. */
+  bytes: number;
 }
 
 const sessionCodec = struct({
@@ -63,7 +69,7 @@ export class Sessions {
     let session = this.#sessions.get(command.client);
     if (session === undefined) {
       if (command.ackBelow > 1) return { kind: 'expired' };
-      session = { ackBelow: 1, usedAt: time, usedOrder: order, results: new Map() };
+      session = { ackBelow: 1, usedAt: time, usedOrder: order, results: new Map(), bytes: 0 };
     } else {
       session.usedAt = time;
       session.usedOrder = order;
@@ -75,7 +81,8 @@ export class Sessions {
     if (command.sequence < session.ackBelow) return { kind: 'expired' };
     const result = session.results.get(command.sequence);
     if (result !== undefined) return { kind: 'repeated', result };
-    return session.results.size >= sessionWindowMax ? { kind: 'tooFarAhead' } : fresh;
+    const isFull = session.results.size >= sessionWindowMax || session.bytes >= sessionBytesMax;
+    return isFull ? { kind: 'tooFarAhead' } : fresh;
   }
 
   has(client: number): boolean {
@@ -90,6 +97,7 @@ export class Sessions {
       usedAt: time,
       usedOrder: order,
       results: new Map<number, Uint8Array>(),
+      bytes: 0,
     };
     this.#sessions.set(command.client, session);
     this.#dirty.add(command.client);
@@ -97,15 +105,18 @@ export class Sessions {
 
   /** The first result of an admitted command; the bytes are kept. */
   record(command: BatchCommand, result: Uint8Array): void {
-    this.#sessions.get(command.client)?.results.set(command.sequence, result);
+    const session = this.#sessions.get(command.client);
+    if (session === undefined) return;
+    session.results.set(command.sequence, result);
+    session.bytes += bytesOf(result);
   }
 
   #acknowledge(session: Session, ackBelow: number): void {
     if (ackBelow <= session.ackBelow) return;
     if (ackBelow - session.ackBelow > session.results.size) {
-      for (const sequence of session.results.keys()) if (sequence < ackBelow) session.results.delete(sequence);
+      for (const sequence of session.results.keys()) if (sequence < ackBelow) forget(session, sequence);
     } else {
-      for (let sequence = session.ackBelow; sequence < ackBelow; sequence++) session.results.delete(sequence);
+      for (let sequence = session.ackBelow; sequence < ackBelow; sequence++) forget(session, sequence);
     }
     session.ackBelow = ackBelow;
   }
@@ -139,14 +150,26 @@ export class Sessions {
   }
 }
 
-function encodeSession(session: Session): Uint8Array {
+function bytesOf(result: Uint8Array): number {
+  return result.length + resultHeadBytes;
+}
+
+function forget(session: Session, sequence: number): void {
+  const result = session.results.get(sequence);
+  if (result === undefined) return;
+  session.results.delete(sequence);
+  session.bytes -= bytesOf(result);
+}
+
+function encodeSession({ bytes: _, ...session }: Session): Uint8Array {
   const results = [...session.results].map(([sequence, result]) => ({ sequence, result }));
   return encode(sessionCodec, { ...session, results });
 }
 
 function decodeSession(bytes: Uint8Array): Session {
   const { results, ...rest } = decode(sessionCodec, bytes);
-  return { ...rest, results: new Map(results.map(({ sequence, result }) => [sequence, result.slice()])) };
+  const kept = results.map(({ sequence, result }) => [sequence, result.slice()] as const);
+  return { ...rest, results: new Map(kept), bytes: kept.reduce((sum, [, result]) => sum + bytesOf(result), 0) };
 }
 
 function sessionKey(client: number): string {

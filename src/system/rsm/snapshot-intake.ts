@@ -34,6 +34,11 @@ export class SnapshotIntake {
     });
   }
 
+  /** All of it has arrived: the store takes it, whatever happens. */
+  get isWhole(): boolean {
+    return this.#ended === 'whole';
+  }
+
   /** Whether the part is of the same state, whoever sends it. */
   isOf(part: SnapshotPart): boolean {
     const { index, term, checksum } = pointOf(part);

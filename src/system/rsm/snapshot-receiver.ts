@@ -69,6 +69,8 @@ export class SnapshotReceiver {
   async #begin(from: NodeId, part: SnapshotPart): Promise<void> {
     const { env, store } = this.#host;
     const old = this.#intake;
+    if (old?.isWhole === true)
+      throw new CairnError('BUSY', 'a state that has arrived here is being put in place; try again later');
     if (old !== undefined && old.from !== from && old.term >= part.term)
       throw new CairnError('BUSY', `the state of node ${old.from} is arriving here; try again later`);
     if (old !== undefined) await this.#end(old);

@@ -226,6 +226,34 @@ describe('a snapshot on its way', () => {
     expect([...transfer.found]).toEqual([9]);
   });
 
+  it('that is whole is put in place before any other is taken: it cannot be given up any more', async () => {
+    const transfer = new Transfer();
+    const { store, world } = transfer;
+    const replace = store.replace.bind(store);
+    let isWhole = false;
+    let finish = () => {};
+    const mayFinish = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    store.replace = (pairs, index) => {
+      async function* heldBack() {
+        yield* pairs;
+        isWhole = true;
+        await mayFinish;
+      }
+      return replace(heldBack(), index);
+    };
+    const first = transfer.sender(leader, 7).send(follower, none);
+    expect(await world.runUntil(() => isWhole, 10_000)).toBe(true);
+    transfer.meddle = breaksAt(1);
+    const second = transfer.sender(next, 9, 2).send(follower, none);
+    await world.run(10);
+    finish();
+    const outcomes = await world.settle(Promise.all([first, second]), 120_000);
+    expect(outcomes.map(({ delivered }) => delivered)).toEqual([true, false]);
+    expect(transfer.installed).toEqual([7]);
+  });
+
   it('is given up when no part comes for long, and the replica goes on with entries', async () => {
     const transfer = new Transfer();
     transfer.meddle = breaksAt(4);
