@@ -30,11 +30,12 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
   const failed = new Map<number, CairnError>();
   let last: CairnError | undefined;
   let lostRounds = 0;
+  let isAtPrimary = false;
   for (;;) {
     const place = await locations.find(index, since);
     if (place.kind === 'end') return 0;
     if (place.kind === 'hole') return zerosFrom(into, 0);
-    const replica = chooseReplica(core, place, failed);
+    const replica = chooseReplica(core, place, failed, isAtPrimary);
     if (replica === undefined) {
       if (isUnwritten(place.location, failed)) {
         const all = amount(place, 0, packet);
@@ -55,6 +56,10 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
         continue;
       }
       if (version === place.location.version) mustBeWhole(place.location, replica, packet, have);
+      if (!isAtPrimary && mayLack(place.location, replica, packet, have)) {
+        isAtPrimary = true;
+        continue;
+      }
       const all = amount(place, have, packet);
       if (all !== undefined) return all;
       locations.forget(index); // the file may have grown: looked up again before this is called its end
@@ -94,6 +99,16 @@ function mustBeWhole(
   );
 }
 
+/** The same of an open chunk, of which only the primary can tell where it ends: it is asked before this is taken for the end, or a hole. */
+function mayLack(
+  { sealedLength, replicas }: Location,
+  replica: Replica,
+  { into }: PacketRequest,
+  have: number,
+): boolean {
+  return sealedLength === undefined && have < into.length && replica.server !== replicas[0]?.server;
+}
+
 /** How much of the packet there is when the chunk had `have` bytes of it; undefined if that cannot be said yet. */
 function amount(place: Place & { kind: 'chunk' }, have: number, { into, since }: PacketRequest): number | undefined {
   if (have === into.length) return have;
@@ -108,13 +123,17 @@ function zerosFrom(into: Uint8Array, from: number): number {
 
 // ---------------------------------------------------------------- which replica
 
-/** The one with the highest score among the healthy, else among the others; undefined when all have failed. */
+/**
+ * The one with the highest score among the healthy, else among the others; undefined when all have failed.
+ * @param isAtPrimary the primary comes first
+ */
 function chooseReplica(
   core: ClientCore,
   { location, isAheadAtPrimary }: Place & { kind: 'chunk' },
   failed: ReadonlyMap<number, unknown>,
+  isAtPrimary: boolean,
 ): Replica | undefined {
-  if (isAheadAtPrimary) return location.replicas.find(({ server }) => !failed.has(server));
+  if (isAheadAtPrimary || isAtPrimary) return location.replicas.find(({ server }) => !failed.has(server));
   let best: Replica | undefined;
   let bestScore = -1;
   for (const replica of location.replicas) {
