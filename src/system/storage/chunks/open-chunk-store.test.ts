@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { toMutationSerial } from '../../../core/base/brand.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import { nodeEnv } from '../../../platform/node/node-env.ts';
 import type { SimNode } from '../../../platform/sim/node.ts';
@@ -258,6 +259,25 @@ describe('mutations', () => {
       }
     }
     expect(reads.length).toBeGreaterThan(20);
+  });
+
+  test('a read that overlaps a cut gives what was before it, or what comes after it, and nothing of both', async () => {
+    const { store, settle, world } = await server();
+    const before = pattern(400_000, 1);
+    const more = pattern(200_000, 2);
+    const after = Buffer.concat([before.subarray(0, 100), more]);
+    for (let n = 1; n <= 20; n++) {
+      store.create(h(n), v(1));
+      await settle(store.apply([mutation(n, 0, before)]));
+      const read = store.read(h(n), 0, 400_000);
+      await world.run(n * 0.02);
+      const cut = store.cut({ ...mutation(n, 0, []), serial: toMutationSerial(2), lengthBytes: 100 });
+      const grown = store.apply([mutation(n, 100, more, { serial: 3 })]);
+      const bytes = Buffer.concat(await settle(read));
+      await settle(Promise.all([cut, grown]));
+      const isOne = bytes.equals(before) || bytes.equals(after.subarray(0, bytes.length));
+      expect(isOne, `${bytes.length} bytes`).toBe(true);
+    }
   });
 
   test('of a stale version, of no chunk, and the creation of one that is there, are refused', async () => {

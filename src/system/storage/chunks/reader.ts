@@ -69,7 +69,8 @@ export class Reader {
         reportBadBlocks(this.#parts, state, bad);
         throw corruptBlock(handle, bad[0]!);
       }
-      const bytes = into.subarray(offset - from, end - from);
+      // It may have been cut meanwhile: then there are no more than were looked at.
+      const bytes = into.subarray(offset - from, Math.max(offset - from, Math.min(end - from, crc.bytes)));
       const isWhole = offset === from && crc.bytes === bytes.length;
       return { parts: [bytes], crc: isWhole ? crc.value : isSummed ? this.#parts.env.crc32(bytes) : 0 };
     } finally {
