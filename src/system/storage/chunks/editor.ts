@@ -43,6 +43,7 @@ export class Editor {
     if (state === undefined) return;
     await this.#alone(state, async () => {
       if (state.isRemoved) return;
+      await this.#uncongested();
       const { written, done } = journal.append([{ kind: 'removed', handle }], true);
       try {
         await written;
@@ -162,6 +163,7 @@ export class Editor {
   ): Promise<void> {
     const { handle, version, serial, lengthBytes, blockChecksums: checksums, window } = image;
     const record = { kind: 'replaced', handle, version, serial, lengthBytes, checksums, window, redo } as const;
+    await this.#uncongested();
     const { change, written, done } = this.#parts.journal.append([record], true);
     try {
       await written;
@@ -179,6 +181,12 @@ export class Editor {
     } finally {
       done();
     }
+  }
+
+  /** Waits until the journal has room: what it refuses ends all changes. */
+  async #uncongested(): Promise<void> {
+    const { journal } = this.#parts;
+    for (let wait = journal.congestion(); wait !== undefined; wait = journal.congestion()) await wait;
   }
 
   /** A chunk that was made for an image that it could not take over. */

@@ -46,3 +46,26 @@ test('a cut behind an append that the failure of the store has undone is refused
   const cut = store.cut({ handle: h(1), version: v(1), serial: toMutationSerial(2), lengthBytes: 50_000, window: [] });
   expect(await world.settle(Promise.all([codeOf(applied), codeOf(cut)]))).toEqual(['DISK_FAILED', 'DISK_FAILED']);
 });
+
+test('a disk that stalls holds up what the journal has no room for, and fails nothing of it', async () => {
+  const world = testWorld(1);
+  const { env, disk } = world.node('s');
+  const store = await world.settle(openChunkStore(env, { ...smallOptions, checkpointJournalBytes: 256 * 1024 * 1024 }));
+  const handles = Array.from({ length: 160 }, (_, n) => n + 1);
+  const content = pattern(smallOptions.chunkBytes!, 1);
+  for (const handle of handles) store.create(h(handle), v(1));
+  await world.settle(Promise.all(handles.map((handle) => store.apply([mutation(handle, 0, content)]))));
+  disk.stall();
+  const image = store.image(h(1))!;
+  const changes = [
+    ...handles.map((handle) => store.apply([mutation(handle, 0, content, { serial: 2 })])),
+    ...handles.map((handle) => store.adopt({ ...image, handle: h(handle), version: v(2) }, [])),
+    store.remove(h(handles.length)),
+  ];
+  const outcomes = Promise.allSettled(changes);
+  await world.run(100);
+  disk.unstall();
+  for (const outcome of await world.settle(outcomes)) expect(outcome.status).toBe('fulfilled');
+  expect(store.hasFailed).toBe(false);
+  expect(store.info(h(1))).toMatchObject({ version: 2, lengthBytes: content.length });
+});

@@ -13,7 +13,7 @@ import { type JournalRecord, readJournalRecord, writeJournalRecord } from './jou
 const payloadBytes = 256 * 1024;
 const sparePayloadsMax = 16;
 /** More than this waiting for the log, and changes wait; well below what the log refuses. */
-const queuedSoftMaxBytes = 64 * 1024 * 1024;
+const queuedSoftMaxBytes = 16 * 1024 * 1024;
 
 export class Journal {
   readonly #env: Env;

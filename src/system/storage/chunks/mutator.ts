@@ -118,8 +118,7 @@ export class Mutator {
   async #perform(group: Group, turn: Turn): Promise<void> {
     try {
       if (turn.mustWait) await turn.wait();
-      const room = this.#makeRoom(group);
-      if (room !== undefined) await room;
+      for (let room = this.#makeRoom(group); room !== undefined; room = this.#moreRoom(group)) await room;
       for (const { state, run } of group.runs) {
         if (isOverwrite(state, run) && state.lastCommit !== undefined) await settled(state.lastCommit);
         this.#plan(group, state, run);
@@ -144,6 +143,12 @@ export class Mutator {
     const backlog = this.#backlog();
     if (backlog === undefined && this.#parts.space.take(bytes)) return undefined;
     return this.#waitForRoom(group, bytes, backlog);
+  }
+
+  /** All that waited for the journal go on at once: the first ones may have filled it again. */
+  #moreRoom(group: Group): Promise<void> | undefined {
+    const backlog = group.runs.length > 0 ? this.#backlog() : undefined;
+    return backlog === undefined ? undefined : this.#waitForRoom(group, 0, backlog);
   }
 
   async #waitForRoom(group: Group, bytes: number, backlog: Promise<unknown> | undefined): Promise<void> {
