@@ -100,14 +100,16 @@ async function bothDone<T>(taken: Promise<void>, fetched: Promise<T>): Promise<T
   return fetched;
 }
 
-/** What is here. If it is damaged, but not in blocks that are known, none of it is believed. */
-async function soundImage(
-  { store, writer, inventory }: CopyWorld,
-  handle: ChunkHandle,
-): Promise<ChunkImage | undefined> {
-  const isLost = inventory.isDamaged(handle) && store.badBlocksOf(handle).length === 0;
-  if (isLost) await writer.exclusive(handle, () => store.remove(handle));
-  return store.image(handle);
+/**
+ * What is here when all that was asked of it before is done: it may be on its way out. If it is damaged, but not in blocks that are known, none
+ * of it is believed.
+ */
+function soundImage({ store, writer, inventory }: CopyWorld, handle: ChunkHandle): Promise<ChunkImage | undefined> {
+  return writer.exclusive(handle, async () => {
+    const isLost = inventory.isDamaged(handle) && store.badBlocksOf(handle).length === 0;
+    if (isLost) await store.remove(handle);
+    return store.image(handle);
+  });
 }
 
 function isSame(a: ChunkImage, b: ChunkImage): boolean {

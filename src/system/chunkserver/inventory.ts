@@ -27,7 +27,9 @@ export class Inventory {
   #round = 0;
   /** Chunks up to here are out of doubt. */
   #confirmedTo = 0;
-  /** Until the replica is made anew or removed. */
+  /** Garbage, by the master's word: on its way out, and believed by nobody meanwhile. Until the replica is made anew or removed. */
+  readonly #condemned = new Set<ChunkHandle>();
+  /** The same of what is damaged. */
   readonly #damaged = new Set<ChunkHandle>();
   readonly #unreported = new Set<ChunkHandle>();
 
@@ -41,10 +43,11 @@ export class Inventory {
     return this.#isUrgent;
   }
 
-  /** All pages once more, soon: the master may know nothing of them. */
+  /** All pages once more, soon, and all damage: the master may know nothing of them. */
   beginRound(): void {
     this.#nextFrom = 1;
     this.#isUrgent = true;
+    for (const handle of this.#damaged) this.#unreported.add(handle);
   }
 
   doubtAll(): void {
@@ -55,8 +58,18 @@ export class Inventory {
 
   /** @throws CairnError LEASE_EXPIRED */
   mustBeConfirmed(handle: ChunkHandle): void {
-    if (handle <= this.#confirmedTo) return;
+    if (handle <= this.#confirmedTo && !this.#condemned.has(handle)) return;
     throw new CairnError('LEASE_EXPIRED', `the master has not confirmed chunk ${handle} here yet; ask another replica`);
+  }
+
+  /** It is served no more, from now on. */
+  condemn(handle: ChunkHandle): void {
+    this.#condemned.add(handle);
+  }
+
+  /** Somebody counts on it again. */
+  spare(handle: ChunkHandle): void {
+    this.#condemned.delete(handle);
   }
 
   page(store: Pick<ChunkStore, 'list'>, now: number): Page {
@@ -100,6 +113,7 @@ export class Inventory {
 
   /** The replica was made anew, or is gone. */
   mended(handle: ChunkHandle): void {
+    this.#condemned.delete(handle);
     this.#damaged.delete(handle);
     this.#unreported.delete(handle);
   }

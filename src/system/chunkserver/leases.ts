@@ -9,6 +9,9 @@ import type { Grant } from '../../core/protocol/types.ts';
 import { Lease } from './lease.ts';
 import type { LeaseWorld } from './lease-world.ts';
 
+/** Leases that have ended and are remembered; clients have forgotten the grants of older ones. */
+const endedMax = 100_000;
+
 /** What a heartbeat tells of leases, and whom to tell that the master has it. */
 export interface LeaseReports {
   readonly reports: readonly LengthReport[];
@@ -20,6 +23,8 @@ export class Leases {
   readonly #leases = new Map<ChunkHandle, Lease>();
   /** Given up, and not yet known to the master. */
   readonly #released = new Map<ChunkHandle, LengthReport>();
+  /** Under which version the last lease of a chunk ended, the oldest first: its replica, which tells, may have been removed since. */
+  readonly #endedUnder = new Map<ChunkHandle, ChunkVersion>();
 
   constructor(world: LeaseWorld) {
     this.#world = world;
@@ -56,7 +61,8 @@ export class Leases {
     if (lease?.version === version) return lease;
     const info = store.info(handle);
     const known = Math.max(lease?.version ?? 0, info?.version ?? 0, fences.of(handle));
-    if (known > version || (info?.version === version && lease === undefined)) throw stale(handle, version, known);
+    const isUsed = info?.version === version || (this.#endedUnder.get(handle) ?? 0) >= version;
+    if (known > version || (isUsed && lease === undefined)) throw stale(handle, version, known);
     if (lease !== undefined) {
       lease.renewWith(grant);
       return lease;
@@ -65,6 +71,11 @@ export class Leases {
       throw new CairnError('BUSY', `${limits.leasesMax} leases are open; try again later`);
     }
     return this.#begin(grant, info === undefined && version === 1);
+  }
+
+  /** The replica was removed: no lease of this version, or an older one, begins here any more. */
+  removed(handle: ChunkHandle, version: ChunkVersion): void {
+    if ((this.#endedUnder.get(handle) ?? 0) < version) this.#noteEnded(handle, version);
   }
 
   /** Every lease but those in `except` ends: the server stops. */
@@ -117,7 +128,19 @@ export class Leases {
   }
 
   #ended(lease: Lease): void {
-    if (this.#leases.get(lease.handle) === lease) this.#leases.delete(lease.handle);
+    const { handle, version } = lease;
+    if (this.#leases.get(handle) === lease) this.#leases.delete(handle);
+    this.#noteEnded(handle, version);
+  }
+
+  #noteEnded(handle: ChunkHandle, version: ChunkVersion): void {
+    this.#endedUnder.delete(handle);
+    this.#endedUnder.set(handle, version);
+    if (this.#endedUnder.size <= endedMax) return;
+    for (const oldest of this.#endedUnder.keys()) {
+      this.#endedUnder.delete(oldest);
+      return;
+    }
   }
 
   #overtaken(handle: ChunkHandle, version: ChunkVersion): void {

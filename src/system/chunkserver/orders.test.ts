@@ -58,6 +58,28 @@ describe('leases', () => {
     expect(await cluster.world.runUntil(told, 5000)).toBe(true);
   });
 
+  test.each([1, 2])(
+    'one of version %i begins no second time where the replica was dropped meanwhile',
+    async (version) => {
+      const cluster = await TestCluster.start(10, 4);
+      let grant = cluster.master.grant(5, [1, 2, 3]);
+      await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+      if (version > 1) grant = cluster.master.grant(5, [1, 2, 3]);
+      await cluster.settle(cluster.client.write(grant, 100, pattern(100, 1)));
+      // The chunk is sealed and moved from server 1 to server 4, all under this version; the client has its grant still.
+      const held = { handle: h(5), version: v(version) };
+      const sealed = await cluster.settle(cluster.master.order(1, 'release', held));
+      const from = cluster.master.replica(2);
+      await cluster.settle(cluster.master.order(4, 'clone', { ...held, from, bytesPerSecond: 0 }));
+      await cluster.settle(cluster.master.order(1, 'drop', { handles: [{ ...held, ...sealed }] }));
+      expect(await cluster.settle(codeOf(cluster.client.write(grant, 200, pattern(9, 9))))).not.toBe('OK');
+      const next = cluster.master.grant(5, [2, 3, 4]);
+      expect((await cluster.settle(cluster.client.write(next, 200, pattern(100, 2)))).lengthBytes).toBe(300);
+      const bytes = joined([pattern(100, 0), pattern(100, 1), pattern(100, 2)]);
+      for (const server of [2, 3, 4]) expect(difference(await cluster.content(server, 5), bytes)).toBe('none');
+    },
+  );
+
   test('when the master takes it back nothing under it succeeds, and what was under way is in the length', async () => {
     const cluster = await TestCluster.start(3);
     const grant = cluster.master.grant(5, [1, 2, 3]);
@@ -113,6 +135,38 @@ describe('leases', () => {
       length: bytes.length,
     });
     expect(await cluster.settle(codeOf(cluster.client.write(next, 0, pattern(9, 9))))).toBe('STALE_VERSION');
+    for (const server of [2, 3]) expect(difference(await cluster.content(server, 5), bytes)).toBe('none');
+  });
+  test.each([1, 2])('one of a chunk that was removed takes nothing any more (version %i)', async (version) => {
+    const cluster = await TestCluster.start(12);
+    let grant = cluster.master.grant(5, [1, 2, 3]);
+    if (version > 1) {
+      await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+      grant = cluster.master.grant(5, [1, 2, 3]);
+    }
+    // The client has just got its grant, and has not used it yet.
+    const held = { handle: h(5), version: v(version), length: 0 };
+    await cluster.settle(cluster.master.order(1, 'drop', { handles: [held] }));
+    expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(9, 9))))).toBe('STALE_VERSION');
+  });
+
+  test('one whose replica is dropped in the midst of its recovery leaves the other members what they have', async () => {
+    const cluster = await TestCluster.start(11);
+    const bytes = pattern(100 * kibi, 0);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2, 3]), 0, bytes));
+    cluster.kill(1, true);
+    await cluster.restart(1);
+    const { disk } = cluster.world.node('s1');
+    const next = cluster.master.grant(5, [1, 2, 3]);
+    disk.slowness = 1000;
+    const recovered = codeOf(cluster.master.order(1, 'recover', { grant: next, seal: true }));
+    await cluster.world.run(20);
+    const held = { handle: h(5), version: next.version, length: bytes.length };
+    const dropped = cluster.master.order(1, 'drop', { handles: [held] });
+    await cluster.world.run(20);
+    disk.healSpeed();
+    expect(await cluster.settle(recovered)).not.toBe('OK');
+    await cluster.settle(dropped);
     for (const server of [2, 3]) expect(difference(await cluster.content(server, 5), bytes)).toBe('none');
   });
 });
@@ -212,6 +266,21 @@ describe('damage', () => {
     expect(difference(await cluster.content(2, 5), bytes)).toBe('none');
   });
 
+  test('damage is told again to a master that may not have heard of it', async () => {
+    const cluster = await TestCluster.start(22, 2);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2], 'disk'), 0, pattern(300 * kibi, 0)));
+    await cluster.world.run(3000);
+    const { disk } = cluster.world.node('s2');
+    const path = disk.paths().find((name) => disk.file(name).sizeBytes >= 300 * kibi && name.includes('chunk'))!;
+    disk.flipBit(path, 100_000, 3);
+    expect(await cluster.settle(codeOf(cluster.client.read(2, 5, 64 * kibi, 64 * kibi)))).toBe('DISK_CORRUPT');
+    const told = () => cluster.master.heartbeats.filter(({ damaged }) => damaged.includes(h(5))).length;
+    await cluster.world.run(2000);
+    expect(told()).toBe(1);
+    cluster.master.servers.get(cluster.master.replica(2).server)!.rpc!.close('another one leads');
+    expect(await cluster.world.runUntil(() => told() === 2, 3000)).toBe(true);
+  });
+
   test('a damaged primary refuses to change the chunk, a damaged secondary is left behind', async () => {
     const cluster = await TestCluster.start(21);
     const bytes = pattern(300 * kibi, 0);
@@ -250,6 +319,23 @@ describe('heartbeats', () => {
     const restarted = cluster.master.heartbeats.filter(({ server }) => server === 1);
     const first = restarted.findIndex(({ incarnation }) => incarnation === restarted.at(-1)!.incarnation);
     expect(restarted[first]!.inventory).toHaveLength(5);
+  });
+
+  test('that bring a session back serve nothing of what they call garbage, however slowly it is removed', async () => {
+    const cluster = await TestCluster.start(33);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2, 3]), 0, pattern(100, 0)));
+    const heal = cluster.world.network.isolate('s2');
+    await cluster.world.run(3000);
+    const next = cluster.master.grant(5, [1, 3]);
+    await cluster.settle(cluster.client.write(next, 0, pattern(100, 1)));
+    cluster.master.garbage.set(2, [{ handle: h(5), version: v(1), length: 100 }]);
+    cluster.world.node('s2').disk.slowness = 10_000;
+    heal();
+    expect(await cluster.world.runUntil(() => cluster.servers.get(2)!.isServing, 5000)).toBe(true);
+    const read = codeOf(cluster.client.read(2, 5, 0, 100));
+    await cluster.world.run(50);
+    cluster.world.node('s2').disk.healSpeed();
+    expect(await cluster.settle(read)).toBe('LEASE_EXPIRED');
   });
 
   test('a master that refuses for good ends the server', async () => {

@@ -78,19 +78,24 @@ export class Orders {
       const known = Math.max(info?.version ?? 0, fences.of(handle), leases.of(handle)?.version ?? 0);
       if (known > version) throw new CairnError('STALE_VERSION', `chunk ${handle} has version ${known} here`);
       await store.remove(handle);
+      leases.removed(handle, version);
       writer.mended(handle);
       fences.reached(handle, undefined);
       inventory.mended(handle);
     });
   }
 
-  /** The answer to a heartbeat says so; nobody waits for it. */
+  /** The answer to a heartbeat says so; nobody waits for it. With this answer the server may serve again: none of these, not even until it is removed. */
   dropAll(garbage: readonly Held[]): void {
+    const { inventory, env } = this.#world;
     for (const held of garbage) {
+      const { handle } = held;
+      inventory.condemn(handle);
       this.drop(held).catch((thrown: unknown) => {
         const { code, message } = toCairnError(thrown);
+        if (code === 'STALE_VERSION') inventory.spare(handle);
         if (code === 'STALE_VERSION' || code === 'BUSY') return; // if it is garbage all the same, a later page will say so
-        this.#world.env.events.emit('error', 'chunkserver.dropFailed', { handle: held.handle, code, message });
+        env.events.emit('error', 'chunkserver.dropFailed', { handle, code, message });
       });
     }
   }

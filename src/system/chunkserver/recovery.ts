@@ -44,7 +44,7 @@ interface Member {
 
 /**
  * The caller sees to it that nothing mutates the chunk under the new version meanwhile.
- * @throws CairnError STALE_VERSION when a member knows of a newer version; DATA_LOST when nobody has what was on disks; DISK_FULL, DISK_FAILED, DISK_CORRUPT of this server
+ * @throws CairnError STALE_VERSION when a member knows of a newer version, or holds this one; DATA_LOST when nobody has what was on disks; DISK_FULL, DISK_FAILED, DISK_CORRUPT of this server
  */
 export async function recoverReplicas(
   world: CopyWorld,
@@ -57,6 +57,7 @@ export async function recoverReplicas(
   const failed = new Map<ServerId, CairnError>();
   const members = await Promise.all(links.map((link) => memberOf(link, handle, version, failed)));
   throwIfStale(failed);
+  throwIfBegun(members, handle, version);
   const present = await presentImage(world, handle, version);
   const isNowhere = present === undefined && members.every(({ image }) => image === undefined);
   const mayBeElsewhere = failed.size > 0;
@@ -66,7 +67,7 @@ export async function recoverReplicas(
   if (!expects.isReconciled && present !== undefined) return takeVersionOnly(world, handle, version, members);
   const ahead = furthest(members, present);
   if (ahead !== undefined) await copyFrom(world, ahead.image, present, ahead.link, version);
-  const own = await imageToGive(world, handle, version);
+  const own = await imageToGive(world, handle, version, isNowhere);
   await Promise.all(members.map((member) => makeEqual(world, own, version, member, failed)));
   throwIfStale(failed);
   if (failed.size === 0) await takeVersion(world, own, version);
@@ -108,13 +109,21 @@ function presentImage(world: CopyWorld, handle: ChunkHandle, version: ChunkVersi
   });
 }
 
-/** A chunk that nobody of the set holds was never written to: it begins empty. */
-function imageToGive(world: CopyWorld, handle: ChunkHandle, version: ChunkVersion): Promise<ChunkImage> {
+/** A chunk that nobody of the set holds was never written to: it begins empty. One that somebody has must not be emptied by who has lost it. */
+function imageToGive(
+  world: CopyWorld,
+  handle: ChunkHandle,
+  version: ChunkVersion,
+  isNowhere: boolean,
+): Promise<ChunkImage> {
   const { store, writer, fences } = world;
   return writer.exclusive(handle, () => {
     throwIfOvertaken(fences, handle, version);
-    if (store.info(handle) === undefined) store.create(handle, version);
-    return store.image(handle)!;
+    if (isNowhere && store.info(handle) === undefined) store.create(handle, version);
+    const image = store.image(handle);
+    if (image === undefined)
+      throw new CairnError('STALE_VERSION', `chunk ${handle} was removed while it was recovered; ask for a new grant`);
+    return image;
   });
 }
 
@@ -143,7 +152,7 @@ async function takeVersionOnly(
   members: readonly Member[],
 ): Promise<Recovered> {
   const failed = new Map<ServerId, CairnError>();
-  const own = await imageToGive(world, handle, version);
+  const own = await imageToGive(world, handle, version, false);
   const take = async (member: Member): Promise<void> => {
     const { link, image } = member;
     if (image === undefined) return makeEqual(world, own, version, member, failed);
@@ -212,6 +221,19 @@ async function takeVersion(
 
 function throwIfOvertaken(fences: Fences, handle: ChunkHandle, version: ChunkVersion): void {
   if (fences.of(handle) > version) throw new CairnError('STALE_VERSION', `chunk ${handle} has a newer version`);
+}
+
+/**
+ * A version is begun once. Whoever holds it has it from its primary, which may have given it up since: the master may count on what the
+ * chunk was then.
+ */
+function throwIfBegun(members: readonly Member[], handle: ChunkHandle, version: ChunkVersion): void {
+  const holder = members.find(({ image }) => image?.version === version);
+  if (holder === undefined) return;
+  throw new CairnError(
+    'STALE_VERSION',
+    `chunk ${handle}: server ${holder.link.replica.server} holds version ${version}, which was begun before; ask for a new grant`,
+  );
 }
 
 function throwIfStale(failed: ReadonlyMap<ServerId, CairnError>): void {
