@@ -1,78 +1,152 @@
-/** Replicas that their servers have lost or found damaged, by their own word: the others go on without them. */
+/**
+ * Replicas that their servers have lost or found damaged, by their own word, or that were seen to be short: the others go on without them, once
+ * another has said that it has all of the chunk. Until then the word is kept, and looked into again and again: what is left of a damaged
+ * replica may be the best that there is.
+ */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
-import { toCairnError } from '../../core/base/errors.ts';
+import type { Timer } from '../../core/base/env.ts';
+import { type CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { LeaderWorld } from './leader-world.ts';
-import { valueOrThrow } from './refusal.ts';
+import { isLive } from './needs.ts';
+import type { ReplicaSets } from './replica-sets.ts';
 import type { Sealing } from './sealing.ts';
-import { doneResult } from './state/commands.ts';
+import { isHeldWhole } from './whole-replicas.ts';
 
-const goneMax = 100_000;
+/** Words kept of replicas that are still members. */
+const wordsMax = 100_000;
+/** Looked into at one time. */
+const looksMax = 32;
+/** Once in so long some are looked into again. */
+const againMs = 1000;
+const againMax = 256;
+
+export type WhyGone = 'damaged' | 'missing';
+
+interface Word {
+  readonly handle: ChunkHandle;
+  readonly server: ServerId;
+  readonly why: WhyGone;
+  /** That it could not be acted upon. */
+  isTold: boolean;
+}
 
 export class BrokenReplicas {
   readonly #world: LeaderWorld;
   readonly #sealing: Sealing;
+  readonly #sets: ReplicaSets;
   /** Told of each chunk about which something has changed. */
   readonly #note: (handle: ChunkHandle) => void;
+  /** By chunk and server. */
+  readonly #words = new Map<string, Word>();
+  /** To be looked into, first come first served. */
+  readonly #queue = new Set<Word>();
   /** Chunks that are just losing a replica. */
   readonly #excluding = new Set<ChunkHandle>();
-  /** Chunks of which the only member has said that it has no good replica; until it starts anew. */
-  readonly #lost = new Map<ChunkHandle, ServerId>();
+  #timer: Timer | undefined;
 
-  constructor(world: LeaderWorld, sealing: Sealing, note: (handle: ChunkHandle) => void) {
+  constructor(world: LeaderWorld, sealing: Sealing, sets: ReplicaSets, note: (handle: ChunkHandle) => void) {
     this.#world = world;
     this.#sealing = sealing;
+    this.#sets = sets;
     this.#note = note;
   }
 
-  /** The only member has no good replica. */
+  /** No member that is up has a good replica. */
   isLost(handle: ChunkHandle): boolean {
-    const only = this.#lost.get(handle);
-    if (only === undefined) return false;
-    const servers = this.#world.tables.chunk(handle)?.servers ?? [];
-    if (servers.length === 1 && servers[0] === only) return true;
-    this.#lost.delete(handle);
-    return false;
+    if (this.#words.size === 0) return false;
+    const { tables, servers } = this.#world;
+    const members = tables.chunk(handle)?.servers ?? [];
+    const broken = members.filter((id) => this.#words.has(keyOf(handle, id)));
+    return broken.length > 0 && members.every((id) => broken.includes(id) || !isLive(servers, id));
   }
 
-  /** What the server has said of its replicas may be over. */
+  /** What the server has said of its replicas may be over: it says it again if it is not. */
   serverCame(id: ServerId): void {
-    for (const [handle, server] of this.#lost) {
-      if (server !== id) continue;
-      this.#lost.delete(handle);
-      this.#note(handle);
-    }
+    for (const word of this.#words.values()) if (word.server === id) this.#forget(word);
   }
 
-  async gone(handle: ChunkHandle, server: ServerId, why: 'damaged' | 'missing'): Promise<void> {
+  gone(handle: ChunkHandle, server: ServerId, why: WhyGone): void {
     const { env, tables } = this.#world;
-    const chunk = tables.chunk(handle);
-    if (chunk === undefined || !chunk.servers.includes(server) || this.#excluding.has(handle)) return;
-    env.events.emit('warn', 'replica_gone', { handle, server, why, left: chunk.servers.length - 1 });
-    if (chunk.servers.length === 1) {
-      const isNew = !this.#lost.has(handle);
-      if (isNew && this.#lost.size < goneMax) this.#lost.set(handle, server);
-      const advice = 'restore this file from elsewhere';
-      if (isNew) env.events.emit('error', 'last_replica_gone', { handle, server, why, advice });
-    } else await this.#exclude(handle, server);
+    const members = tables.chunk(handle)?.servers ?? [];
+    if (!members.includes(server) || this.#words.has(keyOf(handle, server)) || this.#words.size >= wordsMax) return;
+    const word = { handle, server, why, isTold: false };
+    this.#words.set(keyOf(handle, server), word);
+    env.events.emit('warn', 'replica_gone', { handle, server, why, left: members.length - 1 });
+    const advice = 'restore this file from elsewhere';
+    if (members.length === 1) env.events.emit('error', 'last_replica_gone', { handle, server, why, advice });
     this.#note(handle);
+    this.#queue.add(word);
+    this.#lookOn();
   }
 
-  async #exclude(handle: ChunkHandle, server: ServerId): Promise<void> {
-    const { env, tables, departures } = this.#world;
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  #forget(word: Word): void {
+    this.#words.delete(keyOf(word.handle, word.server));
+    this.#queue.delete(word);
+    this.#note(word.handle);
+  }
+
+  // ---------------------------------------------------------------- looking into them
+
+  #lookOn(): void {
+    for (const word of this.#queue) {
+      if (this.#excluding.size >= looksMax) break;
+      this.#queue.delete(word);
+      void this.#lookInto(word);
+    }
+    if (this.#words.size > 0) this.#timer ??= this.#world.env.clock.after(againMs, () => this.#lookAgain());
+  }
+
+  #lookAgain(): void {
+    this.#timer = undefined;
+    if (this.#world.isStopped) return;
+    for (const [key, word] of [...this.#words].slice(0, againMax)) {
+      this.#words.delete(key);
+      this.#words.set(key, word); // behind the others
+      this.#queue.add(word);
+    }
+    this.#lookOn();
+  }
+
+  /** A word is over when the server is no member, or its replica is good after all. */
+  async #lookInto(word: Word): Promise<void> {
+    const { handle, server } = word;
+    if (this.#excluding.has(handle)) return; // it comes again
+    const members = this.#world.tables.chunk(handle)?.servers ?? [];
+    if (members.length === 1 && members[0] === server) return; // until the server comes anew
     this.#excluding.add(handle);
     try {
-      if (tables.chunk(handle)?.sealed === false) await this.#sealing.sealWithout(handle, [server]);
-      const chunk = tables.chunk(handle);
-      if (chunk?.servers.includes(server) !== true) return;
-      const command = { kind: 'exclude', handle, version: chunk.version, servers: [server] } as const;
-      valueOrThrow(await this.#world.execute(command, doneResult));
-      departures.note(handle, [server], []);
+      const isWhole = (word.why === 'missing' || word.isTold) && (await isHeldWhole(this.#world, handle, server));
+      if (!isWhole) await this.#leaveOut(word);
+      this.#forget(word);
     } catch (thrown) {
-      const error = toCairnError(thrown);
-      if (this.#world.isStopped) return;
-      env.events.emit('warn', 'replica_not_excluded', { handle, server, code: error.code, why: error.message });
+      this.#notLeftOut(word, toCairnError(thrown));
     } finally {
       this.#excluding.delete(handle);
     }
+    if (!this.#world.isStopped) this.#lookOn();
   }
+
+  #notLeftOut(word: Word, { code, message: why }: CairnError): void {
+    if (this.#world.isStopped || word.isTold) return;
+    word.isTold = true;
+    const { handle, server } = word;
+    this.#world.env.events.emit('warn', 'replica_not_excluded', { handle, server, code, why });
+  }
+
+  /** Readers may look for the chunk there: it serves it no longer when nothing is mutated without it. */
+  async #leaveOut({ handle, server }: Word): Promise<void> {
+    const { tables } = this.#world;
+    if (tables.chunk(handle)?.sealed === false) await this.#sealing.sealWithout(handle, [server]);
+    const chunk = tables.chunk(handle);
+    if (chunk?.servers.includes(server) !== true) return;
+    await this.#sets.exclude(handle, chunk.version, [server]);
+  }
+}
+
+function keyOf(handle: ChunkHandle, server: ServerId): string {
+  return `${handle}/${server}`;
 }

@@ -22,7 +22,7 @@ import {
   restoredResult,
 } from './state/commands.ts';
 import { decodeInode } from './state/records.ts';
-import { directory, nearestDirectory, placeOf } from './state/resolve.ts';
+import { directory, lookup, nearestDirectory, placeOf } from './state/resolve.ts';
 import { settingsFrom } from './state/settings.ts';
 
 export type Executor = Pick<Replica, 'execute' | 'touch'>;
@@ -58,18 +58,29 @@ export async function openForWrite(
     checkPaths(request.path);
     return request.allocate ? placementFor(leader, request) : [];
   });
+  const chunksBefore = request.truncate ? chunksAt(leader, request.path) : 0;
   const done = await leader.gate.through(() =>
     commit(replica, id, { kind: 'openForWrite', ...command, placement }, openResult),
   );
   const record = decodeInode(done.record);
   const { tables } = leader;
-  if (request.truncate) leader.garbage.reap();
+  if (request.truncate) {
+    leader.garbage.reap();
+    await leader.cutChunks.closed(done.inode, chunksBefore);
+  }
   if (done.grant !== undefined && done.grant.servers.length < record.replication) leader.noteShort(done.grant.handle);
   return {
     attributes: attributesOf(leader, done.inode, record),
     created: done.created,
     grant: done.grant === undefined ? undefined : grantOf(tables, done.grant, record),
   };
+}
+
+/** How many chunks the file has just now; 0 if there is none. */
+function chunksAt({ tables }: Leader, path: string): number {
+  const found = lookup(tables, path);
+  const file = found.ok ? tables.inode(found.value.inode) : undefined;
+  return file?.kind === 'file' ? file.chunkCount : 0;
 }
 
 /** For the first chunk, of which it is known by now how many replicas it will want. @throws CairnError NO_SERVERS */
@@ -99,7 +110,9 @@ export async function truncate(
   leader: Leader,
   { id, ...request }: RequestOf<typeof masterCalls.truncate>,
 ): Promise<Attributes> {
+  const file = leader.tables.inode(request.inode);
   const cut = await commit(replica, id, { kind: 'truncate', ...request }, madeResult);
+  await leader.cutChunks.closed(cut.inode, file?.kind === 'file' ? file.chunkCount : 0);
   return attributesOf(leader, cut.inode, decodeInode(cut.record));
 }
 

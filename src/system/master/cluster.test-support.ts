@@ -60,7 +60,10 @@ export class NamesServer {
   readonly node: SimNode;
   /** Its disk: survives restarts. */
   readonly chunks = new Map<ChunkHandle, HeldChunk>();
+  /** To be told with the next heartbeat. */
   readonly damaged: ChunkHandle[] = [];
+  /** Until it is dropped or made anew. */
+  readonly #broken = new Set<ChunkHandle>();
   readonly reports: LengthReport[] = [];
   readonly dropped: ChunkHandle[] = [];
   readonly orders: string[] = [];
@@ -71,6 +74,8 @@ export class NamesServer {
   isMute = false;
   /** What it says that it uses is what its chunks take; else all say the same. */
   reportsUse = false;
+  /** How long a clone takes. */
+  cloneMs = 0;
   /** So many splits are carried out and answered by a failure. */
   splitAnswersLost = 0;
   #life = 0;
@@ -86,6 +91,11 @@ export class NamesServer {
   /** Reads are served: by its own clock its session holds, and everything it holds was compared since the session began. */
   get serves(): boolean {
     return this.node.isUp && this.isConfirmed && this.node.env.clock.now() < this.sessionUntil;
+  }
+
+  damage(handle: ChunkHandle): void {
+    this.#broken.add(handle);
+    this.damaged.push(handle);
   }
 
   boot(): void {
@@ -150,17 +160,21 @@ export class NamesServer {
   }
 
   #drop(handle: ChunkHandle): void {
+    this.#broken.delete(handle);
     if (this.chunks.delete(handle)) this.dropped.push(handle);
   }
 
   #orders(): Handlers<typeof serverOrders> {
     return {
-      clone: ({ handle, from }) => {
+      clone: async ({ handle, from }) => {
         this.orders.push(`clone ${handle} from ${from.server}`);
         const source = this.#cluster.server(from.server);
         const chunk = source.node.isUp ? source.chunks.get(handle) : undefined;
         if (chunk === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not there`);
+        this.chunks.set(handle, { version: 1, length: 0 }); // a part of it
+        if (this.cloneMs > 0) await new Promise<void>((resolve) => this.node.env.clock.after(this.cloneMs, resolve));
         this.chunks.set(handle, { ...chunk });
+        this.#broken.delete(handle);
         return { response: { length: chunk.length } };
       },
       release: ({ handle, version }) => {
@@ -186,7 +200,7 @@ export class NamesServer {
         return { response: { length: chunk.length } };
       },
       holds: ({ handle }) => {
-        const chunk = this.chunks.get(handle);
+        const chunk = this.#broken.has(handle) ? undefined : this.chunks.get(handle);
         return { response: { version: chunk?.version as ChunkRecord['version'], length: chunk?.length ?? 0 } };
       },
       drop: ({ handles }) => {
@@ -419,8 +433,8 @@ export class TestMasters {
     primary.reports.push({ handle: grant.handle, version: grant.version, length, release: true });
   }
   /** A file with one sealed chunk of `length` bytes on every replica. */
-  async sealedFile(path: string, length: number) {
-    const { attributes, grant } = await this.create(path);
+  async sealedFile(path: string, length: number, options: Partial<RequestOf<typeof masterCalls.openForWrite>> = {}) {
+    const { attributes, grant } = await this.create(path, options);
     assert(grant !== undefined, 'the first chunk came with the file');
     assert(this.write(grant, length), 'all replicas took the bytes');
     this.release(grant, length);

@@ -94,8 +94,9 @@ export class Heartbeats {
     const { usedBytes, totalBytes, freeBytes, lagBytes, chunks } = request;
     Object.assign(server, { usedBytes, totalBytes, freeBytes, lagBytes, chunks });
     const garbage = this.#compare(server, request);
-    for (const handle of request.damaged) void leader.replication.broken.gone(handle, server.id, 'damaged');
     const sessionMs = leader.servers.renew(server, receivedAt) ? leader.timing.sessionMs : 0;
+    // Behind that: with a session that begins anew all that the server said before is forgotten.
+    for (const handle of request.damaged) leader.replication.broken.gone(handle, server.id, 'damaged');
     const drops = leader.garbage.take(server.id, inventoryPageMax - garbage.length);
     return { sessionMs, garbage: [...garbage, ...drops] };
   }
@@ -122,13 +123,13 @@ export class Heartbeats {
       const other = servers.get(id);
       return id !== server && other !== undefined && servers.isHealthy(other);
     });
-    if (this.#short.note(handle, server, others)) void replication.broken.gone(handle, server, 'missing');
+    if (this.#short.note(handle, server, others)) replication.broken.gone(handle, server, 'missing');
   }
 
   /** Twice: the page may have been written down before the chunk was. */
   #noteMissing(server: ServerId, handle: ChunkHandle): void {
     const key = `${server}/${handle}`;
-    if (this.#missingOnce.delete(key)) void this.#leader.replication.broken.gone(handle, server, 'missing');
+    if (this.#missingOnce.delete(key)) this.#leader.replication.broken.gone(handle, server, 'missing');
     else if (this.#missingOnce.size < missingOnceMax) this.#missingOnce.add(key);
   }
 }

@@ -8,6 +8,7 @@ import type { Env } from '../../core/base/env.ts';
 import type { Result } from '../../core/base/result.ts';
 import type { Replica } from '../rsm/replica.ts';
 import { type ChunkServer, ChunkServers } from './chunk-servers.ts';
+import { CutChunks } from './cut-chunks.ts';
 import { Departures } from './departures.ts';
 import { FileSnapshots } from './file-snapshots.ts';
 import { Garbage } from './garbage.ts';
@@ -40,6 +41,7 @@ export class Leader implements LeaderWorld {
   readonly leases: Leases;
   readonly lengths: LengthReports;
   readonly garbage: Garbage;
+  readonly cutChunks: CutChunks;
   readonly trash: Trash;
   readonly gate = new Gate();
   readonly sealing: Sealing;
@@ -68,6 +70,7 @@ export class Leader implements LeaderWorld {
     this.leases = new Leases(this, this.gate, (handle) => this.replication.note(handle));
     this.lengths = new LengthReports(this);
     this.garbage = new Garbage(this);
+    this.cutChunks = new CutChunks(this, this.leases);
     this.trash = new Trash(this, () => this.garbage.reap());
     this.sealing = new Sealing(this, this.leases);
     this.recalls = new Recalls(this, this.sealing);
@@ -76,7 +79,10 @@ export class Leader implements LeaderWorld {
     this.#openChunks = new OpenChunks(this, (handle) => this.sealing.seal(handle));
     this.#scan = new Scan(this, (handle) => this.replication.note(handle));
     for (const [id, record] of machine.tables.servers) this.servers.assume(id, record);
-    machine.chunkRemoved = (...removed) => this.garbage.removed(...removed);
+    machine.chunkRemoved = (...removed) => {
+      this.garbage.removed(...removed);
+      this.cutChunks.removed(...removed);
+    };
     this.watches = new Watches(this);
     machine.fileChanged = (id) => this.watches.changed(id);
     this.garbage.reap();

@@ -208,8 +208,8 @@ export class Leases {
 
   /**
    * The next version of a chunk. Members without a session leave the set, failed ones too once they have dropped their replica; a failed
-   * primary that is up becomes the last member instead: the next primary will exclude it if it fails again. `gone` have said
-   * themselves that they do not serve the chunk any more. Nobody leaves before one that stays has said that it has the chunk.
+   * primary that is up becomes the last member instead: the next primary will exclude it if it fails again. `gone` have no good replica,
+   * and leave like failed ones. Nobody leaves before one that stays has said that it has the chunk.
    * @returns undefined when something has changed meanwhile: look at the chunk again.
    * @throws CairnError UNAVAILABLE when no member is up, or none that is up has the chunk, or nothing has changed until then
    */
@@ -244,12 +244,12 @@ export class Leases {
       await this.#changed(overdue, until);
       return undefined;
     }
-    const lapsed = chunk.servers.filter((id) => !servers.hasSession(id) && !gone.includes(id));
+    const lapsed = chunk.servers.filter((id) => !servers.hasSession(id));
     const alive = chunk.servers.filter((id) => !lapsed.includes(id) && !gone.includes(id));
     const good = alive.filter((id) => !failed.includes(id));
     const demoted = alive.filter((id) => failed.includes(id) && (id === chunk.servers[0] || good.length === 0));
-    const dropping = alive.filter((id) => failed.includes(id) && !demoted.includes(id));
     const staying = [...good, ...demoted];
+    const dropping = chunk.servers.filter((id) => !lapsed.includes(id) && !staying.includes(id));
     const isLeft = staying.length < chunk.servers.length;
     if (staying.length === 0 || (isLeft && !(await this.#isHeldByOne(handle, chunk, staying))))
       throw this.#unavailable(handle, chunk);

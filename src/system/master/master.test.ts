@@ -111,6 +111,26 @@ describe('a cluster of masters', () => {
     expect(await codeOf(c.call('remove', { id: c.id(), path: '/', recursive: true }))).toBe('INVALID_ARGUMENT');
   });
 
+  it.each([1, 20])(
+    'tells that a file of %i chunks was cut, or emptied, only when nothing succeeds any more in what it has lost',
+    async (count) => {
+      const c = await TestMasters.start(10);
+      const { attributes } = await c.create('/f');
+      const { inode } = attributes;
+      const openTail = async () => {
+        const { grant } = await c.acquire(inode, count - 1);
+        expect(c.write(grant, 10)).toBe(true);
+        return { handle: grant.handle, primary: c.server(grant.replicas[0]!.server) };
+      };
+      const cut = await openTail();
+      await c.call('truncate', { id: c.id(), inode, chunkCount: 0 });
+      expect(cut.primary.chunks.has(cut.handle)).toBe(false);
+      const emptied = await openTail();
+      await c.create('/f', { truncate: true });
+      expect(emptied.primary.chunks.has(emptied.handle)).toBe(false);
+    },
+  );
+
   it('gives a clear error within the deadline when there is no quorum', async () => {
     const c = await TestMasters.start(7);
     const [a, b] = c.masters.filter((member) => member !== c.leader);

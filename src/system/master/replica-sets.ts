@@ -1,13 +1,16 @@
 /**
  * Changes of the set of a sealed chunk by which members leave that serve it still. A reader may believe that the chunk is there; so nothing is
- * mutated before they have dropped it, or serve nothing any more.
+ * mutated before they have dropped it, or serve nothing any more. They drop it first, if they can: of one who was left out and serves it still the
+ * next leader would know nothing. And nobody drops it before one that stays has said that it has all of it.
  */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import { chunkOf, type LeaderWorld } from './leader-world.ts';
 import type { Leases } from './leases.ts';
 import { valueOrThrow } from './refusal.ts';
 import { type CommandOf, doneResult } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
+import { isHeldWhole } from './whole-replicas.ts';
 
 export class ReplicaSets {
   readonly #world: LeaderWorld;
@@ -18,12 +21,13 @@ export class ReplicaSets {
     this.#leases = leases;
   }
 
-  /** `server` joins, `without` leave. @throws CairnError STALE_VERSION, BUSY when the chunk was changed meanwhile */
+  /** `server` has all of it and joins, `without` leave. @throws CairnError STALE_VERSION, BUSY when the chunk was changed meanwhile */
   add(handle: ChunkHandle, version: ChunkRecord['version'], server: ServerId, without: readonly ServerId[]) {
     return this.#change({ kind: 'addReplica', handle, version, server, without }, without);
   }
 
-  exclude(handle: ChunkHandle, version: ChunkRecord['version'], servers: readonly ServerId[]) {
+  /** @throws CairnError UNAVAILABLE when no other member has said that it has all of the chunk; as `add` */
+  exclude(handle: ChunkHandle, version: ChunkRecord['version'], servers: readonly ServerId[]): Promise<void> {
     return this.#change({ kind: 'exclude', handle, version, servers }, servers);
   }
 
@@ -33,14 +37,37 @@ export class ReplicaSets {
     const release = this.#leases.hold(handle);
     try {
       const before = chunkOf(tables, handle);
+      const isHeld = await this.#isHeldByOthers(handle, before, leaving);
+      if (!isHeld && command.kind === 'exclude')
+        throw new CairnError('UNAVAILABLE', `no other server of chunk ${handle} has said that it has all of it`);
+      const isAsBefore = before.sealed && before.version === command.version;
+      const dropped = isHeld && isAsBefore ? await this.#drop(leaving, handle, before) : [];
       const lapsed = leaving.filter((id) => !servers.hasSession(id));
       valueOrThrow(await servers.excluding(lapsed, () => this.#world.execute(command, doneResult)));
       departures.note(handle, leaving, []);
-      const serving = leaving.filter((id) => !lapsed.includes(id));
+      const serving = leaving.filter((id) => !lapsed.includes(id) && !dropped.includes(id));
       await Promise.all(serving.map((id) => this.#servesNoMore(id, handle, before)));
     } finally {
       release();
     }
+  }
+
+  /** Whether a member that stays has all of it: who joins does not count before it is in the log. */
+  async #isHeldByOthers(handle: ChunkHandle, chunk: ChunkRecord, leaving: readonly ServerId[]): Promise<boolean> {
+    if (leaving.length === 0) return true;
+    const staying = chunk.servers.filter((id) => !leaving.includes(id));
+    const whole = await Promise.all(staying.map((id) => isHeldWhole(this.#world, handle, id)));
+    this.#world.checkLeading();
+    return whole.includes(true);
+  }
+
+  /** @returns those that have dropped it */
+  async #drop(leaving: readonly ServerId[], handle: ChunkHandle, chunk: ChunkRecord): Promise<readonly ServerId[]> {
+    const { servers } = this.#world;
+    const asked = leaving.map(async (id) => servers.hasSession(id) && (await this.#leases.drop(id, handle, chunk)));
+    const isDropped = await Promise.all(asked);
+    this.#world.checkLeading();
+    return leaving.filter((_, n) => isDropped[n] === true);
   }
 
   async #servesNoMore(id: ServerId, handle: ChunkHandle, chunk: ChunkRecord): Promise<void> {

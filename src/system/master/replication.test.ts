@@ -129,6 +129,86 @@ describe('re-replication', () => {
     expect(c.eventsNamed('replica_gone').length).toBe(1);
   });
 
+  it.each([true, false])(
+    'grants nothing before a damaged replica serves the chunk no longer (sealed: %s)',
+    async (isSealed) => {
+      const c = await TestMasters.start(40, { servers: 3, timing });
+      const { attributes, grant } = await c.create('/a');
+      c.write(grant!, 10);
+      if (isSealed) {
+        c.release(grant!, 10);
+        await c.until('sealed', () => c.chunk(grant!.handle)?.sealed === true);
+      }
+      const bad = c.server(grant!.replicas[1]!.server);
+      bad.damage(grant!.handle);
+      let isServedAtGrant: boolean | undefined;
+      await c.until('it has left', () => {
+        const now = c.chunk(grant!.handle)!;
+        if (!now.sealed && now.version > 1) isServedAtGrant ??= bad.serves && bad.chunks.has(grant!.handle);
+        return !now.servers.includes(bad.id);
+      });
+      const next = await c.acquire(attributes.inode, 0);
+      isServedAtGrant ??= bad.serves && bad.chunks.has(grant!.handle);
+      expect(next.grant.replicas.map(({ server }) => server)).not.toContain(bad.id);
+      expect(isServedAtGrant).toBe(false);
+    },
+  );
+
+  it('calls no copy garbage that is being made, though another one of the chunk ended just before it began', async () => {
+    const c = await TestMasters.start(43, { servers: 5, timing: { ...timing, cloneMs: 30_000 } });
+    const { grant } = await c.sealedFile('/a', 10);
+    const spares = c.servers.filter((server) => !grant.replicas.some((replica) => replica.server === server.id));
+    for (const spare of spares) spare.cloneMs = 4000;
+    for (const { server } of grant.replicas.slice(1)) c.crashServer(c.server(server));
+    await c.until('three again', () => spares.every(({ id }) => members(c, grant.handle).includes(id)), 60_000);
+    expect(spares.flatMap(({ dropped }) => dropped)).toEqual([]);
+  });
+
+  it('leaves nobody behind that serves a chunk, whoever leads next', async () => {
+    const c = await TestMasters.start(44, { servers: 3, timing: { ...timing, sessionMs: 3000 } });
+    const { inode, grant } = await c.sealedFile('/a', 10);
+    const leader = c.leader!;
+    const away = c.server(grant.replicas[1]!.server);
+    away.damage(grant.handle);
+    c.world.network.blackhole([leader.node.name], [away.node.name]);
+    await c.until('it is told', () => c.eventsNamed('replica_gone').length > 0);
+    away.isMute = true;
+    await c.run(200);
+    c.crash(leader);
+    const next = await c.acquire(inode, 0);
+    const isMember = next.grant.replicas.some(({ server }) => server === away.id);
+    expect(isMember || !(away.serves && away.chunks.has(grant.handle))).toBe(true);
+  });
+
+  it('keeps a damaged replica as long as no other member has said that it has all of the chunk', async () => {
+    const c = await TestMasters.start(41, { servers: 3, timing });
+    const { grant } = await c.sealedFile('/a', 10);
+    const [best, ...others] = c.servers;
+    for (const server of others) c.crashServer(server);
+    await c.until('the others are dead', () => c.eventsNamed('chunkserver_dead').length === 2);
+    best!.damage(grant.handle);
+    await c.run(3000);
+    expect(members(c, grant.handle)).toContain(best!.id);
+    expect(best!.chunks.has(grant.handle)).toBe(true);
+    expect((await c.call('status', {})).lostChunks).toBe(1);
+    c.restartServer(others[0]!);
+    await c.until('another is up, and it has left', () => !members(c, grant.handle).includes(best!.id));
+    await c.until('it has got a good one', () => members(c, grant.handle).includes(best!.id), 30_000);
+  });
+
+  it('knows of the damage of the only member also when that comes with the session of a server that was away', async () => {
+    const c = await TestMasters.start(42, { servers: 3, timing });
+    const { grant } = await c.sealedFile('/a', 10, { replication: 1 });
+    const only = c.server(grant.replicas[0]!.server);
+    c.crashServer(only);
+    await c.until('it is dead', () => c.eventsNamed('chunkserver_dead').length === 1);
+    only.damage(grant.handle);
+    c.restartServer(only);
+    await c.until('it serves', () => only.serves);
+    await c.run(500);
+    expect((await c.call('status', {})).lostChunks).toBe(1);
+  });
+
   it('notices a replica that is missing where it should be, by the inventory', async () => {
     const c = await TestMasters.start(9, { servers: 4, timing });
     const { grant } = await c.sealedFile('/a', 10);

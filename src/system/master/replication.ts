@@ -46,8 +46,8 @@ export class Replication {
   readonly #throttle: Throttle;
   readonly #balance: Balance;
   readonly #copying: CopyWork;
-  /** Copies under way, and those that ended lately, with their targets. */
-  readonly #targets = new Map<ChunkHandle, ServerId>();
+  /** Of each chunk the copy that is under way, or that ended lately. */
+  readonly #targets = new Map<ChunkHandle, Copy>();
   readonly #underWay = new Set<ChunkHandle>();
   readonly #cooling = new Map<ChunkHandle, Timer>();
   #copies = 0;
@@ -61,8 +61,8 @@ export class Replication {
     this.#sealing = sealing;
     this.heat = new Heat(world.env);
     this.needs = new Needs((handle) => this.heat.isHot(handle));
-    this.broken = new BrokenReplicas(world, sealing, (handle) => this.note(handle));
     this.#sets = new ReplicaSets(world, leases);
+    this.broken = new BrokenReplicas(world, sealing, this.#sets, (handle) => this.note(handle));
     this.#throttle = new Throttle(world.env, world.timing);
     this.#balance = new Balance(world);
     this.#copying = new CopyWork(world, leases, sealing, this.#sets, this.#throttle);
@@ -105,7 +105,7 @@ export class Replication {
   }
 
   isCloning(handle: ChunkHandle, server: ChunkServer): boolean {
-    return this.#targets.get(handle) === server.id;
+    return this.#targets.get(handle)?.target.id === server.id;
   }
 
   /** Looks for something to do, once in a turn, and again after a while if some chunks must wait. */
@@ -168,14 +168,16 @@ export class Replication {
   async #replicate(copy: Copy): Promise<void> {
     const { env } = this.#world;
     const { handle, target } = copy;
-    this.#targets.set(handle, target.id);
+    this.#targets.set(handle, copy);
     this.#copies += 1;
     await this.#doing(handle, { event: 'chunk_not_replicated', server: target.id }, async () => {
       await this.#copying.make(copy);
       env.events.emit('info', 'chunk_replicated', { handle, server: target.id });
     });
     this.#copies -= 1;
-    env.clock.after(settledMs, () => this.#targets.delete(handle));
+    env.clock.after(settledMs, () => {
+      if (this.#targets.get(handle) === copy) this.#targets.delete(handle); // else another copy is being made
+    });
     this.#done(handle);
   }
 
@@ -233,6 +235,7 @@ export class Replication {
 
   stop(): void {
     this.#timer?.cancel();
+    this.broken.stop();
     for (const timer of this.#cooling.values()) timer.cancel();
   }
 }

@@ -22,7 +22,7 @@ export class Sealing {
     return this.#underWay.get(handle) ?? this.#begin(handle, () => this.#seal(handle));
   }
 
-  /** The same, leaving out members that do not serve the chunk any more, by their own word. */
+  /** The same, leaving out members that have no good replica. */
   async sealWithout(handle: ChunkHandle, gone: readonly ServerId[]): Promise<void> {
     await this.#underWay.get(handle)?.catch(() => undefined); // whatever came of it: this is another try
     await this.#begin(handle, () => this.#sealByRecovery(handle, gone));
