@@ -8,6 +8,10 @@ import { chunkBytes, DataPlane } from './cluster.test-support.ts';
 const most = Number.MAX_SAFE_INTEGER;
 const empty = new Uint8Array(0);
 
+function ten(value: number): Uint8Array {
+  return new Uint8Array(10).fill(value);
+}
+
 async function codeOf(work: Promise<unknown>): Promise<string> {
   return work.then(
     () => 'OK',
@@ -122,6 +126,94 @@ describe('several writers', () => {
     const content = await plane.run(client.readFile('/f'));
     expect(content.subarray(chunkBytes - 50, chunkBytes + 50).every((byte) => byte === 1)).toBe(true);
     expect(content.every((byte) => byte === 7 || byte === 0 || byte === 1)).toBe(true);
+  });
+});
+
+describe('a name', () => {
+  test('that two clients make at one time is made by one of them, and the other is told', async () => {
+    const { plane, client } = await planeWith(9, 0);
+    const both = [client, await plane.anotherClient('c8')];
+    for (let n = 0; n < 5; n++) {
+      const codes = await plane.run(Promise.all(both.map((one) => codeOf(one.open(`/new-${n}`, 'wx')))));
+      expect(codes.toSorted()).toEqual(['EXISTS', 'OK']);
+    }
+    await plane.run(Promise.all(both.map((one, n) => one.appendFile('/shared', new Uint8Array(10).fill(n + 1)))));
+    expect((await plane.run(client.readFile('/shared'))).toSorted()).toEqual(Uint8Array.of(...ten(1), ...ten(2)));
+  });
+});
+
+describe('a file that is open elsewhere', () => {
+  test('and removed is read as it was until it is collected, then is gone; nothing more is written to it', async () => {
+    const { plane, client, bytes } = await planeWith(10, 2 * chunkBytes);
+    const handle = await plane.run((await plane.anotherClient('c8')).open('/f', 'r+'));
+    const read = async (): Promise<string> => {
+      const into = new Uint8Array(100);
+      const code = await plane.run(codeOf(handle.read(into, { position: chunkBytes })));
+      if (code !== 'OK') return code;
+      return bytesEqual(into, bytes.subarray(chunkBytes, chunkBytes + 100)) ? 'as it was' : 'other bytes';
+    };
+    expect(await read()).toBe('as it was');
+    await plane.run(client.rm('/f'));
+    await plane.run(client.writeFile('/f', payload(2, 2 * chunkBytes)));
+    const seen = new Set<string>();
+    for (let n = 0; n < 60 && !seen.has('STALE_HANDLE'); n++) {
+      seen.add(await read());
+      await plane.world.run(200);
+    }
+    seen.delete('as it was');
+    expect([...seen]).toEqual(['STALE_HANDLE']);
+    expect(await plane.run(codeOf(handle.write(ten(1), { position: 0 })))).toBe('STALE_HANDLE');
+    expect(bytesEqual(await plane.run(client.readFile('/f')), payload(2, 2 * chunkBytes))).toBe(true);
+  });
+
+  test('and emptied keeps what is appended from then on', async () => {
+    const { plane, client } = await planeWith(11, 0);
+    const other = await plane.anotherClient('c8');
+    let emptiedAt = Number.POSITIVE_INFINITY;
+    const kept: number[] = [];
+    const appending = async () => {
+      for (let n = 1; n < 200 && kept.length < 20; n++) {
+        const beganAt = plane.world.now;
+        await client.appendFile('/log', ten(n));
+        if (beganAt > emptiedAt) kept.push(n);
+      }
+    };
+    const emptying = async () => {
+      await new Promise<void>((resolve) => plane.world.after(100, resolve));
+      await other.truncate('/log', 0);
+      emptiedAt = plane.world.now;
+    };
+    await plane.run(Promise.all([appending(), emptying()]));
+    expect(kept).toHaveLength(20);
+    const there = new Set(await plane.run(client.readFile('/log')));
+    expect(kept.filter((n) => !there.has(n))).toEqual([]);
+  });
+});
+
+describe('a chunkserver that was away for a year', () => {
+  test('comes back with what it had: nobody reads that, and it holds what it should in the end', async () => {
+    const { plane, client } = await planeWith(12, 3 * chunkBytes);
+    await plane.run(client.writeFile('/gone', payload(3, chunkBytes)));
+    const [{ node }] = plane.cluster.chunkservers as [(typeof plane.cluster.chunkservers)[0]];
+    node.crash();
+    const fresh = payload(13, 3 * chunkBytes);
+    const handle = await plane.run(client.open('/f', 'r+'));
+    await plane.run(handle.write(fresh, { position: 0 }));
+    await plane.run(client.rm('/gone'));
+    await plane.world.run(20_000);
+    const readers = [client, await plane.anotherClient('c8'), await plane.anotherClient('c9')];
+    for (const reader of readers) expect(bytesEqual(await plane.run(reader.readFile('/f')), fresh)).toBe(true);
+    node.clock.jumpWall(365 * 24 * 3600 * 1000);
+    plane.cluster.restart(node);
+    for (let n = 0; n < 30; n++) {
+      for (const reader of readers) expect(bytesEqual(await plane.run(reader.readFile('/f')), fresh)).toBe(true);
+      await plane.world.run(100);
+    }
+    const isWhole = () => [...plane.cluster.tables!.chunks(0)].every(([, { servers }]) => servers.length === 3);
+    expect(await plane.world.runUntil(isWhole, 60_000)).toBe(true);
+    await plane.world.run(5000);
+    const { servers } = await plane.run(client.status());
+    for (const { chunks, needed } of servers) expect(chunks).toBe(needed);
   });
 });
 
