@@ -248,11 +248,8 @@ const table: readonly Short[] = [
     id: 'data-old-grant-outlives-a-restart',
     bug: 'a grant that was used before a restart is good after it',
     edits: [
-      [
-        'leases.ts',
-        'if (known > version || (info?.version === version && lease === undefined))',
-        'if (known > version)',
-      ],
+      ['leases.ts', 'const isUsed = info?.version === version || ', 'const isUsed = '],
+      ['recovery.ts', '  throwIfBegun(members, handle, version);\n', ''],
     ],
     test: 'failures.test.ts',
   },
