@@ -1,7 +1,7 @@
 /**
  * Changes of the set of a sealed chunk by which members leave that serve it still. A reader may believe that the chunk is there; so nothing is
- * mutated before they have dropped it, or serve nothing any more. They drop it first, if they can: of one who was left out and serves it still the
- * next leader would know nothing. And nobody drops it before one that stays has said that it has all of it.
+ * mutated before they have dropped it, or serve nothing any more. Who leaves without another coming drops it first, if it can: of one that was left
+ * out and serves it still the next leader would know nothing. And nobody drops it so before one that stays has said that it has all of it.
  */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { CairnError } from '../../core/base/errors.ts';
@@ -37,11 +37,7 @@ export class ReplicaSets {
     const release = this.#leases.hold(handle);
     try {
       const before = chunkOf(tables, handle);
-      const isHeld = await this.#isHeldByOthers(handle, before, leaving);
-      if (!isHeld && command.kind === 'exclude')
-        throw new CairnError('UNAVAILABLE', `no other server of chunk ${handle} has said that it has all of it`);
-      const isAsBefore = before.sealed && before.version === command.version;
-      const dropped = isHeld && isAsBefore ? await this.#drop(leaving, handle, before) : [];
+      const dropped = command.kind === 'exclude' ? await this.#dropFirst(handle, before, command) : [];
       const lapsed = leaving.filter((id) => !servers.hasSession(id));
       valueOrThrow(await servers.excluding(lapsed, () => this.#world.execute(command, doneResult)));
       departures.note(handle, leaving, []);
@@ -52,18 +48,19 @@ export class ReplicaSets {
     }
   }
 
-  /** Whether a member that stays has all of it: who joins does not count before it is in the log. */
-  async #isHeldByOthers(handle: ChunkHandle, chunk: ChunkRecord, leaving: readonly ServerId[]): Promise<boolean> {
-    if (leaving.length === 0) return true;
+  /** @returns those that have dropped it. @throws CairnError UNAVAILABLE */
+  async #dropFirst(
+    handle: ChunkHandle,
+    chunk: ChunkRecord,
+    { version, servers: leaving }: CommandOf<'exclude'>,
+  ): Promise<readonly ServerId[]> {
+    const { servers } = this.#world;
     const staying = chunk.servers.filter((id) => !leaving.includes(id));
     const whole = await Promise.all(staying.map((id) => isHeldWhole(this.#world, handle, id)));
     this.#world.checkLeading();
-    return whole.includes(true);
-  }
-
-  /** @returns those that have dropped it */
-  async #drop(leaving: readonly ServerId[], handle: ChunkHandle, chunk: ChunkRecord): Promise<readonly ServerId[]> {
-    const { servers } = this.#world;
+    if (!whole.includes(true))
+      throw new CairnError('UNAVAILABLE', `no other server of chunk ${handle} has said that it has all of it`);
+    if (!chunk.sealed || chunk.version !== version) return [];
     const asked = leaving.map(async (id) => servers.hasSession(id) && (await this.#leases.drop(id, handle, chunk)));
     const isDropped = await Promise.all(asked);
     this.#world.checkLeading();

@@ -158,7 +158,7 @@ describe('re-replication', () => {
     const c = await TestMasters.start(43, { servers: 5, timing: { ...timing, cloneMs: 30_000 } });
     const { grant } = await c.sealedFile('/a', 10);
     const spares = c.servers.filter((server) => !grant.replicas.some((replica) => replica.server === server.id));
-    for (const spare of spares) spare.cloneMs = 4000;
+    for (const spare of spares) spare.cloneMs = 8000;
     for (const { server } of grant.replicas.slice(1)) c.crashServer(c.server(server));
     await c.until('three again', () => spares.every(({ id }) => members(c, grant.handle).includes(id)), 60_000);
     expect(spares.flatMap(({ dropped }) => dropped)).toEqual([]);
