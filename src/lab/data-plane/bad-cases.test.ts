@@ -172,9 +172,10 @@ describe('a file that is open elsewhere', () => {
     let emptiedAt = Number.POSITIVE_INFINITY;
     const kept: number[] = [];
     const appending = async () => {
+      const log = await client.open('/log', 'a');
       for (let n = 1; n < 200 && kept.length < 20; n++) {
         const beganAt = plane.world.now;
-        await client.appendFile('/log', ten(n));
+        await log.append(ten(n));
         if (beganAt > emptiedAt) kept.push(n);
       }
     };
@@ -187,6 +188,26 @@ describe('a file that is open elsewhere', () => {
     expect(kept).toHaveLength(20);
     const there = new Set(await plane.run(client.readFile('/log')));
     expect(kept.filter((n) => !there.has(n))).toEqual([]);
+  });
+});
+
+describe('a chunk that moves to another server', () => {
+  test('takes nothing more where it was: what is written with what was learnt before is in the file', async () => {
+    const plane = await DataPlane.start(14, { chunkservers: 4 });
+    const { client, cluster } = plane;
+    await plane.world.run(8000); // a new leader moves nothing that is open
+    const log = await plane.run(client.open('/log', 'a'));
+    await plane.run(log.append(ten(1)));
+    await plane.world.run(3000); // the lease is given up, and the next one is of another version
+    await plane.run(log.append(ten(2)));
+    const [handle, chunk] = [...cluster.tables!.chunks(0)][0]!;
+    const primary = chunk.servers[0]!;
+    await plane.run(client.drain(primary));
+    const isMoved = () => cluster.tables!.chunk(handle)!.servers.every((id) => id !== primary);
+    expect(await plane.world.runUntil(isMoved, 1500)).toBe(true);
+    await plane.world.run(100);
+    await plane.run(log.append(ten(3)));
+    expect(await plane.run(client.readFile('/log'))).toEqual(Uint8Array.of(...ten(1), ...ten(2), ...ten(3)));
   });
 });
 
