@@ -1,4 +1,6 @@
 /** The program: parses the command line, loads the one verb that is meant, reports errors. */
+import { isUtf8 } from 'node:buffer';
+import { existsSync, readFileSync } from 'node:fs';
 import { type Command, CommanderError } from 'commander';
 import { CairnError, errorTable } from '../../core/base/errors.ts';
 import { reportError } from './output.ts';
@@ -6,7 +8,9 @@ import { makeProgram } from './program.ts';
 import { endTidily } from './verbs/interrupt.ts';
 
 const rolesThatLogStacks: ReadonlySet<string> = new Set(['master', 'chunkserver']);
+const asTyped = '/proc/self/cmdline';
 const optionsWithValue: ReadonlySet<string> = new Set(['--cluster', '--timeout']);
+const optionsOfAll: ReadonlySet<string> = new Set(['--json', ...optionsWithValue]);
 
 async function main(argv: readonly string[]): Promise<void> {
   const words = argv.slice(2);
@@ -15,6 +19,7 @@ async function main(argv: readonly string[]): Promise<void> {
   endWithItsReader(json);
   process.on('uncaughtException', (thrown) => endAtOnce(thrown, json, words[0]));
   try {
+    refuseOtherBytes(words);
     const program = makeProgram();
     await program.parseAsync(helpAsOption(program, words), { from: 'user' });
   } catch (thrown) {
@@ -22,6 +27,16 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   // What a failed start leaves open (a store, a listener, a terminal that is read) must not keep a process that has said its last word.
   process.stdout.write('', () => process.exit());
+}
+
+/** Node reads bytes that are no UTF-8 as U+FFFD, which is another name than the one that was typed. Linux tells what was. */
+function refuseOtherBytes(words: readonly string[]): void {
+  const word = words.find((one) => one.includes('\ufffd'));
+  if (word === undefined || !existsSync(asTyped) || isUtf8(readFileSync(asTyped))) return;
+  throw new CairnError(
+    'USAGE',
+    `'${word}' is not valid UTF-8 as it was typed, and names are; copy the directory it is in, or rename it`,
+  );
 }
 
 /**
@@ -32,7 +47,7 @@ function helpAsOption(program: Command, words: readonly string[]): readonly stri
   const at = verbAt(words);
   const verb = words[at];
   if (verb === undefined) {
-    if (words.some((word) => ['--help', '-h', '--version', '-V'].includes(word))) return words;
+    if (words.some((word) => word.startsWith('-') && !optionsOfAll.has(word))) return words; // help, version, or a mistake
     process.stderr.write(`${program.helpInformation()}\n`);
     throw new CairnError('USAGE', 'a verb is missing; choose one of those above');
   }

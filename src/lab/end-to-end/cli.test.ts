@@ -57,6 +57,7 @@ describe('wrong words', () => {
     [['statsu'], /did you mean status\?/],
     [['statsu', '--help'], /did you mean status\?/],
     [['help', 'statsu'], /did you mean status\?/],
+    [['--jsn'], /unknown option '--jsn'; did you mean --json\?/],
     [['ls', '--recursiv'], /\[USAGE\] unknown option '--recursiv'; did you mean --recursive\?/],
     [['mv', '/a'], /\[USAGE\] missing required argument 'to'; see `cairn mv --help`/],
     [['snapshot', '/a', '/b', '/c'], /\[USAGE\] too many arguments/],
@@ -68,6 +69,15 @@ describe('wrong words', () => {
     [['master'], /\[USAGE\] required option/],
   ])('%j is told as a usage error in one line, with exit code 2', async (args, says) => {
     await refused(args, 2, says);
+  });
+
+  it('that are not UTF-8 are refused, and not taken for others', async () => {
+    const typed = shell('bash', ['-c', `"${program}" mkdir $'/bad\\xff'`], {
+      env: { ...process.env, CAIRN_CLUSTER: cluster.url },
+    });
+    await expect(typed).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('not valid UTF-8') });
+    await ok('mkdir', '/\ufffd'); // which is a name like any other
+    await ok('rm', '-r', '/\ufffd');
   });
 
   it('nothing at all shows the help on stderr, with exit code 2', async () => {
@@ -88,6 +98,12 @@ describe('errors', () => {
       refused(['mkdir', long], 3, /\[NAME_TOO_LONG\]/),
       refused(['mkdir', '/errors/../x'], 3, /\[INVALID_NAME\].* \.\. is not a name/),
       refused(['rm', '-r', '/'], 3, /\[INVALID_ARGUMENT\] \/: the root cannot be removed/),
+      refused(['mkdir', '/missing/below'], 4, /its directory does not exist; make it first, or all with -p/),
+      refused(['put', 'small', '/missing/below'], 4, /its directory does not exist; .* -p/),
+      refused(['mv', '/errors/file', '/missing/'], 4, /there is no such directory/),
+      refused(['fsck', '--regions', '/errors'], 6, /\[IS_A_DIRECTORY\]/),
+      refused(['drain', '99'], 4, /\[NOT_FOUND\] there is no chunkserver 99/),
+      refused(['put', '--factor', '2', '--min-replicas', '3', 'small', '/never'], 3, /\[INVALID_ARGUMENT\]/),
       refused(['ls', '/missing'], 4, /\[NOT_FOUND\] \/missing/),
       refused(['mkdir', '/errors'], 5, /\[EXISTS\] \/errors/),
       refused(['put', '-n', 'small', '/errors/file'], 5, /\[EXISTS\]/),

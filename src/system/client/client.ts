@@ -386,12 +386,12 @@ export class CairnClient {
 
   /** Masters, chunkservers and chunks as the leading master sees them. */
   status(options: CallOptions = {}): Promise<ClusterStatus> {
-    return this.#call('/', options, () => this.#core.masters.read('status', {}));
+    return this.#call(undefined, options, () => this.#core.masters.read('status', {}));
   }
 
   /** Has a chunkserver emptied, or with `undo` lets it have chunks again. `servers` shows how far it is. @throws CairnError NOT_FOUND */
   drain(server: number, options: CallOptions & { readonly undo?: boolean | undefined } = {}): Promise<void> {
-    return this.#call('/', options, async () => {
+    return this.#call(undefined, options, async () => {
       const draining = options.undo !== true;
       await this.#core.masters.command('drain', { server: toServerId(server), draining });
     });
@@ -420,7 +420,7 @@ export class CairnClient {
 
   /** How the search of each chunkserver for damaged blocks stands; `now` begins one everywhere. */
   scrub(options: CallOptions & { readonly now?: boolean | undefined } = {}): Promise<readonly ServerScrub[]> {
-    return this.#call('/', options, () => scrubAll(this.#core, options.now ?? false));
+    return this.#call(undefined, options, () => scrubAll(this.#core, options.now ?? false));
   }
 
   /** Looks at the replicas of all files at a path and below it. */
@@ -455,18 +455,19 @@ export class CairnClient {
 
   // ---------------------------------------------------------------- within
 
-  #check(path: string, { signal }: CallOptions | ReadStreamOptions): void {
+  #check(path: string | undefined, { signal }: CallOptions | ReadStreamOptions): void {
     if (this.#isClosed) throw isClosed('the client');
     throwIfAborted(signal);
-    namesOf(path);
+    if (path !== undefined) namesOf(path);
   }
 
-  async #call<T>(path: string, options: CallOptions, work: () => Promise<T>): Promise<T> {
+  /** @param path what the call is about; undefined: the cluster. Errors begin with it. */
+  async #call<T>(path: string | undefined, options: CallOptions, work: () => Promise<T>): Promise<T> {
     try {
       this.#check(path, options);
       return await abortable(options.signal, work());
     } catch (thrown) {
-      throw about(path, thrown);
+      throw path === undefined ? toCairnError(thrown) : about(path, thrown);
     }
   }
 

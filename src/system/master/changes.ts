@@ -23,7 +23,7 @@ import {
 } from './state/commands.ts';
 import { decodeInode } from './state/records.ts';
 import { directory, lookup, nearestDirectory, placeOf } from './state/resolve.ts';
-import { settingsFrom } from './state/settings.ts';
+import { checkAsked, settingsFrom } from './state/settings.ts';
 
 export type Executor = Pick<Replica, 'execute' | 'touch'>;
 
@@ -83,11 +83,13 @@ function chunksAt({ tables }: Leader, path: string): number {
   return file?.kind === 'file' ? file.chunkCount : 0;
 }
 
-/** For the first chunk, of which it is known by now how many replicas it will want. @throws CairnError NO_SERVERS */
+/** For the first chunk, of which it is known by now how many replicas it will want. @throws CairnError NO_SERVERS, INVALID_ARGUMENT */
 function placementFor({ tables, placement }: Leader, request: OpenRequest): readonly ServerId[] {
   const place = placeOf(tables, request.path);
   const { found, parent } = (place.ok ? place.value : undefined) ?? {};
   const file = found === undefined ? undefined : tables.inode(found.inode);
+  const wrong = file === undefined ? checkAsked(tables, request.path, request) : undefined;
+  if (wrong !== undefined) valueOrThrow(wrong); // no number of servers would help
   const above = parent === undefined ? nearestDirectory(tables, request.path) : directory(tables, parent);
   const { replication, minReplicas } = file ?? settingsFrom(above, request);
   return request.isSmall

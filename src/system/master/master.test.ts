@@ -160,6 +160,8 @@ describe('a cluster of masters', () => {
     const c = await TestMasters.start(9, { servers: 0 });
     expect(await codeOf(c.create('/a'))).toBe('NO_SERVERS');
     expect((await c.create('/a', { allocate: false })).created).toBe(true);
+    // What no number of servers would help is told as what it is.
+    expect(await codeOf(c.create('/b', { replication: 2, minReplicas: 3 }))).toBe('INVALID_ARGUMENT');
   });
 
   it('knows a client whose first calls did not reach the log', async () => {

@@ -61,6 +61,12 @@ describe('a read that may be a little old', () => {
     expect(listed.answer).toMatchObject({ entries: [{ name: 'first' }], more: false });
   });
 
+  it('is no older for want of readers', { timeout: 20_000 }, async () => {
+    const { c, reader, followers } = await started(6);
+    await c.run(60_000);
+    for (const master of followers) expect((await reader.stat(master, '/first')).ageMs).toBeLessThan(700);
+  });
+
   it('has everything that was acknowledged longer ago than it says', async () => {
     const { c, reader } = await started(2);
     const { random } = c.world.node('reader').env;

@@ -74,8 +74,13 @@ export class ShadowReads {
 
   /** At most; undefined while nothing is known. */
   get ageMs(): number | undefined {
-    const { env, appliedIndex } = this.#world;
-    const applied = appliedIndex();
+    this.#advance();
+    return this.#asOf === undefined ? undefined : this.#world.env.clock.now() - this.#asOf;
+  }
+
+  /** Takes in the marks that are reached. */
+  #advance(): void {
+    const applied = this.#world.appliedIndex();
     if (applied < this.#applied) this.#forget();
     this.#applied = applied;
     const reached = this.#marks.findLastIndex(({ index }) => index <= applied);
@@ -83,7 +88,6 @@ export class ShadowReads {
       this.#asOf = this.#marks[reached]!.askedAt;
       this.#marks = this.#marks.slice(reached + 1);
     }
-    return this.#asOf === undefined ? undefined : env.clock.now() - this.#asOf;
   }
 
   /** This master has begun anew, with less. */
@@ -142,6 +146,7 @@ export class ShadowReads {
     const askedAt = env.clock.now();
     try {
       const index = await this.#world.askLeader();
+      this.#advance(); // nobody else may: there may be no reads for long
       if (this.#marks.length < marksMax) this.#marks.push({ askedAt, index });
     } catch (thrown) {
       if (!(thrown instanceof CairnError)) throw thrown;

@@ -90,7 +90,7 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
         const now = clock.now();
         // A leader that has waited before it refused would not be done this time: the outcome would be unknown for nothing.
         const isTooLate = fromTheLeader.has(error.code) && until - now < now - sentAt;
-        if (now >= until || isTooLate) throw this.#giveUp(kind, deadlineMs, error, isUncertain);
+        if (now >= until || isTooLate) throw this.#giveUp(deadlineMs, error, isUncertain);
         const hinted = this.#follow(tried, error);
         hintsInARow = hinted ? hintsInARow + 1 : 0;
         if (!hinted || hintsInARow > hintsInARowMax) {
@@ -178,12 +178,12 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
     return address;
   }
 
-  #giveUp(kind: string, deadlineMs: number, last: CairnError, isUncertain: boolean): CairnError {
-    const ms = Math.round(deadlineMs);
+  #giveUp(deadlineMs: number, last: CairnError, isUncertain: boolean): CairnError {
+    const span = deadlineMs < 1000 ? `${Math.round(deadlineMs)} ms` : `${Math.round(deadlineMs / 100) / 10} s`;
     if (!isUncertain && fromTheLeader.has(last.code))
-      return new CairnError(last.code, `${kind}: for ${ms} ms it was so: ${last.message}`, { cause: last });
-    const why = `${kind}: no master could answer within ${ms} ms (${last.message})`;
-    const advice = `check \`cairn status\` and that a majority of ${this.#masters.join(', ')} runs`;
+      return new CairnError(last.code, `for ${span} it was so: ${last.message}`, { cause: last });
+    const why = `no master could answer within ${span} (${last.message})`;
+    const advice = `see that a majority of ${this.#masters.join(', ')} runs`;
     if (!isUncertain) return new CairnError('NO_QUORUM', `${why}; ${advice}`, { cause: last });
     return new CairnError(
       'UNKNOWN_OUTCOME',

@@ -6,6 +6,7 @@ import { milliseconds, natural, seconds, size } from './arguments.ts';
 
 type LoadVerb = () => Promise<{ run: Verb }>;
 
+export const helpHelp = 'show this help';
 export const jsonHelp = 'print JSON: one document, or one object a line';
 export const clusterHelp = 'cairn://host:port,…: some or all of its masters';
 export const timeoutHelp = 'give up when nothing has moved for so long (default: 15)';
@@ -29,6 +30,7 @@ export function verb(program: Command, usage: string, description: string, examp
   const command = program
     .command(usage)
     .description(description)
+    .helpOption('-h, --help', helpHelp)
     .option('--json', jsonHelp)
     .addHelpText('after', `\nExample:\n  $ ${example}`)
     .exitOverride(asUsage(`cairn ${usage.split(' ')[0]} --help`));

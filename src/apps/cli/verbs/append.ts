@@ -7,6 +7,7 @@ import { printJson } from '../output.ts';
 import { withCluster } from './connect.ts';
 import { localError } from './copying.ts';
 import { type SettingsFlags, settingsOf } from './file-settings.ts';
+import { parentIsMissing } from './targets.ts';
 
 /** Bytes read at a time; a piece is one record where lines are not asked for. */
 const pieceBytes = 256 * 1024;
@@ -40,7 +41,9 @@ async function appendAll(
   settings: FileSettings,
 ): Promise<{ records: number; bytes: number; firstOffset: number | null }> {
   const input = await openInput(local); // before the file is made: a mistyped name leaves nothing behind
-  const file = await cairn.open(path, 'a', settings);
+  const file = await cairn
+    .open(path, 'a', settings)
+    .catch(parentIsMissing(path, 'make it first, with `cairn mkdir -p`'));
   const records = unit === 'piece' ? piecesOf(input, local, await recordBytes(cairn, path)) : linesOf(input, local);
   const append = (record: Uint8Array): Promise<number> =>
     unit === 'record' ? file.appendRecord(withoutNewline(record)) : file.recordAppend(record);

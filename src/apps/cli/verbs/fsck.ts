@@ -1,5 +1,5 @@
 /** `cairn fsck`: what is wrong with the chunks of files, and with `--regions` what the replicas of one file say. */
-import { errorTable } from '../../../core/base/errors.ts';
+import { CairnError, errorTable } from '../../../core/base/errors.ts';
 import type { ChunkFinding, FsckSummary } from '../../../system/client/fsck.ts';
 import type { Invocation } from '../invocation.ts';
 import { formatCount, formatName, printJson, printLine } from '../output.ts';
@@ -8,8 +8,12 @@ import { withCluster } from './connect.ts';
 export async function run(invocation: Invocation): Promise<void> {
   const [path = '/'] = invocation.args as [string?];
   const { regions } = invocation.options;
+  if (regions !== undefined && invocation.args.length > 0)
+    throw new CairnError('USAGE', 'with --regions FILE there is no other path; see `cairn fsck --help`');
   await withCluster(invocation, async (cairn) => {
     if (typeof regions === 'string') {
+      if ((await cairn.stat(regions)).isDirectory())
+        throw new CairnError('IS_A_DIRECTORY', `${regions}: is a directory; name a file`);
       for await (const { from, to, state } of cairn.regions(regions)) {
         if (invocation.json) printJson({ from, to, state });
         else printLine(`${String(from).padStart(12)} ${String(to).padStart(12)}  ${state}`);

@@ -3,6 +3,7 @@
  * 128 + the signal.
  */
 import { constants } from 'node:os';
+import { CairnError } from '../../../core/base/errors.ts';
 
 type TakeBack = () => Promise<void> | void;
 
@@ -14,12 +15,13 @@ const pending = new Map<TakeBack, number>();
 let installed = false;
 let interrupted = false;
 
-/** While `work` runs, a signal makes `takeBack` run before the program ends. */
+/** While `work` runs, a signal makes `takeBack` run before the program ends. After one no work is begun. @throws CairnError ABORTED */
 export async function takingBack<T>(
   takeBack: TakeBack,
   work: () => Promise<T>,
   maxMs: number = takeBackMaxMs,
 ): Promise<T> {
+  if (interrupted) throw new CairnError('ABORTED', 'interrupted');
   const forget = onInterrupt(takeBack, maxMs);
   try {
     return await work();

@@ -21,7 +21,10 @@ export async function run(invocation: Invocation): Promise<void> {
     await forEachPath(invocation, paths, async (path) => {
       const stats = await source.stat(path);
       if (stats.isFile()) show(path, path, stats, flags, invocation.json, shadow);
-      else await list(source, path, flags, invocation.json, paths.length > 1 || flags.recursive === true);
+      else {
+        if (path !== paths[0] && !invocation.json) printLine('');
+        await list(source, path, flags, invocation.json, paths.length > 1 || flags.recursive === true);
+      }
     });
     tellAge(shadow, invocation.json);
   });

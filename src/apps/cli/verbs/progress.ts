@@ -8,6 +8,9 @@ export interface Progress {
   stop(): void;
 }
 
+/** Characters of the bar, and of what stands beside it: on a narrow terminal the bar gives way first. */
+const [barMin, barMax, figuresWidth] = [8, 40, 56];
+
 const silent: Progress = { advance: () => {}, fileDone: () => {}, stop: () => {} };
 
 export async function openProgress(totalBytes: number, totalFiles: number, json: boolean): Promise<Progress> {
@@ -18,7 +21,9 @@ export async function openProgress(totalBytes: number, totalFiles: number, json:
   const startedAt = Date.now();
   const bar = new SingleBar({
     stream: process.stderr,
-    format: '{bar} {percentage}%  {done} of {all}  {files}/{allFiles} files  {rate}/s',
+    format: '{percentage}%  {bar}  {done} of {all}  {rate}/s  {files}/{allFiles} files',
+    formatValue: (value, _options, type) => (type === 'percentage' ? String(value).padStart(3) : String(value)),
+    barsize: Math.max(barMin, Math.min(barMax, (process.stderr.columns || 80) - figuresWidth)),
     hideCursor: true,
     clearOnComplete: true,
     etaBuffer: 100,

@@ -12,7 +12,7 @@ import { type CopyItem, copyAll, localError, type Skipped } from './copying.ts';
 import { joinPath } from './entries.ts';
 import { type SettingsFlags, settingsOf } from './file-settings.ts';
 import type { Progress } from './progress.ts';
-import { statIfThere } from './targets.ts';
+import { parentIsMissing, statIfThere } from './targets.ts';
 import { parentOf, takingItsPlace } from './unfinished.ts';
 
 /** Files up to this size are read whole and written with one call. */
@@ -171,7 +171,9 @@ async function putFile(cairn: Cairn, item: CopyItem, flags: Flags, progress: Pro
       const bytes = await local
         .readFile()
         .catch((cause: unknown) => Promise.reject(localError(item.from, 'read', cause)));
-      await cairn.writeFile(item.to, bytes, { ...settingsOf(flags), flags: flags.replace ? 'w' : 'wx' });
+      await cairn
+        .writeFile(item.to, bytes, { ...settingsOf(flags), flags: flags.replace ? 'w' : 'wx' })
+        .catch(parentIsMissing(item.to, 'make it first, or use -p'));
       progress.advance(bytes.length);
       return bytes.length;
     }
@@ -210,9 +212,10 @@ async function putWhole(
   expectedBytes: number | undefined,
   copy: (write: (bytes: Uint8Array) => Promise<void>) => Promise<number>,
 ): Promise<number> {
-  return takingItsPlace(cairn, target, flags.replace, async (unfinished) => {
+  return takingItsPlace(cairn, target, flags.replace, async (unfinished, beginning) => {
     const settings = { ...settingsOf(flags), flags: 'wx', expectedBytes, windowBytes } as const;
-    const stream = await cairn.writeStream(unfinished, settings);
+    const opening = cairn.writeStream(unfinished, settings);
+    const stream = await beginning(opening).catch(parentIsMissing(target, 'make it first, or use -p'));
     const bytes = await copy((piece) => stream.write(piece));
     await stream.close();
     return bytes;

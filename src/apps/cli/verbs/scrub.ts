@@ -6,6 +6,7 @@ import type { Cairn } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { errorDocument, formatBytes, formatTable, printJson, printLine } from '../output.ts';
 import { withCluster } from './connect.ts';
+import { formatTime } from './entries.ts';
 
 /** How often a pass that is waited for is looked at. */
 const lookMs = 300;
@@ -77,7 +78,7 @@ function print(servers: readonly ServerScrub[]): void {
         ]
       : [server.server, `cannot be asked: ${server.error.code}`, '', '', ''],
   );
-  printLine(formatTable(['SERVER', 'STATE', 'REPLICAS', 'READ', 'DAMAGED'], rows));
+  printLine(formatTable(['server', 'state', 'replicas', 'read', 'damaged'], rows));
   for (const server of servers) {
     if (server.error !== undefined) continue;
     for (const { handle, blocks } of server.damaged)
@@ -88,6 +89,6 @@ function print(servers: readonly ServerScrub[]): void {
 }
 
 function stateOf({ isRunning, startedAt, finishedAt }: Extract<ServerScrub, { error: undefined }>): string {
-  if (isRunning) return `since ${timeOf(startedAt)}`;
-  return finishedAt === undefined ? 'not begun yet' : `ended ${timeOf(finishedAt)}`;
+  if (isRunning) return `since ${formatTime(startedAt ?? 0)}`;
+  return finishedAt === undefined ? 'not begun yet' : `ended ${formatTime(finishedAt)}`;
 }

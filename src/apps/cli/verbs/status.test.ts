@@ -6,14 +6,15 @@ type Master = ClusterStatus['masters'][number];
 type Server = ClusterStatus['servers'][number];
 
 function status(
-  given: { roles?: Master['role'][]; states?: Server['state'][] } & Partial<ClusterStatus>,
+  given: { roles?: Master['role'][]; states?: Server['state'][]; full?: number[] } & Partial<ClusterStatus>,
 ): ClusterStatus {
-  const { roles = ['leader', 'follower', 'follower'], states = ['healthy', 'healthy', 'healthy'], ...rest } = given;
+  const { roles = ['leader', 'follower', 'follower'], states = ['healthy', 'healthy', 'healthy'] } = given;
+  const { roles: _, states: __, full = [], ...rest } = given;
   return {
     clusterId: 'photos',
     leader: 1,
     masters: roles.map((role, n) => ({ id: n + 1, role }) as Master),
-    servers: states.map((state, n) => ({ id: n + 1, state }) as Server),
+    servers: states.map((state, n) => ({ id: n + 1, state, freeBytes: full.includes(n + 1) ? 0 : 1 }) as Server),
     ...{ files: 1, directories: 1, chunks: 1, underReplicatedChunks: 0, lostChunks: 0, replication: 3 },
     ...rest,
   };
@@ -23,6 +24,10 @@ describe('the troubles of a cluster', () => {
   it('are none where all masters answer, all chunkservers report, and no chunk lacks copies', () => {
     expect(troublesOf(status({}))).toEqual([]);
     expect(troublesOf(status({ states: ['healthy', 'draining', 'drained'] }))).toEqual([]);
+  });
+
+  it('name whose disk is full', () => {
+    expect(troublesOf(status({ full: [1, 3] }))).toEqual(['no room left: chunkservers 1, 3']);
   });
 
   it('name who is missing, and what lacks copies', () => {

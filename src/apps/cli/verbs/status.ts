@@ -63,6 +63,9 @@ export function troublesOf({ leader, masters, servers, underReplicatedChunks, lo
     if (ids.length > 0)
       troubles.push(`${state}: ${ids.length === 1 ? 'chunkserver' : 'chunkservers'} ${ids.join(', ')}`);
   }
+  const full = servers.filter(({ state, freeBytes }) => state === 'healthy' && freeBytes === 0).map(({ id }) => id);
+  if (full.length > 0)
+    troubles.push(`no room left: ${full.length === 1 ? 'chunkserver' : 'chunkservers'} ${full.join(', ')}`);
   if (underReplicatedChunks > 0)
     troubles.push(`fewer copies than there should be: ${formatCount(underReplicatedChunks, 'chunk')}`);
   if (lostChunks > 0)

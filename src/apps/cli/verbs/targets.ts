@@ -23,9 +23,11 @@ export async function forEachSource(
     const isDirectory = (await statIfThere(cairn, to))?.isDirectory() === true;
     if (sources.length > 1 && !isDirectory)
       throw new CairnError('NOT_A_DIRECTORY', `${to} is not a directory; several sources need one to go to`);
-    await forEachPath(invocation, sources, (from) =>
-      work(cairn, from, isDirectory ? joinPath(to, baseName(from)) : to),
-    );
+    await forEachPath(invocation, sources, async (from) => {
+      if (!isDirectory && to.endsWith('/') && (await cairn.stat(from)).isFile())
+        throw new CairnError('NOT_FOUND', `${to}: there is no such directory; make it first, or leave out the last /`);
+      await work(cairn, from, isDirectory ? joinPath(to, baseName(from)) : to);
+    });
   });
 }
 
@@ -33,6 +35,15 @@ export async function forEachSource(
 export async function intoDirectory(cairn: Cairn, from: string, to: string): Promise<string> {
   const found = await statIfThere(cairn, to);
   return found?.isDirectory() === true ? joinPath(to, baseName(from)) : to;
+}
+
+/** What is to be made is missing: its directory is. */
+export function parentIsMissing(path: string, advice: string): (thrown: unknown) => never {
+  return (thrown) => {
+    const error = toCairnError(thrown);
+    if (error.code !== 'NOT_FOUND') throw error;
+    throw new CairnError('NOT_FOUND', `${path}: its directory does not exist; ${advice}`, { cause: thrown });
+  };
 }
 
 export async function statIfThere(cairn: Cairn, path: string): Promise<Stats | undefined> {

@@ -9,6 +9,9 @@ import { statIfThere } from './targets.ts';
 /** Taking back what was made so far, when the cluster may be what failed. */
 const removeMaxMs = 2000;
 
+/** Passes a promise on: what it makes can be taken back only when it has come. */
+type Beginning = <S>(creating: Promise<S>) => Promise<S>;
+
 /**
  * @param make makes it under the name it is given
  * @returns what `make` returns
@@ -18,7 +21,7 @@ export async function takingItsPlace<T>(
   cairn: Cairn,
   target: string,
   replace: boolean,
-  make: (unfinished: string) => Promise<T>,
+  make: (unfinished: string, beginning: Beginning) => Promise<T>,
 ): Promise<T> {
   const there = await statIfThere(cairn, target);
   if (there?.isDirectory() === true) throw new CairnError('IS_A_DIRECTORY', `${target}: is a directory; name a file`);
@@ -30,9 +33,18 @@ export async function takingItsPlace<T>(
       ...{ recursive: true, force: true, trash: false }, // nobody would want it back
       signal: AbortSignal.timeout(removeMaxMs),
     });
-  return takingBack(remove, async () => {
+  let begun: Promise<unknown> = Promise.resolve();
+  const beginning: Beginning = (creating) => {
+    begun = creating.catch(() => undefined); // whoever waits for it is told
+    return creating;
+  };
+  const takeBack = async () => {
+    await begun;
+    await remove();
+  };
+  return takingBack(takeBack, async () => {
     try {
-      const made = await make(unfinished);
+      const made = await make(unfinished, beginning);
       await cairn.rename(unfinished, target, { replace });
       return made;
     } catch (thrown) {
