@@ -32,8 +32,8 @@ describe('a new chunkserver', () => {
       'the newcomer has its share',
       () => {
         for (const handle of handles) {
-          const { servers } = c.chunk(handle)!;
-          if (servers.length !== copies || !servers.every((id) => c.server(id).chunks.has(handle))) lacking.add(handle);
+          const holders = c.chunk(handle)!.servers.filter((id) => c.server(id).chunks.has(handle));
+          if (holders.length < copies) lacking.add(handle);
         }
         return newcomer!.usedBytes >= share - unevenBytes;
       },

@@ -1,6 +1,7 @@
 /** One copy of a chunk from server to server, and its way into the set. An open chunk is copied while clients go on, then sealed and completed. */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
+import { replicasMax } from '../../core/protocol/types.ts';
 import type { ChunkServer } from './chunk-servers.ts';
 import { addressOf, chunkOf, type LeaderWorld, ordersTo } from './leader-world.ts';
 import type { Leases } from './leases.ts';
@@ -96,7 +97,12 @@ export class CopyWork {
     if (!chunk.sealed || source === undefined)
       throw new CairnError('BUSY', `chunk ${handle} is in use again; its copy waits`);
     await this.#clone(handle, chunk, source, target, timeoutMs);
-    await this.#sets.add(handle, chunk.version, target.id, this.#leavingFor(chunk, copy));
+    const leaving = this.#leavingFor(chunk, copy);
+    // In two steps, so that those who serve it still leave one that others have: see replica-sets.ts.
+    const serving = leaving.filter((id) => this.#world.servers.hasSession(id) && chunk.servers.length < replicasMax);
+    const silent = leaving.filter((id) => !serving.includes(id));
+    await this.#sets.add(handle, chunk.version, target.id, silent);
+    if (serving.length > 0) await this.#sets.exclude(handle, chunk.version, serving);
   }
 
   /** What was begun goes on, whatever was charged for it. */

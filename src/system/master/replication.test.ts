@@ -164,21 +164,27 @@ describe('re-replication', () => {
     expect(spares.flatMap(({ dropped }) => dropped)).toEqual([]);
   });
 
-  it('leaves nobody behind that serves a chunk, whoever leads next', async () => {
-    const c = await TestMasters.start(44, { servers: 3, timing: { ...timing, sessionMs: 3000 } });
-    const { inode, grant } = await c.sealedFile('/a', 10);
-    const leader = c.leader!;
-    const away = c.server(grant.replicas[1]!.server);
-    away.damage(grant.handle);
-    c.world.network.blackhole([leader.node.name], [away.node.name]);
-    await c.until('it is told', () => c.eventsNamed('replica_gone').length > 0);
-    away.isMute = true;
-    await c.run(200);
-    c.crash(leader);
-    const next = await c.acquire(inode, 0);
-    const isMember = next.grant.replicas.some(({ server }) => server === away.id);
-    expect(isMember || !(away.serves && away.chunks.has(grant.handle))).toBe(true);
-  });
+  it.each(['is damaged', 'is drained'])(
+    'leaves nobody behind that serves a chunk and %s, whoever leads next',
+    async (why) => {
+      const servers = why === 'is damaged' ? 3 : 4;
+      const c = await TestMasters.start(44, { servers, timing: { ...timing, sessionMs: 3000 } });
+      const { inode, grant } = await c.sealedFile('/a', 10);
+      const leader = c.leader!;
+      const away = c.server(grant.replicas[1]!.server);
+      if (why === 'is damaged') away.damage(grant.handle);
+      else await c.call('drain', { id: c.id(), server: away.id, draining: true });
+      c.world.network.blackhole([leader.node.name], [away.node.name]);
+      const isDone = () => c.eventsNamed('replica_gone').length > 0 || members(c, grant.handle).includes(4);
+      await c.until('it is told, or another has come in its place', isDone);
+      away.isMute = true;
+      await c.run(200);
+      c.crash(leader);
+      const next = await c.acquire(inode, 0);
+      const isMember = next.grant.replicas.some(({ server }) => server === away.id);
+      expect(isMember || !(away.serves && away.chunks.has(grant.handle))).toBe(true);
+    },
+  );
 
   it('keeps a damaged replica as long as no other member has said that it has all of the chunk', async () => {
     const c = await TestMasters.start(41, { servers: 3, timing });
