@@ -37,10 +37,41 @@ export class Editor {
 
   /** Durable when it resolves: a removed replica never comes back. */
   async remove(handle: ChunkHandle): Promise<void> {
-    const { cache, journal, files } = this.#parts;
+    const { cache, journal } = this.#parts;
     journal.mustTake();
-    const state = cache.get(handle) ?? this.#arriving.get(handle);
+    let state: ChunkState | undefined;
+    try {
+      state = cache.get(handle) ?? this.#arriving.get(handle);
+    } catch (thrown) {
+      if (toCairnError(thrown).code !== 'DISK_CORRUPT') throw thrown;
+      return this.#removeUnread(handle);
+    }
     if (state === undefined) return;
+    await this.#removeAlone(state);
+  }
+
+  /** Its metadata cannot be read: nobody can do anything with it but this. */
+  async #removeUnread(handle: ChunkHandle): Promise<void> {
+    const { cache, journal, files, metadata, removed } = this.#parts;
+    const state = cache.prepare(metadata.table.info(handle)!);
+    state.slot = metadata.table.slot(handle);
+    state.hasFile = state.slot === undefined;
+    await this.#uncongested();
+    const { written, done } = journal.append([{ kind: 'removed', handle }], true);
+    try {
+      await written;
+      if (!metadata.table.has(handle)) return; // somebody else was faster
+      cache.forget(handle);
+      removed.add(handle);
+    } finally {
+      done();
+    }
+    await files.retire(state);
+  }
+
+  async #removeAlone(state: ChunkState): Promise<void> {
+    const { cache, journal, files } = this.#parts;
+    const { handle } = state;
     await this.#alone(state, async () => {
       if (state.isRemoved) return;
       await this.#uncongested();

@@ -17,7 +17,8 @@ export async function restoreFiles(parts: StoreParts, replay: Replay, damaged: r
   parts.files.slabs.take(table.slots());
   const orphans = await scan(parts, replay);
   const lost = new Map<ChunkHandle, string>();
-  for (const handle of damaged) lost.set(handle, 'its metadata is damaged');
+  // What was removed since, and perhaps made anew, does not need it.
+  for (const handle of damaged) if (!replay.removed.has(handle)) lost.set(handle, 'its metadata is damaged');
   for (const handle of replay.incomplete) lost.set(handle, 'the journal changes it, but it is not in the metadata');
   for (const handle of table.handles() as Iterable<number> as Iterable<ChunkHandle>) {
     if (table.isMarked(handle) || replay.chunks.has(handle) || parts.cache.info(handle)!.lengthBytes === 0) continue;
