@@ -152,7 +152,7 @@ function learn(s: PaxosState, out: Outbox, m: Chosen): boolean {
       s.log.put(new Vote(noBallot, entry, s.log.chosenChecksum));
       out.recordLearned(entry);
     }
-    entries.push(deliver(s));
+    entries.push(deliver(s, out));
   }
   out.commit(entries);
   if (s.campaign !== undefined) s.campaign.hasAdvanced = true;

@@ -75,7 +75,7 @@ export function deliverCounted(s: PaxosState, leading: Leading, out: Outbox): vo
   if (!othersLeasesHaveEnded(s) || s.log.at(s.log.firstUnchosen)?.chosen !== true) return;
   const entries: Entry[] = [];
   while (s.log.at(s.log.firstUnchosen)?.chosen === true) {
-    const entry = deliver(s);
+    const entry = deliver(s, out);
     leading.unchosenBytes -= entryBytes(entry);
     entries.push(entry);
     if (entry.payload.kind === 'members') countAnew(s);
@@ -101,7 +101,7 @@ export function establish(s: PaxosState, leading: Leading, out: Outbox): void {
 export function deliverFollowed(s: PaxosState, f: Following, out: Outbox): void {
   if (!isDeliverable(s, f)) return;
   const entries: Entry[] = [];
-  while (isDeliverable(s, f)) entries.push(deliver(s));
+  while (isDeliverable(s, f)) entries.push(deliver(s, out));
   out.commit(entries);
 }
 
@@ -134,7 +134,7 @@ export function report(s: PaxosState, out: Outbox, f: Following, first: LogIndex
   reportAfter(s, out, f, first, round, s.durability.termIo);
 }
 
-/** The same, once what a peer has told us of is on the disk: only then do we lack nothing. */
+/** The same, once what we know to be chosen is on record, as far as others may count on it: only then do we lack nothing. */
 export function reportLearned(s: PaxosState, out: Outbox, f: Following): void {
   reportAfter(s, out, f, f.streamAt, 0, Math.max(s.durability.termIo, s.learnedIo) as IoId);
 }
@@ -158,14 +158,18 @@ export function lacked(s: PaxosState, f: Following): number {
 /** What the log says was chosen before the stop. */
 export function deliverRecovered(s: PaxosState, out: Outbox): void {
   const entries: Entry[] = [];
-  while (s.log.chosenIndex < s.recoveredIndex) entries.push(deliver(s));
+  while (s.log.chosenIndex < s.recoveredIndex) entries.push(deliver(s, out));
   out.commit(entries);
 }
 
-export function deliver(s: PaxosState): Entry {
+/** Members are on record as chosen at once: those who voted before them may be gone when we are started again, and nobody else could tell. */
+export function deliver(s: PaxosState, out: Outbox): Entry {
   const entry = s.log.deliver(s.config.crc32);
   const { payload, index } = entry;
-  if (payload.kind === 'members') s.configuration = configurationAfter(index, payload.members, s.config.quorums);
+  if (payload.kind === 'members') {
+    s.configuration = configurationAfter(index, payload.members, s.config.quorums);
+    out.recordChosen(index);
+  }
   return entry;
 }
 

@@ -39,6 +39,14 @@ export class Outbox extends EngineOutbox<PaxosMessage, PaxosRecord> {
     this.#state.recordedIndex = entry.index;
   }
 
+  /** What is held up to `index` is what was chosen there, and must be known to be once we say that we lack nothing. */
+  recordChosen(index: LogIndex): void {
+    if (index <= this.#state.recordedIndex) return;
+    this.push({ kind: 'chosen', index });
+    this.#state.learnedIo = this.openIo();
+    this.#state.recordedIndex = index;
+  }
+
   recordSnapshotPoint(): void {
     this.push({ kind: 'snapshotPoint', point: this.#state.log.base });
   }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type DropReason, defaultTiming } from '../engine.ts';
 import { windowSlots } from './configuration.ts';
 import {
+  accept,
   ballot,
   chain,
   index,
@@ -47,8 +48,9 @@ function choose(leader: OneNode, own: Own, ...acks: readonly number[]): PaxosEff
   return [effects, ...acks.map((id) => leader.receive(id, leader.accepted(own, 1, last)))];
 }
 
-/** These peers answer the latest round of heartbeats: they lack so many values that were called chosen. */
+/** Once all is on its disk these peers answer the next round of heartbeats: they lack so many values that were called chosen. */
 function answer(leader: OneNode, own: Own, ids: readonly number[], lacks = 0): PaxosEffects[] {
+  leader.persist();
   const round = Math.max(0, ...sent(leader.tick(heartbeatIntervalMs), 'accept').map(({ message }) => message.round));
   return ids.map((id) => leader.receive(id, leader.accepted(own, 1, leader.status.lastIndex, { round, lacks })));
 }
@@ -149,6 +151,34 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
     expect(leader.status.members).toEqual(members([2, 3]));
     expect([completed(early), leader.status.role]).toEqual([[], 'leader']);
     expect(completed(answer(leader, own, [3]))).toEqual([1]);
+  });
+
+  it('is not done before the leader itself has on its disk that the members are chosen', () => {
+    const { leader, own } = leaderOf(3);
+    leader.changeMembers(members([1, 2, 3], [4]));
+    choose(leader, own, 2);
+    const round = Math.max(...sent(leader.tick(heartbeatIntervalMs), 'accept').map(({ message }) => message.round));
+    expect(leader.receive(2, leader.accepted(own, 1, 1, { round })).completed).toEqual([]);
+    expect(leader.persist().effects.completed).toEqual([1]);
+  });
+
+  it('is known to be chosen after a restart by whoever said that it lacked nothing: the voters before need not be there', () => {
+    const follower = new OneNode({ id: 2, voters: 3 });
+    const of = ballot(1, 1);
+    const [entry] = chain(1, 0, [1, { kind: 'members', members: members([2, 3]) }]);
+    follower.receive(1, accept(of, [entry!]));
+    follower.persist();
+    const lacksOf = (effects: PaxosEffects) => sent(effects, 'accepted').map(({ message }) => message.lacks);
+    const heartbeat = accept(of, [], {
+      first: 2,
+      previous: entry!.checksum,
+      chosen: 1,
+      chosenChecksum: entry!.checksum,
+    });
+    expect(lacksOf(follower.receive(1, heartbeat))).toEqual([1]);
+    follower.persist();
+    expect(lacksOf(follower.receive(1, heartbeat))).toEqual([0]);
+    expect(follower.restart().tick(0).committed).toEqual([entry]);
   });
 
   it('begun by an earlier leader, is seen through in the same way by one that it leaves out', () => {

@@ -99,10 +99,15 @@ function votersHaveAll(s: PaxosState, leading: Leading, out: Outbox): boolean {
   const { membersIndex } = s.log;
   const whole = s.configuration.electorate.reached('accept', (voter) => {
     const p = leading.progress.get(voter);
-    if (voter === s.id) return s.durability.durableIndex >= membersIndex ? leading.round : -1;
+    if (voter === s.id) return isOnRecord(s, membersIndex) ? leading.round : -1;
     return p !== undefined && p.matchIndex >= membersIndex ? p.wholeRound : -1;
   });
   return whole >= leading.membersRound;
+}
+
+/** Our own disk says that the members are chosen. */
+function isOnRecord({ durability, learnedIo }: PaxosState, membersIndex: LogIndex): boolean {
+  return durability.durableIndex >= membersIndex && learnedIo <= durability.persistedIo;
 }
 
 function finish(s: PaxosState, leading: Leading, out: Outbox, change: MemberChange): void {

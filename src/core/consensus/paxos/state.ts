@@ -38,7 +38,7 @@ export interface PaxosState {
   recoveredIndex: LogIndex;
   /** chosenIndex as the log on disk says it. */
   recordedIndex: LogIndex;
-  /** The write that holds the last value that a peer told us of. */
+  /** The write that holds the last value that a peer told us of, or that members are chosen: what we say that we lack nothing by. */
   learnedIo: IoId;
   role: Role;
   leader: NodeId | undefined;
