@@ -76,6 +76,16 @@ describe('up', () => {
     expect(mixed.stderr).toMatch(/\[WRONG_CLUSTER\] chunkserver-1: /);
   });
 
+  it('asks for huge pages for chunkservers, which move bulk bytes, and not for masters', async ({ skip }) => {
+    if (!existsSync('/proc/self/environ')) skip('this system does not tell with what a process was started');
+    cluster = await LocalCluster.start({ program, masters: 1, chunkservers: 1 });
+    const tunables = cluster.processes.map(({ role, pid }) => {
+      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+      return [role, environment.some((one) => /^GLIBC_TUNABLES=.*glibc\.malloc\.hugetlb=1/.test(one))];
+    });
+    expect(Object.fromEntries(tunables)).toEqual({ master: false, chunkserver: true });
+  });
+
   it('refuses a wrong key with its line, and a directory that cannot be made', { timeout: 60_000 }, async () => {
     const config = join(scratch, 'wrong.yaml');
     writeFileSync(config, 'durability: disk\nreplication:\n  fector: 3\n');

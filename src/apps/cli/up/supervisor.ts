@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { CairnError, errorTable, isErrorCode } from '../../../core/base/errors.ts';
+import { withHugePages } from '../../../platform/node/huge-pages.ts';
 import { processFlags } from '../../../platform/node/process-flags.ts';
 import type { NodePlan } from './layout.ts';
 
@@ -79,9 +80,10 @@ export class Supervisor {
     const log = openSync(node.logFile, 'a');
     const from = statSync(node.logFile).size;
     // The pipe on stdin is never written: when this process ends, however it ends, the child sees its end and stops too.
+    const env = { ...process.env, CAIRN_SUPERVISED: '1' };
     const child = spawn(process.execPath, [...processFlags, this.#program, node.role, '--config', node.configFile], {
       stdio: ['pipe', log, log],
-      env: { ...process.env, CAIRN_SUPERVISED: '1' },
+      env: node.role === 'chunkserver' ? withHugePages(env) : env,
     });
     closeSync(log);
     watched.child = child;

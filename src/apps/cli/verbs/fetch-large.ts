@@ -1,6 +1,7 @@
 /**
- * A large file from the cluster to the local disk, several packets at a time, each from the network into memory that the disk likes and
- * from there past the page cache: writing a gigabyte into fresh cache would cost more than fetching it.
+ * A large file from the cluster to the local disk, several packets at a time, from the network into memory that the disk likes and from
+ * there past the page cache: writing a gigabyte into fresh cache would cost more than fetching it. A file that grows is written by one at a
+ * time, so what is written at once is more than a packet.
  */
 import { basename, dirname } from 'node:path';
 import { type Disk, diskBlockBytes } from '../../../core/base/env.ts';
@@ -8,11 +9,11 @@ import { toCairnError } from '../../../core/base/errors.ts';
 import { nodeDisk } from '../../../platform/node/disk.ts';
 import type { Cairn } from '../../library/client.ts';
 
-/** What one worker moves at a time. */
-const packetBytes = 1024 * 1024;
-const workers = 6;
+/** What one worker fetches, and then writes. */
+const unitBytes = 4 * 1024 * 1024;
+const workers = 3;
 /** Smaller files are not worth it. */
-export const largeBytes = 8 * packetBytes;
+export const largeBytes = 2 * unitBytes;
 
 type RemoteFile = Awaited<ReturnType<Cairn['open']>>;
 
@@ -33,8 +34,8 @@ export async function fetchLarge(
     const memory = takeMemory(disk);
     try {
       for (let at = next; at < size; at = next) {
-        next = at + packetBytes;
-        const wanted = memory.subarray(0, Math.min(packetBytes, size - at));
+        next = at + unitBytes;
+        const wanted = memory.subarray(0, Math.min(unitBytes, size - at));
         const { bytesRead } = await remote.read(wanted, { position: at });
         await local.write(at, [memory.subarray(0, bytesRead)]).catch(throwCause);
         advance(bytesRead);
@@ -57,5 +58,5 @@ function throwCause(thrown: unknown): never {
 }
 
 function takeMemory(disk: Disk): Uint8Array {
-  return idleMemory.pop() ?? disk.allocate(Math.ceil(packetBytes / diskBlockBytes) * diskBlockBytes);
+  return idleMemory.pop() ?? disk.allocate(Math.ceil(unitBytes / diskBlockBytes) * diskBlockBytes);
 }
