@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CairnError } from '../../core/base/errors.ts';
 import type { ReadId } from '../../core/consensus/engine.ts';
 import { testWorld } from '../../platform/sim/node-host.test-support.ts';
-import { readsWaitingMax, WaitingReads } from './waiting-reads.ts';
+import { readsPerTurn, readsWaitingMax, WaitingReads } from './waiting-reads.ts';
 
 function setUp() {
   const world = testWorld(1);
@@ -64,6 +64,35 @@ describe('waiting reads', () => {
     expect(answered).toEqual(['b', 'a', 'c']);
   });
 
+  it('that are ready go some in each turn, in their order: others work between them', async () => {
+    const { world, reads, asked, answered, begin } = setUp();
+    const many = 2 * readsPerTurn + 1;
+    const all = Array.from({ length: many }, (_, i) => begin(`${i}`));
+    await world.run(1);
+    const { clock } = world.node('m1').env;
+    const answeredBefore: number[] = [];
+    clock.soon(() => answeredBefore.push(answered.length));
+    reads.granted(asked[0]!, 5, 5);
+    reads.release(6); // what is ready is not hurried by what is applied meanwhile
+    await world.run(1);
+    await Promise.all(all);
+    expect(answeredBefore).toEqual([readsPerTurn]);
+    expect(answered).toEqual(Array.from({ length: many }, (_, i) => `${i}`));
+  });
+
+  it('that are ready and have not had their turn when leadership ends are refused', async () => {
+    const { world, reads, asked, answered, begin } = setUp();
+    const all = Array.from({ length: readsPerTurn + 2 }, (_, i) => begin(`${i}`));
+    await world.run(1);
+    reads.granted(asked[0]!, 5, 5);
+    reads.abandon();
+    await Promise.all(all);
+    expect(answered.filter((name) => name.endsWith('NOT_LEADER'))).toEqual([
+      `${readsPerTurn} NOT_LEADER`,
+      `${readsPerTurn + 1} NOT_LEADER`,
+    ]);
+  });
+
   it('that the engine drops are refused, the others not', async () => {
     const { world, reads, asked, answered, begin } = setUp();
     const dropped = begin('a');
@@ -114,6 +143,7 @@ describe('waiting reads', () => {
     const next = reads.begin();
     await world.run(1);
     for (const id of asked) reads.granted(id, 1, 1);
+    await world.run(1000);
     await Promise.all([...gathered, next]);
     expect(asked).toHaveLength(2);
   });
