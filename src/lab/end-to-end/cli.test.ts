@@ -248,6 +248,13 @@ describe('copying', () => {
       expect(await ok('ls', '/into')).toBe('large\n');
       expect(await ok('cat', '/into/large')).toBe('a small file\n');
     }
+    mkdirSync(join(scratch, 'tree'));
+    for (let n = 0; n < 12; n++) writeFileSync(join(scratch, 'tree', String(n)), noise(n, 6 * mebi));
+    const tree = begin(['put', '-r', 'tree', '/into/tree'], { cwd: scratch, env });
+    await until('a part is there', async () => (await run(['find', '/into/tree', '--type', 'file'])).stdout !== '');
+    tree.child.kill('SIGINT');
+    expect((await tree.ended).code).toBe(130);
+    expect(await ok('find', '/into', '--name', '.put-*')).toBe('');
     expect(await ok('trash', 'ls')).not.toContain('.put-'); // it would take its room for days
 
     const appending = begin(['append', '/into/log', '/dev/zero'], { cwd: scratch, env });
@@ -348,15 +355,18 @@ describe('a cluster that does not answer', () => {
     const stopped = [1, 2].map((id) => cluster.process('master', id).pid);
     for (const pid of stopped) process.kill(pid, 'SIGSTOP');
     try {
-      const [ls, mkdir] = await Promise.all([
+      const [status, ls, mkdir] = await Promise.all([
+        run(['status', '--timeout', '3']),
         run(['ls', '/', '--timeout', '3']),
         run(['mkdir', '/q', '--timeout', '3']),
       ]);
-      for (const ran of [ls, mkdir]) {
+      for (const ran of [status, ls, mkdir]) {
         expect([7, 8], ran.stderr).toContain(ran.code);
         expect(ran.ms).toBeLessThan(12_000);
       }
       expect(ls.stderr).toMatch(/\[NO_QUORUM\]/);
+      expect(status.stdout.match(/does not answer/g)).toHaveLength(2);
+      expect(status.stdout).toMatch(/: ?\d+ +answers, and knows no leader/);
     } finally {
       for (const pid of stopped) process.kill(pid, 'SIGCONT');
     }

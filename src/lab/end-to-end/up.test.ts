@@ -1,5 +1,5 @@
 /** `cairn up` and the roles it runs: what they refuse, how they stop, what comes back. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,6 +49,7 @@ describe('up', () => {
       new RegExp(`^cairn: \\[PORT_IN_USE\\] 127\\.0\\.0\\.1:${cluster.portBase} is in use[^\\n]*\\n$`),
     );
     expect(second.stdout).toBe(''); // nothing was started
+    expect(readdirSync(join(scratch, 'two'))).toEqual([]); // nor settled: it may be tried again with other nodes
 
     const same = await run(['up', '--dir', cluster.dir, ...ports]);
     expect([same.code, same.stderr]).toEqual([12, expect.stringContaining('[DIR_IN_USE]')]);

@@ -4,13 +4,14 @@ import { parsePath, show } from '../../core/protocol/paths.ts';
 
 export function about(path: string, thrown: unknown): CairnError {
   const error = toCairnError(thrown);
-  const shown = show(path);
+  const shown = show(String(path));
   if (error.message.startsWith(shown)) return error;
   return new CairnError(error.code, `${shown}: ${error.message}`, { cause: error, hint: error.hint });
 }
 
 /** The names along a path. @throws CairnError what is wrong with it */
 export function namesOf(path: string): readonly string[] {
+  if (typeof path !== 'string') throw invalid(`${String(path)} is no path; a path is text`);
   const names = parsePath(path);
   if (!names.ok) throw new CairnError(names.code, names.message);
   return names.value;

@@ -20,7 +20,11 @@ export function addRunning(program: Command): void {
     )
     .option('--masters <n>', 'how many (default: as the directory has, 3 in a new one)', natural(1, 9))
     .option('--chunkservers <n>', 'how many (default: as the directory has, 3 in a new one)', natural(1, 64))
-    .option('--port-base <port>', 'first port: masters from here, chunkservers from +10', natural(1, 65_400), 7070)
+    .option(
+      '--port-base <port>',
+      'masters from here on, chunkservers from +10 on (default: as the directory has, 7070 in a new one)',
+      natural(1, 65_400),
+    )
     .option('--config <file>', 'a cairn.yaml with further settings');
   for (const role of ['master', 'chunkserver'] as const) {
     verb(

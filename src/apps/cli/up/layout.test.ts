@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseSettings } from '../../config/settings.ts';
-import { prepareLayout, type UpOptions } from './layout.ts';
+import { planLayout, type UpOptions, writeLayout } from './layout.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -13,9 +13,12 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 function lay(options: Partial<UpOptions> = {}) {
   const settings = parseSettings('', 'defaults');
-  return prepareLayout({
+  const whole: UpOptions = {
     ...{ dir, engine: 'raft', masters: undefined, chunkservers: undefined, portBase: 9000, settings, ...options },
-  });
+  };
+  const layout = planLayout(whole);
+  writeLayout(layout, whole);
+  return layout;
 }
 
 const names = (layout: ReturnType<typeof lay>) => layout.nodes.map(({ name }) => name);
@@ -50,6 +53,13 @@ describe('the layout of a local cluster', () => {
     rmSync(join(dir, 'chunkserver-2'), { recursive: true });
     mkdirSync(join(dir, 'chunkserver-x'));
     expect(names(lay()).slice(3)).toEqual(['chunkserver-1', 'chunkserver-3']);
+  });
+
+  it('keeps the ports by which its masters know each other', () => {
+    const first = lay({ portBase: 9100 });
+    expect([first.isNew, lay({ portBase: undefined }).url]).toEqual([true, first.url]);
+    expect(() => lay({ portBase: 9200 })).toThrow(/made with --port-base 9100, .* leave --port-base out/);
+    expect(lay({ portBase: 9100 }).isNew).toBe(false);
   });
 
   it('refuses another number of masters than it was made with', () => {

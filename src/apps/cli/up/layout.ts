@@ -3,13 +3,15 @@
  * directory is made; chunkservers may be added. A directory that is there has the nodes it was made with, unless others are asked for.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { EngineName } from '../../../core/consensus/index.ts';
+import { portDefault } from '../../../system/client/cluster-url.ts';
 import type { Settings } from '../../config/settings.ts';
 import { claimDirectory, readIdentity } from '../../roles/identity.ts';
+import { readSettingsFile } from '../../roles/run-role.ts';
 import { formatCount } from '../output.ts';
 
 export interface UpOptions {
@@ -18,7 +20,8 @@ export interface UpOptions {
   /** How many; undefined: as many as the directory has, three in a new one. */
   readonly masters: number | undefined;
   readonly chunkservers: number | undefined;
-  readonly portBase: number;
+  /** Undefined: the one that the directory has, 7070 in a new one. */
+  readonly portBase: number | undefined;
   readonly settings: Settings;
 }
 
@@ -36,6 +39,8 @@ export interface Layout {
   readonly cluster: string;
   readonly url: string;
   readonly nodes: readonly NodePlan[];
+  /** A directory that is there keeps its ports. */
+  readonly isNew: boolean;
   /** Chunkservers of the directory that fewer than it has leave out: what only they hold cannot be read meanwhile. */
   readonly leftOut: readonly string[];
 }
@@ -49,14 +54,15 @@ export function dataDirectory(node: NodePlan): string {
 }
 
 /**
- * Makes or checks the directory and writes each node's `cairn.yaml`. Masters listen on portBase, +1 …; chunkservers on portBase + 10, +11 …
- * @throws CairnError WRONG_CLUSTER, WRONG_FORMAT, USAGE, LOCAL_IO
+ * What there is to be, of a directory that is there; writes nothing. Masters listen on portBase, +1 …; chunkservers on portBase + 10, +11 …
+ * @throws CairnError WRONG_FORMAT, USAGE, LOCAL_IO
  */
-export function prepareLayout(options: UpOptions): Layout {
+export function planLayout(options: UpOptions): Layout {
   const dir = resolve(options.dir);
   const made = readIdentity(dir)?.cluster;
   const cluster = options.settings.cluster ?? made ?? `local-${randomBytes(6).toString('hex')}`;
-  claimDirectory(dir, { cluster, role: 'cluster', id: 0, engine: options.engine });
+  const masterIds = mastersOf(dir, options.masters);
+  const portBase = portBaseOf(dir, masterIds[0]!, options.portBase);
   const plan = (role: NodePlan['role'], id: number): NodePlan => {
     const name = `${role}-${id}`;
     const home = join(dir, name);
@@ -64,7 +70,7 @@ export function prepareLayout(options: UpOptions): Layout {
       role,
       id,
       name,
-      address: `${host}:${options.portBase + (role === 'master' ? 0 : 10) + id - 1}`,
+      address: `${host}:${portBase + (role === 'master' ? 0 : 10) + id - 1}`,
       dir: home,
       configFile: join(home, 'cairn.yaml'),
       logFile: join(home, 'events.log'),
@@ -72,15 +78,21 @@ export function prepareLayout(options: UpOptions): Layout {
   };
   const found = idsIn(dir, 'chunkserver');
   const wanted = options.chunkservers === undefined && found.length > 0 ? found : upTo(options.chunkservers);
-  const masters = mastersOf(dir, options.masters).map((id) => plan('master', id));
-  const nodes = [...masters, ...wanted.map((id) => plan('chunkserver', id))];
-  for (const node of nodes) writeConfig(node, cluster, masters, options);
+  const masters = masterIds.map((id) => plan('master', id));
   return {
     cluster,
     url: `cairn://${masters.map((master) => master.address).join(',')}`,
-    nodes,
+    nodes: [...masters, ...wanted.map((id) => plan('chunkserver', id))],
+    isNew: made === undefined,
     leftOut: found.filter((id) => !wanted.includes(id)).map((id) => `chunkserver-${id}`),
   };
+}
+
+/** Makes the directory this cluster's, or checks that it is, and writes each node's `cairn.yaml`. @throws CairnError WRONG_CLUSTER, LOCAL_IO */
+export function writeLayout({ cluster, nodes }: Layout, options: UpOptions): void {
+  claimDirectory(resolve(options.dir), { cluster, role: 'cluster', id: 0, engine: options.engine });
+  const masters = nodes.filter(({ role }) => role === 'master');
+  for (const node of nodes) writeConfig(node, cluster, masters, options);
 }
 
 function upTo(count = nodesDefault): number[] {
@@ -94,6 +106,19 @@ function idsIn(dir: string, role: NodePlan['role']): number[] {
     .filter((id) => id !== undefined)
     .map(Number)
     .sort((a, b) => a - b);
+}
+
+/** Masters know each other by their addresses, which they keep in their log: all of them at once cannot move. @throws CairnError USAGE */
+function portBaseOf(dir: string, firstMaster: number, wanted: number | undefined): number {
+  const config = join(dir, `master-${firstMaster}`, 'cairn.yaml');
+  const address = existsSync(config) ? readSettingsFile(config).node?.address : undefined;
+  if (address === undefined) return wanted ?? portDefault;
+  const made = Number(address.slice(address.lastIndexOf(':') + 1)) - firstMaster + 1;
+  if (wanted === undefined || wanted === made) return made;
+  throw new CairnError(
+    'USAGE',
+    `${dir} was made with --port-base ${made}, by which its masters know each other; leave --port-base out, or give another --dir`,
+  );
 }
 
 function mastersOf(dir: string, wanted: number | undefined): number[] {

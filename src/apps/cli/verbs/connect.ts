@@ -1,5 +1,6 @@
 /** The cluster that a verb talks to. */
 import { connect as connectTcp } from 'node:net';
+import { type Address, toAddress } from '../../../core/base/brand.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import { parseClusterUrl } from '../../../system/client/cluster-url.ts';
 import { Cairn } from '../../library/client.ts';
@@ -7,7 +8,7 @@ import type { Invocation } from '../invocation.ts';
 import { exitOnSignals } from './interrupt.ts';
 
 /** Where `cairn up` puts its masters. The first is asked; it knows the others, and they are asked only where it does not answer. */
-const defaultMasters = ['127.0.0.1:7070', '127.0.0.1:7071', '127.0.0.1:7072'];
+const defaultMasters = ['127.0.0.1:7070', '127.0.0.1:7071', '127.0.0.1:7072'].map(toAddress);
 /** Masters that have not answered by then are looked at: does anybody listen there? */
 const lookAfterMs = 700;
 /** Nobody listens at any address: for so long it may be a restart. */
@@ -18,12 +19,22 @@ const probeMs = 1000;
 /** Connects as --cluster, CAIRN_CLUSTER or the default say, runs `work`, and closes in any case. */
 export async function withCluster<T>(invocation: Invocation, work: (cairn: Cairn) => Promise<T>): Promise<T> {
   exitOnSignals();
-  const cairn = await connect(invocation.cluster ?? (process.env.CAIRN_CLUSTER || undefined), invocation.deadlineMs);
+  const cairn = await connect(namedBy(invocation), invocation.deadlineMs);
   try {
     return await work(cairn);
   } finally {
     await cairn.close();
   }
+}
+
+function namedBy({ cluster }: Invocation): string | undefined {
+  return cluster ?? (process.env.CAIRN_CLUSTER || undefined);
+}
+
+/** Where the masters are, as far as has been said. @throws CairnError INVALID_ARGUMENT */
+export function namedMasters(invocation: Invocation): readonly Address[] {
+  const named = namedBy(invocation);
+  return named === undefined ? defaultMasters : parseClusterUrl(named);
 }
 
 /** @throws CairnError NO_QUORUM soon if nobody listens at any of the addresses: the whole deadline would bring nothing */

@@ -1,9 +1,11 @@
 /** `cairn status`: who leads, who is well, what lacks copies. */
 
+import { toCairnError } from '../../../core/base/errors.ts';
 import type { ClusterStatus } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { formatBytes, formatCount, formatTable, printJson, printLine } from '../output.ts';
-import { withCluster } from './connect.ts';
+import { askMasters } from './ask-masters.ts';
+import { namedMasters, withCluster } from './connect.ts';
 import { showServer } from './servers.ts';
 
 type MasterStatus = ClusterStatus['masters'][number];
@@ -14,7 +16,9 @@ export function showMaster({ term, lag, ...master }: MasterStatus) {
 }
 
 export async function run(invocation: Invocation): Promise<void> {
-  const status = await withCluster(invocation, (cairn) => cairn.status());
+  const status = await withCluster(invocation, (cairn) => cairn.status()).catch((thrown: unknown) =>
+    withoutLeader(invocation, thrown),
+  );
   const { servers, masters, ...rest } = status;
   if (invocation.json) {
     printJson({ ...rest, masters: masters.map(showMaster), chunkservers: servers.map(showServer) });
@@ -44,6 +48,21 @@ export async function run(invocation: Invocation): Promise<void> {
   if (lagBytes > 0) printLine(`acknowledged in mode async, not yet on all copies: ${formatBytes(lagBytes)}`);
   const troubles = troublesOf(status);
   printLine(troubles.length === 0 ? 'all is well' : troubles.join('\n'));
+}
+
+/** People are told what can be told; the error is the same. */
+async function withoutLeader(invocation: Invocation, thrown: unknown): Promise<never> {
+  if (toCairnError(thrown).code === 'NO_QUORUM' && !invocation.json) {
+    const words = await askMasters(namedMasters(invocation));
+    if (words.some(({ says }) => says.startsWith('answers')))
+      printLine(
+        `no master leads; of themselves they say:\n${formatTable(
+          ['master', ''],
+          words.map(({ address, says }) => [address, says]),
+        )}`,
+      );
+  }
+  throw thrown;
 }
 
 function rowOf(m: MasterStatus): (string | number)[] {

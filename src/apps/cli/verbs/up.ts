@@ -13,7 +13,7 @@ import { readSettingsFile } from '../../roles/run-role.ts';
 import type { Invocation } from '../invocation.ts';
 import { errorDocument, formatCount, printJson, printLine, reportError } from '../output.ts';
 import { requireFree } from '../up/free.ts';
-import { type Layout, type NodePlan, prepareLayout } from '../up/layout.ts';
+import { type Layout, type NodePlan, planLayout, writeLayout } from '../up/layout.ts';
 import { Supervisor } from '../up/supervisor.ts';
 
 /** The cluster is ready when a command commits and all chunkservers have registered. */
@@ -30,7 +30,7 @@ interface Flags {
   readonly elector?: ElectorName;
   readonly masters?: number;
   readonly chunkservers?: number;
-  readonly portBase: number;
+  readonly portBase?: number;
   readonly config?: string;
 }
 
@@ -43,8 +43,10 @@ export async function run({ options, json }: Invocation): Promise<void> {
   const lock = await lockDirectory(dir);
   try {
     const { masters, chunkservers, portBase } = flags;
-    const layout = prepareLayout({ dir, masters, chunkservers, portBase, settings, engine });
-    await requireFree(layout.nodes);
+    const upOptions = { dir, masters, chunkservers, portBase, settings, engine };
+    const layout = planLayout(upOptions);
+    await requireFree(layout);
+    writeLayout(layout, upOptions); // now that it can start
     if (!json) printLine(starting(layout, dir));
     for (const name of layout.leftOut) tellLeftOut(name, json);
     await superviseUntilStopped(layout, json);
