@@ -21,11 +21,12 @@ export async function run(invocation: Invocation): Promise<void> {
   await withCluster(invocation, async (cairn) => {
     await cairn.drain(id, { undo });
     for (let last = -1; ; ) {
-      const { state, needed } = await serverOf(cairn, id);
+      const { state, needed, stuck } = await serverOf(cairn, id);
       if (needed !== last) {
         if (invocation.json) printJson({ server: id, state, needed });
         else printLine(`chunkserver ${id} is ${state}; ${formatCount(needed, 'chunk counts', 'chunks count')} on it`);
       }
+      if (last === -1 && wait && stuck !== undefined && !invocation.json) printLine(stuck);
       last = needed;
       if (!wait || state === 'drained') return;
       await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
@@ -34,7 +35,14 @@ export async function run(invocation: Invocation): Promise<void> {
 }
 
 async function serverOf(cairn: Cairn, id: number) {
-  const server = (await cairn.servers()).find((known) => known.id === id);
-  if (server === undefined) throw new CairnError('NOT_FOUND', `there is no chunkserver ${id}`);
-  return server;
+  const { servers, replication } = await cairn.status();
+  const server = servers.find((known) => known.id === id);
+  if (server === undefined)
+    throw new CairnError('NOT_FOUND', `there is no chunkserver ${id}; look at \`cairn servers\``);
+  const others = servers.filter((other) => other.id !== id && other.state === 'healthy').length;
+  const stuck =
+    server.needed > 0 && others < replication
+      ? `only ${formatCount(others, 'other is', 'others are')} healthy, for ${formatCount(replication, 'copy', 'copies')}: start another chunkserver, or it cannot become empty`
+      : undefined;
+  return { ...server, stuck };
 }
