@@ -17,12 +17,14 @@ import { CairnError } from '../../core/base/errors.ts';
 import type { Change, DurableMap, Key, Pair, Reader } from '../../system/storage/ordered-store.ts';
 import { diskError } from './disk-errors.ts';
 
-/** How long a commit holds this thread at a time, beside what a single check costs. */
-const sliceMs = 2;
+/** How long a commit holds this thread at a time; what else happens here takes several turns, each of which may wait for a slice. */
+const sliceMs = 0.5;
+/** After each slice: whoever waits for a processor has more of it than the commit, which nobody waits for. */
+const pauseMs = 1;
 /** Changes between two looks at the clock. */
 const changesPerLook = 32;
-/** A replacement is loaded in transactions of about this size; it counts only when all are done. */
-const loadMaxBytes = 4 * 1024 * 1024;
+/** A replacement is loaded in transactions of about this size, for others that use the disk wait behind each; it counts when all are done. */
+const loadMaxBytes = 1024 * 1024;
 /** Values are handed over through one buffer; it grows to the largest. */
 const valueBufferBytes = 64 * 1024;
 const startEmpty = 'start this node with an empty directory: it then fetches everything from its peers';
@@ -332,7 +334,7 @@ async function load(file: string, batches: AsyncIterable<readonly Pair[]>): Prom
 async function commitTo(database: Database, changes: Iterable<Change>): Promise<void> {
   const iterator = changes[Symbol.iterator]();
   const committed = await database.childTransaction(async () => {
-    while (takeSlice(database, iterator)) await new Promise((resolve) => setImmediate(resolve));
+    while (takeSlice(database, iterator)) await new Promise((resolve) => setTimeout(resolve, pauseMs));
     return true;
   });
   assert(committed === true, 'a transaction that resolves is committed');

@@ -61,6 +61,11 @@ export class LogKeeper<Message, LogRecord> {
     for (const record of records) this.#note(record, place.segment);
   }
 
+  /** Carries out what keeps the same disk busy; appends do not hold up the turn meanwhile. */
+  besides<T>(work: () => Promise<T>): Promise<T> {
+    return this.#log.besides(work);
+  }
+
   /** Entries up to `index` are no longer needed here: starts a segment whose preamble says so, and drops what only holds such. */
   async compact(index: number): Promise<void> {
     if (![...this.#highest.values()].some((highest) => highest <= index)) return;

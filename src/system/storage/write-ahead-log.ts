@@ -41,6 +41,8 @@ export interface WriteAheadLog {
   release(place: LogPlace): Promise<void>;
   /** Starts a new segment at once (its preamble is asked for), so that older ones can be released. Durable when it resolves. */
   rotate(): Promise<LogPlace>;
+  /** Carries out what keeps the same disk busy; a flush of the log that has to wait for it does not hold up the turn meanwhile. */
+  besides<T>(work: () => Promise<T>): Promise<T>;
   /** Bytes of records in all segments that are held, not counting preallocated space. */
   readonly bytes: number;
   /** Bytes taken by `append` and not yet written. */

@@ -15,8 +15,11 @@ import { deliver, deliverFollowed, extendHeld, reportLearned } from './learner.t
 import { noteOthersValues } from './leases.ts';
 import type { Chosen, Learn } from './messages.ts';
 import type { Outbox } from './outbox.ts';
-import type { PaxosState } from './state.ts';
+import type { Learning, PaxosState } from './state.ts';
 import { Vote } from './vote.ts';
+
+/** A rest is so many times as long as the answer before it took. */
+const restPerAnswer = 6;
 
 /** Asks for what is missing, unless somebody is being asked. */
 export function considerLearning(s: PaxosState, out: Outbox): void {
@@ -64,7 +67,8 @@ function ask(s: PaxosState, out: Outbox, attempt: number, last: LogIndex): void 
   const { heartbeatIntervalMs, electionTimeoutMaxMs } = s.config.timing;
   // a peer that has nothing to tell does not answer
   const patienceMs = isLeftAlone(s) ? electionTimeoutMaxMs : heartbeatIntervalMs;
-  s.learning = { peer, first, attempt, askAgainAt: (s.now + patienceMs) as Millis };
+  const askAgainAt = (s.now + patienceMs) as Millis;
+  s.learning = { peer, first, attempt, askedAt: s.now, isResting: false, askAgainAt };
   out.send(peer, { kind: 'learn', first, last });
 }
 
@@ -79,9 +83,10 @@ function peerToAsk(s: PaxosState, attempt: number, spareLeader: boolean): NodeId
   return peers[attempt % Math.max(1, peers.length)];
 }
 
-/** The peer that was asked has not answered. */
+/** The peer that was asked has not answered; or has, and may be asked on. */
 export function askAnother(s: PaxosState, out: Outbox): void {
-  const attempt = (s.learning?.attempt ?? 0) + 1;
+  const { attempt: before = 0, isResting = false } = s.learning ?? {};
+  const attempt = isResting ? before : before + 1;
   const last = lastMissing(s);
   s.learning = undefined;
   if (last !== undefined) ask(s, out, attempt, last);
@@ -167,7 +172,25 @@ export function afterLearning(s: PaxosState, out: Outbox, attempt: number): void
     deliverFollowed(s, f, out);
   }
   const last = lastMissing(s);
-  s.learning = undefined;
-  if (last !== undefined) ask(s, out, attempt, last);
-  else if (f !== undefined && s.leader === f.ballot.node) reportLearned(s, out, f);
+  const restMs = last === undefined ? 0 : restAfter(s, s.learning);
+  if (restMs > 0) rest(s, s.learning!, attempt, restMs);
+  else {
+    s.learning = undefined;
+    if (last !== undefined) ask(s, out, attempt, last);
+    else if (f !== undefined && s.leader === f.ballot.node) reportLearned(s, out, f);
+  }
+}
+
+/**
+ * Nobody waits for who has no vote: it takes what it lacks in a share of the time, so that it costs the clients of whom it asks, and of whoever
+ * shares a machine with it, no more than that. The rest is bounded, for it must be faster than what is chosen meanwhile.
+ */
+function restAfter(s: PaxosState, answered: Learning | undefined): number {
+  if (answered === undefined || isVoter(s.log.members, s.id)) return 0;
+  return Math.min(restPerAnswer * (s.now - answered.askedAt), s.config.timing.heartbeatIntervalMs);
+}
+
+function rest(s: PaxosState, { peer, askedAt }: Learning, attempt: number, ms: number): void {
+  const first = s.log.firstUnchosen;
+  s.learning = { peer, first, attempt, askedAt, isResting: true, askAgainAt: (s.now + ms) as Millis };
 }

@@ -51,8 +51,8 @@ function cloneFollowing(f: Following): Following {
   };
 }
 
-function cloneLearning({ peer, first, attempt, askAgainAt }: Learning): Learning {
-  return { peer, first, attempt, askAgainAt };
+function cloneLearning({ peer, first, attempt, askedAt, isResting, askAgainAt }: Learning): Learning {
+  return { peer, first, attempt, askedAt, isResting, askAgainAt };
 }
 
 function cloneCampaign(c: Campaign): Campaign {

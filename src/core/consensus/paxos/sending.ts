@@ -11,13 +11,23 @@ import { type Leading, never, type PaxosState } from './state.ts';
 
 const noEntries: readonly Entry[] = Object.freeze([]);
 
+/**
+ * A member without a vote that lacks more than a window of what is chosen: values under way are of no use to it yet, and to write them would take
+ * the disk and the processor of whom it shares them with, for as long as its state travels. It hears heartbeats, asks for what is chosen, and
+ * is sent values again when it is near. Who votes, or is to, gets everything.
+ */
+function isLeftBehind(s: PaxosState, id: NodeId, { lacks }: Progress): boolean {
+  return lacks !== undefined && lacks > windowSlots && s.log.members.nonVoters.includes(id);
+}
+
 /** Sends what each peer lacks and its window allows. */
 export function sendToAll(s: PaxosState, leading: Leading, out: Outbox): void {
   for (const [id, p] of leading.progress) sendTo(s, leading, out, id, p);
 }
 
 export function sendTo(s: PaxosState, leading: Leading, out: Outbox, id: NodeId, p: Progress): void {
-  skipWhatIsLeftBehind(s, leading, p);
+  skipWhatIsOutOfReach(s, leading, p);
+  if (isLeftBehind(s, id, p)) return;
   while (p.nextSlot < leading.nextSlot && windowIsOpen(p, s.config.limits)) {
     const { message, last, bytes } = valuesFrom(s, leading, out, p.nextSlot, (leading.nextSlot - 1) as LogIndex);
     out.send(id, message);
@@ -27,7 +37,7 @@ export function sendTo(s: PaxosState, leading: Leading, out: Outbox, id: NodeId,
 }
 
 /** A peer that is a window behind what is under way asks for what is chosen; so does one that lacks what is compacted. */
-function skipWhatIsLeftBehind(s: PaxosState, leading: Leading, p: Progress): void {
+function skipWhatIsOutOfReach(s: PaxosState, leading: Leading, p: Progress): void {
   const isFar = leading.nextSlot - p.nextSlot > windowSlots || p.nextSlot < s.log.firstIndex;
   if (isFar && p.nextSlot < s.log.firstUnchosen) skipTo(p, s.log.firstUnchosen);
 }
@@ -68,7 +78,7 @@ export function heartbeatAll(s: PaxosState, leading: Leading, out: Outbox): void
 }
 
 export function heartbeat(s: PaxosState, leading: Leading, out: Outbox, id: NodeId, p: Progress): void {
-  skipWhatIsLeftBehind(s, leading, p);
+  skipWhatIsOutOfReach(s, leading, p);
   out.send(id, accept(s, leading, p.nextSlot, noEntries));
   noteChosenSent(p, s.log.chosenIndex);
 }
@@ -84,7 +94,7 @@ export function scheduleAnnouncement(s: PaxosState, leading: Leading): void {
 export function announceChosen(s: PaxosState, leading: Leading, out: Outbox): void {
   leading.announceAt = never;
   for (const [id, p] of leading.progress) {
-    if (p.sentChosen < s.log.chosenIndex && isHeard(s, p)) heartbeat(s, leading, out, id, p);
+    if (p.sentChosen < s.log.chosenIndex && isHeard(s, p) && !isLeftBehind(s, id, p)) heartbeat(s, leading, out, id, p);
   }
 }
 

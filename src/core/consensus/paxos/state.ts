@@ -164,7 +164,10 @@ export interface Learning {
   readonly first: LogIndex;
   /** How many peers were asked in vain. */
   readonly attempt: number;
-  /** When somebody else is asked. */
+  readonly askedAt: Millis;
+  /** It has answered, and is left in peace before it is asked on. */
+  readonly isResting: boolean;
+  /** When somebody else is asked; after a rest, the same. */
   askAgainAt: Millis;
 }
 

@@ -55,6 +55,12 @@ export interface MemberState {
   readonly counts: Counts;
 }
 
+export interface FlushTold {
+  readonly tookMs: number;
+  /** How much was not durable before, as the store counts it. */
+  readonly dirtyBytes: number;
+}
+
 export type MemberAnswers = typeof answers;
 
 let member: Member | undefined;
@@ -64,8 +70,8 @@ const answers = {
     member = await Member.start(plan);
   },
   state: (_: null): MemberState => running().state(),
-  /** Makes the state durable and lets go of the log behind it: what a snapshot is here. @returns how long it took, in ms */
-  flush: (_: null): Promise<number> => running().flush(),
+  /** Makes the state durable and lets go of the log behind it: what a snapshot is here. */
+  flush: (_: null): Promise<FlushTold> => running().flush(),
   /** Of the leader: these are to vote. @returns how long it took, in ms */
   changeVoters: (voters: readonly number[]): Promise<number> => running().changeVoters(voters),
   /** Of the leader: these are to vote as they do, and this one is to listen. */
@@ -151,8 +157,9 @@ class Member {
     };
   }
 
-  flush(): Promise<number> {
-    return timed(() => this.#opened().flush());
+  async flush(): Promise<FlushTold> {
+    const { dirtyBytes } = this.#opened().store;
+    return { dirtyBytes, tookMs: await timed(() => this.#opened().flush()) };
   }
 
   changeVoters(voters: readonly number[]): Promise<number> {

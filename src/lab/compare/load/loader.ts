@@ -8,6 +8,16 @@ import { type Gap, type Verified, Watch } from './watch.ts';
 /** Keys that are written and read: few enough that the state does not grow with the length of the run. */
 export const keyCount = 10_000;
 
+/** From one key to the next where neighbours in the store are to be met by chance alone. */
+const keyStride = 104_729;
+const rewriters = 16;
+
+export interface Rewrite {
+  readonly count: number;
+  readonly keys: number;
+  readonly valueBytes: number;
+}
+
 export interface LoadPlan {
   readonly operation: 'put' | ReadKind;
   readonly clients: number;
@@ -53,6 +63,15 @@ const answers = {
       for (let i = next++; i < keys; i = next++) await connected().put(client, keyOf(i), value);
     };
     await Promise.all(Array.from({ length: 256 }).map(writer));
+  },
+  /** So many of those keys are written again, scattered over all of them; fewer if there are not as many. */
+  rewrite: async ({ count, keys, valueBytes }: Rewrite): Promise<void> => {
+    const value = new Uint8Array(valueBytes).fill(2);
+    let next = 0;
+    const writer = async (_: unknown, client: number): Promise<void> => {
+      for (let i = next++; i < count; i = next++) await connected().put(client, keyOf((i * keyStride) % keys), value);
+    };
+    await Promise.all(Array.from({ length: rewriters }).map(writer));
   },
   load: (plan: LoadPlan): Promise<LoadResult> => load(connected(), plan),
   watch: ({ writers, valueBytes }: { readonly writers: number; readonly valueBytes: number }): void => {
@@ -143,7 +162,7 @@ async function runClient(target: Target, plan: LoadPlan, client: number, tally: 
   const value = new Uint8Array(plan.valueBytes).fill(client);
   let key = (client * 7919) % plan.keys;
   while (!tally.stopped) {
-    key = (key + 104_729) % plan.keys;
+    key = (key + keyStride) % plan.keys;
     const startedAt = performance.now();
     try {
       if (plan.operation === 'put') await target.put(client, keyOf(key), value);

@@ -20,7 +20,10 @@ import { scoped } from '../scope.ts';
 const valueBytes = 256;
 const writers = 16;
 const attemptMs = 5000;
-const beforeMs = 500;
+/** Before each flush: what is written meanwhile tells how long writes wait without one. */
+const beforeMs = 1000;
+/** Written again before each flush, anywhere in the state: with what the writers write it is about what flushes by themselves are of. */
+const rewrittenKeys = 5000;
 const usualMs = 2000;
 const catchUpDeadlineMs = 120_000;
 const places: readonly Place[] = Array.from({ length: 4 }, () => ({ host: '127.0.0.1' }));
@@ -35,11 +38,13 @@ const timing = { electionTimeoutMs: { min: 1000, max: 2000 }, heartbeatMs: defau
 interface Plan {
   readonly rounds: number;
   readonly keys: readonly number[];
+  /** In each round, one after another. */
+  readonly flushes: number;
 }
 
 function planOf({ quick, runs }: LabOptions): Plan {
-  if (quick) return { rounds: 1, keys: [2000] };
-  return { rounds: runs ?? 2, keys: [10_000, 100_000, 1_000_000] };
+  if (quick) return { rounds: 1, keys: [2000], flushes: 1 };
+  return { rounds: runs ?? 2, keys: [10_000, 100_000, 1_000_000], flushes: 5 };
 }
 
 export const snapshot: Experiment = {
@@ -49,26 +54,26 @@ export const snapshot: Experiment = {
 
   expected(options) {
     const { rounds, keys } = planOf(options);
-    const secondsOfEngine = keys.reduce((sum, count) => sum + 8 + count / 8_000, 0);
+    const secondsOfEngine = keys.reduce((sum, count) => sum + 16 + count / 8_000, 0);
     return { rounds, secondsEach: engineNames.length * secondsOfEngine, secondsOnce: 0 };
   },
 
   async run(lab: Lab, findings: Findings): Promise<void> {
-    const { rounds, keys } = planOf(lab.options);
+    const { rounds, keys, flushes } = planOf(lab.options);
     const subjects = chosen(
       engineNames.map((name) => ({ name })),
       lab,
       findings,
     );
-    Object.assign(findings.settings, { rounds, keys, valueBytes, writers });
+    Object.assign(findings.settings, { rounds, keys, flushes, valueBytes, writers, rewrittenKeys });
     findings.note(
-      'There is no stop-the-world snapshot: state is an overlay in memory over LMDB, flushed behind the log; a snapshot for a peer is a read transaction that is streamed. What is measured is the longest time without an acknowledged write during a flush of the leader, beside the longest in as much time without one.',
+      'There is no stop-the-world snapshot: state is an overlay in memory over LMDB, flushed behind the log; a snapshot for a peer is a read transaction that is streamed. What is measured is the longest time without an acknowledged write during a flush of the leader, beside the longest in as much time just before it. Each flush is a run: its state has been written to at random places before, so that it is of about the size that flushes by themselves have.',
     );
     for (let round = 1; round <= rounds; round++)
       for (const { name } of subjects)
         for (const count of keys) {
           lab.say(`round ${round} of ${rounds}: ${name}, ${count} keys`);
-          await measure(lab, findings, name, count);
+          await measure(lab, findings, name, count, flushes);
         }
     compare(findings, keys);
     draw(
@@ -79,7 +84,7 @@ export const snapshot: Experiment = {
   },
 };
 
-async function measure(lab: Lab, findings: Findings, engine: EngineName, keys: number): Promise<void> {
+async function measure(lab: Lab, findings: Findings, engine: EngineName, keys: number, flushes: number): Promise<void> {
   await scoped(lab.scope, async (scope) => {
     const { group, directory } = await startOwnGroup(lab, scope, engine, { ...timing, places, spares: 1 });
     const load = await startLoad(scope, { directory });
@@ -89,7 +94,7 @@ async function measure(lab: Lab, findings: Findings, engine: EngineName, keys: n
     await load.ask('watch', { writers, valueBytes });
     const add = (metric: string, unit: string, value: number) =>
       findings.add(engine, `${metric}, ${keys} keys`, unit, value);
-    await measureFlush(group, leader, load, add);
+    for (let i = 0; i < flushes; i++) await measureFlush(group, leader, load, keys, add);
     await measureCatchUp(group, leader, load, add);
     await measureReturn(group, leader, load, keys, add);
     const { lost } = await load.ask('verify', null);
@@ -97,27 +102,40 @@ async function measure(lab: Lab, findings: Findings, engine: EngineName, keys: n
     await load.ask('stopWatch', null);
     const last = (metric: string) => findings.runs(engine, `${metric}, ${keys} keys`).at(-1)!;
     const slower = Math.round(100 * last('writes slower while one that missed as many returns'));
-    lab.say(`  pause ${last('pause').toFixed(1)} ms; writes ${slower} % slower while a voter returns`);
+    const pauses = findings.runs(engine, `pause, ${keys} keys`).slice(-flushes);
+    lab.say(
+      `  pause ${pauses.map((pause) => pause.toFixed(1)).join(', ')} ms; writes ${slower} % slower while a voter returns`,
+    );
   });
 }
 
 type Add = (metric: string, unit: string, value: number) => void;
 
-async function measureFlush(group: CairnGroup, at: number, load: Asking<LoadAnswers>, add: Add): Promise<void> {
+async function measureFlush(
+  group: CairnGroup,
+  at: number,
+  load: Asking<LoadAnswers>,
+  keys: number,
+  add: Add,
+): Promise<void> {
   const leader = group.members[at]!;
   const { pid } = leader.process;
-  const quietFrom = monotonicMs();
-  await load.ask('flowing', { after: quietFrom, count: writers * 5 });
+  await load.ask('rewrite', { count: Math.min(keys, rewrittenKeys), keys, valueBytes });
+  await load.ask('flowing', { after: monotonicMs(), count: writers * 5 });
   await new Promise((resolve) => setTimeout(resolve, beforeMs));
-  const quiet = await load.ask('largestGap', quietFrom);
   const before = { cpu: cpuMs(pid), written: writtenBytes(pid) };
   const from = monotonicMs();
-  const flushMs = await leader.asking.ask('flush', null);
+  const { tookMs, dirtyBytes } = await leader.asking.ask('flush', null);
   await load.ask('flowing', { after: monotonicMs(), count: writers * 2 });
-  const gap = await load.ask('largestGap', from);
-  add('pause', 'ms', gap.to - gap.from);
-  add('longest wait without a flush', 'ms', quiet.to - quiet.from);
-  add('flush', 'ms', flushMs);
+  const to = monotonicMs();
+  add('pause', 'ms', await load.ask('silence', { from, to }));
+  add(
+    'longest wait without a flush',
+    'ms',
+    await load.ask('silence', { from: from - Math.min(to - from, beforeMs), to: from }),
+  );
+  add('flush', 'ms', tookMs);
+  add('not durable before the flush', 'MB', dirtyBytes / 1e6);
   add('CPU of the leader during the flush', 'ms', cpuMs(pid) - before.cpu);
   add('disk writes of the leader during the flush', 'MB', (writtenBytes(pid) - before.written) / 1e6);
 }

@@ -20,6 +20,8 @@ export class FlushPace {
   #isInTurn = false;
   #meanMs = quickOutOfTurnMs;
   #trialLeft = trialFlushes;
+  /** Works under way that keep the disk busy. */
+  #disturbances = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -27,10 +29,21 @@ export class FlushPace {
 
   /** Whether the next flush is to be waited for in the turn. */
   get isInTurn(): boolean {
-    return this.#isInTurn;
+    return this.#isInTurn && this.#disturbances === 0;
+  }
+
+  /** Meanwhile the disk has other work: flushes may take long, are waited for out of the turn, and tell nothing of the disk. */
+  async besides<T>(work: () => Promise<T>): Promise<T> {
+    this.#disturbances += 1;
+    try {
+      return await work();
+    } finally {
+      this.#disturbances -= 1;
+    }
   }
 
   async outOfTurn(flush: () => Promise<void>): Promise<void> {
+    if (this.#disturbances > 0) return flush();
     const from = this.#clock.now();
     await flush();
     this.#note(this.#clock.now() - from);

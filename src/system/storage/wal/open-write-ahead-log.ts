@@ -133,6 +133,10 @@ class Log implements WriteAheadLog {
     return this.#settled(group, { segment: this.#segment, offset: segmentHeaderBytes });
   }
 
+  besides<T>(work: () => Promise<T>): Promise<T> {
+    return this.#pace.besides(work);
+  }
+
   release(place: LogPlace): Promise<void> {
     // One after another and, after a failure, none any more: a gap among the segments would look like a loss.
     this.#released = this.#released.then(() => this.#retireBefore(place.segment));
