@@ -6,8 +6,8 @@
  * has no vote any more and does not lead. Of those who have chosen that they are voters each has a vote there, or knows it.
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
-import type { LogIndex } from '../engine.ts';
-import { chainChecksum } from '../entry-format.ts';
+import type { Entry, LogIndex } from '../engine.ts';
+import { chainChecksum, entryBytes } from '../entry-format.ts';
 import { isVoter, peersOf } from '../quorums.ts';
 import { noBallot, sameBallot } from './ballot.ts';
 import { windowSlots } from './configuration.ts';
@@ -20,6 +20,8 @@ import { Vote } from './vote.ts';
 
 /** A rest is so many times as long as the answer before it took. */
 const restPerAnswer = 6;
+/** Smaller answers cost nobody much. */
+const restMinBytes = 64 * 1024;
 
 /** Asks for what is missing, unless somebody is being asked. */
 export function considerLearning(s: PaxosState, out: Outbox): void {
@@ -126,7 +128,7 @@ export function onChosen(s: PaxosState, out: Outbox, from: NodeId, m: Chosen): v
     const isAnswer = s.learning?.peer === from && s.learning.first === m.first;
     const isNews = learn(s, out, m);
     // a copy, or an answer to what was asked long ago, asks for no more: else each would keep a round of questions going for ever
-    if (isNews || isAnswer) afterLearning(s, out, s.learning?.peer === from ? s.learning.attempt : 0);
+    if (isNews || isAnswer) afterLearning(s, out, s.learning?.peer === from ? s.learning.attempt : 0, m.entries);
   }
 }
 
@@ -165,14 +167,14 @@ function learn(s: PaxosState, out: Outbox, m: Chosen): boolean {
 }
 
 /** More can be delivered now, and more may be missing: who has answered is asked on. */
-export function afterLearning(s: PaxosState, out: Outbox, attempt: number): void {
+export function afterLearning(s: PaxosState, out: Outbox, attempt: number, learned: readonly Entry[] = []): void {
   const { following: f } = s;
   if (f !== undefined) {
     extendHeld(s, f);
     deliverFollowed(s, f, out);
   }
   const last = lastMissing(s);
-  const restMs = last === undefined ? 0 : restAfter(s, s.learning);
+  const restMs = last === undefined ? 0 : restAfter(s, s.learning, learned);
   if (restMs > 0) rest(s, s.learning!, attempt, restMs);
   else {
     s.learning = undefined;
@@ -185,8 +187,11 @@ export function afterLearning(s: PaxosState, out: Outbox, attempt: number): void
  * Nobody waits for who has no vote: it takes what it lacks in a share of the time, so that it costs the clients of whom it asks, and of whoever
  * shares a machine with it, no more than that. The rest is bounded, for it must be faster than what is chosen meanwhile.
  */
-function restAfter(s: PaxosState, answered: Learning | undefined): number {
+function restAfter(s: PaxosState, answered: Learning | undefined, learned: readonly Entry[]): number {
   if (answered === undefined || isVoter(s.log.members, s.id)) return 0;
+  let bytes = 0;
+  for (const entry of learned) bytes += entryBytes(entry);
+  if (bytes < restMinBytes) return 0;
   return Math.min(restPerAnswer * (s.now - answered.askedAt), s.config.timing.heartbeatIntervalMs);
 }
 

@@ -136,14 +136,16 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
   });
 
   it.each([
-    ['leaves a peer in peace for a while after each answer if it only listens', 4, 6 * 2],
-    ['asks on at once if it has a vote', 2, 0],
-  ])('while it catches up, %s', (_, id, restMs) => {
+    ['leaves a peer in peace for a while after a large answer if it only listens', 4, 20_000, 6 * 2],
+    ['asks on at once after a small one', 4, 1, 0],
+    ['asks on at once if it has a vote', 2, 20_000, 0],
+  ])('while it catches up, %s', (_, id, bytes, restMs) => {
     const learner = new OneNode({ id, nonVoters: [4] });
     const own = ballot(1, 1);
     const asked = (effects: PaxosEffects) => sent(effects, 'learn').map(({ to, message }) => [to, message.first]);
     expect(asked(learner.receive(1, accept(own, [], { first: 11, chosen: 10 })))).toEqual([[1, 1]]);
-    const entries = chain(1, 0, ...Array.from({ length: 5 }, (_, i) => [1, value(i)] as [number, EntryPayload]));
+    const large: EntryPayload = { kind: 'proposal', session: 1, sequence: 1, data: new Uint8Array(bytes) };
+    const entries = chain(1, 0, [1, large], [1, large], [1, large], [1, large], [1, large]);
     learner.now += 2;
     const effects = learner.receive(1, { kind: 'chosen', first: index(1), firstRetained: index(1), entries });
     expect(asked(effects)).toEqual(restMs === 0 ? [[1, 6]] : []);
