@@ -118,6 +118,7 @@ describe('a cluster of real processes', () => {
   }, async () => {
     const dir = join(scratch, 'all');
     cluster = await LocalCluster.start({ program, dir });
+    const { portBase } = cluster;
     const client = await connect(cluster);
     const acknowledged = new Map<string, Uint8Array>();
     let stop = false;
@@ -141,7 +142,7 @@ describe('a cluster of real processes', () => {
     await client.close();
     await writing;
 
-    cluster = await LocalCluster.start({ program, dir });
+    cluster = await LocalCluster.start({ program, dir, portBase });
     const again = await connect(cluster);
     for (const [path, content] of acknowledged)
       expect(Buffer.compare(await again.readFile(path), content), path).toBe(0);
