@@ -168,6 +168,8 @@ export interface ChunkStoreOptions {
   readonly checkpointJournalBytes?: number;
   readonly checkpointBulkBytes?: number;
   readonly checkpointChunks?: number;
+  /** A chunk file is flushed, with nobody waiting for it, when so much was written to it through the page cache. */
+  readonly flushBehindBytes?: number;
   readonly journalSegmentBytes?: number;
   readonly metadataSegmentBytes?: number;
   /** Bounds of the window for exactly-once appends. */

@@ -8,6 +8,10 @@ export interface LogOptions {
   /** Directory of the log, on env.disk. */
   readonly directory: string;
   readonly segmentBytes: number;
+  /** With so much written that nobody has asked to be durable, the log flushes it by itself. Default 1 MiB. */
+  readonly writeBehindBytes?: number;
+  /** Released segments that are kept, to be written over: as many as are released at once. Default 1. */
+  readonly sparesMax?: number;
   /**
    * What the first records of each new segment must be (none of them empty), so that a reader that begins there lacks nothing but the entries
    * that older segments hold (term and vote, compaction point …). Asked for when a segment is opened.

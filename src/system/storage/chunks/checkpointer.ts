@@ -5,9 +5,10 @@
  * absolutely and in order, so a state that already has some of them ends the same.
  */
 import { toCairnError } from '../../../core/base/errors.ts';
-import { blockCount, type ChunkState } from './chunk-state.ts';
+import type { ChunkState } from './chunk-state.ts';
+import { syncChunkFile } from './file-flushes.ts';
 import type { CapturedChunk } from './metadata-store.ts';
-import { reportBadBlocks, type StoreParts } from './parts.ts';
+import type { StoreParts } from './parts.ts';
 
 /**
  * Files synced at the same time. A sync may take long, and a process has few threads for its disk (four, with Node): one is left for the
@@ -108,7 +109,7 @@ export class Checkpointer {
         if (state.isRemoved) continue;
         captured.push({ state, chunk: capture(state), hasFile: state.hasFile, writes: state.writes });
         // Without a file yet, what is unsynced is not captured either: its write is still to come.
-        if (state.isUnsynced && state.hasFile) await this.#syncFile(state);
+        if (state.isUnsynced && state.hasFile) await syncChunkFile(this.#parts, state);
       }
     };
     await settleWorkers(Array.from({ length: syncsAtOnce }, worker));
@@ -126,25 +127,6 @@ export class Checkpointer {
       this.#parts.journal.fail(toCairnError(thrown));
       throw thrown;
     }
-  }
-
-  async #syncFile(state: ChunkState): Promise<void> {
-    const { writes } = state;
-    try {
-      await this.#parts.files.hold(state, (file) => file.sync());
-    } catch (thrown) {
-      if (state.isRemoved) return;
-      const error = toCairnError(thrown);
-      if (error.code === 'CHUNK_MISSING') {
-        // Somebody took the file away: the metadata says what was there, and no block of it is.
-        reportBadBlocks(this.#parts, state, [...Array(blockCount(state.lengthBytes)).keys()]);
-        return;
-      }
-      // Nobody knows what of the file is on the disk now; the journal must not be released, nor anything be built on it.
-      this.#parts.journal.fail(error);
-      throw error;
-    }
-    if (state.writes === writes) state.isUnsynced = false;
   }
 }
 

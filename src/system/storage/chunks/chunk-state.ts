@@ -60,6 +60,10 @@ export class ChunkState {
   isPlaced = false;
   /** Bytes in the file that no sync has covered. */
   isUnsynced = false;
+  /** Of them, so many that were written through the page cache since the last flush of the file. */
+  unflushedBytes = 0;
+  /** The flush of the file that is under way. */
+  flush: Promise<void> | undefined;
   /** Raised when a write to the file begins and when it ends: a sync covers what ended before it began. */
   writes = 0;
   /** … and that the journal does not hold either. */

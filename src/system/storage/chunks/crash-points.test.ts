@@ -7,7 +7,13 @@ import { Model } from './crash.test-support.ts';
 import { openChunkStore } from './open-chunk-store.ts';
 
 /** Checkpoints come often enough to be met. */
-const options = { ...smallOptions, checkpointJournalBytes: 200_000, checkpointBulkBytes: 400_000, checkpointChunks: 4 };
+const options = {
+  ...smallOptions,
+  checkpointJournalBytes: 200_000,
+  checkpointBulkBytes: 400_000,
+  checkpointChunks: 4,
+  flushBehindBytes: 96 * 1024,
+};
 
 interface Point {
   /** Operations that the disk had done. */

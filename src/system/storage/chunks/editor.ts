@@ -6,6 +6,7 @@ import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import { blockBytes, type ChunkCut, type ChunkImage } from '../chunk-store.ts';
 import { checkImage, wholeBlock, zeroRanges } from './adoption.ts';
 import { blockCount, blockOf, type ChunkState, missing, mustAccept } from './chunk-state.ts';
+import { flushFile } from './file-flushes.ts';
 import type { BlockData } from './journal-record.ts';
 import type { Mutator } from './mutator.ts';
 import { reportBadBlocks, reportLost, type StoreParts } from './parts.ts';
@@ -249,7 +250,7 @@ export class Editor {
     if (!state.hasFile || !state.hasUnjournalledData) return;
     const { files, journal } = this.#parts;
     try {
-      await files.hold(state, (file) => file.sync());
+      await flushFile(this.#parts, state);
       await files.place(state);
     } catch (thrown) {
       journal.fail(toCairnError(thrown));

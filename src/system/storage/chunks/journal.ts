@@ -184,12 +184,19 @@ export interface Replayed {
   readonly payload: Uint8Array;
 }
 
-export async function openJournal(env: Env, directory: string, segmentBytes: number): Promise<OpenedJournal> {
+/** @param sparesMax segments that a checkpoint releases at once. */
+export async function openJournal(
+  env: Env,
+  directory: string,
+  segmentBytes: number,
+  sparesMax: number,
+): Promise<OpenedJournal> {
   const replayed: Replayed[] = [];
   let ordinal = 0;
   const log = await openWriteAheadLog(env, {
     directory,
     segmentBytes,
+    sparesMax,
     preamble: () => [encodeRecord({ kind: 'segmentStarted', ordinal: ++ordinal })],
     replay: (payload, place) => {
       const { record } = readJournalRecord(new ByteReader(payload));

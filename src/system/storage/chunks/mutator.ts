@@ -14,6 +14,7 @@ import type { ChunkHandle } from '../../../core/base/brand.ts';
 import { type CairnError, toCairnError } from '../../../core/base/errors.ts';
 import { blockBytes, type ChunkMutation, GroupError } from '../chunk-store.ts';
 import { blockCount, blockOf, type ChunkState, missing, mustAccept } from './chunk-state.ts';
+import { FlushesBehind, flushFile } from './file-flushes.ts';
 import type { BlockData } from './journal-record.ts';
 import { reportBadBlocks, type StoreParts } from './parts.ts';
 import {
@@ -40,10 +41,12 @@ export class Mutator {
   readonly #parts: StoreParts;
   /** Resolves when the journal has room; undefined while it has. */
   readonly #backlog: () => Promise<unknown> | undefined;
+  readonly #behind: FlushesBehind;
 
   constructor(parts: StoreParts, backlog: () => Promise<unknown> | undefined) {
     this.#parts = parts;
     this.#backlog = backlog;
+    this.#behind = new FlushesBehind(parts);
   }
 
   async apply(mutations: readonly ChunkMutation[]): Promise<void> {
@@ -220,6 +223,7 @@ export class Mutator {
   #writeNow(plan: Plan): void {
     const file = this.#parts.files.obtain(plan.state, plan.lengthAfter);
     for (const { offset, parts } of writesOf(plan)) file.writeNow(offset, parts);
+    this.#behind.written(plan.state, writtenBytes(plan));
   }
 
   async #writeLater(plan: Plan): Promise<void> {
@@ -249,7 +253,7 @@ export class Mutator {
   }
 
   async #syncFile(state: ChunkState): Promise<void> {
-    await this.#parts.files.hold(state, (file) => file.sync());
+    await flushFile(this.#parts, state);
     await this.#parts.files.place(state);
     state.hasUnjournalledData = false;
   }

@@ -45,6 +45,7 @@ const defaults = {
   checkpointJournalBytes: 128 * mebibyte,
   checkpointBulkBytes: 4096 * mebibyte,
   checkpointChunks: 65_536,
+  flushBehindBytes: 4 * mebibyte,
   journalSegmentBytes: 32 * mebibyte,
   metadataSegmentBytes: 16 * mebibyte,
   windowEntriesPerWriter: 128,
@@ -60,7 +61,9 @@ export async function openChunkStore(env: Env, options: ChunkStoreOptions): Prom
   const resolved: ResolvedOptions = { ...defaults, badBlocks: () => {}, onFailure: () => {}, ...options };
   const layout = new Layout(options.directory);
   await makeDirectories(env, layout);
-  const { journal, replayed } = await openJournal(env, layout.journal, resolved.journalSegmentBytes);
+  const { journalSegmentBytes, checkpointJournalBytes } = resolved;
+  const sparesMax = Math.max(1, Math.floor(checkpointJournalBytes / journalSegmentBytes));
+  const { journal, replayed } = await openJournal(env, layout.journal, journalSegmentBytes, sparesMax);
   journal.onFailure = resolved.onFailure;
   const loaded = await loadMetadata(env, layout.metadata, resolved.metadataSegmentBytes, reachOf(replayed));
   const bounds = { entriesPerWriter: resolved.windowEntriesPerWriter, writers: resolved.windowWriters };

@@ -31,6 +31,7 @@ async function open(
   disk = new MemoryDisk(),
   preamble: () => string[] = () => [],
   size = segmentBytes,
+  writeBehindBytes?: number,
 ): Promise<Opened> {
   const env = testEnv(disk);
   const replayed: string[] = [];
@@ -38,6 +39,7 @@ async function open(
   const log = await openWriteAheadLog(env, {
     directory: 'log',
     segmentBytes: size,
+    ...(writeBehindBytes === undefined ? {} : { writeBehindBytes }),
     preamble: () => preamble().map(payload),
     replay: (bytes, place) => {
       replayed.push(String.fromCharCode(...bytes));
@@ -159,6 +161,69 @@ describe('group commit', () => {
     await log.append([], true);
     const found = await open(afterPowerLoss(env.disk.journal, losses['nothing unsynced is kept']!));
     expect(found.replayed).toEqual(['written']);
+  });
+});
+
+describe('what nobody asks to be durable', () => {
+  const behindBytes = 4096;
+  const openBehind = () => open(undefined, undefined, 64 * 1024, behindBytes);
+  const large = 'x'.repeat(1000);
+  const synced = (disk: MemoryDisk) => disk.journal.filter(({ kind }) => kind === 'sync').length;
+
+  test('is flushed by the log itself bit by bit, so that the end of a segment has little left to wait for', async () => {
+    const { env, log } = await openBehind();
+    const before = env.disk.journal.length;
+    for (let i = 0; i < 60; i++) await log.append([payload(large)], false);
+    let unsynced = 0;
+    let most = 0;
+    for (const operation of env.disk.journal.slice(before)) {
+      if (operation.kind === 'sync') unsynced = 0;
+      else if (isFlush(operation) && operation.kind === 'write') unsynced += operation.bytes.length;
+      most = Math.max(most, unsynced);
+    }
+    expect(most).toBeGreaterThanOrEqual(behindBytes);
+    expect(most).toBeLessThan(2 * behindBytes);
+  });
+
+  test('does not wait for that flush, nor is another one begun before it is done', async () => {
+    const { env, log } = await openBehind();
+    await log.append([payload('first')], true);
+    env.disk.syncGate = () => new Promise(() => {});
+    const before = synced(env.disk);
+    for (let i = 0; i < 20; i++) await log.append([payload(large)], false);
+    expect(synced(env.disk)).toBe(before + 1);
+  });
+
+  test('is durable once the flush is done, and an append with sync that comes meanwhile waits for it', async () => {
+    const { env, log } = await openBehind();
+    let release = (): void => {};
+    env.disk.syncGate = () => new Promise((resolve) => (release = resolve));
+    for (let i = 0; i < 5; i++) await log.append([payload(large)], false);
+    let isDone = false;
+    const durable = log.append([payload('last')], true).then(() => (isDone = true));
+    for (let i = 0; i < 100; i++) await undefined;
+    expect(isDone).toBe(false);
+    env.disk.syncGate = async () => {};
+    release();
+    await durable;
+    const found = await open(
+      afterPowerLoss(env.disk.journal, losses['nothing unsynced is kept']!),
+      undefined,
+      64 * 1024,
+    );
+    expect(found.replayed).toHaveLength(6);
+  });
+
+  test('ends the log when that flush fails, though a later one would succeed', async () => {
+    const { env, log } = await openBehind();
+    env.disk.before = ({ kind }) => {
+      if (kind === 'sync') throw new CairnError('DISK_FAILED', 'input/output error');
+    };
+    for (let i = 0; i < 5; i++) await log.append([payload(large)], false);
+    env.disk.before = () => {};
+    expect(await code(log.append([payload('a')], true))).toBe('DISK_FAILED');
+    expect(await code(log.append([payload('b')], false))).toBe('DISK_FAILED');
+    await log.close();
   });
 });
 
@@ -384,6 +449,19 @@ describe('the next segment', () => {
     expect((await open(env.disk, () => [], size)).replayed).toEqual(['first', 'last']);
   });
 
+  test('makes no pauses while the present one is used up faster than it is made', async () => {
+    const mebi = 1024 * 1024;
+    const { env, log } = await open(new MemoryDisk(), () => [], 8 * mebi);
+    while (!(await env.disk.exists('log/next.tmp'))) await turn();
+    await turn();
+    expect(env.disk.bytesOf('log/next.tmp').length).toBe(mebi);
+    await log.append([new Uint8Array(5 * mebi)], false);
+    for (let operations = 0; operations < env.disk.journal.length; await turn()) operations = env.disk.journal.length;
+    expect(env.disk.bytesOf('log/next.tmp').length / mebi).toBeGreaterThan(5);
+    expect(env.disk.bytesOf('log/next.tmp').length / mebi).toBeLessThan(8);
+    await log.close();
+  });
+
   function turn(): Promise<void> {
     return new Promise((resolve) => setImmediate(resolve));
   }
@@ -568,9 +646,14 @@ describe('a disk that fails', () => {
 });
 
 describe('power loss', () => {
-  for (const [how, loss] of Object.entries(losses)) {
+  /** Small enough that the log flushes by itself now and then, or what is usual. */
+  const behinds = { '': undefined, ' and the log flushes by itself': 128 };
+  const ways = Object.entries(losses).flatMap(([how, loss]) =>
+    Object.entries(behinds).map(([more, behindBytes]) => [`${how}${more}`, loss, behindBytes] as const),
+  );
+  for (const [how, loss, behindBytes] of ways) {
     test(`after any operation, when ${how}, every acknowledged record is found, in order, and the log goes on`, async () => {
-      const { env, log } = await open(undefined, () => ['preamble']);
+      const { env, log } = await open(undefined, () => ['preamble'], segmentBytes, behindBytes);
       const acknowledged: { readonly at: number; readonly upTo: number }[] = [];
       const firsts: { readonly at: number; readonly from: number }[] = [];
       let count = 0;

@@ -4,7 +4,7 @@
  *
  * The next group is not written while the sync of the one before is under way: its heads say what had been durable when it
  * was written, and that is what tells damage from a torn tail when the log is opened. (Nor would it help: the write
- * costs a few microseconds, the sync a hundred.)
+ * costs a few microseconds, the sync a hundred.) A flush that nobody asked for goes on beside the writes: it promises nothing.
  */
 import { assert } from '../../../core/base/assert.ts';
 import type { DiskFile, Env } from '../../../core/base/env.ts';
@@ -23,6 +23,7 @@ import {
 import { BufferPool, Group } from './group.ts';
 import { type RecoveredLog, recover } from './recovery.ts';
 import { SegmentFiles } from './segment-files.ts';
+import { WriteBehind } from './write-behind.ts';
 
 /** A group takes no further append once it holds so much. */
 const groupFullBytes = 4 * 1024 * 1024;
@@ -39,7 +40,7 @@ export async function openWriteAheadLog(env: Env, options: LogOptions): Promise<
   await makeDurableDirectory(env.disk, options.directory);
   const recovered = (await recover(env, options)) ?? (await createLog(env, options));
   const { logId, tail, prepared } = recovered;
-  const files = new SegmentFiles(env, options.directory, options.segmentBytes, logId);
+  const files = new SegmentFiles(env, options, logId);
   if (prepared !== undefined) files.adopt(prepared.segment, prepared.file);
   else files.prepare(tail.segment + 1);
   return new Log(env, options, files, recovered);
@@ -47,7 +48,7 @@ export async function openWriteAheadLog(env: Env, options: LogOptions): Promise<
 
 async function createLog(env: Env, options: LogOptions): Promise<RecoveredLog> {
   const logId = env.random.id53();
-  const files = new SegmentFiles(env, options.directory, options.segmentBytes, logId);
+  const files = new SegmentFiles(env, options, logId);
   files.prepare(1);
   const file = await files.take(1);
   return {
@@ -80,6 +81,7 @@ class Log implements WriteAheadLog {
   #durableEnd: number;
   #seed: number;
   readonly #pace: FlushPace;
+  readonly #behind: WriteBehind;
   #wroteAnything = false;
   readonly #sealedEnds = new Map<number, number>();
 
@@ -95,6 +97,7 @@ class Log implements WriteAheadLog {
     this.#files = files;
     this.#logId = logId;
     this.#pace = new FlushPace(env.clock);
+    this.#behind = new WriteBehind(options.writeBehindBytes);
     this.#segment = tail.segment;
     this.#offset = tail.endOffset;
     this.#bodyStart = tail.opened ? firstRecordOffset : 0;
@@ -273,6 +276,7 @@ class Log implements WriteAheadLog {
   }
 
   async #write(group: Group): Promise<void> {
+    this.#behind.mustHaveSucceeded();
     if (group.segment !== this.#writtenSegment) await this.#turnTo(group.segment);
     assert(group.offset === this.#writtenEnd, 'groups follow one another', { offset: group.offset });
     if (group.length > 0) {
@@ -281,9 +285,23 @@ class Log implements WriteAheadLog {
       if (bytes.length <= writeNowMaxBytes) this.#file.writeNow(group.offset, [bytes]);
       else await this.#file.write(group.offset, [bytes]);
       this.#writtenEnd = group.end;
+      this.#files.noteUsed(group.end / this.#options.segmentBytes);
       this.#wroteAnything = true;
     }
     if (group.sync) await this.#sync();
+    else if (this.#behind.isDue(this.#writtenEnd - this.#durableEnd)) this.#flushBehind();
+  }
+
+  /** What nobody has asked to be durable: so that whoever asks next, and the end of the segment, wait for little. */
+  #flushBehind(): void {
+    const file = this.#file;
+    const flushedTo = this.#writtenEnd;
+    this.#behind.flush(
+      () => file.sync(),
+      () => {
+        if (this.#file === file) this.#durableEnd = Math.max(this.#durableEnd, flushedTo);
+      },
+    );
   }
 
   get #flushesInTurn(): boolean {
@@ -291,6 +309,7 @@ class Log implements WriteAheadLog {
   }
 
   async #sync(): Promise<void> {
+    await this.#behind.quiet();
     if (this.#durableEnd === this.#writtenEnd) return;
     const file = this.#file;
     if (this.#flushesInTurn) this.#pace.inTurn(() => file.syncNow!());

@@ -17,7 +17,7 @@ import {
   segmentName,
   segmentOfName,
 } from './format.ts';
-import { unfinishedNames } from './segment-files.ts';
+import { isUnfinished } from './segment-files.ts';
 
 export interface RecoveredLog {
   readonly logId: number;
@@ -96,7 +96,7 @@ class Recovery {
     for (const name of await this.#env.disk.list(directory)) {
       const segment = segmentOfName(name);
       if (segment !== undefined) segments.push(segment);
-      else if (unfinishedNames.includes(name)) await this.#env.disk.remove(`${directory}/${name}`);
+      else if (isUnfinished(name)) await this.#env.disk.remove(`${directory}/${name}`);
     }
     segments.sort((a, b) => a - b);
     for (let i = 1; i < segments.length; i++) {

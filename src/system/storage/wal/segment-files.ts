@@ -8,6 +8,7 @@
  */
 import { assert } from '../../../core/base/assert.ts';
 import type { DiskFile, Env } from '../../../core/base/env.ts';
+import type { LogOptions } from '../write-ahead-log.ts';
 import { encodeSegmentHeader, segmentHeaderBytes, segmentName } from './format.ts';
 
 /** Written at a time while preallocating. */
@@ -20,9 +21,14 @@ const stepBytes = 1024 * 1024;
 const pausePerStep = 4;
 /** However slow the disk is: changes of the directory wait behind the segment that is being made. */
 const pauseMaxMs = 50;
-const spareName = 'spare.tmp';
+/** There are pauses only while the next segment is further than the present one, by this share of it: who fills it must not wait for it. */
+const leadShare = 1 / 16;
 const nextName = 'next.tmp';
-export const unfinishedNames: readonly string[] = [spareName, nextName];
+
+/** What opening finds of segments that were being made, and of released ones that were kept for that. */
+export function isUnfinished(name: string): boolean {
+  return name.endsWith('.tmp');
+}
 
 type Attempt = { readonly file: DiskFile } | { readonly cause: unknown };
 
@@ -31,17 +37,23 @@ export class SegmentFiles {
   readonly #directory: string;
   readonly #segmentBytes: number;
   readonly #logId: number;
-  #hasSpare = false;
+  readonly #sparesMax: number;
+  /** Names of released segments, to be made the next ones. */
+  readonly #spares: string[] = [];
   #next: { readonly segment: number; readonly attempt: Promise<Attempt> } | undefined;
+  /** How much of the present segment is used, and of the next one made: 0 … 1, or more. */
+  #usedShare = 0;
+  #madeShare = 0;
   /** Somebody waits for the segment that is being made. */
   #isAwaited = false;
   #endPause: (() => void) | undefined;
   #changes: Promise<unknown> = Promise.resolve();
 
-  constructor(env: Env, directory: string, segmentBytes: number, logId: number) {
+  constructor(env: Env, { directory, segmentBytes, sparesMax = 1 }: LogOptions, logId: number) {
     this.#env = env;
     this.#directory = directory;
     this.#segmentBytes = segmentBytes;
+    this.#sparesMax = sparesMax;
     this.#logId = logId;
   }
 
@@ -57,6 +69,16 @@ export class SegmentFiles {
       },
     );
     this.#next = { segment, attempt };
+  }
+
+  /** So much of the present segment is used: 0 … 1, or more. */
+  noteUsed(share: number): void {
+    this.#usedShare = share;
+    if (this.#isBehind) this.#endPause?.();
+  }
+
+  get #isBehind(): boolean {
+    return this.#madeShare < this.#usedShare + leadShare;
   }
 
   /** A segment found at opening that was made and never used. */
@@ -76,13 +98,16 @@ export class SegmentFiles {
     return this.#afterEarlierChanges(() => this.#make(segment));
   }
 
-  /** Takes a segment out of the log: kept for the next preparation if there is none yet, else removed. */
+  /** Takes a segment out of the log: kept for a later preparation if there are not too many yet, else removed. */
   retire(segment: number): Promise<void> {
     return this.#afterEarlierChanges(async () => {
       const path = this.#path(segmentName(segment));
-      if (this.#hasSpare) await this.#env.disk.remove(path);
-      else await this.#env.disk.rename(path, this.#path(spareName));
-      this.#hasSpare = true;
+      const spare = `spare-${segment}.tmp`;
+      if (this.#spares.length >= this.#sparesMax) await this.#env.disk.remove(path);
+      else {
+        await this.#env.disk.rename(path, this.#path(spare));
+        this.#spares.push(spare);
+      }
       await this.#env.disk.syncDirectory(this.#directory);
     });
   }
@@ -108,9 +133,7 @@ export class SegmentFiles {
   }
 
   async #make(segment: number): Promise<DiskFile> {
-    const unfinished = this.#path(this.#hasSpare ? spareName : nextName);
-    // From here on it is no spare any more: after a failure it is simply made anew from whatever is there.
-    this.#hasSpare = false;
+    const unfinished = this.#path(this.#spares[0] ?? nextName);
     const path = this.#path(segmentName(segment));
     const file = await this.#env.disk.open(unfinished, 'create');
     try {
@@ -121,6 +144,8 @@ export class SegmentFiles {
       await file.close();
     }
     await this.#env.disk.rename(unfinished, path);
+    // Until here, after a failure, it is made anew from whatever is there.
+    this.#spares.shift();
     await this.#env.disk.syncDirectory(this.#directory);
     // Opened anew under its name, which is what its failures will be told of.
     return this.#env.disk.open(path, 'write');
@@ -138,13 +163,14 @@ export class SegmentFiles {
       at += piece.length;
       if (this.#isAwaited || at % stepBytes !== 0) continue;
       await file.sync();
+      this.#madeShare = at / least;
       await this.#pause(Math.min(pausePerStep * (clock.now() - from), pauseMaxMs));
       from = clock.now();
     }
   }
 
   async #pause(ms: number): Promise<void> {
-    if (this.#isAwaited) return;
+    if (this.#isAwaited || this.#isBehind) return;
     await new Promise<void>((resolve) => {
       const timer = this.#env.clock.after(ms, resolve);
       this.#endPause = () => {
