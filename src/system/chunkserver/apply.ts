@@ -1,28 +1,27 @@
-/** The call `apply`: takes in the bytes that come with orders, in pooled memory when they are many, and hands them to the secondary. */
+/** The call `apply`: takes in the bytes that come with orders, in pooled memory, and hands them to the secondary. */
 import type { BodySink } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf } from '../../core/protocol/call.ts';
 import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
-import { packetMaxBytes } from '../../core/protocol/types.ts';
+import { packetMaxBytes, smallMutationMaxBytes } from '../../core/protocol/types.ts';
 import { collectBody, emptyBody } from '../rpc/body.ts';
 import type { CallContext, StreamHandler } from '../rpc/handlers.ts';
 import type { Activity } from './activity.ts';
-import type { BytePool } from './byte-pool.ts';
+import type { BytePool, SmallBytePool } from './byte-pool.ts';
 import type { Secondary } from './secondary.ts';
 
 type ApplySpec = (typeof chunkCalls)['apply'];
 
-/** Smaller bodies are not worth a buffer of the pool. */
-const pooledMinBytes = 32 * 1024;
-
 export class ApplyHandler implements StreamHandler<ApplySpec> {
   readonly #secondary: Secondary;
   readonly #pool: BytePool;
+  readonly #smallPool: SmallBytePool;
   readonly #activity: Activity;
 
-  constructor(secondary: Secondary, pool: BytePool, activity: Activity) {
+  constructor(secondary: Secondary, pool: BytePool, smallPool: SmallBytePool, activity: Activity) {
     this.#secondary = secondary;
     this.#pool = pool;
+    this.#smallPool = smallPool;
     this.#activity = activity;
   }
 
@@ -33,7 +32,8 @@ export class ApplyHandler implements StreamHandler<ApplySpec> {
       this.#apply(request, emptyBody, context, () => {});
       return undefined;
     }
-    const pooled = bodyBytes >= pooledMinBytes ? this.#pool.take(bodyBytes) : undefined;
+    const pool = bodyBytes > smallMutationMaxBytes ? this.#pool : this.#smallPool;
+    const pooled = pool.take(bodyBytes);
     const release = () => pooled?.release();
     return collectBody(
       bodyBytes,

@@ -4,7 +4,7 @@
  * to release it makes it free.
  */
 import { assert } from '../../core/base/assert.ts';
-import type { Disk } from '../../core/base/env.ts';
+import { smallMutationMaxBytes } from '../../core/protocol/types.ts';
 
 export interface PooledBytes {
   /** As many as were asked for, of whatever content. */
@@ -16,14 +16,15 @@ export interface PooledBytes {
 }
 
 export class BytePool {
-  readonly #disk: Disk;
+  readonly #allocate: (bytes: number) => Uint8Array;
   readonly #bufferBytes: number;
   readonly #buffersMax: number;
   readonly #free: Uint8Array[] = [];
   #made = 0;
 
-  constructor(disk: Disk, bufferBytes: number, buffersMax: number) {
-    this.#disk = disk;
+  /** @param allocate makes memory: `Disk.allocate` for what is to go past the page cache. */
+  constructor(allocate: (bytes: number) => Uint8Array, bufferBytes: number, buffersMax: number) {
+    this.#allocate = allocate;
     this.#bufferBytes = bufferBytes;
     this.#buffersMax = buffersMax;
   }
@@ -39,9 +40,41 @@ export class BytePool {
     if (whole === undefined) {
       if (this.#made >= this.#buffersMax) return undefined;
       this.#made += 1;
-      whole = this.#disk.allocate(this.#bufferBytes);
+      whole = this.#allocate(this.#bufferBytes);
     }
     return new PooledBuffer(whole, length, this.#free);
+  }
+}
+
+/** A body takes a buffer of the smallest of these that it fits into. */
+const smallBufferBytes = [8 * 1024, smallMutationMaxBytes] as const;
+
+/**
+ * The same for small bodies. Each would be an array of its own otherwise, outside the heap but on its books: what comes and goes there at
+ * tens of megabytes a second makes the collector look through the whole heap, which is not where the garbage is.
+ */
+export class SmallBytePool {
+  readonly #pools: readonly { readonly bufferBytes: number; readonly pool: BytePool }[];
+
+  /** @param bytesMax of the buffers of each size. */
+  constructor(bytesMax: number) {
+    this.#pools = smallBufferBytes.map((bufferBytes) => ({
+      bufferBytes,
+      pool: new BytePool((bytes) => new Uint8Array(bytes), bufferBytes, Math.floor(bytesMax / bufferBytes)),
+    }));
+  }
+
+  get inUse(): number {
+    return this.#pools.reduce((sum, { pool }) => sum + pool.inUse, 0);
+  }
+
+  /** With one holder; undefined when it is too long, or all buffers that it fits into are in use. */
+  take(length: number): PooledBytes | undefined {
+    for (const { bufferBytes, pool } of this.#pools) {
+      const taken = length <= bufferBytes ? pool.take(length) : undefined;
+      if (taken !== undefined) return taken;
+    }
+    return undefined;
   }
 }
 

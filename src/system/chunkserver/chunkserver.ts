@@ -15,7 +15,7 @@ import type { ChunkStore, ChunkStoreOptions } from '../storage/chunk-store.ts';
 import { openChunkStore } from '../storage/chunks/open-chunk-store.ts';
 import { Activity } from './activity.ts';
 import { ApplyHandler } from './apply.ts';
-import { BytePool } from './byte-pool.ts';
+import { BytePool, SmallBytePool } from './byte-pool.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { Departures } from './departures.ts';
 import { Fences } from './fences.ts';
@@ -69,6 +69,8 @@ export interface ServerLoad {
   readonly readBytes: number;
   /** In use: for bulk bytes that arrive, wait, are written or passed on. */
   readonly bulkBuffers: number;
+  /** The same for small bodies. */
+  readonly smallBuffers: number;
   readonly leases: number;
   readonly connections: number;
 }
@@ -89,6 +91,7 @@ export class Chunkserver {
   readonly #reads: ReadHandler;
   readonly #departures: Departures;
   readonly #pool: BytePool;
+  readonly #smallPool: SmallBytePool;
   readonly #mutations: MutateHandler;
   readonly #heartbeats: Heartbeats;
   readonly #channel: MasterChannel;
@@ -119,8 +122,10 @@ export class Chunkserver {
     const intake = new Intake(env, limits);
     const departures = new Departures(env);
     const pipeline = new Pipeline(env, limits, departures);
-    const pool = new BytePool(env.disk, packetMaxBytes, limits.bulkBuffersMax);
-    const readPool = new BytePool(env.disk, readBufferBytes, limits.readBuffersMax);
+    const allocate = (bytes: number) => env.disk.allocate(bytes);
+    const pool = new BytePool(allocate, packetMaxBytes, limits.bulkBuffersMax);
+    const smallPool = new SmallBytePool(limits.smallBuffersBytesMax);
+    const readPool = new BytePool(allocate, readBufferBytes, limits.readBuffersMax);
     const leases = new Leases({
       env,
       self,
@@ -138,6 +143,7 @@ export class Chunkserver {
     const orders = new Orders({ env, limits, store, writer, fences, inventory, leases, links });
     this.#session = session;
     this.#pool = pool;
+    this.#smallPool = smallPool;
     this.#departures = departures;
     this.#leases = leases;
     this.#links = links;
@@ -147,9 +153,9 @@ export class Chunkserver {
     this.#images = { store, writer, fences, inventory };
     this.#secondary = new Secondary({ env, limits, store, writer, fences, inventory, staging });
     const activity = new Activity(env.clock);
-    this.#apply = new ApplyHandler(this.#secondary, pool, activity);
+    this.#apply = new ApplyHandler(this.#secondary, pool, smallPool, activity);
     this.#push = new PushHandler({ pool, intake, pipeline, staging });
-    this.#mutations = new MutateHandler({ env, limits, session, leases, pool, intake, pipeline, activity });
+    this.#mutations = new MutateHandler({ env, limits, session, leases, pool, smallPool, intake, pipeline, activity });
     const reading = { env, limits, store, session, inventory, leases, departures, activity };
     this.#reads = new ReadHandler({ ...reading, pool: readPool });
     const { directory } = options.store;
@@ -217,6 +223,7 @@ export class Chunkserver {
       stagedBytes: this.#staging.bytes,
       readBytes: this.#reads.bytes,
       bulkBuffers: this.#pool.inUse,
+      smallBuffers: this.#smallPool.inUse,
       leases: this.#leases.size,
       connections: this.#connections.size,
     };

@@ -53,7 +53,12 @@ describe('what comes damaged', () => {
     for (const id of [1, 2, 3]) expect(difference(await cluster.content(id, 5), pattern(length, 2))).toBe('none');
     await cluster.world.run(100);
     for (const id of [1, 2, 3]) {
-      expect(cluster.servers.get(id)!.load).toMatchObject({ stagedBytes: 0, mutationBytes: 0, bulkBuffers: 0 });
+      expect(cluster.servers.get(id)!.load).toMatchObject({
+        stagedBytes: 0,
+        mutationBytes: 0,
+        bulkBuffers: 0,
+        smallBuffers: 0,
+      });
     }
   });
 
@@ -124,7 +129,12 @@ describe('a client that breaks off', () => {
     expect(cluster.master.exclusions).toEqual([]);
     await cluster.world.run(100);
     for (const id of [1, 2, 3]) {
-      expect(cluster.servers.get(id)!.load).toMatchObject({ stagedBytes: 0, mutationBytes: 0, bulkBuffers: 0 });
+      expect(cluster.servers.get(id)!.load).toMatchObject({
+        stagedBytes: 0,
+        mutationBytes: 0,
+        bulkBuffers: 0,
+        smallBuffers: 0,
+      });
     }
   });
 

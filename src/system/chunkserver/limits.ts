@@ -25,6 +25,8 @@ export interface Limits {
   readonly stagedBytesMax: number;
   /** Buffers of one packet each for bulk bytes: arriving, staged, being written or passed on. Without one: BUSY. */
   readonly bulkBuffersMax: number;
+  /** Memory for small bodies, of each of two sizes; without any left a body uses fresh memory. */
+  readonly smallBuffersBytesMax: number;
   /** Buffers for bulk reads; without one a read uses fresh memory. */
   readonly readBuffersMax: number;
   readonly stagedMaxMs: number;
@@ -71,6 +73,7 @@ export const limitsDefault: Limits = {
   excludeAttemptMs: 2500,
   stagedBytesMax: 192 * mebi,
   bulkBuffersMax: 320,
+  smallBuffersBytesMax: 16 * mebi,
   readBuffersMax: 64,
   stagedMaxMs: 10_000,
   bodyStallMs: 10_000,

@@ -11,7 +11,7 @@ import { collectBody, emptyBody } from '../rpc/body.ts';
 import type { CallContext, Peer, StreamHandler } from '../rpc/handlers.ts';
 import { blockBytes, forgottenWriter } from '../storage/chunk-store.ts';
 import type { Activity } from './activity.ts';
-import type { BytePool, PooledBytes } from './byte-pool.ts';
+import type { BytePool, PooledBytes, SmallBytePool } from './byte-pool.ts';
 import type { Intake } from './intake.ts';
 import type { Lease } from './lease.ts';
 import type { Leases } from './leases.ts';
@@ -33,6 +33,7 @@ export interface MutateWorld {
   readonly session: Session;
   readonly leases: Leases;
   readonly pool: BytePool;
+  readonly smallPool: SmallBytePool;
   readonly intake: Intake;
   readonly pipeline: Pipeline;
   readonly activity: Activity;
@@ -47,7 +48,7 @@ interface Taken {
   readonly pooled: PooledBytes | undefined;
 }
 
-const smallBody = { blockChecksums: undefined, pushed: undefined, pooled: undefined };
+const smallBody = { blockChecksums: undefined, pushed: undefined };
 
 interface PeerUse {
   bytes: number;
@@ -86,7 +87,7 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     lease.arriving += 1;
     this.#bytes += bodyBytes;
     if (bodyBytes === 0) {
-      this.#whole(request, { ...smallBody, body: emptyBody, sum: 0 }, context, lease);
+      this.#whole(request, { ...smallBody, body: emptyBody, sum: 0, pooled: undefined }, context, lease);
       return undefined;
     }
     if (pooled === undefined) return this.#beginSmall(request, bodyBytes, context, lease);
@@ -99,10 +100,15 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
 
   #beginSmall(request: MutateRequest, bodyBytes: number, context: CallContext, lease: Lease): BodySink {
     const { crc32 } = this.#world.env;
+    const pooled = this.#world.smallPool.take(bodyBytes);
     return collectBody(
       bodyBytes,
-      (body) => this.#whole(request, { ...smallBody, body, sum: crc32(body) }, context, lease),
-      () => this.#brokeOff(bodyBytes, context, lease),
+      (body) => this.#whole(request, { ...smallBody, body, sum: crc32(body), pooled }, context, lease),
+      () => {
+        this.#brokeOff(bodyBytes, context, lease);
+        pooled?.release();
+      },
+      pooled?.bytes,
     );
   }
 

@@ -198,6 +198,13 @@ test.each([...Array(12).keys()])('appends through a storm land once and stay (se
   // What was pushed and never ordered is given up in the end; then nothing is held any more.
   await cluster.world.run(15_000);
   for (const server of cluster.servers.values()) {
-    expect(server.load).toMatchObject({ mutationBytes: 0, stagedBytes: 0, readBytes: 0, bulkBuffers: 0, leases: 0 });
+    expect(server.load).toMatchObject({
+      mutationBytes: 0,
+      stagedBytes: 0,
+      readBytes: 0,
+      bulkBuffers: 0,
+      smallBuffers: 0,
+      leases: 0,
+    });
   }
 });
