@@ -21,6 +21,7 @@ import {
   poolTickMs,
   silentTicksToClose,
   silentTicksToPing,
+  stuckTicksToClose,
   suspectMs,
 } from './limits.ts';
 
@@ -34,7 +35,11 @@ interface Link {
   lastUsedAt: number;
   /** As `rpc.heard` was at the last tick, and how many ticks it has been so. */
   heard: number;
+  stuckTicks: number;
+  /** For how many ticks the server gave no sign of life at all. */
   silentTicks: number;
+  /** On its way to the same server, to see whether it is there. */
+  probe: RpcConnection<ChunkCalls> | undefined;
 }
 
 export class ChunkPool {
@@ -104,7 +109,10 @@ export class ChunkPool {
     this.#isClosed = true;
     this.#tick?.cancel();
     this.#tick = undefined;
-    for (const { rpc } of this.#links.values()) rpc.close('the client is closed');
+    for (const { rpc, probe } of this.#links.values()) {
+      rpc.close('the client is closed');
+      probe?.close('the client is closed');
+    }
     this.#links.clear();
     for (const go of this.#waitingForRoom.splice(0)) go();
   }
@@ -126,7 +134,8 @@ export class ChunkPool {
       if (this.#links.get(address)?.rpc === rpc) this.#links.delete(address);
       this.#wakeOne();
     });
-    const link = { address, rpc, inFlight: 0, lastUsedAt: this.#env.clock.now(), heard: 0, silentTicks: 0 };
+    const lastUsedAt = this.#env.clock.now();
+    const link = { address, rpc, inFlight: 0, lastUsedAt, heard: 0, stuckTicks: 0, silentTicks: 0, probe: undefined };
     this.#links.set(address, link);
     this.#planTick();
     return link;
@@ -145,6 +154,7 @@ export class ChunkPool {
   #drop(link: Link, reason: string): void {
     this.#links.delete(link.address);
     link.rpc.close(reason);
+    link.probe?.close(reason);
   }
 
   #wakeOne(): void {
@@ -174,27 +184,46 @@ export class ChunkPool {
 
   #lookAfter(link: Link): void {
     if (link.inFlight === 0) {
+      link.stuckTicks = 0;
       link.silentTicks = 0;
       if (this.#env.clock.now() - link.lastUsedAt >= connectionIdleMs) this.#drop(link, 'it was idle');
       return;
     }
-    link.silentTicks = link.rpc.heard === link.heard ? link.silentTicks + 1 : 0;
+    const isStuck = link.rpc.heard === link.heard;
+    link.stuckTicks = isStuck ? link.stuckTicks + 1 : 0;
+    link.silentTicks = isStuck ? link.silentTicks + 1 : 0;
     link.heard = link.rpc.heard;
-    if (link.silentTicks >= silentTicksToClose) {
-      this.#env.events.emit('warn', 'client.serverSilent', { address: link.address, inFlight: link.inFlight });
+    if (link.silentTicks >= silentTicksToClose || link.stuckTicks >= stuckTicksToClose) {
+      const { address, inFlight, silentTicks, stuckTicks } = link;
+      this.#env.events.emit('warn', 'client.serverSilent', { address, inFlight, silentTicks, stuckTicks });
       this.#drop(link, 'it does not answer');
     } else if (link.silentTicks === silentTicksToPing) this.#ping(link);
   }
 
+  /**
+   * On the connection itself, and on another one: where a link is crowded the first may be stuck behind bytes of its own, for longer than a
+   * server may be silent, while the server is well.
+   */
   #ping(link: Link): void {
-    link.rpc.call('lengths', { handles: [] }).then(
-      () => this.#heard(link),
-      (thrown) => {
-        const error = toCairnError(thrown);
-        // Any answer is a sign of life; the end of the connection is told to the calls on it.
-        if (error.code !== 'CONNECTION_LOST' && error.code !== 'TIMED_OUT') this.#heard(link);
-      },
-    );
+    this.#askForLife(link, link.rpc);
+    if (link.probe !== undefined) return;
+    const probe = RpcConnection.connect(this.#env, link.address, chunkCalls, undefined);
+    link.probe = probe;
+    void this.#askForLife(link, probe).then(() => {
+      link.probe = undefined;
+      probe.close('it was only asked whether the server is there');
+    });
+  }
+
+  async #askForLife(link: Link, rpc: RpcConnection<ChunkCalls>): Promise<void> {
+    try {
+      await rpc.call('lengths', { handles: [] }, { timeoutMs: silentTicksToClose * poolTickMs });
+    } catch (thrown) {
+      // Any answer is a sign of life; the end of the connection is told to the calls on it.
+      if (isLost(toCairnError(thrown))) return;
+    }
+    link.silentTicks = 0;
+    this.#heard(link);
   }
 }
 

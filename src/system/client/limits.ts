@@ -16,6 +16,8 @@ export const poolTickMs = 400;
 export const silentTicksToPing = 2;
 /** … and if it still is, its connection is closed: it is stopped, or cut off. */
 export const silentTicksToClose = 4;
+/** A connection on which nothing came for so many ticks is closed, though its server is there: another one may work. */
+export const stuckTicksToClose = 25;
 /** One attempt at one chunkserver, however slow it answers. */
 export const mutateAttemptMs = 10_000;
 export const readAttemptMs = 5_000;

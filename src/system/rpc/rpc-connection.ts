@@ -21,8 +21,8 @@ const sweepMs = 50;
 export const callTimeoutMs = 5000;
 /** While a body comes in, its sender is told this often that it does. */
 export const tellMs = 300;
-/** Shorter bodies come at once. */
-const toldAboveBytes = 128 * 1024;
+/** Shorter bodies come at once, but where a link is so crowded that nothing does. */
+const toldAboveBytes = 16 * 1024;
 /** An answer of which at least so much came within the time of its call may take as long again: a slow link, not one who drips. */
 export const slowestBytes = 16 * 1024;
 
