@@ -7,13 +7,7 @@ import { Model } from './crash.test-support.ts';
 import { openChunkStore } from './open-chunk-store.ts';
 
 /** Checkpoints come often enough to be met. */
-const options = {
-  ...smallOptions,
-  checkpointJournalBytes: 200_000,
-  checkpointBulkBytes: 400_000,
-  checkpointChunks: 4,
-  flushBehindBytes: 96 * 1024,
-};
+const options = { ...smallOptions, checkpointJournalBytes: 200_000, checkpointBulkBytes: 400_000, checkpointChunks: 4 };
 
 interface Point {
   /** Operations that the disk had done. */
