@@ -78,6 +78,13 @@ export type WindowRun = TypeOf<typeof windowRun>;
 /** With the mark of what was forgotten, which is no record: writer 0, the version as its sequence. */
 const windowRuns = list(windowRun, windowWritersMax * windowPerWriterMax + 1);
 
+/**
+ * With the lease: of what is acknowledged, which every member holds. Without it: of what is here, which is more where acknowledgements are
+ * still to come, and less where a machine has lost bytes of durability memory with its power.
+ */
+const lengthHere = struct({ bytes: varint, hasLease: bool });
+export type LengthHere = TypeOf<typeof lengthHere>;
+
 /** `length`: of what is acknowledged where the lease is, else of what is here. */
 const presentChunk = struct({ version: chunkVersion, length: varint, isOpen: bool });
 
@@ -122,11 +129,11 @@ export const chunkCalls = {
     struct({ handle: chunkHandle, offset: varint, length: varint }),
     struct({ crc: u32, chunkLength: varint, version: chunkVersion }),
   ),
-  /** Present lengths, in the order asked; undefined for a chunk that is not here. */
+  /** In the order asked; undefined for a chunk that is not here. */
   lengths: call(
     3,
     struct({ handles: list(chunkHandle, lengthsPageMax) }),
-    struct({ lengths: list(optional(varint), lengthsPageMax) }),
+    struct({ lengths: list(optional(lengthHere), lengthsPageMax) }),
   ),
 
   /**

@@ -30,12 +30,12 @@ export class Inspector {
   async chunk(server: number, handle: ChunkHandle): Promise<HeldChunk | undefined> {
     const rpc = this.#to(server);
     const { lengths } = (await rpc.call('lengths', { handles: [handle] }, { timeoutMs: callTimeoutMs })).response;
-    const [lengthBytes] = lengths;
-    if (lengthBytes === undefined) return undefined;
+    const [length] = lengths;
+    if (length === undefined) return undefined;
     const request = { handle, offset: 0, length: packetMaxBytes };
     const { response, body } = await rpc.call('read', request, { timeoutMs: callTimeoutMs });
     if (this.#node.env.crc32(body) !== response.crc) throw new CairnError('CHECKSUM_MISMATCH', `chunk ${handle}`);
-    return { lengthBytes, bytes: body };
+    return { lengthBytes: length.bytes, bytes: body };
   }
 
   get #node() {

@@ -246,7 +246,7 @@ export class TestClient {
 
   async length(server: number, handle: number): Promise<number | undefined> {
     const { response } = await this.to(serverAddress(server)).call('lengths', { handles: [toChunkHandle(handle)] });
-    return response.lengths[0];
+    return response.lengths[0]?.bytes;
   }
 }
 

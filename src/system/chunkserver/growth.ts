@@ -3,7 +3,7 @@ import type { ChunkHandle } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
-import { type chunkCalls, growthWaitMaxMs } from '../../core/protocol/chunk-calls.ts';
+import { type chunkCalls, growthWaitMaxMs, type LengthHere } from '../../core/protocol/chunk-calls.ts';
 import type { Reply } from '../rpc/handlers.ts';
 import { Waits } from '../rpc/waits.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
@@ -45,7 +45,7 @@ function presentOf({ store, session, inventory, leases }: GrowthWorld, handle: C
   session.mustBeValid();
   inventory.mustBeConfirmed(handle);
   const info = store.info(handle);
-  const length = lengthHere(store, leases, handle);
+  const length = lengthHere(store, leases, handle)?.bytes;
   if (info === undefined || length === undefined) {
     throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not here; ask the master again`);
   }
@@ -56,13 +56,15 @@ function isOther(a: Present, b: Present): boolean {
   return a.length !== b.length || a.version !== b.version || a.isOpen !== b.isOpen;
 }
 
-/** Where this server is the primary, what every member holds; else what is here. */
+/** Undefined for a chunk that is not here. */
 export function lengthHere(
   store: Pick<ChunkStore, 'info'>,
   leases: Pick<Leases, 'of'>,
   handle: ChunkHandle,
-): number | undefined {
+): LengthHere | undefined {
   const lease = leases.of(handle);
-  if (lease?.state === 'active' || lease?.state === 'closing') return lease.acknowledgedLength;
-  return store.info(handle)?.lengthBytes;
+  if (lease?.state === 'active' || lease?.state === 'closing')
+    return { bytes: lease.acknowledgedLength, hasLease: true };
+  const bytes = store.info(handle)?.lengthBytes;
+  return bytes === undefined ? undefined : { bytes, hasLease: false };
 }

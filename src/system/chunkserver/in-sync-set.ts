@@ -92,7 +92,8 @@ export class InSyncSet {
     const { handle, version, knownLength: length, durability, mode } = this.#grant;
     this.#links = this.#linksOf(this.#grant);
     this.#begun.add(version);
-    const expected = { length, isDurable: durability === 'disk', isReconciled: mode !== 'gfs' };
+    const isDurable = durability === 'disk';
+    const expected = { length, isDurable, isReconciled: mode !== 'gfs' || !isDurable };
     return recoverReplicas(this.#world, handle, version, this.#links, expected);
   }
 

@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { bytesEqual } from '../../core/base/bytes.ts';
-import type { Grant, Mode } from '../../core/protocol/types.ts';
+import type { Durability, Grant, Mode } from '../../core/protocol/types.ts';
 import { chunkBytes, codeOf, difference, joined, pattern, TestCluster } from './cluster.test-support.ts';
 import type { Limits } from './limits.ts';
 
 const kibi = 1024;
 
-async function inMode(mode: Mode, seed: number, limits: Partial<Limits> = {}) {
+async function inMode(mode: Mode, seed: number, limits: Partial<Limits> = {}, durability: Durability = 'memory') {
   const cluster = await TestCluster.start(seed, 3, limits);
   const grant = (servers: readonly number[]): Grant => {
-    const made = { ...cluster.master.grant(5, servers), mode };
+    const made = { ...cluster.master.grant(5, servers), mode, durability };
     cluster.master.grants.set(5, made);
     return made;
   };
@@ -110,7 +110,7 @@ describe('mode gfs', () => {
   });
 
   test('a failed append leaves an inconsistent region, and the next grant leaves it as it is', async () => {
-    const { cluster, grant } = await inMode('gfs', 7, { replicaTimeoutMs: 500 });
+    const { cluster, grant } = await inMode('gfs', 7, { replicaTimeoutMs: 500 }, 'disk');
     const open = grant([1, 2, 3]);
     await cluster.settle(cluster.client.append(open, 9, 1, [pattern(100, 1)]));
     const heal = cluster.world.network.blackhole(['s1'], ['s3']);
@@ -127,6 +127,24 @@ describe('mode gfs', () => {
     }
     expect(difference(contents[0]!.subarray(100, 300), pattern(200, 2))).toBe('none');
     expect(contents[2]!.subarray(100, 300).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test.each([1, 2])('nothing of durability memory is lost with the power of one member (server %s)', async (weak) => {
+    const { cluster, grant } = await inMode('gfs', 9);
+    const records = [1, 2, 3, 4, 5, 6].map((n) => pattern(50_000 + n, n));
+    const append = (open: Grant, n: number) => cluster.settle(cluster.client.append(open, 9, n, [records[n]!]));
+    const flushed = { ...grant([1, 2, 3]), durability: 'disk' as const };
+    for (const n of [0, 1, 2]) await append(flushed, n);
+    const held = grant([1, 2, 3]);
+    for (const n of [3, 4, 5]) await append(held, n);
+    cluster.kill(weak, true);
+    await cluster.restart(weak);
+    const left = await cluster.settle(cluster.client.length(weak, 5));
+    expect(left).toBeGreaterThanOrEqual(joined(records.slice(0, 3)).length);
+    expect(left).toBeLessThan(joined(records).length);
+    await cluster.settle(cluster.client.append(grant([1, 2, 3]), 9, 9, [pattern(10, 9)]));
+    for (const server of [1, 2, 3])
+      expect(difference(await cluster.content(server, 5), joined([...records, pattern(10, 9)]))).toBe('none');
   });
 
   test('nothing acknowledged is lost with the primary', async () => {

@@ -163,7 +163,7 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
       const { parts, crc } = await store.readSummed(handle, offset, length, pooled?.bytes);
       const info = store.info(handle);
       if (info === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} was removed`);
-      const chunkLength = lengthHere(store, this.#world.leases, handle) ?? info.lengthBytes;
+      const chunkLength = lengthHere(store, this.#world.leases, handle)?.bytes ?? info.lengthBytes;
       context.reply({ crc, chunkLength, version: info.version }, parts);
     } catch (thrown) {
       context.fail(this.#failed(handle, toCairnError(thrown)));

@@ -33,7 +33,10 @@ export interface Recovered {
 export interface Expected {
   readonly length: number;
   readonly isDurable: boolean;
-  /** False in mode gfs: members keep what they have, only who has nothing is given a copy. */
+  /**
+   * False in mode gfs: members keep what they have, only who has nothing is given a copy. But who is behind may have lost bytes of durability
+   * memory with its power, as well as have missed what failed: then all are made equal.
+   */
   readonly isReconciled: boolean;
 }
 
@@ -144,7 +147,7 @@ function isAhead(a: ReplicaState, b: ReplicaState | undefined): boolean {
   return a.version > b.version || (a.version === b.version && a.serial > b.serial);
 }
 
-/** Mode gfs: all take the version, each with the bytes that it has. */
+/** All take the version, each with the bytes that it has. */
 async function takeVersionOnly(
   world: CopyWorld,
   handle: ChunkHandle,

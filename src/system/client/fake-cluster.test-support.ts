@@ -65,6 +65,8 @@ export class FakeServer {
   readonly mutations: MutateRequest[] = [];
   readonly reads: ReadRequest[] = [];
   lengthCalls = 0;
+  /** False: it knows nothing of those it had before. */
+  hasLeases = true;
   growthCalls = 0;
   /** Mutations being carried out, and the most there ever were. */
   inMutate = 0;
@@ -93,6 +95,10 @@ export class FakeServer {
     return this.host as SimNode;
   }
 
+  #hasLease(handle: number): boolean {
+    return this.hasLeases && this.mutations.some(({ grant }) => grant.handle === handle);
+  }
+
   async start(): Promise<Listener> {
     const { env } = this.host;
     const handlers: Handlers<typeof chunkCalls> = {
@@ -100,7 +106,14 @@ export class FakeServer {
       read: (request, { peer }) => this.#read(request, peer),
       lengths: ({ handles }) => {
         if (handles.length > 0) this.lengthCalls += 1;
-        return { response: { lengths: handles.map((handle) => this.chunks.get(handle)?.bytes.length) } };
+        return {
+          response: {
+            lengths: handles.map((handle) => {
+              const chunk = this.chunks.get(handle);
+              return chunk && { bytes: chunk.bytes.length, hasLease: this.#hasLease(handle) };
+            }),
+          },
+        };
       },
       awaitGrowth: async ({ handle, known, waitMs }) => {
         this.growthCalls += 1;

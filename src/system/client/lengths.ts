@@ -1,4 +1,7 @@
-/** How long open chunks are: their primaries know, and every other member holds all that was acknowledged. One call per server. */
+/**
+ * How long open chunks are: who has the lease knows. Where nobody has it, as the primary has failed, the member that has most of the chunk tells:
+ * another one may have lost bytes of durability memory with its power. One call per server.
+ */
 import type { Address } from '../../core/base/brand.ts';
 import { toCairnError } from '../../core/base/errors.ts';
 import { lengthsPageMax } from '../../core/protocol/chunk-calls.ts';
@@ -11,6 +14,8 @@ interface Asked {
   /** Those not asked yet, the best to ask first. */
   readonly left: Replica[];
   length: number | undefined;
+  /** Who told it has the lease, or it was sealed: nobody else needs to be asked. */
+  isCertain: boolean;
   /** Members that said that they have no such chunk. */
   absent: number;
 }
@@ -24,10 +29,11 @@ export async function lengthsOf(
     tail,
     left: tail.replicas.toSorted((a, b) => lostRank(core, a) - lostRank(core, b)),
     length: tail.sealedLength,
+    isCertain: tail.sealedLength !== undefined,
     absent: 0,
   }));
   for (;;) {
-    const open = asked.filter(({ length, left }) => length === undefined && left.length > 0);
+    const open = asked.filter((one) => mustAskOn(core, one));
     if (open.length === 0) break;
     await askEach(core, open);
   }
@@ -41,6 +47,13 @@ export async function lengthsOf(
 function lengthOf({ tail, length, absent }: Asked): number | undefined {
   if (length !== undefined || absent === 0) return length;
   return tail.knownLength === 0 || absent === tail.replicas.length ? tail.knownLength : undefined;
+}
+
+/** Who is not heard is waited for only where nobody else has told. */
+function mustAskOn(core: ClientCore, { left, length, isCertain }: Asked): boolean {
+  const [next] = left;
+  if (next === undefined || isCertain) return false;
+  return length === undefined || lostRank(core, next) === 0;
 }
 
 function lostRank(core: ClientCore, replica: Replica): number {
@@ -71,7 +84,10 @@ async function askOne(core: ClientCore, address: Address, page: readonly Asked[]
     page.forEach((one, n) => {
       const length = response.lengths[n];
       if (length === undefined) one.absent += 1;
-      else one.length = length;
+      else {
+        one.length = length.hasLease ? length.bytes : Math.max(one.length ?? 0, length.bytes);
+        one.isCertain = length.hasLease;
+      }
     });
   } catch (thrown) {
     const error = toCairnError(thrown);

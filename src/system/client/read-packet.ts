@@ -8,6 +8,7 @@ import type { Location, Replica } from '../../core/protocol/types.ts';
 import type { ChunkLocations, Place } from './chunk-locations.ts';
 import { isLost } from './chunk-pool.ts';
 import { attemptsOf, type ClientCore } from './core.ts';
+import { lengthsOf } from './lengths.ts';
 import { readAttemptMs } from './limits.ts';
 
 export interface PacketRequest {
@@ -24,18 +25,19 @@ export interface PacketRequest {
 
 /** @returns how many bytes there are; fewer than asked for only at the end of the file. @throws CairnError */
 export async function readPacket(core: ClientCore, locations: ChunkLocations, packet: PacketRequest): Promise<number> {
-  const { index, into, since } = packet;
+  const { index, offset, into, since } = packet;
   const attempts = attemptsOf(core);
   /** What each replica has answered in this round. */
   const failed = new Map<number, CairnError>();
   let last: CairnError | undefined;
   let lostRounds = 0;
-  let isAtPrimary = false;
+  /** Of an open chunk: as long as it was when a replica had less. */
+  let openLength: number | undefined;
   for (;;) {
     const place = await locations.find(index, since);
     if (place.kind === 'end') return 0;
     if (place.kind === 'hole') return zerosFrom(into, 0);
-    const replica = chooseReplica(core, place, failed, isAtPrimary);
+    const replica = chooseReplica(core, place, failed);
     if (replica === undefined) {
       if (isUnwritten(place.location, failed)) {
         const all = amount(place, 0, packet);
@@ -47,6 +49,7 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
       await attempts.pause();
       locations.forget(index);
       failed.clear();
+      openLength = undefined;
       continue;
     }
     try {
@@ -55,10 +58,11 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
         failed.clear();
         continue;
       }
-      if (version === place.location.version) mustBeWhole(place.location, replica, packet, have);
-      if (!isAtPrimary && mayLack(place.location, replica, packet, have)) {
-        isAtPrimary = true;
-        continue;
+      const { sealedLength = openLength } = place.location;
+      if (version === place.location.version) mustBeWhole(place.location, replica, packet, have, sealedLength ?? 0);
+      if (sealedLength === undefined && have < into.length) {
+        [openLength] = await lengthsOf(core, [place.location]);
+        if (offset + have < (openLength ?? 0)) continue; // it has grown since, or this replica lacks what others have
       }
       const all = amount(place, have, packet);
       if (all !== undefined) return all;
@@ -83,30 +87,21 @@ async function isStillThis(core: ClientCore, locations: ChunkLocations, { index,
 }
 
 /**
- * Of a sealed chunk every replica has all. One whose machine lost power after the last mutation may have less, if the bytes were of durability
- * memory: what it lacks is no hole.
+ * Every replica has all of a chunk that is sealed, or that was acknowledged before it was asked. One whose machine lost power after the last
+ * mutation may have less, if the bytes were of durability memory: what it lacks is no hole, and not the end.
  */
 function mustBeWhole(
-  { handle, sealedLength = 0 }: Location,
+  { handle }: Location,
   { server }: Replica,
   { offset, into }: PacketRequest,
   have: number,
+  length: number,
 ): void {
-  if (offset + have >= Math.min(offset + into.length, sealedLength)) return;
+  if (offset + have >= Math.min(offset + into.length, length)) return;
   throw new CairnError(
     'CHUNK_MISSING',
-    `server ${server} has ${offset + have} of the ${sealedLength} bytes of chunk ${handle}; another replica has them`,
+    `server ${server} has ${offset + have} of the ${length} bytes of chunk ${handle}; another replica has them`,
   );
-}
-
-/** The same of an open chunk, of which only the primary can tell where it ends: it is asked before this is taken for the end, or a hole. */
-function mayLack(
-  { sealedLength, replicas }: Location,
-  replica: Replica,
-  { into }: PacketRequest,
-  have: number,
-): boolean {
-  return sealedLength === undefined && have < into.length && replica.server !== replicas[0]?.server;
 }
 
 /** How much of the packet there is when the chunk had `have` bytes of it; undefined if that cannot be said yet. */
@@ -123,17 +118,13 @@ function zerosFrom(into: Uint8Array, from: number): number {
 
 // ---------------------------------------------------------------- which replica
 
-/**
- * The one with the highest score among the healthy, else among the others; undefined when all have failed.
- * @param isAtPrimary the primary comes first
- */
+/** The one with the highest score among the healthy, else among the others; undefined when all have failed. */
 function chooseReplica(
   core: ClientCore,
   { location, isAheadAtPrimary }: Place & { kind: 'chunk' },
   failed: ReadonlyMap<number, unknown>,
-  isAtPrimary: boolean,
 ): Replica | undefined {
-  if (isAheadAtPrimary || isAtPrimary) return location.replicas.find(({ server }) => !failed.has(server));
+  if (isAheadAtPrimary) return location.replicas.find(({ server }) => !failed.has(server));
   let best: Replica | undefined;
   let bestScore = -1;
   for (const replica of location.replicas) {

@@ -147,6 +147,20 @@ describe('replicas that fail', () => {
     }
   });
 
+  test('of an open chunk whose primary has lost its power, and with it its last bytes and the lease, whoever has most tells where it ends', async () => {
+    const bytes = sample(1000);
+    const [cluster, client] = await withFile(bytes);
+    const [handle] = [...cluster.server(1).chunks][0]!;
+    const primary = cluster.servers.find(({ mutations }) => mutations.length > 0)!;
+    primary.chunks.set(handle, { ...primary.chunks.get(handle)!, bytes: bytes.slice(0, 900) });
+    primary.hasLeases = false;
+    expect((await cluster.run(client.stat('/f'))).size).toBe(1000);
+    for (let n = 0; n < 6; n++) {
+      const reader = await cluster.client({}, `reader ${n}`);
+      expect(bytesEqual(await cluster.run(reader.readFile('/f', { length: 2000 })), bytes)).toBe(true);
+    }
+  });
+
   test('a dead server costs a moment, a stopped one less than two and a half seconds, once', async () => {
     const bytes = sample(100);
     for (const end of ['crash', 'pause'] as const) {
