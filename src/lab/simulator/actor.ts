@@ -3,11 +3,12 @@
  * outlives the client's process: after a crash the call that was under way has an unknown fate, and a new process goes on.
  */
 import type { Env } from '../../core/base/env.ts';
-import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { SimNode } from '../../platform/sim/node.ts';
 import type { SimRandom } from '../../platform/sim/random.ts';
 import type { CairnClient } from '../../system/client/client.ts';
 import type { SimCluster } from './cluster.ts';
+import { mayEnd } from './expected-errors.ts';
 import type { Ledger } from './ledger.ts';
 import { OwnTree } from './own-tree.ts';
 import type { Step, StepMaker } from './step.ts';
@@ -21,18 +22,6 @@ export interface ActorContext {
   readonly onViolation: (who: string, violation: Violation) => void;
   readonly note: (who: string, text: string) => void;
 }
-
-/** Errors with which a call may end while there are faults; any other is a promise broken. */
-const expected: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'NO_QUORUM',
-  'UNAVAILABLE',
-  'TIMED_OUT',
-  'UNKNOWN_OUTCOME',
-  'SESSION_EXPIRED',
-  'BUSY',
-  'CONNECTION_LOST',
-  'NO_SERVERS',
-]);
 
 export class Actor implements StepMaker {
   readonly id: number;
@@ -135,7 +124,7 @@ export class Actor implements StepMaker {
   }
 
   #mustBeExpected(error: CairnError, what: string): void {
-    if (!expected.has(error.code)) throw new Violation(`${what}: [${error.code}] ${describe(error)}`);
+    if (!mayEnd(error)) throw new Violation(`${what}: [${error.code}] ${describe(error)}`);
   }
 }
 

@@ -48,6 +48,27 @@ describe('a whole cluster in a simulated world', () => {
   );
 
   it(
+    'keeps everything acknowledged while chunkservers are drained, which are empty in the end if the others are enough',
+    async () => {
+      const { counts } = await passing(21, { scenario: { ...short, chunkservers: 4, drainEveryMs: 300 } });
+      expect(counts.drains).toBeGreaterThan(3);
+    },
+    runMs,
+  );
+
+  it(
+    'keeps everything acknowledged while bits flip on one disk, which is mended in the end',
+    async () => {
+      const rot = { server: 2, everyMs: 100, scrubEveryMs: 2_000 };
+      const { counts } = await passing(22, {
+        scenario: { ...short, chunkBytes: 131_072, blackoutAtMs: undefined, rot },
+      });
+      expect(counts.rotten).toBeGreaterThan(5);
+    },
+    runMs,
+  );
+
+  it(
     'runs the same way from the same seed: twice here, and once in another process',
     async () => {
       const first = await passing(301013);

@@ -1,5 +1,5 @@
 /** When a healed cluster has come to rest: everything is sealed, copied as often as it should be, and collected. */
-import type { ServerId } from '../../core/base/brand.ts';
+import { type ServerId, toServerId } from '../../core/base/brand.ts';
 import type { ChunkRecord } from '../../system/master/state/records.ts';
 import { runningOf, type SimCluster } from './cluster.ts';
 
@@ -15,10 +15,15 @@ export function unrest(cluster: SimCluster): string | undefined {
   }
   const { tables } = leader.machine;
   if (tables.firstDetached() !== undefined) return 'removed trees are not yet collected';
-  const copies = Math.min(scenario.replication, scenario.chunkservers);
+  const isStaying = (id: ServerId) => tables.server(id)?.draining === false;
+  const staying = cluster.chunkservers.filter(({ id }) => isStaying(toServerId(id))).length;
   for (const [handle, chunk] of tables.chunks(0)) {
     if (!chunk.sealed) return `chunk ${handle} is not sealed`;
-    if (chunk.servers.length < copies) return `chunk ${handle} is on ${chunk.servers.join(' ')} only`;
+    const kept = chunk.servers.filter(isStaying).length;
+    if (kept < Math.min(scenario.replication, staying)) return `chunk ${handle} is on ${chunk.servers.join(' ')} only`;
+    // Where enough others are, servers that are drained end up empty.
+    if (staying >= scenario.replication && kept < chunk.servers.length)
+      return `chunk ${handle} is still on servers that are drained: ${chunk.servers.join(' ')}`;
   }
   return undefined;
 }

@@ -15,8 +15,10 @@ import { SimCluster } from './cluster.ts';
 import { makeWorld } from './host.ts';
 import { Inspector } from './inspector.ts';
 import { Ledger } from './ledger.ts';
+import { Operator } from './operator.ts';
 import { probe } from './probe.ts';
 import { unrest } from './quiet.ts';
+import { untilMended } from './rot.ts';
 import { drawScenario, type Scenario } from './scenario.ts';
 import { drawStep } from './steps.ts';
 import { startStorm } from './storm.ts';
@@ -42,7 +44,7 @@ export interface Outcome {
   readonly hash: string;
   readonly simulatedMs: number;
   readonly eventCount: number;
-  readonly counts: Readonly<Record<'calls' | 'unknown' | 'records' | 'bytes' | 'faults', number>>;
+  readonly counts: Readonly<Record<'calls' | 'unknown' | 'records' | 'bytes' | 'faults' | 'drains' | 'rotten', number>>;
   readonly trace: Trace;
 }
 
@@ -74,8 +76,10 @@ class Run {
   readonly #cluster: SimCluster;
   readonly #ledger: Ledger;
   readonly #actors: readonly Actor[];
+  readonly #operator: Operator;
   #broken: string | undefined;
   #faults = 0;
+  #rotten = 0;
 
   constructor(seed: number, { engine = 'raft', scenario, onLine, onKernelEvent }: RunOptions) {
     this.#seed = seed;
@@ -91,6 +95,7 @@ class Run {
     const note = (who: string, text: string) => this.#note(who, text);
     const onViolation = (who: string, violation: Violation) => this.broken(who, violation.message);
     const context = { cluster: this.#cluster, ledger: this.#ledger, drawStep, onViolation, note };
+    this.#operator = new Operator({ cluster: this.#cluster, onViolation, note });
     this.#actors = this.#cluster.clientNodes.map((_, i) => new Actor(context, i + 1));
   }
 
@@ -108,17 +113,22 @@ class Run {
       note: (who, text) => this.#note(who, text),
     });
     for (const actor of this.#actors) actor.live();
+    this.#operator.live(checker);
     await this.#until('the faults end', () => storm.isOver, this.#cluster.scenario.stormMs + 1_000);
-    this.#faults = storm.history.length;
+    this.#faults = storm.faults;
+    this.#rotten = storm.rotten;
     this.#note('world', 'everything is healed');
     await this.#until('all processes are up again', () => this.#cluster.isUp, bootMs);
     await this.#pass(graceMs);
 
-    for (const actor of this.#actors) actor.stop();
-    await this.#until('calls under way end', () => this.#actors.every(({ isIdle }) => isIdle), idleMs);
+    for (const one of [this.#operator, ...this.#actors]) one.stop();
+    const areIdle = () => [this.#operator, ...this.#actors].every(({ isIdle }) => isIdle);
+    await this.#until('calls under way end', areIdle, idleMs);
     for (const actor of this.#actors) await this.#settle(`probe of ${actor.node.name}`, probe(actor));
 
+    if (this.#rotten > 0) await this.#settle('what has rotted is mended', untilMended(checker, this.#cluster, restMs));
     await this.#until('the cluster comes to rest', () => unrest(this.#cluster) === undefined, restMs);
+    this.#operator.check();
     await this.#settle('check of shared files', checkShared(checker, this.#ledger));
     for (const actor of this.#actors) await this.#settle('check of a tree', checkTree(checker, actor));
     await this.#settle('reading all that is listed', checkReadable(checker));
@@ -204,7 +214,12 @@ class Run {
   get outcome(): Outcome {
     const { hash, now, eventCount } = this.#world;
     const why = this.#broken;
-    const counts = { ...this.#ledger.counts, faults: this.#faults };
+    const counts = {
+      ...this.#ledger.counts,
+      faults: this.#faults,
+      drains: this.#operator.drains,
+      rotten: this.#rotten,
+    };
     const passed = why === undefined;
     return { seed: this.#seed, passed, why, hash, simulatedMs: now, eventCount, counts, trace: this.#trace };
   }

@@ -14,6 +14,14 @@ import type { ChunkStoreOptions } from '../../system/storage/chunk-store.ts';
 
 const kibi = 1024;
 
+/** One chunkserver has a bad disk: bits flip in its chunk files. */
+export interface Rot {
+  readonly server: number;
+  /** Mean time from one bit to the next, and from one search for damage to the next. */
+  readonly everyMs: number;
+  readonly scrubEveryMs: number;
+}
+
 export interface Scenario {
   readonly masters: number;
   readonly chunkservers: number;
@@ -33,6 +41,9 @@ export interface Scenario {
   readonly faults: FaultPlan;
   /** When all masters and chunkservers lose power at once, counted from the beginning of the storm. */
   readonly blackoutAtMs: number | undefined;
+  /** Mean time from one command to drain a chunkserver, or to undo it, to the next; undefined: there are none. */
+  readonly drainEveryMs: number | undefined;
+  readonly rot: Rot | undefined;
   /** Most that a clock is off; the masters allow for a hundredth. */
   readonly clockDriftPpm: number;
   /** The longest pause of a client between two calls. */
@@ -47,6 +58,8 @@ export interface Scenario {
   readonly client: ClientSettings;
 }
 
+const chunkserversMin = 3;
+
 /** Clocks are given their drift at the beginning, within what the masters allow for. */
 const kinds: readonly FaultKind[] = soundDiskKinds.filter((kind) => kind !== 'clockDrift');
 
@@ -58,7 +71,7 @@ export function drawScenario(random: SimRandom): Scenario {
   const chunkBytes = random.pick([64, 64, 64, 128, 128, 256]) * kibi;
   return {
     masters: 3,
-    chunkservers: random.pick([3, 3, 4]),
+    chunkservers: random.pick([chunkserversMin, chunkserversMin, 4]),
     clients: random.pick([2, 3]),
     replication: random.pick([2, 3, 3, 3]),
     chunkBytes,
@@ -67,6 +80,8 @@ export function drawScenario(random: SimRandom): Scenario {
     stormMs,
     faults: drawFaultPlan(random, { kinds, everyMs: [300, 6_000], longestMs: random.pick([500, 2_000, 5_000]) }),
     blackoutAtMs: hasBlackout ? random.between(500, stormMs) : undefined,
+    drainEveryMs: random.fork('drains').pick([undefined, undefined, 300, 1_000, 3_000]),
+    rot: hasBlackout ? undefined : drawRot(random.fork('rot')),
     clockDriftPpm: random.pick([100, 4_000]),
     thinkMs,
     electionTimeoutMs: random.pick([150, 150, 400]),
@@ -94,6 +109,15 @@ export function drawScenario(random: SimRandom): Scenario {
 /** Clients that hardly pause do in some seconds what others do in many: what is done in a run is bounded, so that there are more runs. */
 function stormMaxMs(thinkMs: number): number {
   return thinkMs < 50 ? 4_000 : thinkMs < 200 ? 8_000 : 20_000;
+}
+
+function drawRot(random: SimRandom): Rot | undefined {
+  if (!random.chance(0.3)) return undefined;
+  return {
+    server: random.between(1, chunkserversMin),
+    everyMs: random.pick([30, 100, 500]),
+    scrubEveryMs: random.pick([300, 2_000, 60_000]),
+  };
 }
 
 const modes: readonly Mode[] = ['strong', 'gfs', 'gfs', 'async', 'async'];

@@ -8,6 +8,7 @@ import type { FaultKind } from '../../platform/sim/fault-plan.ts';
 import type { SimNode } from '../../platform/sim/node.ts';
 import type { Actor } from './actor.ts';
 import type { SimCluster } from './cluster.ts';
+import { sparingCopies, startRot } from './rot.ts';
 
 const losesPower: ReadonlySet<FaultKind> = new Set<FaultKind>(['powerLoss', 'vanish']);
 /** What can take a replica out of its set, or stop its repair. */
@@ -21,7 +22,14 @@ export interface StormOptions {
   readonly note: (who: string, text: string) => void;
 }
 
-export function startStorm({ cluster, actors, note }: StormOptions): FaultDriver {
+export interface Storm {
+  readonly isOver: boolean;
+  readonly faults: number;
+  /** Bits that have flipped. */
+  readonly rotten: number;
+}
+
+export function startStorm({ cluster, actors, note }: StormOptions): Storm {
   const { world, scenario } = cluster;
   const nodes = [...cluster.masters, ...cluster.chunkservers].map(({ node }) => node).concat(cluster.clientNodes);
   const restart = (node: SimNode) => {
@@ -39,7 +47,8 @@ export function startStorm({ cluster, actors, note }: StormOptions): FaultDriver
       for (const { node } of [...cluster.masters, ...cluster.chunkservers]) if (!node.isUp) restart(node);
     });
   }
-  return new FaultDriver(world, {
+  const rot = startRot(cluster, restart, (what) => note('world', what));
+  const driver = new FaultDriver(world, {
     plan: scenario.faults,
     nodes,
     fromMs: world.now,
@@ -48,13 +57,25 @@ export function startStorm({ cluster, actors, note }: StormOptions): FaultDriver
     mayInject: boundsOf(cluster),
     onChange: ({ what }, isOver) => note('world', isOver ? `over: ${what}` : what),
   });
+  return {
+    get isOver() {
+      return driver.isOver && rot?.isOver !== false;
+    },
+    get faults() {
+      return driver.history.length;
+    },
+    get rotten() {
+      return rot?.history.length ?? 0;
+    },
+  };
 }
 
 function boundsOf(cluster: SimCluster): MayInject {
   const names = (members: readonly { readonly node: SimNode }[]) => members.map(({ node }) => node.name);
   const few = [atMostDown(names(cluster.masters), 1), atMostDown(names(cluster.chunkservers), 1)];
+  const copies = sparingCopies(cluster);
   const memory = cluster.scenario.hasMemoryFiles ? sparingMemory(cluster) : () => true;
-  return (kind, node, active) => few.every((may) => may(kind, node, active)) && memory(kind, node, active);
+  return (kind, node, active) => [...few, copies].every((may) => may(kind, node, active)) && memory(kind, node, active);
 }
 
 function sparingMemory(cluster: SimCluster): MayInject {
