@@ -19,7 +19,7 @@ class Cell {
 
   static async start(seed: number, mode: Mode): Promise<Cell> {
     const plane = await DataPlane.start(seed);
-    await plane.run(plane.client.writeFile('/t', '', { mode, durability: 'memory' }));
+    await plane.run(plane.client.writeFile('/t', '', { mode, durability: 'disk' }));
     return new Cell(plane);
   }
 
