@@ -124,8 +124,9 @@ function mustConverge(group: Group, isThere: (id: NodeId) => boolean): void {
 /** Nothing that was asked of a node is still open: what is lost must be said to be. */
 function mustHaveAnswered(group: Group): void {
   const open = () => group.nodes().filter((id) => group.node(id).unanswered !== undefined);
-  // a quorum read has a patience of 4 election timeouts, and may begin after a round that has used up its own
-  const withinMs = 8 * group.plan.timing.electionTimeoutMaxMs + 1_000;
+  // clients try on what they are at; a quorum read has a patience of 4 election timeouts, and may begin after a round that has used up its own
+  const { client, timing } = group.plan;
+  const withinMs = client.callMs + 8 * timing.electionTimeoutMaxMs + 1_000;
   group.agenda.runUntil(group.agenda.nowMs + withinMs, () => open().length === 0);
   const [first] = open();
   if (first === undefined) return;
