@@ -76,6 +76,8 @@ export class NamesServer {
   reportsUse = false;
   /** How long a clone takes. */
   cloneMs = 0;
+  /** How long it takes until a split is answered. */
+  splitMs = 0;
   /** So many splits are carried out and answered by a failure. */
   splitAnswersLost = 0;
   #life = 0;
@@ -190,12 +192,13 @@ export class NamesServer {
           this.#cluster.server(server).chunks.set(grant.handle, { version: grant.version, length });
         return { response: { length } };
       },
-      split: ({ handle, version, into }) => {
+      split: async ({ handle, version, into }) => {
         this.orders.push(`split ${handle} v${version}`);
         const chunk = this.chunks.get(handle);
         if (chunk === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not there`);
         this.chunks.set(into, { version, length: chunk.length });
         chunk.version = version + 1;
+        if (this.splitMs > 0) await new Promise<void>((resolve) => this.node.env.clock.after(this.splitMs, resolve));
         if (this.splitAnswersLost-- > 0) throw new CairnError('UNAVAILABLE', 'the answer is lost');
         return { response: { length: chunk.length } };
       },

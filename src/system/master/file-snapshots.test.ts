@@ -102,6 +102,29 @@ describe('a file snapshot', () => {
     expect(c.chunk(grant.handle)!.servers).toContain(unheard.id);
   });
 
+  it('splits a chunk on the servers that it has begun with: a replica that is to move meanwhile moves afterwards', async () => {
+    const c = await TestMasters.start(16, { servers: 4, timing: { deadAfterMs: 3000 } });
+    await c.run(5000); // a new leader moves nothing
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const [, leaving] = grant.replicas.map(({ server }) => server);
+    const spare = c.servers.find(({ id }) => !grant.replicas.some(({ server }) => server === id))!;
+    c.server(leaving!).splitMs = 3000;
+    const other = { client: 1000, sequence: 1, ackBelow: 1 }; // whom the drain does not wait for
+    const work = c.ask('acquire', { ...c.acquireRequest(inode, 0), id: other });
+    await c.run(100);
+    await c.call('drain', { id: c.id(), server: leaving!, draining: true });
+    await c.run(2000);
+    expect(c.chunk(grant.handle)).toMatchObject({ servers: grant.replicas.map(({ server }) => server), refs: 2 });
+    const mine = (await c.world.settle(work)).grant;
+    expect(mine.handle).not.toBe(grant.handle);
+    for (const { server } of mine.replicas) expect(c.server(server).chunks.get(mine.handle)?.length).toBe(700);
+    c.release(mine, 700);
+    const isMoved = (handle: ChunkHandle) => c.chunk(handle)!.servers.includes(spare.id);
+    await c.until('both have moved', () => isMoved(mine.handle) && isMoved(grant.handle));
+    await c.until('it has dropped both', () => c.server(leaving!).chunks.size === 0);
+  });
+
   it('is of one moment while others write, make and rename: all that was acknowledged before is in it', async () => {
     const c = await TestMasters.start(6);
     const files: InodeId[] = [];

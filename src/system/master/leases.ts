@@ -67,6 +67,11 @@ export class Leases {
     });
   }
 
+  /** Grants, splits and changes of the set come one after another: each leads to what is mutated where, by the set that it has begun with. */
+  alone<T>(handle: ChunkHandle, work: () => Promise<T>): Promise<T> {
+    return this.#oneAtATime(`g${handle}`, work);
+  }
+
   /** @throws CairnError STALE_HANDLE, IS_A_DIRECTORY, NO_SERVERS, UNAVAILABLE, BUSY */
   acquire(request: AcquireRequest): Promise<{ readonly grant: Grant; readonly created: boolean }> {
     return this.#inTurn(`${request.inode}:${request.index}`, () => this.#acquire(request));
@@ -143,7 +148,10 @@ export class Leases {
   /** Something else may have changed the chunk meanwhile: then it is looked at again. */
   async #split(inode: AcquireRequest['inode'], index: number, handle: ChunkHandle): Promise<void> {
     try {
-      await this.splitting.split(inode, index, handle);
+      await this.alone(handle, async () => {
+        this.#world.checkLeading();
+        if ((this.#world.tables.chunk(handle)?.refs ?? 0) > 1) await this.splitting.split(inode, index, handle);
+      });
     } catch (thrown) {
       const error = toCairnError(thrown);
       if (error.code !== 'STALE_VERSION' && error.code !== 'STALE_HANDLE') throw error;
@@ -220,7 +228,7 @@ export class Leases {
     until: number,
     gone: readonly ServerId[] = [],
   ): Promise<Granted | undefined> {
-    return this.#oneAtATime(`g${handle}`, async () =>
+    return this.alone(handle, async () =>
       this.#isStill(handle, chunk) ? this.#regrant(handle, chunk, failed, until, gone) : undefined,
     );
   }

@@ -38,8 +38,11 @@ export class ReplicaSets {
     try {
       const before = chunkOf(tables, handle);
       const dropped = command.kind === 'exclude' ? await this.#dropFirst(handle, before, command) : [];
-      const lapsed = leaving.filter((id) => !servers.hasSession(id));
-      valueOrThrow(await servers.excluding(lapsed, () => this.#world.execute(command, doneResult)));
+      const lapsed = await this.#leases.alone(handle, async () => {
+        const silent = leaving.filter((id) => !servers.hasSession(id));
+        valueOrThrow(await servers.excluding(silent, () => this.#world.execute(command, doneResult)));
+        return silent;
+      });
       departures.note(handle, leaving, []);
       const serving = leaving.filter((id) => !lapsed.includes(id) && !dropped.includes(id));
       await Promise.all(serving.map((id) => this.#servesNoMore(id, handle, before)));

@@ -65,7 +65,7 @@ describe('grants', () => {
 
   it('never go to a server outside the set, nor to nobody', () => {
     const { m, handle } = withFile();
-    expect(codeOf(m.grant(handle, 1, servers(1, 4)))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(m.grant(handle, 1, servers(1, 4)))).toBe('STALE_VERSION');
     expect(codeOf(m.grant(handle, 1, []))).toBe('INVALID_ARGUMENT');
     expect(m.chunk(handle).version).toBe(1);
   });

@@ -49,7 +49,8 @@ export function grant(t: Transition, command: CommandOf<'grant'>): Result<Grante
   if (chunk === undefined) return goneChunk(handle);
   if (chunk.version !== command.version) return staleVersion(handle, command.version, chunk);
   if (chunk.refs > 1) return refused('BUSY', `chunk ${handle} is shared with a snapshot; it must be split first`);
-  if (!isSet(servers) || servers.some((server) => !chunk.servers.includes(server))) return badSet(servers);
+  if (!isSet(servers)) return badSet(servers);
+  if (!areMembers(chunk, servers)) return movedChunk(handle, servers);
   const version = toChunkVersion(chunk.version + 1);
   t.tables.putChunk(handle, { ...chunk, version, sealed: false, servers }, chunk);
   return ok({ handle, version, servers });
@@ -118,9 +119,10 @@ export function splitChunk(t: Transition, command: CommandOf<'splitChunk'>): Res
   const found = sealedChunk(t, command.handle, command.version);
   if (!found.ok) return found;
   const chunk = found.value;
-  const isMember = (server: ServerId) => chunk.servers.includes(server);
-  if (!isSet(servers) || !servers.every(isMember)) return badSet(servers);
-  if (!isSet(kept) || !kept.every(isMember)) return badSet(kept);
+  for (const set of [servers, kept]) {
+    if (!isSet(set)) return badSet(set);
+    if (!areMembers(chunk, set)) return movedChunk(command.handle, set);
+  }
   if (into >= t.tables.counters.nextHandle || t.tables.chunk(into) !== undefined)
     return refused('INVALID_ARGUMENT', `handle ${into} was not taken for a copy; take one`);
   const { version, length } = chunk;
@@ -166,6 +168,10 @@ function isSet(servers: readonly ServerId[]): boolean {
   return servers.length > 0 && servers.length <= replicasMax && new Set(servers).size === servers.length;
 }
 
+function areMembers(chunk: ChunkRecord, servers: readonly ServerId[]): boolean {
+  return servers.every((server) => chunk.servers.includes(server));
+}
+
 function badSet(servers: readonly ServerId[]): Refused {
   return refused(
     'INVALID_ARGUMENT',
@@ -177,6 +183,13 @@ function goneFile(inode: InodeId): Refused {
 }
 function goneChunk(handle: ChunkHandle): Refused {
   return refused('STALE_HANDLE', `chunk ${handle} does not exist any more; open the file by its path again`);
+}
+/** A replica has moved, which leaves the version as it is, since these were chosen. */
+function movedChunk(handle: ChunkHandle, servers: readonly ServerId[]): Refused {
+  return refused(
+    'STALE_VERSION',
+    `chunk ${handle} is not on all of ${servers.join(', ')} any more; ask for its lease again`,
+  );
 }
 function staleVersion(handle: ChunkHandle, version: number, chunk: ChunkRecord): Refused {
   return refused(

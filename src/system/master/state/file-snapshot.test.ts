@@ -192,7 +192,7 @@ describe('a file snapshot', () => {
     expect(split({})).toBe('INVALID_ARGUMENT');
     expect(split({ into: 99 as ChunkHandle })).toBe('INVALID_ARGUMENT');
     m.tables.counters.nextHandle = 50;
-    expect(split({ into: 40 as ChunkHandle, servers: servers(4) })).toBe('INVALID_ARGUMENT');
+    expect(split({ into: 40 as ChunkHandle, servers: servers(4) })).toBe('STALE_VERSION');
     expect(split({ into: 40 as ChunkHandle, kept: [] })).toBe('INVALID_ARGUMENT');
     expect(split({ into: 40 as ChunkHandle })).toBe('ok');
     expect(split({ into: 41 as ChunkHandle })).toBe('STALE_HANDLE');
