@@ -21,10 +21,27 @@ export interface ChunkReplicas {
   readonly contents: readonly Buffer[];
 }
 
+/**
+ * A server that has just come back refuses reads until it has met the leading master, and one that is being replaced serves nothing any more: the
+ * file is looked up, and all of them are asked, again.
+ */
 export async function readReplicas(masters: readonly Address[], path: string): Promise<ChunkReplicas[]> {
   const env = nodeEnv({ dir: tmpdir() });
-  const { chunkBytes, locations } = await locate(env, masters, path);
-  return Promise.all(locations.map((location) => readChunk(env, location, chunkBytes)));
+  let refusal = '';
+  const served = until(`all replicas of ${path} are served`, deadlineMs, async () => {
+    const { chunkBytes, locations } = await locate(env, masters, path);
+    try {
+      return await Promise.all(locations.map((location) => readChunk(env, location, chunkBytes)));
+    } catch (thrown) {
+      const error = toCairnError(thrown);
+      if (error.retry === 'never') throw error;
+      refusal = error.message;
+      return undefined;
+    }
+  });
+  return served.catch((thrown: unknown) => {
+    throw refusal === '' ? thrown : new Error(`${path}: ${refusal}`, { cause: thrown });
+  });
 }
 
 /** The chunkserver that orders the mutations of a file's last chunk. */
@@ -53,20 +70,8 @@ async function locate(env: Env, masters: readonly Address[], path: string) {
 }
 
 async function readChunk(env: Env, { index, handle, replicas }: Location, chunkBytes: number): Promise<ChunkReplicas> {
-  const contents = await Promise.all(replicas.map(({ address }) => readOne(env, address, handle)));
+  const contents = await Promise.all(replicas.map(({ address }) => readWhole(env, address, handle)));
   return { start: index * chunkBytes, contents };
-}
-
-/** A server that has just come back refuses reads until it has met the leading master: it is asked again. */
-function readOne(env: Env, address: Address, handle: Location['handle']): Promise<Buffer> {
-  return until(`${address} serves chunk ${handle}`, deadlineMs, async () => {
-    try {
-      return await readWhole(env, address, handle);
-    } catch (thrown) {
-      if (toCairnError(thrown).retry === 'never') throw thrown;
-      return undefined;
-    }
-  });
 }
 
 async function readWhole(env: Env, address: Address, handle: Location['handle']): Promise<Buffer> {
