@@ -12,6 +12,7 @@ import { mustEqualBytes, mustHold } from './violation.ts';
 /** Every acknowledged record is in its file exactly once; of each race there is what its outcome was. */
 export async function checkShared(client: CairnClient, ledger: Ledger): Promise<void> {
   for (const log of ledger.logs) log.check(await client.readFile(log.path));
+  for (const log of ledger.cutLogs) log.check(await client.readFile(log.path));
   for (const { path, log, ...bounds } of ledger.copies) log.checkCopy(await client.readFile(path), path, bounds);
   for (const race of ledger.races) ledger.checkRace(race, await client.exists(race));
 }

@@ -69,6 +69,15 @@ describe('a whole cluster in a simulated world', () => {
   );
 
   it(
+    'keeps what is appended to files that other clients cut and empty, and nothing that was cut off',
+    async () => {
+      const { counts } = await passing(23, { scenario: { ...short, cutLogs: 2 } });
+      expect(counts.cuts).toBeGreaterThan(3);
+    },
+    runMs,
+  );
+
+  it(
     'runs the same way from the same seed: twice here, and once in another process',
     async () => {
       const first = await passing(301013);

@@ -1,6 +1,7 @@
 /** What all clients of a run share: the files that they append to together, the names that they race for, what was counted. */
 import type { Durability } from '../../core/protocol/types.ts';
 import type { SimRandom } from '../../platform/sim/random.ts';
+import { CutLog } from './cut-log.ts';
 import type { Scenario } from './scenario.ts';
 import { SharedLog } from './shared-log.ts';
 import { mustHold } from './violation.ts';
@@ -16,9 +17,10 @@ export interface LogCopy {
 
 export class Ledger {
   readonly logs: readonly SharedLog[];
+  readonly cutLogs: readonly CutLog[];
   readonly copies: LogCopy[] = [];
   #copies = 0;
-  readonly counts = { calls: 0, unknown: 0, records: 0, bytes: 0 };
+  readonly counts = { calls: 0, unknown: 0, records: 0, bytes: 0, cuts: 0 };
   /** Who made a file of this name exclusively, and who may have. */
   readonly #made = new Map<string, { winner: number | undefined; mayHave: Set<number> }>();
   readonly #durabilities: readonly Durability[];
@@ -26,7 +28,9 @@ export class Ledger {
   /** @param now by one clock, for all clients */
   constructor(scenario: Scenario, now: () => number) {
     this.#durabilities = scenario.hasMemoryFiles ? ['memory', 'disk'] : ['disk'];
-    const { chunkBytes, logModes } = scenario;
+    const { chunkBytes, logModes, cutLogs } = scenario;
+    const numbers = Array.from({ length: cutLogs }, (_, i) => i + 1);
+    this.cutLogs = numbers.map((n) => new CutLog(`/shared/cut-${n}`, chunkBytes, now));
     this.logs = logModes.map((mode, i) => new SharedLog({ path: `/shared/log-${i + 1}`, chunkBytes, mode, now }));
   }
 

@@ -1,8 +1,10 @@
 /** Liveness: with nothing broken any more, each kind of call succeeds at each client within its deadline. */
 import { toCairnError } from '../../core/base/errors.ts';
+import type { CairnClient } from '../../system/client/client.ts';
 import type { Actor } from './actor.ts';
+import type { CutLog } from './cut-log.ts';
 import { payload } from './payload.ts';
-import { mustEqualBytes, Violation } from './violation.ts';
+import { mustEqualBytes, mustHold, Violation } from './violation.ts';
 
 export async function probe(actor: Actor): Promise<void> {
   const client = actor.client!;
@@ -20,10 +22,27 @@ export async function probe(actor: Actor): Promise<void> {
     ledger.counts.records += 1;
     log.check(await must(`read ${log.path}`, client.readFile(log.path)));
   }
+  for (const log of ledger.cutLogs) await probeCuts(actor, client, log);
   mustEqualBytes(await must(`read ${file}`, client.readFile(file)), bytes, file);
   await must(`rename ${file}`, client.rename(file, `${file}-2`));
   tree.rename(file, `${file}-2`);
   tree.checkListing(directory, await must(`list ${directory}`, client.readdir(directory)));
+}
+
+/** Nobody else is at work: a file that was cut is as long as it was to be, and what is appended then is there. */
+async function probeCuts(actor: Actor, client: CairnClient, log: CutLog): Promise<void> {
+  const size = log.drawSize(actor.random);
+  const cut = log.beginCut(size);
+  await must(`truncate ${log.path} to ${size}`, client.truncate(log.path, size));
+  log.cutEnded(cut);
+  const stats = await must(`stat ${log.path}`, client.stat(log.path));
+  mustHold(stats.size === size, () => `${log.path} was cut to ${size} and has ${stats.size} bytes`);
+  const record = log.begin(actor.id, actor.nextRecord(), 100);
+  log.acknowledged(record, await must(`append to ${log.path}`, client.recordAppend(log.path, record.bytes)));
+  const content = await must(`read ${log.path}`, client.readFile(log.path));
+  const end = record.offset! + record.bytes.length;
+  mustHold(content.length === end, () => `${log.path}: its last record ends at ${end}, it at ${content.length}`);
+  log.check(content);
 }
 
 async function must<T>(what: string, call: Promise<T>): Promise<T> {

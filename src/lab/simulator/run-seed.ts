@@ -44,7 +44,9 @@ export interface Outcome {
   readonly hash: string;
   readonly simulatedMs: number;
   readonly eventCount: number;
-  readonly counts: Readonly<Record<'calls' | 'unknown' | 'records' | 'bytes' | 'faults' | 'drains' | 'rotten', number>>;
+  readonly counts: Readonly<
+    Record<'calls' | 'unknown' | 'records' | 'bytes' | 'cuts' | 'faults' | 'drains' | 'rotten', number>
+  >;
   readonly trace: Trace;
 }
 
@@ -153,6 +155,8 @@ class Run {
     await checker.mkdir('/shared');
     for (const { path, mode } of this.#ledger.logs)
       await checker.writeFile(path, '', { mode, durability: this.#ledger.drawDurability(random) });
+    for (const { path } of this.#ledger.cutLogs)
+      await checker.writeFile(path, '', { durability: this.#ledger.drawDurability(random) });
     for (const { tree } of this.#actors) await checker.mkdir(tree.root);
   }
 

@@ -32,6 +32,8 @@ export interface Scenario {
   readonly hasMemoryFiles: boolean;
   /** One for each file that all clients append to; the first is strong. */
   readonly logModes: readonly Mode[];
+  /** How many files that all clients append to are cut by them too. */
+  readonly cutLogs: number;
   /** Writers that a chunk remembers: few, so that some are forgotten between an attempt and the next. */
   readonly windowWriters: number;
   /** How many of the records are large, up to a quarter of a chunk: many fill a chunk fast. */
@@ -77,6 +79,7 @@ export function drawScenario(random: SimRandom): Scenario {
     chunkBytes,
     hasMemoryFiles,
     logModes: ['strong', ...Array.from({ length: random.below(3) }, () => random.pick(modes))],
+    cutLogs: random.fork('cuts').pick([0, 0, 0, 1, 2]),
     stormMs,
     faults: drawFaultPlan(random, { kinds, everyMs: [300, 6_000], longestMs: random.pick([500, 2_000, 5_000]) }),
     blackoutAtMs: hasBlackout ? random.between(500, stormMs) : undefined,

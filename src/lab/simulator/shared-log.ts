@@ -18,6 +18,15 @@ export interface SharedRecord {
   endedAt: number | undefined;
 }
 
+export function makeRecord(client: number, number: number, payloadBytes: number, begunAt: number): SharedRecord {
+  const id = `${client}:${number}`;
+  const head = toUtf8(`#${id}:${payloadBytes}\n`);
+  const bytes = new Uint8Array(head.length + payloadBytes);
+  bytes.set(head);
+  bytes.set(payload(number * 64 + client, payloadBytes), head.length);
+  return { id, bytes, offset: undefined, begunAt, endedAt: undefined };
+}
+
 interface CopyBounds {
   readonly acknowledgedBefore: number;
   readonly begunBefore: number;
@@ -68,14 +77,9 @@ export class SharedLog {
 
   /** A new record, which from now on may be in the file. */
   begin(client: number, number: number, payloadBytes: number): SharedRecord {
-    const id = `${client}:${number}`;
-    const head = toUtf8(`#${id}:${payloadBytes}\n`);
-    const bytes = new Uint8Array(head.length + payloadBytes);
-    bytes.set(head);
-    bytes.set(payload(number * 64 + client, payloadBytes), head.length);
-    const record: SharedRecord = { id, bytes, offset: undefined, begunAt: this.#now(), endedAt: undefined };
-    mustHold(!this.#records.has(id), () => `record ${id} is new`);
-    this.#records.set(id, record);
+    const record = makeRecord(client, number, payloadBytes, this.#now());
+    mustHold(!this.#records.has(record.id), () => `record ${record.id} is new`);
+    this.#records.set(record.id, record);
     return record;
   }
 

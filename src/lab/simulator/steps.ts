@@ -1,6 +1,8 @@
 /** What a client does next: drawn, with its effect on the model. */
 import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
 import type { CairnClient } from '../../system/client/client.ts';
+import { cutStep } from './cut-steps.ts';
+import { drawRecordBytes } from './draw-record-bytes.ts';
 import { payload } from './payload.ts';
 import type { SharedLog, SharedRecord } from './shared-log.ts';
 import { takeFileSnapshot, takeLogSnapshot } from './snapshot-steps.ts';
@@ -35,9 +37,12 @@ const draws: readonly (readonly [weight: number, draw: Draw])[] = [
   [2, takeFileSnapshot],
   [1, takeLogSnapshot],
 ];
+/** Of the steps of a run that has files to cut. */
+const cutShare = 0.3;
 const weights = draws.reduce((sum, [weight]) => sum + weight, 0);
 
 export function drawStep(maker: StepMaker): Step {
+  if (maker.ledger.cutLogs.length > 0 && maker.random.chance(cutShare)) return cutStep(maker);
   for (;;) {
     let ticket = maker.random.below(maker.tree.size > itemsMax ? weights + 20 : weights);
     if (ticket >= weights) {
@@ -85,12 +90,6 @@ async function appendRecord(
   log.acknowledged(record, await client.recordAppend(log.path, record.bytes));
   maker.ledger.counts.records += 1;
   maker.ledger.counts.bytes += record.bytes.length;
-}
-
-/** With its head a record is at most a quarter of a chunk. */
-function drawRecordBytes({ random, chunkBytes, largeRecordShare }: StepMaker, count: number): number {
-  const most = Math.floor(chunkBytes / 4) - 64;
-  return random.chance(largeRecordShare) ? random.between(1, Math.ceil(most / count)) : random.between(0, 300);
 }
 
 /** What was acknowledged to anybody is there for everybody. */
