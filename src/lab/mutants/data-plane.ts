@@ -1,4 +1,4 @@
-/** The data plane: mutation order, leases, windows, recovery, damage. Each is noticed by claims beside the code, on simulated networks and disks. */
+/** The data plane: mutation order, leases, windows, recovery, damage. Each but one is noticed by claims beside the code, on simulated networks and disks. */
 import type { Mutant } from './mutant.ts';
 
 const server = 'src/system/chunkserver';
@@ -255,13 +255,30 @@ const table: readonly Short[] = [
   },
 ];
 
-export const dataPlane: readonly Mutant[] = table.map(({ id, bug, seen = 'GFS §2.7, §3.1–3.3', edits, test }) => ({
+/** Of the master: whole clusters notice it, whose clients keep files open that others cut. */
+const cutChunks: Mutant = {
+  id: 'data-cut-chunks-take-mutations',
+  bug: 'a cut is answered while the primary of a chunk that the file has lost takes mutations still',
+  seen: 'canonical',
+  trial: { kind: 'clusters', engine: 'raft' },
+  edits: [
+    {
+      file: 'src/system/master/cut-chunks.ts',
+      find: '    for (const [handle, chunk] of removed) this.#close(handle, chunk);\n',
+      replace: '',
+    },
+  ],
+};
+
+const besideTheCode: readonly Mutant[] = table.map(({ id, bug, seen = 'GFS §2.7, §3.1–3.3', edits, test }) => ({
   id,
   bug,
   seen,
   trial: { kind: 'tests', files: [`${server}/${test}`] },
   edits: edits.map(([file, find, replace]) => ({ file: place(file), find, replace })),
 }));
+
+export const dataPlane: readonly Mutant[] = [...besideTheCode, cutChunks];
 
 function place(file: string): string {
   return file.startsWith('../') ? `src/system/${file.slice(3)}` : `${server}/${file}`;
