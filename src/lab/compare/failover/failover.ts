@@ -44,9 +44,9 @@ export const failover: Experiment = {
   expected(options) {
     const { rounds, holdMs } = planOf(options);
     const partial = partialFaults.length * (holdMs / 1000 + 1.5);
-    const ours = 22 * 2.4 + partial + 8;
-    const etcd = 22 * 4.5 + 8;
-    const etcdQuick = 8 * 2.4 + partial + 8;
+    const ours = 22 * 2 + partial + 8;
+    const etcd = 22 * 4 + 8;
+    const etcdQuick = 8 * 2 + partial + 8;
     return { rounds, secondsEach: 4 * ours + etcd + etcdQuick + zookeeperSeconds, secondsOnce: 0 };
   },
 
