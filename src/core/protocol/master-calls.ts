@@ -347,8 +347,12 @@ export const serverOrders = {
   /** Give the lease up: no mutation under this version succeeds afterwards. */
   release: call(66, struct({ handle: chunkHandle, version: chunkVersion }), struct({ length: varint })),
   drop: call(67, struct({ handles: list(held, inventoryPageMax) }), nothing),
-  /** Whether there is a sound replica of the chunk, and what it is; its version is undefined if there is none. */
-  holds: call(69, struct({ handle: chunkHandle }), struct({ version: optional(chunkVersion), length: varint })),
+  /** What replica of the chunk there is, and whether it is sound; its version is undefined if there is none. */
+  holds: call(
+    69,
+    struct({ handle: chunkHandle }),
+    struct({ version: optional(chunkVersion), length: varint, isSound: bool }),
+  ),
   /**
    * Of a sealed chunk that several files share: make a copy of the replica under the handle `into`, with this version, and take the next
    * version for the replica itself, so that readers notice.

@@ -162,7 +162,7 @@ export class ScriptedMaster {
     const request = { handle: toChunkHandle(handle) };
     const answer = await this.order(server, 'holds', request).catch(() => undefined); // then it is not certain
     const lengthBytes = Math.max(known.knownLength, this.#lengths.get(handle) ?? 0);
-    return answer?.version !== undefined && (answer.version === known.version || answer.length >= lengthBytes);
+    return answer?.isSound === true && (answer.version === known.version || answer.length >= lengthBytes);
   }
 
   /** Waits until the server serves the chunk no longer: it has dropped it, or has no session; or until another version is granted. */

@@ -54,8 +54,10 @@ export class Orders {
     },
     release: async (held) => ({ response: { length: await this.#release(held) } }),
     holds: ({ handle }) => {
-      const info = this.#world.inventory.isDamaged(handle) ? undefined : this.#world.store.info(handle);
-      return { response: { version: info?.version, length: info?.lengthBytes ?? 0 } };
+      const { inventory, store } = this.#world;
+      const info = store.info(handle);
+      const isSound = info !== undefined && !inventory.isDamaged(handle);
+      return { response: { version: info?.version, length: info?.lengthBytes ?? 0, isSound } };
     },
     drop: async ({ handles }) => {
       await Promise.all(handles.map((held) => this.drop(held)));

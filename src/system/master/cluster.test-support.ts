@@ -203,8 +203,9 @@ export class NamesServer {
         return { response: { length: chunk.length } };
       },
       holds: ({ handle }) => {
-        const chunk = this.#broken.has(handle) ? undefined : this.chunks.get(handle);
-        return { response: { version: chunk?.version as ChunkRecord['version'], length: chunk?.length ?? 0 } };
+        const chunk = this.chunks.get(handle);
+        const isSound = chunk !== undefined && !this.#broken.has(handle);
+        return { response: { version: chunk?.version as ChunkRecord['version'], length: chunk?.length ?? 0, isSound } };
       },
       drop: ({ handles }) => {
         for (const { handle, version } of handles) {

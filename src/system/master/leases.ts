@@ -5,8 +5,8 @@
  */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
-import type { RequestOf } from '../../core/protocol/call.ts';
-import type { masterCalls } from '../../core/protocol/master-calls.ts';
+import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
+import type { masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { Gate } from './gate.ts';
 import { type Concerns, grantOf, type LeaderWorld } from './leader-world.ts';
@@ -270,24 +270,39 @@ export class Leases {
   }
 
   /**
-   * Whoever has come back with an empty disk must not be left alone with the chunk while others have it. Nothing can be lost of what nobody
-   * has told the length of yet.
+   * Whoever has come back with an empty disk, or has lost bytes with its power, must not be left alone with the chunk while others have it.
+   * One that stays must have the version, or all that the master knows of; or, if the version was never begun and the chunk was cut since, as
+   * much as each of all members has. Nothing can be lost of what nobody has told the length of yet.
    */
-  async #isHeldByOne(handle: ChunkHandle, { version, length }: ChunkRecord, staying: readonly ServerId[]) {
+  async #isHeldByOne(handle: ChunkHandle, { version, length, servers }: ChunkRecord, staying: readonly ServerId[]) {
     if (length === 0) return true;
-    const asked = staying.map(async (id) => {
-      const rpc = this.#world.servers.get(id)?.rpc;
-      if (rpc === undefined || rpc.isClosed) return false;
-      try {
-        const { response } = await rpc.call('holds', { handle }, { timeoutMs: dropMs });
-        return response.version === version || (response.version !== undefined && response.length >= length);
-      } catch (thrown) {
-        const why = toCairnError(thrown).message;
-        this.#world.env.events.emit('warn', 'replica_unknown', { server: id, handle, why });
-        return false;
-      }
+    const held = new Map<ServerId, Held>();
+    await Promise.all(
+      servers.map(async (id) => {
+        const answer = await this.#heldBy(id, handle);
+        if (answer !== undefined) held.set(id, answer);
+      }),
+    );
+    const isKnown = held.size === servers.length;
+    return staying.some((id) => {
+      const own = held.get(id);
+      if (own?.isSound !== true) return false;
+      const isMost = isKnown && [...held.values()].every((other) => !isMore(other, own));
+      return own.version === version || own.length >= length || isMost;
     });
-    return (await Promise.all(asked)).includes(true);
+  }
+
+  /** Undefined if it does not say. */
+  async #heldBy(id: ServerId, handle: ChunkHandle): Promise<Held | undefined> {
+    const rpc = this.#world.servers.get(id)?.rpc;
+    if (rpc === undefined || rpc.isClosed) return undefined;
+    try {
+      return (await rpc.call('holds', { handle }, { timeoutMs: dropMs })).response;
+    } catch (thrown) {
+      const why = toCairnError(thrown).message;
+      this.#world.env.events.emit('warn', 'replica_unknown', { server: id, handle, why });
+      return undefined;
+    }
   }
 
   async #grant(
@@ -367,6 +382,13 @@ export class Leases {
       `chunk ${handle} cannot be changed just now: its replicas are on servers ${names}; start them, or try again later`,
     );
   }
+}
+
+type Held = ResponseOf<(typeof serverOrders)['holds']>;
+
+function isMore(a: Held, b: Held): boolean {
+  const [ofA, ofB] = [a.version ?? 0, b.version ?? 0];
+  return ofA > ofB || (ofA === ofB && a.length > b.length);
 }
 
 interface Hold {

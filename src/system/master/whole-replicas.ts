@@ -15,7 +15,7 @@ export async function isHeldWhole(
   if (rpc === undefined || rpc.isClosed) return false;
   try {
     const { response } = await rpc.call('holds', { handle }, { timeoutMs: holdsMs });
-    return response.version !== undefined && response.length >= (tables.chunk(handle)?.length ?? 0);
+    return response.isSound && response.length >= (tables.chunk(handle)?.length ?? 0);
   } catch (thrown) {
     env.events.emit('warn', 'replica_unknown', { server: id, handle, why: toCairnError(thrown).message });
     return false;
