@@ -318,7 +318,8 @@ export class Leases {
     const result = await servers.excluding(lapsed, () =>
       this.#gate.through(() => this.#world.execute(command, grantResult)),
     );
-    if (!result.ok && (result.code === 'STALE_VERSION' || result.code === 'BUSY')) return undefined;
+    // the last: the chunk was cut off its file meanwhile
+    if (!result.ok && ['STALE_VERSION', 'BUSY', 'STALE_HANDLE'].includes(result.code)) return undefined;
     const granted = valueOrThrow(result);
     this.#world.departures.note(handle, chunk.servers, members);
     const goal = this.#world.tables.inode(chunk.inode)?.replication ?? 0;
