@@ -4,22 +4,12 @@
  */
 import { toServerId } from '../../core/base/brand.ts';
 import { FaultDriver, type MayInject } from '../../platform/sim/fault-driver.ts';
-import type { FaultKind } from '../../platform/sim/fault-plan.ts';
+import { networkHarm } from '../../platform/sim/fault-plan.ts';
 import type { SimNode } from '../../platform/sim/node.ts';
 import type { CairnClient } from '../../system/client/client.ts';
 import type { SimCluster } from './cluster.ts';
 import { mustHold } from './violation.ts';
 
-/** What may take a replica out of its set, wherever it strikes. */
-const networkKinds: ReadonlySet<FaultKind> = new Set<FaultKind>([
-  'partition',
-  'isolate',
-  'blackhole',
-  'pairPartition',
-  'slowLink',
-  'lossyLink',
-  'resetConnections',
-]);
 const holdsChunks = ['store/chunks/', 'store/slabs/'];
 const momentMs = [1, 1] as const;
 const lookEveryMs = 200;
@@ -29,7 +19,8 @@ export function sparingCopies({ chunkservers, scenario }: SimCluster): MayInject
   const { rot } = scenario;
   if (rot === undefined) return () => true;
   const others = new Set(chunkservers.filter(({ id }) => id !== rot.server).map(({ node }) => node));
-  return (kind, node) => !networkKinds.has(kind) && !others.has(node);
+  // a sound replica may leave its set by what is done to the network, wherever that strikes
+  return (kind, node) => !networkHarm.has(kind) && !others.has(node);
 }
 
 /** Undefined if this run has none. */

@@ -4,6 +4,16 @@
  */
 import type { SimRandom } from './random.ts';
 
+const networkKinds = [
+  'partition',
+  'isolate',
+  'blackhole',
+  'pairPartition',
+  'slowLink',
+  'lossyLink',
+  'resetConnections',
+] as const;
+
 export const faultKinds = [
   // processes and machines
   'kill',
@@ -12,14 +22,7 @@ export const faultKinds = [
   'pause',
   'clockDrift',
   'wallJump',
-  // the network
-  'partition',
-  'isolate',
-  'blackhole',
-  'pairPartition',
-  'slowLink',
-  'lossyLink',
-  'resetConnections',
+  ...networkKinds,
   // disks
   'diskStall',
   'diskSlow',
@@ -33,6 +36,9 @@ export const faultKinds = [
   'bitRot',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
+
+/** Kinds that harm what is sent. */
+export const networkHarm: ReadonlySet<FaultKind> = new Set<FaultKind>(networkKinds);
 
 /** Kinds that harm what a disk holds, or fail its operations: redundancy must make up for them. */
 export const diskDamage: ReadonlySet<FaultKind> = new Set<FaultKind>([

@@ -62,7 +62,8 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
       if (version === place.location.version) mustBeWhole(place.location, replica, packet, have, sealedLength ?? 0);
       if (sealedLength === undefined && have < into.length) {
         [openLength] = await lengthsOf(core, [place.location]);
-        if (offset + have < (openLength ?? 0)) continue; // it has grown since, or this replica lacks what others have
+        if (openLength === undefined) throw endUnknown(place.location);
+        if (offset + have < openLength) continue; // it has grown since, or this replica lacks what others have
       }
       const all = amount(place, have, packet);
       if (all !== undefined) return all;
@@ -195,6 +196,10 @@ function dataLost(
     `${range} are lost: no server of chunk ${handle} has them any more (${reasons}); the rest can be read, \`cairn fsck\` lists what is gone`,
     { hint: String(handle) },
   );
+}
+
+function endUnknown({ handle }: Location): CairnError {
+  return new CairnError('UNAVAILABLE', `no replica of chunk ${handle} tells how long it is`);
 }
 
 function noReplica({ handle }: Location): CairnError {

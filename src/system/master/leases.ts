@@ -4,9 +4,9 @@
  * within a bound.
  */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
-import { CairnError, toCairnError } from '../../core/base/errors.ts';
-import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
-import type { masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
+import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
+import type { RequestOf } from '../../core/protocol/call.ts';
+import type { masterCalls } from '../../core/protocol/master-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { Gate } from './gate.ts';
 import { type Concerns, grantOf, type LeaderWorld } from './leader-world.ts';
@@ -15,6 +15,7 @@ import { Splitting } from './splitting.ts';
 import { doneResult, type Granted, grantResult } from './state/commands.ts';
 import { isSettled } from './state/copies.ts';
 import type { ChunkRecord, FileInode, Inode } from './state/records.ts';
+import { type Held, heldBy } from './whole-replicas.ts';
 
 /** Calls for leases that may be under way at once. */
 export const leaseCallsMax = 10_000;
@@ -276,33 +277,18 @@ export class Leases {
    */
   async #isHeldByOne(handle: ChunkHandle, { version, length, servers }: ChunkRecord, staying: readonly ServerId[]) {
     if (length === 0) return true;
-    const held = new Map<ServerId, Held>();
-    await Promise.all(
-      servers.map(async (id) => {
-        const answer = await this.#heldBy(id, handle);
-        if (answer !== undefined) held.set(id, answer);
-      }),
-    );
-    const isKnown = held.size === servers.length;
-    return staying.some((id) => {
-      const own = held.get(id);
-      if (own?.isSound !== true) return false;
-      const isMost = isKnown && [...held.values()].every((other) => !isMore(other, own));
-      return own.version === version || own.length >= length || isMost;
-    });
+    const own = await this.#heldBy(handle, staying);
+    const sound = own.flatMap((held) => (held?.isSound === true ? [held] : []));
+    if (sound.some((held) => held.version === version || held.length >= length)) return true;
+    if (sound.length === 0) return false;
+    // only now the others: who is leaving may be slow to answer
+    const others = servers.filter((id) => !staying.includes(id));
+    const all = [...own, ...(await this.#heldBy(handle, others))];
+    return sound.some((held) => all.every((other) => other !== undefined && !isMore(other, held)));
   }
 
-  /** Undefined if it does not say. */
-  async #heldBy(id: ServerId, handle: ChunkHandle): Promise<Held | undefined> {
-    const rpc = this.#world.servers.get(id)?.rpc;
-    if (rpc === undefined || rpc.isClosed) return undefined;
-    try {
-      return (await rpc.call('holds', { handle }, { timeoutMs: dropMs })).response;
-    } catch (thrown) {
-      const why = toCairnError(thrown).message;
-      this.#world.env.events.emit('warn', 'replica_unknown', { server: id, handle, why });
-      return undefined;
-    }
+  #heldBy(handle: ChunkHandle, servers: readonly ServerId[]) {
+    return Promise.all(servers.map((id) => heldBy(this.#world, handle, id)));
   }
 
   async #grant(
@@ -318,8 +304,7 @@ export class Leases {
     const result = await servers.excluding(lapsed, () =>
       this.#gate.through(() => this.#world.execute(command, grantResult)),
     );
-    // the last: the chunk was cut off its file meanwhile
-    if (!result.ok && ['STALE_VERSION', 'BUSY', 'STALE_HANDLE'].includes(result.code)) return undefined;
+    if (!result.ok && changedMeanwhile.has(result.code)) return undefined;
     const granted = valueOrThrow(result);
     this.#world.departures.note(handle, chunk.servers, members);
     const goal = this.#world.tables.inode(chunk.inode)?.replication ?? 0;
@@ -385,7 +370,8 @@ export class Leases {
   }
 }
 
-type Held = ResponseOf<(typeof serverOrders)['holds']>;
+/** Why a grant is refused that was right when it was asked for; STALE_HANDLE: the chunk has been cut off its file. */
+const changedMeanwhile: ReadonlySet<ErrorCode> = new Set(['STALE_VERSION', 'BUSY', 'STALE_HANDLE']);
 
 function isMore(a: Held, b: Held): boolean {
   const [ofA, ofB] = [a.version ?? 0, b.version ?? 0];

@@ -1,23 +1,32 @@
-/** Whether a server has all of a chunk, in good order: its own word at this moment. */
+/** What a server has of a chunk, and whether that is all of it, in good order: its own word at this moment. */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { toCairnError } from '../../core/base/errors.ts';
+import type { ResponseOf } from '../../core/protocol/call.ts';
+import type { serverOrders } from '../../core/protocol/master-calls.ts';
 import type { LeaderWorld } from './leader-world.ts';
 
 const holdsMs = 1000;
 
-/** False if it does not say so, for whatever reason. */
-export async function isHeldWhole(
-  { servers, tables, env }: LeaderWorld,
+export type Held = ResponseOf<(typeof serverOrders)['holds']>;
+
+/** Undefined if it does not say, for whatever reason. */
+export async function heldBy(
+  { servers, env }: LeaderWorld,
   handle: ChunkHandle,
   id: ServerId,
-): Promise<boolean> {
+): Promise<Held | undefined> {
   const rpc = servers.get(id)?.rpc;
-  if (rpc === undefined || rpc.isClosed) return false;
+  if (rpc === undefined || rpc.isClosed) return undefined;
   try {
-    const { response } = await rpc.call('holds', { handle }, { timeoutMs: holdsMs });
-    return response.isSound && response.length >= (tables.chunk(handle)?.length ?? 0);
+    return (await rpc.call('holds', { handle }, { timeoutMs: holdsMs })).response;
   } catch (thrown) {
     env.events.emit('warn', 'replica_unknown', { server: id, handle, why: toCairnError(thrown).message });
-    return false;
+    return undefined;
   }
+}
+
+/** False if it does not say so. */
+export async function isHeldWhole(world: LeaderWorld, handle: ChunkHandle, id: ServerId): Promise<boolean> {
+  const held = await heldBy(world, handle, id);
+  return held?.isSound === true && held.length >= (world.tables.chunk(handle)?.length ?? 0);
 }
