@@ -150,6 +150,37 @@ describe('a file snapshot', () => {
     for (const [, chunk] of tables.chunks(0)) expect(chunk.sealed || chunk.refs === 1).toBe(true);
   });
 
+  it('is of what is at the path at that moment: what was put there meanwhile has its leases called back too', async () => {
+    const c = await TestMasters.start(17);
+    const before = await c.create('/a/f');
+    c.write(before.grant!, 10);
+    const after = await c.create('/b/f');
+    c.write(after.grant!, 20);
+    const own = (n: number) => ({ id: { client: 1000 + n, sequence: 1, ackBelow: 1 } });
+    const work = [
+      c.ask('fileSnapshot', { ...own(0), from: '/a', to: '/copy' }),
+      c.ask('rename', { ...own(1), from: '/a', to: '/old', replace: false }),
+      c.ask('rename', { ...own(2), from: '/b', to: '/a', replace: false }),
+    ];
+    await c.world.settle(Promise.all(work));
+    expect((await c.call('stat', { path: '/copy/f' })).size).toBe(20);
+    expect(c.chunk(after.grant!.handle)).toMatchObject({ sealed: true, refs: 2 });
+  });
+
+  it('of what is not there yet is refused, or is of what was put there, its leases called back', async () => {
+    const c = await TestMasters.start(18);
+    const { grant } = await c.create('/b/f');
+    c.write(grant!, 20);
+    const own = (n: number) => ({ id: { client: 1000 + n, sequence: 1, ackBelow: 1 } });
+    const move = c.ask('rename', { ...own(0), from: '/b', to: '/a', replace: false });
+    const copy = codeOf(c.ask('fileSnapshot', { ...own(1), from: '/a', to: '/copy' }));
+    const [, code] = await c.world.settle(Promise.all([move, copy]));
+    expect(['ok', 'NOT_FOUND']).toContain(code);
+    await c.until('it is laid out', () => c.leader!.master!.machine.tables.counters.copies === 0);
+    const chunk = c.chunk(grant!.handle)!;
+    expect(chunk.sealed || chunk.refs === 1).toBe(true);
+  });
+
   it('is refused with why, and leaves what it froze usable', async () => {
     const c = await TestMasters.start(7);
     const { attributes } = await c.create('/a/f');

@@ -3,7 +3,8 @@
  * of the command, and has what was copied laid out afterwards (docs/adr/0006-file-snapshots-are-laid-out-later.md).
  */
 import type { InodeId } from '../../core/base/brand.ts';
-import { toCairnError } from '../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { show } from '../../core/protocol/paths.ts';
 import type { Gate } from './gate.ts';
 import type { Concerns, LeaderWorld } from './leader-world.ts';
 import type { Leases } from './leases.ts';
@@ -33,29 +34,56 @@ export class FileSnapshots {
   }
 
   /**
-   * Runs `commit`, which takes the snapshot, at a moment at which no lease below `from` is out.
+   * Runs `commit`, which takes the snapshot, at a moment at which no lease below `from` is out: below what is there at that moment, which may be
+   * something else than when it was asked for.
    * @throws CairnError UNAVAILABLE when leases could not be called back; what `commit` throws
    */
   async take<T>(from: string, commit: () => Promise<T>): Promise<T> {
-    const world = this.#world;
-    await world.barrier();
-    while (!isThere(world.tables, from)) await world.execute({ kind: 'settlePath', path: from }, doneResult);
-    const source = lookup(world.tables, from);
-    if (!source.ok) return commit(); // refused by the command, for the same reason
-    const { inode } = source.value;
-    const concerns = (file: InodeId) => isBelow(world.tables, file, inode);
-    const thaw = this.#leases.freeze(concerns);
+    const { env, timing } = this.#world;
+    const until = env.clock.now() + timing.recallMs;
     try {
-      return await this.#whenClosed(concerns, commit);
+      for (;;) {
+        const done = await this.#takeOf(from, await this.#sourceAt(from), until, commit);
+        if (done !== undefined) return done.value;
+        if (env.clock.now() >= until)
+          throw new CairnError('UNAVAILABLE', `${show(from)}: other things are put there again and again; try again`);
+      }
     } finally {
-      thaw();
       this.layOut();
     }
   }
 
-  async #whenClosed<T>(concerns: Concerns, commit: () => Promise<T>): Promise<T> {
-    const { env, timing } = this.#world;
-    const until = env.clock.now() + timing.recallMs;
+  async #sourceAt(from: string): Promise<InodeId | undefined> {
+    const world = this.#world;
+    await world.barrier();
+    while (!isThere(world.tables, from)) await world.execute({ kind: 'settlePath', path: from }, doneResult);
+    return this.#lookup(from);
+  }
+
+  #lookup(from: string): InodeId | undefined {
+    const source = lookup(this.#world.tables, from);
+    return source.ok ? source.value.inode : undefined;
+  }
+
+  /** @returns undefined when something else has been put there meanwhile */
+  async #takeOf<T>(
+    from: string,
+    source: InodeId | undefined,
+    until: number,
+    commit: () => Promise<T>,
+  ): Promise<{ readonly value: T } | undefined> {
+    const concerns = (file: InodeId) => source !== undefined && isBelow(this.#world.tables, file, source);
+    const thaw = this.#leases.freeze(concerns);
+    try {
+      return await this.#whenClosed(concerns, until, async () =>
+        this.#lookup(from) === source ? { value: await commit() } : undefined,
+      );
+    } finally {
+      thaw();
+    }
+  }
+
+  async #whenClosed<T>(concerns: Concerns, until: number, commit: () => Promise<T>): Promise<T> {
     for (;;) {
       await this.#recalls.recall(concerns, until);
       const { moves } = this.#gate;
