@@ -6,8 +6,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { InvalidArgumentError, Option } from 'commander';
 import { exitWhenInterrupted, LocalCluster } from '../cluster/local-cluster.ts';
+import { natural, runTool, tool } from '../tool/tool.ts';
 import { serveFile } from './bare-hop.ts';
 import { measureDisk } from './limits.ts';
 import { type Measured, type Plan, plans } from './plans.ts';
@@ -19,42 +20,64 @@ import type { Bench } from './workloads.ts';
 
 const mebi = 1024 * 1024;
 
-const { values: flags } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false },
-    runs: { type: 'string', default: '3' },
-    only: { type: 'string' },
-    count: { type: 'string' },
-    save: { type: 'boolean', default: false },
-    /** The other end of the bare hop: this program once more. */
-    'serve-file': { type: 'string' },
-  },
-});
+interface Flags {
+  readonly json?: boolean;
+  readonly quick?: boolean;
+  readonly runs: number;
+  readonly only?: string;
+  readonly count?: number;
+  readonly save?: boolean;
+  readonly serveFile?: string;
+}
+
+const command = tool(
+  'bench',
+  'Starts a cluster on this machine and measures what users wait for, beside what the machine allows.',
+)
+  .option(
+    '--only <text>',
+    `the rows whose name has TEXT; or, with a cluster of its own: ${[...suites.keys()].join(', ')}`,
+    knownName,
+  )
+  .option('--runs <n>', 'of each row; the table has the median', natural(1, 1000), 3)
+  .option('--count <n>', 'files that namespace and tree make', natural(1, 100_000_000))
+  .option('--quick', 'a hundredth of the work: shows that it runs, not what is true')
+  .option('--json', 'print one document')
+  .option('--save', 'keep the figures in docs/benchmarks.json, as what later runs are compared with')
+  // The other end of the bare hop: this program once more.
+  .addOption(new Option('--serve-file <path>').hideHelp());
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const program = join(root, 'bin/cairn');
 const baselineFile = join(root, 'docs/benchmarks.json');
 
-async function main(): Promise<void> {
+await runTool(command, async () => {
+  const flags = command.opts<Flags>();
+  if (flags.serveFile !== undefined) serveFile(flags.serveFile);
+  else await main(flags);
+  return 0;
+});
+
+async function main(flags: Flags): Promise<void> {
   exitWhenInterrupted();
-  const { quick, only } = flags;
-  const suite = suites.get(only ?? '');
-  const count = flags.count === undefined ? undefined : Number(flags.count);
-  print(suite === undefined ? await usual() : await suite({ program, quick, count, say }));
+  const suite = suites.get(flags.only ?? '');
+  const { quick = false, count } = flags;
+  const say = sayTo(flags);
+  print(flags, suite === undefined ? await usual(flags) : await suite({ program, quick, count, say }));
 }
 
-async function usual(): Promise<Benchmark[]> {
+async function usual(flags: Flags): Promise<Benchmark[]> {
   const local = mkdtempSync(join(tmpdir(), 'cairn-bench-'));
   try {
-    if (flags.quick) return await measure(local, 0.01, 8 * mebi, 1);
-    return await measure(local, 1, 1024 * mebi, Number(flags.runs));
+    if (flags.quick) return await measure({ ...flags, runs: 1 }, local, 0.01, 8 * mebi);
+    return await measure(flags, local, 1, 1024 * mebi);
   } finally {
     rmSync(local, { recursive: true, force: true });
   }
 }
 
-async function measure(local: string, scale: number, fileBytes: number, runs: number): Promise<Benchmark[]> {
+async function measure(flags: Flags, local: string, scale: number, fileBytes: number): Promise<Benchmark[]> {
+  const say = sayTo(flags);
   say('measuring the disk …');
   const disk = await measureDisk(fileBytes);
   const file = join(local, 'file');
@@ -67,7 +90,7 @@ async function measure(local: string, scale: number, fileBytes: number, runs: nu
   try {
     for (const plan of plans) {
       if (flags.only !== undefined && !plan.name.includes(flags.only)) continue;
-      results.push(await measureOne(plan, bench, sources, measured, runs));
+      results.push(await measureOne(plan, bench, sources, measured, flags.runs, say));
     }
   } finally {
     await sources.close();
@@ -82,6 +105,7 @@ async function measureOne(
   sources: Sources,
   measured: Measured,
   runs: number,
+  say: Say,
 ): Promise<Benchmark> {
   const { warmUp, prepare, run, goal, limit, amount, ...described } = plan;
   const values: number[] = [];
@@ -113,7 +137,7 @@ function randomBlocks(bytes: number): Buffer {
   return all;
 }
 
-function print(results: readonly Benchmark[]): void {
+function print(flags: Flags, results: readonly Benchmark[]): void {
   if (flags.json) process.stdout.write(`${toDocument(results)}\n`);
   else process.stdout.write(`${toTable(results, readBaseline())}\n`);
   if (!flags.save) return;
@@ -130,10 +154,15 @@ function readBaseline(): Baseline | undefined {
   }
 }
 
+type Say = (line: string) => void;
+
 /** Progress, for people. */
-function say(line: string): void {
-  if (!flags.json) process.stderr.write(`${line}\n`);
+function sayTo({ json }: Flags): Say {
+  return json ? () => undefined : (line) => void process.stderr.write(`${line}\n`);
 }
 
-if (flags['serve-file'] === undefined) await main();
-else serveFile(flags['serve-file']);
+/** @throws InvalidArgumentError for what would measure nothing */
+function knownName(text: string): string {
+  if (suites.has(text) || plans.some(({ name }) => name.includes(text))) return text;
+  throw new InvalidArgumentError(`no row has that in its name; they are: ${plans.map(({ name }) => name).join('; ')}`);
+}

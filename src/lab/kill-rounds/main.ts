@@ -1,39 +1,46 @@
 /**
  * `npm run kills`: a real cluster of which one process after another is killed with kill -9 while writers append.
- *
- *     npm run kills -- --rounds 200 [--engine paxos] [--json]
- *
  * Ends with 1 if anything acknowledged in mode `strong` is lost, doubled or torn.
  */
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Option } from 'commander';
+import type { EngineName } from '../../core/consensus/engine.ts';
 import { exitWhenInterrupted } from '../cluster/local-cluster.ts';
+import { natural, runTool, tool } from '../tool/tool.ts';
 import { killRounds } from './kill-rounds.ts';
 import type { Findings } from './records.ts';
 
-const program = fileURLToPath(new URL('../bin/cairn', import.meta.url));
-
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '20' },
-    engine: { type: 'string', default: 'raft' },
-    json: { type: 'boolean', default: false },
-  },
-});
-const rounds = Number(values.rounds);
-if (!Number.isSafeInteger(rounds) || rounds < 1) throw new Error('--rounds is a whole number from 1 on');
-if (values.engine !== 'raft' && values.engine !== 'paxos') throw new Error('--engine is raft or paxos');
-
-exitWhenInterrupted();
-const say = (line: string) => process.stderr.write(`${line}\n`);
-const report = await killRounds({ program, rounds, engine: values.engine, say });
-const { strong, async: loose, kills, seconds } = report;
-if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
-else {
-  const line = (name: string, { acknowledged, unknown, lost, lostBytes, doubled, torn }: Findings) =>
-    `${name}: ${acknowledged} acknowledged, ${lost.length} lost (${lostBytes} bytes), ${doubled.length} doubled, ${torn.length} torn; ${unknown} of unknown outcome`;
-  process.stdout.write(
-    `${kills.chunkserver} chunkservers and ${kills.master} leading masters killed in ${Math.round(seconds)} s\n${line('strong', strong)}\n${line('async', loose)}\n`,
-  );
+interface Flags {
+  readonly rounds: number;
+  readonly engine: EngineName;
+  readonly json?: boolean;
 }
-if (strong.lost.length + strong.doubled.length + strong.torn.length > 0) process.exitCode = 1;
+
+const program = fileURLToPath(new URL('../bin/cairn', import.meta.url));
+const command = tool('kills', 'Kills one process after another of a real cluster while writers append.')
+  .option('--rounds <n>', 'how many kills', natural(1, 100_000), 20)
+  .addOption(new Option('--engine <name>', 'of the masters').choices(['raft', 'paxos']).default('raft'))
+  .option('--json', 'print one document')
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 nothing acknowledged was lost, doubled or torn; 1 something was; 2 wrong usage.',
+  );
+
+await runTool(command, async () => {
+  exitWhenInterrupted();
+  const { rounds, engine, json } = command.opts<Flags>();
+  const say = (line: string) => process.stderr.write(`${line}\n`);
+  const report = await killRounds({ program, rounds, engine, say });
+  const { strong, async: loose, kills, seconds } = report;
+  if (json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  else {
+    process.stdout.write(
+      `${kills.chunkserver} chunkservers and ${kills.master} leading masters killed in ${Math.round(seconds)} s\n${lineOf('strong', strong)}\n${lineOf('async', loose)}\n`,
+    );
+  }
+  return strong.lost.length + strong.doubled.length + strong.torn.length > 0 ? 1 : 0;
+});
+
+function lineOf(name: string, { acknowledged, unknown, lost, lostBytes, doubled, torn }: Findings): string {
+  return `${name}: ${acknowledged} acknowledged, ${lost.length} lost (${lostBytes} bytes), ${doubled.length} doubled, ${torn.length} torn; ${unknown} of unknown outcome`;
+}

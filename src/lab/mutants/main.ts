@@ -1,15 +1,11 @@
 /**
  * `npm run mutants`: applies known bugs of consensus implementations to a copy of the sources, one at a time, and lets the simulator find
  * them. One that survives means that the simulator is too weak.
- *
- *     npm run mutants                          all of them
- *     npm run mutants -- --only ID,ID          some
- *     … --seeds N --seconds S                  bounds for each (5000, 120)
- *     … --json                                 one object a mutant, the summary last
  */
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { InvalidArgumentError } from 'commander';
+import { natural, runTool, tool } from '../tool/tool.ts';
 import { mutants } from './catalogue.ts';
 import type { Mutant } from './mutant.ts';
 import { notApplicable } from './not-applicable.ts';
@@ -19,43 +15,40 @@ import { Workbench } from './workbench.ts';
 
 const repository = resolve(fileURLToPath(new URL('..', import.meta.url)));
 
-function optionsOf(args: readonly string[]) {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      only: { type: 'string' },
-      seeds: { type: 'string', default: '5000' },
-      seconds: { type: 'string', default: '120' },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  return {
-    chosen: chosen(values.only),
-    seeds: Number(values.seeds),
-    seconds: Number(values.seconds),
-    json: values.json,
-  };
+interface Flags {
+  readonly only?: readonly Mutant[];
+  readonly seeds: number;
+  readonly seconds: number;
+  readonly json?: boolean;
 }
 
-/** @throws Error when a name is unknown */
-function chosen(only: string | undefined): readonly Mutant[] {
-  if (only === undefined) return mutants;
+const command = tool(
+  'mutants',
+  'Known bugs, put into a copy of the sources one at a time: does the simulator find them?',
+)
+  .option('--only <ids>', 'some of them: ID,ID, or the beginnings of names', chosen)
+  .option('--seeds <n>', 'for each, at most', natural(1, 10_000_000), 5000)
+  .option('--seconds <n>', 'for each, at most', natural(1, 86_400), 120)
+  .option('--json', 'one object a mutant, the summary last')
+  .addHelpText('after', '\nExit codes: 0 all were caught, 1 one survived, 2 wrong usage.');
+
+function chosen(only: string): readonly Mutant[] {
   return only.split(',').flatMap((name) => {
     const found = mutants.filter(({ id }) => id === name || id.startsWith(`${name}-`));
-    if (found.length === 0) throw new Error(`there is no mutant ${name}`);
+    if (found.length === 0) throw new InvalidArgumentError(`there is no mutant ${name}`);
     return found;
   });
 }
 
 async function main(): Promise<number> {
-  const { chosen, json, ...bounds } = optionsOf(process.argv.slice(2));
+  const { only = mutants, json = false, ...bounds } = command.opts<Flags>();
   const print = (line: string) => void process.stdout.write(`${line}\n`);
   const bench = await Workbench.open(repository);
   process.once('exit', () => bench.close());
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
   const verdicts: Verdict[] = [];
-  for (const [i, mutant] of chosen.entries()) {
-    if (!json && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${i + 1} of ${chosen.length}: ${mutant.id} …`);
+  for (const [i, mutant] of only.entries()) {
+    if (!json && process.stderr.isTTY) process.stderr.write(`\r\x1b[K${i + 1} of ${only.length}: ${mutant.id} …`);
     const verdict = await tryMutant(bench, mutant, bounds);
     verdicts.push(verdict);
     if (!json && process.stderr.isTTY) process.stderr.write('\r\x1b[K');
@@ -73,9 +66,4 @@ function documentOf({ mutant, killedBy, why, seeds, seconds }: Verdict): object 
   return { event: 'mutant', id, bug, seen, killedBy, why, seeds, seconds: Math.round(seconds * 10) / 10 };
 }
 
-try {
-  process.exitCode = await main();
-} catch (thrown) {
-  process.stderr.write(`mutants: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
-  process.exitCode = 2;
-}
+await runTool(command, main);

@@ -2,26 +2,24 @@
  * The replicated state machine host: ties engine, log, store and sessions together. Hands what happens to the engine, one step at a time, and
  * carries out its effects in the order that the contract asks for. Commands and reads wait in modules of their own until they are answered.
  */
-import { assert } from '../../core/base/assert.ts';
 import type { Millis, NodeId } from '../../core/base/brand.ts';
 import type { Env, Timer } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
-import {
-  type ControlRequest,
-  type Dropped,
-  type Effects,
-  type Engine,
-  type EngineConfig,
-  type EngineKind,
-  type EngineStatus,
-  type Envelope,
-  type Input,
-  type IoId,
-  type ReadLevel,
-  type SnapshotPoint,
-  toLogIndex,
+import type {
+  ControlRequest,
+  Dropped,
+  Effects,
+  Engine,
+  EngineConfig,
+  EngineKind,
+  EngineStatus,
+  Envelope,
+  Input,
+  IoId,
+  ReadLevel,
+  SnapshotPoint,
 } from '../../core/consensus/engine.ts';
-import type { FrozenStore, OrderedStore } from '../storage/ordered-store.ts';
+import type { OrderedStore } from '../storage/ordered-store.ts';
 import type { OpenWriteAheadLog } from '../storage/write-ahead-log.ts';
 import { Applier } from './applier.ts';
 import { Controls } from './controls.ts';
@@ -31,6 +29,7 @@ import { notLeader } from './not-leader.ts';
 import { type ReceivingHost, SnapshotReceiver } from './snapshot-receiver.ts';
 import { type SendingHost, SnapshotSender } from './snapshot-sender.ts';
 import type { SnapshotPart } from './snapshot-transfer.ts';
+import { type FlushingHost, type FlushLimits, StateFlusher } from './state-flusher.ts';
 import type { StateMachine } from './state-machine.ts';
 import { type BatchLimits, type CommandId, type ProposingHost, WaitingCommands } from './waiting-commands.ts';
 import { WaitingReads } from './waiting-reads.ts';
@@ -73,14 +72,8 @@ export interface ReplicaOptions<Message, LogRecord> {
   onFailure(error: CairnError): void;
 }
 
-export interface ReplicaLimits extends BatchLimits {
+export interface ReplicaLimits extends BatchLimits, FlushLimits {
   readonly segmentBytes: number;
-  /**
-   * The store is flushed when it holds about this much that is not durable, or the log has grown by `flushLogBytes`. It is written at once, and
-   * whatever else is flushed on the disk waits behind it: little and often is better than much.
-   */
-  readonly flushDirtyBytes: number;
-  readonly flushLogBytes: number;
   /** Entries kept behind the durable state, for peers that are a little behind: at most so many, and so many bytes. */
   readonly keepEntries: number;
   readonly keepBytes: number;
@@ -118,9 +111,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   readonly #gated: { readonly io: IoId; readonly envelopes: readonly Envelope<Message>[] }[] = [];
   readonly #kept: KeptEntries;
   #applyScheduled = false;
-  #flushing: Promise<void> | undefined;
-  #logBytesAtFlush = 0;
-  readonly #flushAtBytes: number;
+  #flusher!: StateFlusher;
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
 
@@ -128,7 +119,6 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#options = options;
     this.#env = options.env;
     this.#limits = { ...defaultReplicaLimits, ...options.limits };
-    this.#flushAtBytes = this.#limits.flushDirtyBytes * shareOfOwn(options.config.id);
     this.#kept = new KeptEntries(this.#limits.keepEntries, this.#limits.keepBytes);
     this.#commands = new WaitingCommands(this.#proposingHost(), this.#limits);
     const level: ReadLevel = options.config.lease === undefined ? 'linearizable' : 'lease';
@@ -169,14 +159,41 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       get isPressed() {
         return kept.isPressed;
       },
-      freeze: () => this.#freeze(),
+      freeze: () => this.#flusher.freeze(),
       send: (...part) => this.#options.transport.sendSnapshotPart(...part),
+    };
+  }
+
+  #flushingHost(): FlushingHost {
+    const engine = () => this.#engine;
+    const isRunning = () => this.#stopped === undefined;
+    const receiver = this.#receiver;
+    const sender = this.#sender;
+    return {
+      store: this.#options.store,
+      applier: this.#applier,
+      kept: this.#kept,
+      log: this.#log,
+      get isRunning() {
+        return isRunning();
+      },
+      get isReceiving() {
+        return receiver.isBusy;
+      },
+      get firstIndex() {
+        return engine().status.firstIndex;
+      },
+      get neededAfter() {
+        return sender.neededAfter;
+      },
+      compacted: (index) => this.#input({ kind: 'compact', index }),
+      failed: (thrown) => this.#fail(toCairnError(thrown)),
     };
   }
 
   #receivingHost(): ReceivingHost {
     const applier = this.#applier;
-    const isFlushing = () => this.#flushing !== undefined;
+    const isFlushing = () => this.#flusher.underWay !== undefined;
     return {
       env: this.#env,
       store: this.#options.store,
@@ -213,7 +230,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     });
     replica.#log = keeper;
     await options.logOpened?.();
-    replica.#logBytesAtFlush = keeper.bytes;
+    replica.#flusher = new StateFlusher(replica.#flushingHost(), replica.#limits, options.config.id);
     const point = replica.#applier.point;
     replica.#engine = options.kind.create(options.config, {
       records,
@@ -369,7 +386,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     if (index > before) {
       this.#input({ kind: 'applied', index });
       this.#reads.release(this.#applier.appliedIndex);
-      this.#considerFlush();
+      this.#flusher.consider();
       this.#options.onApplied?.();
     }
     if (!more || this.#applyScheduled) return;
@@ -437,36 +454,9 @@ export class Replica<Message = unknown, LogRecord = unknown> {
 
   // ---------------------------------------------------------------- state on disk
 
-  #considerFlush(): void {
-    const { store } = this.#options;
-    if (this.#flushing !== undefined || store.durableIndex === this.#applier.appliedIndex) return;
-    if (store.dirtyBytes >= this.#flushAtBytes || this.#log.bytes - this.#logBytesAtFlush >= this.#limits.flushLogBytes)
-      void this.flush();
-  }
-
   /** Makes the applied state durable and lets go of the log behind it. */
   flush(): Promise<void> {
-    if (this.#flushing !== undefined) return this.#flushing;
-    if (this.#stopped !== undefined || this.#receiver.isBusy) return Promise.resolve();
-    this.#flushing = this.#flush().finally(() => {
-      this.#flushing = undefined;
-    });
-    return this.#flushing;
-  }
-
-  async #flush(): Promise<void> {
-    try {
-      this.#applier.save();
-      const durable = await this.#log.besides(() => this.#options.store.flush());
-      const upTo = toLogIndex(this.#kept.compactTo(durable, this.#sender.neededAfter));
-      if (this.#stopped === undefined && upTo >= this.#engine.status.firstIndex) {
-        this.#input({ kind: 'compact', index: upTo });
-        await this.#log.compact(upTo);
-      }
-      this.#logBytesAtFlush = this.#log.bytes;
-    } catch (thrown) {
-      this.#fail(toCairnError(thrown));
-    }
+    return this.#flusher.flush();
   }
 
   // ---------------------------------------------------------------- snapshots
@@ -474,18 +464,6 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   async #sendSnapshot(to: NodeId): Promise<void> {
     const { at, delivered } = await this.#sender.send(to, this.#applier.point);
     this.#input({ kind: 'snapshotSent', to, at, delivered, now: this.#env.clock.now() });
-  }
-
-  /** The applied state as it is now. */
-  async #freeze(): Promise<{ point: SnapshotPoint; frozen: FrozenStore }> {
-    this.#applier.save();
-    const { point } = this.#applier;
-    const frozen = await this.#log.besides(() => this.#options.store.freeze());
-    assert(frozen.index === point.index, 'a snapshot is of the applied state', {
-      frozen: frozen.index,
-      at: point.index,
-    });
-    return { point, frozen };
   }
 
   /** A part of a peer's state; resolves with the number of the next part wanted. @throws CairnError when it cannot be taken */
@@ -522,18 +500,13 @@ export class Replica<Message = unknown, LogRecord = unknown> {
 
   /** Flushes and closes log and store. What was acknowledged is safe without it. */
   async close(): Promise<void> {
-    await this.#flushing;
+    await this.#flusher.underWay;
     if (this.#stopped === undefined) await this.flush();
     const failed = this.#stopped !== undefined;
     this.#stop(new CairnError('ABORTED', 'this replica is closed'));
     await this.#log.close();
     if (!failed) await this.#options.store.close();
   }
-}
-
-/** Members apply the same: by one threshold they would all flush at one time, and a quorum of logs would wait for its disks. */
-function shareOfOwn(id: NodeId): number {
-  return 1 - (id % 4) / 8;
 }
 
 const noCommand = new Uint8Array(0);
