@@ -74,7 +74,7 @@ function endWithItsReader(json: boolean): void {
     reportError(new CairnError('LOCAL_IO', `cannot write to stdout: ${error.message}`, { cause: error }), json);
     endTidily(errorTable.LOCAL_IO.exit);
   });
-  process.stderr.on('error', () => process.exit(errorTable.LOCAL_IO.exit)); // nobody is left to be told
+  process.stderr.on('error', () => process.exit(Number(process.exitCode ?? 0) || errorTable.LOCAL_IO.exit)); // nobody is left to be told
 }
 
 /** A mistake of ours, thrown where nobody waits: the state of this process cannot be trusted. */

@@ -12,7 +12,8 @@ const codes: Readonly<Record<string, ErrorCode>> = {
 export function diskError(action: string, thrown: unknown): CairnError {
   const errno = errnoOf(thrown);
   const code = codes[errno] ?? 'DISK_FAILED';
-  return new CairnError(code, `${action} failed: ${errno}`, { cause: thrown });
+  const advice = code === 'DISK_FULL' ? ': the disk is full; free space on it' : '';
+  return new CairnError(code, `${action} failed: ${errno}${advice}`, { cause: thrown });
 }
 
 /** The platform's name of an error (`ENOENT` …), or its text where it has none. */

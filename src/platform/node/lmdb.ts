@@ -370,7 +370,7 @@ async function mapError(action: string, directory: string, thrown: unknown): Pro
   }
   const { bavail, bsize } = await fs.promises.statfs(directory);
   if (/No space left|ENOSPC|quota/i.test(message) || bavail * bsize < fullDiskFreeBytes) {
-    return new CairnError('DISK_FULL', `${what} failed: the disk is full (${message})`, { cause });
+    return new CairnError('DISK_FULL', `${what} failed: the disk is full (${message}); free space on it`, { cause });
   }
   return diskError(what, cause);
 }

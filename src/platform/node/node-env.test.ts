@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -87,4 +87,28 @@ test('events are lines of JSON from their level on, with errors in full', async 
     time: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
   });
   expect(second).toMatchObject({ event: 'test.happened', async: true });
+});
+
+test('events that a full disk does not take harm nobody: they are written when there is room, but for those beyond a bound', async ({
+  skip,
+}) => {
+  if (!existsSync('/dev/full')) skip('this system has no /dev/full');
+  const descriptor = openSync('/dev/full', 'w');
+  const events = await openEvents({ destination: descriptor });
+  const text = 'x'.repeat(1000);
+  for (let n = 0; n < 2000; n++) events.emit('info', 'test.happened', { n, text });
+  closeSync(descriptor);
+  const file = join(dir, 'events-of-a-disk-that-was-full.log');
+  expect(openSync(file, 'a')).toBe(descriptor); // the lowest that is free: there is room again
+  events.emit('info', 'test.roomAgain');
+  closeSync(descriptor);
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+  const told = lines.map((line) => JSON.parse(line) as { event: string; n?: number; lines?: number });
+  const kept = told.filter(({ event }) => event === 'test.happened');
+  expect(kept.map(({ n }) => n)).toEqual(kept.map((_, n) => n));
+  expect(kept.length).toBeGreaterThan(500);
+  expect(told.slice(kept.length)).toMatchObject([
+    { event: 'events_lost', lines: 2000 - kept.length },
+    { event: 'test.roomAgain' },
+  ]);
 });

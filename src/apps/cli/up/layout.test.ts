@@ -1,7 +1,10 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { toNodeId } from '../../../core/base/brand.ts';
+import { encodeMemberFile } from '../../../system/master/membership/member-file.ts';
 import { parseSettings } from '../../config/settings.ts';
 import { planLayout, type UpOptions, writeLayout } from './layout.ts';
 
@@ -45,7 +48,7 @@ describe('the layout of a local cluster', () => {
     expect(names(lay({ chunkservers: 4 })).slice(3)).toHaveLength(4);
     const fewer = lay({ chunkservers: 1 });
     expect(names(fewer).slice(3)).toEqual(['chunkserver-1']);
-    expect(fewer.leftOut).toEqual(['chunkserver-2', 'chunkserver-3', 'chunkserver-4']);
+    expect(fewer.leftOut.map(({ name }) => name)).toEqual(['chunkserver-2', 'chunkserver-3', 'chunkserver-4']);
   });
 
   it('does not make a chunkserver anew whose directory was removed for good', () => {
@@ -65,6 +68,38 @@ describe('the layout of a local cluster', () => {
   it('refuses another number of masters than it was made with', () => {
     lay({ masters: 1 });
     expect(() => lay({ masters: 3 })).toThrow(/made with 1 master, .* leave --masters out/);
+  });
+
+  it('leaves out masters that were removed from the cluster, whatever becomes of their directories', () => {
+    const whole = lay({ masters: 3 });
+    const markRemoved = (id: number): void => {
+      const record = {
+        directory: 1,
+        node: toNodeId(id),
+        bootstrap: [1, 2, 3].map(toNodeId),
+        founders: [],
+        opened: true,
+        removed: true,
+      };
+      mkdirSync(join(dir, `master-${id}/data`), { recursive: true });
+      writeFileSync(join(dir, `master-${id}/data/member`), encodeMemberFile(record, { crc32 }));
+    };
+    markRemoved(1);
+    const without = lay();
+    expect(names(without).slice(0, 2)).toEqual(['master-2', 'master-3']);
+    expect([without.leftOut.map(({ name }) => name), without.url]).toEqual([
+      ['master-1'],
+      'cairn://127.0.0.1:9001,127.0.0.1:9002',
+    ]);
+    expect(names(lay({ masters: 3 }))).toEqual(names(without));
+    rmSync(join(dir, 'master-1'), { recursive: true });
+    expect([names(lay()), lay().leftOut]).toEqual([names(without), []]);
+    expect(lay().nodes.map(({ address }) => address)).toEqual(whole.nodes.map(({ address }) => address).slice(1));
+    mkdirSync(join(dir, 'master-2/data'));
+    writeFileSync(join(dir, 'master-2/data/member'), 'damaged'); // which it tells itself; the others are started
+    expect(names(lay())).toEqual(names(without));
+    for (const id of [2, 3]) markRemoved(id);
+    expect(() => lay()).toThrow(/all masters of .* were removed from their cluster/);
   });
 
   it('has the name that the configuration gives to the cluster, and keeps it', () => {

@@ -3,12 +3,14 @@
  * directory is made; chunkservers may be added. A directory that is there has the nodes it was made with, unless others are asked for.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { stringify } from 'yaml';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { EngineName } from '../../../core/consensus/index.ts';
 import { portDefault } from '../../../system/client/cluster-url.ts';
+import { decodeMemberFile, memberFileName } from '../../../system/master/membership/member-file.ts';
 import type { Settings } from '../../config/settings.ts';
 import { claimDirectory, readIdentity } from '../../roles/identity.ts';
 import { readSettingsFile } from '../../roles/run-role.ts';
@@ -41,8 +43,11 @@ export interface Layout {
   readonly nodes: readonly NodePlan[];
   /** A directory that is there keeps its ports. */
   readonly isNew: boolean;
-  /** Chunkservers of the directory that fewer than it has leave out: what only they hold cannot be read meanwhile. */
-  readonly leftOut: readonly string[];
+  /**
+   * What the directory has and is not started: masters that were removed from the cluster, and chunkservers where fewer are asked for: what
+   * only they hold cannot be read meanwhile.
+   */
+  readonly leftOut: readonly NodePlan[];
 }
 
 const host = '127.0.0.1';
@@ -55,7 +60,7 @@ export function dataDirectory(node: NodePlan): string {
 
 /**
  * What there is to be, of a directory that is there; writes nothing. Masters listen on portBase, +1 …; chunkservers on portBase + 10, +11 …
- * @throws CairnError WRONG_FORMAT, USAGE, LOCAL_IO
+ * @throws CairnError WRONG_FORMAT, USAGE, LOCAL_IO, NOT_A_MEMBER
  */
 export function planLayout(options: UpOptions): Layout {
   const dir = resolve(options.dir);
@@ -76,16 +81,33 @@ export function planLayout(options: UpOptions): Layout {
       logFile: join(home, 'events.log'),
     };
   };
+  const allMasters = masterIds.map((id) => plan('master', id));
+  const removed = allMasters.filter(wasRemoved);
+  const masters = allMasters.filter((master) => !removed.includes(master));
+  if (masters.length === 0)
+    throw new CairnError('NOT_A_MEMBER', `all masters of ${dir} were removed from their cluster; give another --dir`);
   const found = idsIn(dir, 'chunkserver');
   const wanted = options.chunkservers === undefined && found.length > 0 ? found : upTo(options.chunkservers);
-  const masters = masterIds.map((id) => plan('master', id));
+  const unwanted = found.filter((id) => !wanted.includes(id)).map((id) => plan('chunkserver', id));
   return {
     cluster,
     url: `cairn://${masters.map((master) => master.address).join(',')}`,
     nodes: [...masters, ...wanted.map((id) => plan('chunkserver', id))],
     isNew: made === undefined,
-    leftOut: found.filter((id) => !wanted.includes(id)).map((id) => `chunkserver-${id}`),
+    leftOut: [...removed, ...unwanted],
   };
+}
+
+/** Its directory says so. One that was removed while it was down learns it when it starts. */
+function wasRemoved(master: NodePlan): boolean {
+  const file = join(dataDirectory(master), memberFileName);
+  if (!existsSync(file)) return false;
+  try {
+    return decodeMemberFile(readFileSync(file), { crc32 }).removed;
+  } catch (thrown) {
+    if (thrown instanceof CairnError) return false; // damaged, or of another version: the master says so, and the others go on
+    throw thrown;
+  }
 }
 
 /** Makes the directory this cluster's, or checks that it is, and writes each node's `cairn.yaml`. @throws CairnError WRONG_CLUSTER, LOCAL_IO */

@@ -7,6 +7,7 @@ import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { CairnError, errorTable, isErrorCode } from '../../../core/base/errors.ts';
 import { withHugePages } from '../../../platform/node/huge-pages.ts';
 import { processFlags } from '../../../platform/node/process-flags.ts';
+import { boundEventFile } from './event-file.ts';
 import type { NodePlan } from './layout.ts';
 
 const restartMinMs = 100;
@@ -15,6 +16,7 @@ const restartMaxMs = 5000;
 const wellAfterMs = 10_000;
 /** A process that has not ended then is killed: any of them may be, at any time. */
 const stopPatienceMs = 4000;
+const boundEventsEveryMs = 10_000;
 const hopeless: ReadonlySet<number> = new Set([errorTable.USAGE.exit, errorTable.PORT_IN_USE.exit]);
 
 export interface Death {
@@ -30,6 +32,8 @@ export interface SupervisorEvents {
   hopeless(node: NodePlan, error: CairnError): void;
   /** It does not belong to the cluster any more: it is not started again. */
   left(node: NodePlan, error: CairnError): void;
+  /** The file of its events was too long, and what was in it could not be kept. */
+  eventsLost(node: NodePlan, error: CairnError): void;
 }
 
 interface Watched {
@@ -46,6 +50,7 @@ export class Supervisor {
   readonly #program: string;
   readonly #events: SupervisorEvents;
   #stopping = false;
+  #bounding: NodeJS.Timeout | undefined;
 
   /** `program`: the file that node runs, `bin/cairn`. */
   constructor(nodes: readonly NodePlan[], program: string, events: SupervisorEvents) {
@@ -67,16 +72,21 @@ export class Supervisor {
 
   start(): void {
     for (const watched of this.#watched) this.#spawn(watched);
+    this.#bounding = setInterval(() => {
+      for (const { node } of this.#watched) this.#boundEvents(node);
+    }, boundEventsEveryMs).unref();
   }
 
   /** Asks all to end, waits, and kills what does not. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#bounding);
     await Promise.all(this.#watched.map((watched) => this.#stopOne(watched)));
   }
 
   #spawn(watched: Watched): void {
     const { node } = watched;
+    this.#boundEvents(node);
     const log = openSync(node.logFile, 'a');
     const from = statSync(node.logFile).size;
     // The pipe on stdin is never written: when this process ends, however it ends, the child sees its end and stops too.
@@ -95,6 +105,15 @@ export class Supervisor {
       this.#gone(watched, child, signal ?? `exit code ${code}`, code ?? undefined, from),
     );
     if (child.pid !== undefined) this.#events.started(node, child.pid);
+  }
+
+  #boundEvents(node: NodePlan): void {
+    try {
+      boundEventFile(node.logFile);
+    } catch (cause) {
+      const why = `${node.logFile} was too long and was cut; what was in it could not be kept: ${(cause as Error).message}`;
+      this.#events.eventsLost(node, new CairnError('LOCAL_IO', why, { cause }));
+    }
   }
 
   #gone(watched: Watched, child: ChildProcess, how: string, code: number | undefined, logFrom: number): void {
@@ -137,7 +156,9 @@ function unexplained(node: NodePlan): CairnError {
 
 /** The error line that the child wrote last: `cairn: [CODE] message`. */
 function lastError(node: NodePlan, from: number): CairnError | undefined {
-  const lines = readFileSync(node.logFile).subarray(from).toString('utf8').trimEnd().split('\n');
+  const written = readFileSync(node.logFile);
+  const said = written.subarray(written.length < from ? 0 : from); // shorter: it has been cut meanwhile
+  const lines = said.toString('utf8').trimEnd().split('\n');
   const match = lines.map((line) => /^cairn: \[([A-Z_]+)\] (.*)$/.exec(line)).findLast((found) => found !== null);
   if (match === undefined || match === null || !isErrorCode(match[1]!)) return undefined;
   return new CairnError(match[1], `${node.name}: ${match[2]}`);

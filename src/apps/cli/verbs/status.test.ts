@@ -26,6 +26,10 @@ describe('the troubles of a cluster', () => {
     expect(troublesOf(status({ states: ['healthy', 'draining', 'drained'] }))).toEqual([]);
   });
 
+  it('are there where nobody holds chunks', () => {
+    expect(troublesOf(status({ states: [] }))).toEqual([expect.stringContaining('no chunkserver has registered')]);
+  });
+
   it('name whose disk is full', () => {
     expect(troublesOf(status({ full: [1, 3] }))).toEqual(['no room left: chunkservers 1, 3']);
   });

@@ -85,6 +85,8 @@ export function troublesOf({ leader, masters, servers, underReplicatedChunks, lo
   const full = servers.filter(({ state, freeBytes }) => state === 'healthy' && freeBytes === 0).map(({ id }) => id);
   if (full.length > 0)
     troubles.push(`no room left: ${full.length === 1 ? 'chunkserver' : 'chunkservers'} ${full.join(', ')}`);
+  if (servers.length === 0)
+    troubles.push('no chunkserver has registered: files can be made, and nothing written to them');
   if (underReplicatedChunks > 0)
     troubles.push(`fewer copies than there should be: ${formatCount(underReplicatedChunks, 'chunk')}`);
   if (lostChunks > 0)

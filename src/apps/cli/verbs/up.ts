@@ -48,7 +48,7 @@ export async function run({ options, json }: Invocation): Promise<void> {
     await requireFree(layout);
     writeLayout(layout, upOptions); // now that it can start
     if (!json) printLine(starting(layout, dir));
-    for (const name of layout.leftOut) tellLeftOut(name, json);
+    for (const node of layout.leftOut) tellLeftOut(node, json);
     await superviseUntilStopped(layout, json);
   } finally {
     await lock.release();
@@ -71,8 +71,10 @@ function starting({ nodes }: Layout, dir: string): string {
   return `starting ${count('master')} and ${count('chunkserver')} in ${dir} …`;
 }
 
-function tellLeftOut(name: string, json: boolean): void {
-  if (json) printJson({ event: 'leftOut', role: 'chunkserver', id: Number(name.replace('chunkserver-', '')) });
+function tellLeftOut({ role, id, name, dir }: NodePlan, json: boolean): void {
+  if (json) printJson({ event: 'leftOut', role, id });
+  else if (role === 'master')
+    printLine(`${name} was removed from the cluster and is left out; remove ${dir} when you like`);
   else printLine(`${name} is in this directory too, and is left out; without --chunkservers all are started`);
 }
 
@@ -92,6 +94,10 @@ async function superviseUntilStopped(layout: Layout, json: boolean): Promise<voi
     left: (node, error) => {
       if (json) printJson({ event: 'left', role: node.role, id: node.id, ...errorDocument(error) });
       else printLine(`${error.message}; it is not started again`);
+    },
+    eventsLost: (node, error) => {
+      if (json) printJson({ event: 'eventsLost', role: node.role, id: node.id, ...errorDocument(error) });
+      else printLine(error.message);
     },
     hopeless: (_node, error) => {
       reportError(error, json);

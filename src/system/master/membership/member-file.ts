@@ -21,7 +21,7 @@ import type { Env } from '../../../core/base/env.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import { nodeId } from '../../../core/protocol/types.ts';
 
-const fileName = 'member';
+export const memberFileName = 'member';
 /** ASCII "CAIRNMEM". */
 const magic = Uint8Array.of(0x43, 0x41, 0x49, 0x52, 0x4e, 0x4d, 0x45, 0x4d);
 const formatVersion = 1;
@@ -54,8 +54,8 @@ export interface JoinedAs {
 
 /** Undefined in a directory that was never used. @throws CairnError LOG_CORRUPT, WRONG_FORMAT, DISK_FAILED */
 export async function readMemberFile(env: Env): Promise<MemberRecord | undefined> {
-  if (!(await env.disk.exists(fileName))) return undefined;
-  const file = await env.disk.open(fileName, 'read');
+  if (!(await env.disk.exists(memberFileName))) return undefined;
+  const file = await env.disk.open(memberFileName, 'read');
   try {
     const bytes = new Uint8Array(file.size());
     await file.read(0, bytes);
@@ -68,7 +68,7 @@ export async function readMemberFile(env: Env): Promise<MemberRecord | undefined
 /** Durable when it resolves. @throws CairnError DISK_FULL, DISK_FAILED */
 export async function writeMemberFile(env: Env, record: MemberRecord): Promise<void> {
   const { disk } = env;
-  const unfinished = `${fileName}.new`;
+  const unfinished = `${memberFileName}.new`;
   const file = await disk.open(unfinished, 'create');
   try {
     await file.truncate(0);
@@ -77,7 +77,7 @@ export async function writeMemberFile(env: Env, record: MemberRecord): Promise<v
   } finally {
     await file.close();
   }
-  await disk.rename(unfinished, fileName);
+  await disk.rename(unfinished, memberFileName);
   await disk.syncDirectory('');
 }
 
@@ -98,14 +98,14 @@ export function decodeMemberFile(bytes: Uint8Array, { crc32 }: Pick<Env, 'crc32'
   if (!isWhole || new ByteReader(bytes.subarray(sumAt)).u32() !== crc32(bytes.subarray(0, sumAt)))
     throw new CairnError(
       'LOG_CORRUPT',
-      `the file ${fileName}, which says whose log this is, is damaged; keep a copy and start empty`,
+      `the file ${memberFileName}, which says whose log this is, is damaged; keep a copy and start empty`,
     );
   const reader = new ByteReader(bytes.subarray(magic.length, sumAt));
   const found = reader.u32();
   if (found !== formatVersion)
     throw new CairnError(
       'WRONG_FORMAT',
-      `the file ${fileName} has format ${found}, this program reads ${formatVersion}; run the version that wrote it`,
+      `the file ${memberFileName} has format ${found}, this program reads ${formatVersion}; run the version that wrote it`,
     );
   return decode(recordCodec, reader.blob());
 }

@@ -608,6 +608,26 @@ describe('a disk that fails', () => {
     expect((await open(env.disk.copy())).replayed).toEqual(['first', 'second', 'third']);
   });
 
+  test('because it is full while a segment is prepared gets back what that took: the present segment and the store need it', async () => {
+    const { env, log } = await open();
+    await log.append([payload('first')], true);
+    await log.rotate();
+    const before = env.disk.journal.length;
+    let written = 0;
+    env.disk.before = (operation) => {
+      if (operation.kind === 'write' && ++written > 1) throw full;
+    };
+    await log.rotate();
+    await log.append([], true);
+    env.disk.before = () => {};
+    await log.close();
+    const taken = env.disk.journal.slice(before).filter(({ kind }) => kind === 'create' || kind === 'truncate');
+    expect(taken).toMatchObject([
+      { kind: 'create', path: expect.stringMatching(/next\.tmp$/) },
+      { kind: 'truncate', size: 0 },
+    ]);
+  });
+
   test('while segments are released releases no later one, so that no gap arises', async () => {
     const { env, log } = await open();
     for (let i = 0; i < 4; i++) {

@@ -140,6 +140,9 @@ export class SegmentFiles {
       await this.#fill(file);
       await file.write(0, [encodeSegmentHeader(segment, this.#logId, this.#env.crc32)]);
       await file.sync();
+    } catch (thrown) {
+      if (unfinished.endsWith(nextName)) await this.#giveBack(file);
+      throw thrown;
     } finally {
       await file.close();
     }
@@ -149,6 +152,15 @@ export class SegmentFiles {
     await this.#env.disk.syncDirectory(this.#directory);
     // Opened anew under its name, which is what its failures will be told of.
     return this.#env.disk.open(path, 'write');
+  }
+
+  /** Of a full disk the last bytes are for those who need them now: the records of the present segment, the store beside the log. */
+  async #giveBack(file: DiskFile): Promise<void> {
+    try {
+      await file.truncate(0);
+    } catch (cause) {
+      this.#env.events.emit('warn', 'log_segment_not_given_back', { cause: String(cause) });
+    }
   }
 
   /** Zeros are written, not merely reserved: only blocks that have been written need no metadata at the next flush. */
