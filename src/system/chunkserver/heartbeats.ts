@@ -4,7 +4,7 @@
  */
 import type { Address } from '../../core/base/brand.ts';
 import type { Env, Timer } from '../../core/base/env.ts';
-import { type CairnError, toCairnError } from '../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import type { masterCalls, serverOrders } from '../../core/protocol/master-calls.ts';
 import { protocolVersion } from '../../core/protocol/types.ts';
@@ -85,7 +85,7 @@ export class Heartbeats {
       await this.#sendOne(sentAt);
     } catch (thrown) {
       isAnswered = false;
-      this.#failed(toCairnError(thrown));
+      this.#failed(thrown);
     }
     if (this.#isStopped) return;
     const isPressed = isAnswered && inventory.isUrgent;
@@ -142,12 +142,13 @@ export class Heartbeats {
     if (answer.garbage.length > 0) drop(answer.garbage);
   }
 
-  #failed(error: CairnError): void {
+  #failed(thrown: unknown): void {
     if (this.#isStopped) return;
     const { env, onRefused } = this.#world;
+    const error = toCairnError(thrown);
     env.events.emit('warn', 'chunkserver.heartbeatFailed', { code: error.code, message: error.message });
     if (error.code === 'SESSION_EXPIRED' || error.code === 'NOT_FOUND') this.#channel!.reconnect('register anew');
-    else if (error.retry === 'never') onRefused(error);
+    else if (error.retry === 'never' && !isMistakeOf(thrown)) onRefused(error);
   }
 
   async #measureDisk(now: number): Promise<void> {
@@ -155,4 +156,9 @@ export class Heartbeats {
     this.#usage = await this.#world.env.disk.usage();
     this.#usageAt = now;
   }
+}
+
+/** Of whoever answered: another master may do better, so may this one later. Mistakes of our own are no CairnErrors. */
+function isMistakeOf(answer: unknown): boolean {
+  return answer instanceof CairnError && answer.code === 'INTERNAL';
 }

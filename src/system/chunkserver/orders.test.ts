@@ -349,6 +349,17 @@ describe('heartbeats', () => {
     expect(cluster.refusals[0]!.code).toBe('WRONG_CLUSTER');
   });
 
+  test('a mistake of the master ends no server: it is asked again until it does better', async () => {
+    const cluster = await TestCluster.start(33, 1);
+    let mistakes = 0;
+    cluster.master.onHeartbeat = () => {
+      if (++mistakes <= 8) throw new Error('ENOSPC: no space left on device, write');
+    };
+    expect(await cluster.world.runUntil(() => mistakes > 8, 10_000)).toBe(true);
+    await cluster.serving();
+    expect(cluster.refusals).toEqual([]);
+  });
+
   test('a session that the master has forgotten is begun again', async () => {
     const cluster = await TestCluster.start(32, 1);
     const { CairnError } = await import('../../core/base/errors.ts');
