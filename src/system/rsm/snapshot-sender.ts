@@ -20,6 +20,8 @@ const firstPartTriedMs = 1000;
 const partTriedMs = 15_000;
 /** How long a state of which something has arrived stays frozen for the next attempt. */
 const keptMs = 60_000;
+/** How long the log that goes on from a state is kept once that is delivered: its receiver takes it at a pace that spares our clients. */
+const followedMs = 60_000;
 /**
  * While commands flow, a pause of so many times what a part took follows it: the transfer then costs the clients of this node, and whoever
  * shares a machine with the peer, no more than a share of their time. Without commands there is no pause, nor when the log that goes on from
@@ -56,15 +58,19 @@ export class SnapshotSender {
   readonly #host: SendingHost;
   /** One for each peer at most. */
   readonly #streams = new Map<NodeId, Stream>();
+  /** States that were delivered a short while ago, by receiver. */
+  readonly #delivered = new Map<NodeId, { readonly index: number; readonly forgotten: Timer }>();
   #closed = false;
 
   constructor(host: SendingHost) {
     this.#host = host;
   }
 
-  /** Entries after this index go on from a state that is on its way: without them it would be in vain. */
+  /** Entries after this index go on from a state that is on its way, or has just arrived: without them it would be in vain. */
   get neededAfter(): number {
-    return Math.min(Number.POSITIVE_INFINITY, ...[...this.#streams.values()].map(({ point }) => point.index));
+    const onTheirWay = [...this.#streams.values()].map(({ point }) => point.index);
+    const arrived = [...this.#delivered.values()].map(({ index }) => index);
+    return Math.min(Number.POSITIVE_INFINITY, ...onTheirWay, ...arrived);
   }
 
   /** Not to be called again for a peer before it has resolved. Returns where the state stands, and whether the peer has it. */
@@ -77,6 +83,7 @@ export class SnapshotSender {
       await this.#deliver(to, stream);
       events.emit('info', 'snapshot_delivered', { to, index: stream.point.index });
       this.#drop(to, stream);
+      this.#noteDelivered(to, stream.point.index);
       return { at: stream.point, delivered: true };
     } catch (thrown) {
       const why = toCairnError(thrown).message;
@@ -85,6 +92,17 @@ export class SnapshotSender {
       if (stream !== undefined) this.#keep(to, stream);
       return { at, delivered: false };
     }
+  }
+
+  #noteDelivered(to: NodeId, index: number): void {
+    if (this.#closed) return;
+    const forgotten = this.#host.env.clock.after(followedMs, () => this.#delivered.delete(to));
+    this.#delivered.set(to, { index, forgotten });
+  }
+
+  #forgetDelivered(to: NodeId): void {
+    this.#delivered.get(to)?.forgotten.cancel();
+    this.#delivered.delete(to);
   }
 
   #keep(to: NodeId, stream: Stream): void {
@@ -96,6 +114,7 @@ export class SnapshotSender {
   /** The state that the last attempt began with, as long as the log goes on from it. */
   async #open(to: NodeId): Promise<Stream> {
     const { events } = this.#host.env;
+    this.#forgetDelivered(to);
     const known = this.#streams.get(to);
     known?.kept?.cancel();
     if (known !== undefined && known.point.index + 1 >= this.#host.firstIndex) {
@@ -188,6 +207,7 @@ export class SnapshotSender {
   close(): void {
     this.#closed = true;
     for (const [to, stream] of this.#streams) if (!stream.busy) this.#drop(to, stream);
+    for (const to of [...this.#delivered.keys()]) this.#forgetDelivered(to);
   }
 }
 

@@ -181,6 +181,15 @@ describe('a snapshot on its way', () => {
     transfer.meddle = intact;
     expect(await transfer.send(sender)).toBe(true);
     expect(transfer.frozen).toBe(2);
+  });
+
+  it('needs the log that goes on from it for a while after it has arrived: who is far behind takes its time', async () => {
+    const transfer = new Transfer();
+    const sender = transfer.sender(leader, 7);
+    expect(await transfer.send(sender)).toBe(true);
+    await transfer.world.run(59_000);
+    expect(sender.neededAfter).toBe(7);
+    await transfer.world.run(1000);
     expect(sender.neededAfter).toBe(Number.POSITIVE_INFINITY);
   });
 

@@ -124,6 +124,7 @@ function beginFollowing(s: PaxosState, m: Accept): Following {
   const f: Following = {
     ballot: m.ballot,
     chosen: m.chosenIndex,
+    chosenAtAnswer: m.chosenIndex,
     streamAt: 0 as LogIndex,
     heldTo: m.chosenIndex,
     toldMissing: 0 as LogIndex,

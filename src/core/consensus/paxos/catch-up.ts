@@ -6,22 +6,18 @@
  * has no vote any more and does not lead. Of those who have chosen that they are voters each has a vote there, or knows it.
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import { farBehindEntries, restAfter } from '../catch-up-pace.ts';
 import type { Entry, LogIndex } from '../engine.ts';
 import { chainChecksum, entryBytes } from '../entry-format.ts';
 import { isVoter, peersOf } from '../quorums.ts';
 import { noBallot, sameBallot } from './ballot.ts';
 import { windowSlots } from './configuration.ts';
-import { deliver, deliverFollowed, extendHeld, reportLearned } from './learner.ts';
+import { deliver, deliverFollowed, extendHeld, lacked, reportLearned } from './learner.ts';
 import { noteOthersValues } from './leases.ts';
 import type { Chosen, Learn } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import type { Learning, PaxosState } from './state.ts';
 import { Vote } from './vote.ts';
-
-/** A rest is so many times as long as the answer before it took. */
-const restPerAnswer = 6;
-/** Smaller answers cost nobody much. */
-const restMinBytes = 64 * 1024;
 
 /** Asks for what is missing, unless somebody is being asked. */
 export function considerLearning(s: PaxosState, out: Outbox): void {
@@ -174,7 +170,7 @@ export function afterLearning(s: PaxosState, out: Outbox, attempt: number, learn
     deliverFollowed(s, f, out);
   }
   const last = lastMissing(s);
-  const restMs = last === undefined ? 0 : restAfter(s, s.learning, learned);
+  const restMs = last === undefined ? 0 : restMsAfter(s, s.learning, learned);
   if (restMs > 0) rest(s, s.learning!, attempt, restMs);
   else {
     s.learning = undefined;
@@ -183,16 +179,16 @@ export function afterLearning(s: PaxosState, out: Outbox, attempt: number, learn
   }
 }
 
-/**
- * Nobody waits for who has no vote: it takes what it lacks in a share of the time, so that it costs the clients of whom it asks, and of whoever
- * shares a machine with it, no more than that. The rest is bounded, for it must be faster than what is chosen meanwhile.
- */
-function restAfter(s: PaxosState, answered: Learning | undefined, learned: readonly Entry[]): number {
-  if (answered === undefined || isVoter(s.log.members, s.id)) return 0;
+/** Who is far behind what the leader calls chosen rests between the answers; see catch-up-pace.ts. A candidate is waited for. */
+function restMsAfter(s: PaxosState, answered: Learning | undefined, learned: readonly Entry[]): number {
+  const { following: f } = s;
+  if (answered === undefined || f === undefined || s.campaign !== undefined) return 0;
+  const committed = f.chosen - f.chosenAtAnswer;
+  f.chosenAtAnswer = f.chosen;
+  if (lacked(s, f) <= farBehindEntries) return 0;
   let bytes = 0;
   for (const entry of learned) bytes += entryBytes(entry);
-  if (bytes < restMinBytes) return 0;
-  return Math.min(restPerAnswer * (s.now - answered.askedAt), s.config.timing.heartbeatIntervalMs);
+  return restAfter({ tookMs: s.now - answered.askedAt, entries: learned.length, bytes, committed }, s.config.timing);
 }
 
 function rest(s: PaxosState, { peer, askedAt }: Learning, attempt: number, ms: number): void {

@@ -44,6 +44,7 @@ function cloneFollowing(f: Following): Following {
   return {
     ballot: f.ballot,
     chosen: f.chosen,
+    chosenAtAnswer: f.chosenAtAnswer,
     streamAt: f.streamAt,
     heldTo: f.heldTo,
     toldMissing: f.toldMissing,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type DropReason, defaultTiming, type EntryPayload } from '../engine.ts';
+import { farBehindEntries } from '../catch-up-pace.ts';
+import { type DropReason, defaultTiming } from '../engine.ts';
 import { windowSlots } from './configuration.ts';
 import {
   accept,
@@ -122,36 +123,17 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
     expect(named(effects)[0]?.votersNext).toEqual([1, 2, 3, 4]);
   });
 
-  it('sends a listener that is more than a window behind heartbeats alone, and values again when it is near', () => {
+  it('sends a listener that is far behind heartbeats alone, and values again when it is near', () => {
     const { leader, own } = leaderOf(3, [4]);
-    leader.receive(4, leader.accepted(own, 1, 0, { lacks: windowSlots + 1 }));
+    leader.receive(4, leader.accepted(own, 1, 0, { lacks: farBehindEntries + 1 }));
     const told = (effects: PaxosEffects) => sent(effects, 'accept').map(({ to }) => to);
     expect(told(leader.propose())).toEqual([2, 3]);
     choose(leader, own, 2);
     expect(told(leader.tick(5))).toEqual([2, 3]); // that it is chosen
     expect(told(leader.tick(heartbeatIntervalMs))).toEqual([2, 3, 4]);
-    const near = sent(leader.receive(4, leader.accepted(own, 1, 0, { lacks: windowSlots })), 'accept');
+    const near = sent(leader.receive(4, leader.accepted(own, 1, 0, { lacks: farBehindEntries })), 'accept');
     expect(near.map(({ to, message }) => [to, message.entries.length])).toEqual([[4, 1]]);
     expect(told(leader.propose())).toEqual([2, 3, 4]);
-  });
-
-  it.each([
-    ['leaves a peer in peace for a while after a large answer if it only listens', 4, 20_000, 6 * 2],
-    ['asks on at once after a small one', 4, 1, 0],
-    ['asks on at once if it has a vote', 2, 20_000, 0],
-  ])('while it catches up, %s', (_, id, bytes, restMs) => {
-    const learner = new OneNode({ id, nonVoters: [4] });
-    const own = ballot(1, 1);
-    const asked = (effects: PaxosEffects) => sent(effects, 'learn').map(({ to, message }) => [to, message.first]);
-    expect(asked(learner.receive(1, accept(own, [], { first: 11, chosen: 10 })))).toEqual([[1, 1]]);
-    const large: EntryPayload = { kind: 'proposal', session: 1, sequence: 1, data: new Uint8Array(bytes) };
-    const entries = chain(1, 0, [1, large], [1, large], [1, large], [1, large], [1, large]);
-    learner.now += 2;
-    const effects = learner.receive(1, { kind: 'chosen', first: index(1), firstRetained: index(1), entries });
-    expect(asked(effects)).toEqual(restMs === 0 ? [[1, 6]] : []);
-    if (restMs === 0) return;
-    expect(asked(learner.tick(restMs - 1))).toEqual([]);
-    expect(asked(learner.tick(1))).toEqual([[1, 6]]);
   });
 
   it('sends a voter, and who is to be one, everything, however much they lack', () => {

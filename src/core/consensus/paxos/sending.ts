@@ -1,5 +1,6 @@
 /** Phase 2a: the leader's values on their way to acceptors and learners, in a window to each; and heartbeats. */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import { farBehindEntries } from '../catch-up-pace.ts';
 import type { Entry, LogIndex } from '../engine.ts';
 import { entryBytes } from '../entry-format.ts';
 import { sameBallot } from './ballot.ts';
@@ -12,12 +13,12 @@ import { type Leading, never, type PaxosState } from './state.ts';
 const noEntries: readonly Entry[] = Object.freeze([]);
 
 /**
- * A member without a vote that lacks more than a window of what is chosen: values under way are of no use to it yet, and to write them would take
- * the disk and the processor of whom it shares them with, for as long as its state travels. It hears heartbeats, asks for what is chosen, and
- * is sent values again when it is near. Who votes, or is to, gets everything.
+ * A member without a vote that is far behind what is chosen: values under way are of no use to it yet, and to write them would take the disk
+ * and the processor of whom it shares them with, for as long as its state travels. It hears heartbeats, asks for what is chosen, and is sent
+ * values again when it is near. Who votes, or is to, gets everything.
  */
 function isLeftBehind(s: PaxosState, id: NodeId, { lacks }: Progress): boolean {
-  return lacks !== undefined && lacks > windowSlots && s.log.members.nonVoters.includes(id);
+  return lacks !== undefined && lacks > farBehindEntries && s.log.members.nonVoters.includes(id);
 }
 
 /** Sends what each peer lacks and its window allows. */

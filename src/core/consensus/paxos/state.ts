@@ -83,6 +83,8 @@ export interface Following {
   readonly ballot: Ballot;
   /** Every slot up to it is chosen, in this ballot or before it. */
   chosen: LogIndex;
+  /** What that was when somebody last answered what we had asked for. */
+  chosenAtAnswer: LogIndex;
   /** Slots before it have been sent to us, or will never be. */
   streamAt: LogIndex;
   /** Every slot up to it is chosen by the leader's word, or voted for by us in this ballot. */

@@ -6,7 +6,7 @@ import type { AppendEntriesAccepted, AppendEntriesRejected } from './messages.ts
 import type { Outbox } from './outbox.ts';
 import { noteMatch, type Progress, toProbe, toReplicate } from './progress.ts';
 import { confirmReads } from './read-index.ts';
-import { replicateTo } from './replication.ts';
+import { considerRest, replicateTo } from './replication.ts';
 import { becomeFollower } from './role.ts';
 import type { Leading, RaftState } from './state.ts';
 import { pursueTransfer } from './transfer.ts';
@@ -20,12 +20,15 @@ export function onAppendEntriesAccepted(s: RaftState, out: Outbox, from: NodeId,
     return;
   }
   noteHeard(s, p, m.round);
-  const rose = noteMatch(p, m.matchIndex);
+  const matched = noteMatch(p, m.matchIndex, s.now);
   settle(s, p, m.acceptedIndex);
-  if (rose && m.matchIndex > s.commitIndex) advanceCommit(s, leading, out);
+  if (matched !== undefined) {
+    if (m.matchIndex > s.commitIndex) advanceCommit(s, leading, out);
+    considerRest(s, leading, p, matched);
+  }
   replicateTo(s, leading, out, from, p);
   confirmReads(s, leading, out);
-  if (rose) pursueTransfer(s, leading, out);
+  if (matched !== undefined) pursueTransfer(s, leading, out);
 }
 
 /** Where the logs agree is known now: from there on entries may flow. An answer to something older settles nothing. */

@@ -42,6 +42,7 @@ function cloneLeading(l: Leading): Leading {
     change: l.change && { ...l.change, catchingUp: new Map(l.change.catchingUp) },
     membersSettled: l.membersSettled,
     nextHeartbeatAt: l.nextHeartbeatAt,
+    resumeAt: l.resumeAt,
     announceAt: l.announceAt,
     uncommittedBytes: l.uncommittedBytes,
     appended: l.appended.map(({ upTo, at }) => ({ upTo, at })),

@@ -68,6 +68,7 @@ function becomeLeader(s: RaftState, out: Outbox): void {
     departing: new Map<NodeId, Millis>(),
     change: undefined,
     membersSettled: false,
+    resumeAt: never,
     nextHeartbeatAt: (s.now + s.config.timing.heartbeatIntervalMs) as Millis,
     announceAt: never,
     uncommittedBytes: uncommittedBytes(s),

@@ -16,6 +16,10 @@ export interface Progress {
   probing: boolean;
   /** In `replicate`: messages with entries that are not acknowledged, oldest first. */
   window: Window;
+  /** Until when it is left in peace if it is far behind; see catch-up-pace.ts. */
+  restsUntil: Millis;
+  /** Our commitIndex when matchIndex last rose. */
+  commitAtMatch: LogIndex;
   /** The commit index that the follower can know of from what was sent. */
   sentCommit: LogIndex;
   /** When it last answered a message of this term; until it has, when we began to send. */
@@ -27,7 +31,15 @@ export interface Progress {
 
 interface Window {
   bytes: number;
-  messages: { readonly lastIndex: LogIndex; readonly bytes: number }[];
+  messages: { readonly lastIndex: LogIndex; readonly bytes: number; readonly sentAt: Millis }[];
+}
+
+/** What an acknowledgement was news of. */
+export interface Matched {
+  readonly entries: number;
+  /** Of the messages of the window that it acknowledges, and when the oldest of them was sent; 0 bytes if there are none. */
+  readonly bytes: number;
+  readonly sentAt: Millis;
 }
 
 export function newProgress(lastIndex: LogIndex, now: Millis): Progress {
@@ -37,6 +49,8 @@ export function newProgress(lastIndex: LogIndex, now: Millis): Progress {
     matchIndex: 0 as LogIndex,
     probing: false,
     window: { bytes: 0, messages: [] },
+    restsUntil: now,
+    commitAtMatch: lastIndex,
     sentCommit: 0 as LogIndex,
     heardAt: now,
     hasAnswered: false,
@@ -51,6 +65,8 @@ export function cloneProgress(p: Progress): Progress {
     matchIndex: p.matchIndex,
     probing: p.probing,
     window: { bytes: p.window.bytes, messages: p.window.messages.slice() },
+    restsUntil: p.restsUntil,
+    commitAtMatch: p.commitAtMatch,
     sentCommit: p.sentCommit,
     heardAt: p.heardAt,
     hasAnswered: p.hasAnswered,
@@ -62,23 +78,26 @@ export function windowIsOpen(p: Progress, limits: EngineLimits): boolean {
   return p.window.messages.length < limits.windowMaxMessages && p.window.bytes < limits.windowMaxBytes;
 }
 
-export function noteSent(p: Progress, lastIndex: LogIndex, bytes: number): void {
-  p.window.messages.push({ lastIndex, bytes });
+export function noteSent(p: Progress, lastIndex: LogIndex, bytes: number, sentAt: Millis): void {
+  p.window.messages.push({ lastIndex, bytes, sentAt });
   p.window.bytes += bytes;
   p.nextIndex = (lastIndex + 1) as LogIndex;
 }
 
-/** Raises matchIndex, never lowers it: acknowledgements may arrive in any order. Returns whether it rose. */
-export function noteMatch(p: Progress, matchIndex: LogIndex): boolean {
-  if (matchIndex <= p.matchIndex) return false;
+/** Raises matchIndex, never lowers it: acknowledgements may arrive in any order. Returns undefined if it did not rise. */
+export function noteMatch(p: Progress, matchIndex: LogIndex, now: Millis): Matched | undefined {
+  if (matchIndex <= p.matchIndex) return undefined;
+  const entries = matchIndex - p.matchIndex;
   p.matchIndex = matchIndex;
   if (p.nextIndex <= matchIndex) p.nextIndex = (matchIndex + 1) as LogIndex;
-  const { window } = p;
+  const { messages } = p.window;
+  const sentAt = messages[0]?.sentAt ?? now;
   let done = 0;
-  while (done < window.messages.length && window.messages[done]!.lastIndex <= matchIndex)
-    window.bytes -= window.messages[done++]!.bytes;
-  if (done > 0) window.messages.splice(0, done);
-  return true;
+  let bytes = 0;
+  while (done < messages.length && messages[done]!.lastIndex <= matchIndex) bytes += messages[done++]!.bytes;
+  p.window.bytes -= bytes;
+  if (done > 0) messages.splice(0, done);
+  return { entries, bytes, sentAt };
 }
 
 export function toProbe(p: Progress, nextIndex: number): void {

@@ -56,7 +56,7 @@ class RaftEngine implements Engine<RaftMessage, RaftRecord> {
     const at = Math.min(elector.nextTickAt(view), transfer?.until ?? never);
     if (leading === undefined) return at as Millis;
     const commitAt = leading.established || othersLeaseUntil <= now ? never : othersLeaseUntil;
-    return Math.min(at, leading.announceAt, leading.nextHeartbeatAt, commitAt) as Millis;
+    return Math.min(at, leading.announceAt, leading.nextHeartbeatAt, leading.resumeAt, commitAt) as Millis;
   }
 
   baseline(): readonly RaftRecord[] {

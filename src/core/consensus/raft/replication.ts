@@ -1,11 +1,12 @@
 /** The leader's sending side of §5.3: entries in a window to each follower, and heartbeats. */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import { farBehindEntries, restAfter } from '../catch-up-pace.ts';
 import type { Entry, LogIndex } from '../engine.ts';
 import { entryBytes } from '../entry-format.ts';
 import { peersOf } from '../quorums.ts';
 import type { AppendEntries } from './messages.ts';
 import type { Outbox } from './outbox.ts';
-import { noteSent, type Progress, toSnapshot, windowIsOpen } from './progress.ts';
+import { type Matched, noteSent, type Progress, toSnapshot, windowIsOpen } from './progress.ts';
 import { type Leading, membersOf, never, type RaftState } from './state.ts';
 import type { Term } from './term.ts';
 
@@ -22,13 +23,43 @@ export function replicateTo(s: RaftState, leading: Leading, out: Outbox, id: Nod
       if (!p.probing && p.nextIndex <= s.log.lastIndex) sendEntries(s, leading, out, id, p);
       return;
     case 'replicate':
-      while (p.nextIndex <= s.log.lastIndex && windowIsOpen(p, s.config.limits)) {
+      while (p.nextIndex <= s.log.lastIndex && mayBeSentTo(s, p)) {
         if (!sendEntries(s, leading, out, id, p)) return;
       }
       return;
     case 'snapshot':
       return;
   }
+}
+
+/** One that is far behind gets a message at a time, and rests between them. */
+function mayBeSentTo(s: RaftState, p: Progress): boolean {
+  if (isFarBehind(s, p)) return p.window.messages.length === 0 && s.now >= p.restsUntil;
+  return windowIsOpen(p, s.config.limits);
+}
+
+/** Behind what is committed: for the acknowledgement of other entries somebody may be waiting. */
+function isFarBehind(s: RaftState, p: Progress): boolean {
+  return s.commitIndex - p.matchIndex > farBehindEntries;
+}
+
+/** To be called when a follower has acknowledged more than before. */
+export function considerRest(s: RaftState, leading: Leading, p: Progress, { entries, bytes, sentAt }: Matched): void {
+  const committed = s.commitIndex - p.commitAtMatch;
+  p.commitAtMatch = s.commitIndex;
+  if (!isFarBehind(s, p)) return;
+  const restMs = restAfter({ tookMs: s.now - sentAt, entries, bytes, committed }, s.config.timing);
+  if (restMs === 0) return;
+  p.restsUntil = (s.now + restMs) as Millis;
+  if (p.restsUntil < leading.resumeAt) leading.resumeAt = p.restsUntil;
+}
+
+/** Goes on with those whose rest has ended. */
+function resume(s: RaftState, leading: Leading, out: Outbox): void {
+  leading.resumeAt = never;
+  for (const { restsUntil } of leading.progress.values())
+    if (restsUntil > s.now && restsUntil < leading.resumeAt) leading.resumeAt = restsUntil;
+  replicateToAll(s, leading, out);
 }
 
 /** One message with entries from nextIndex on; false if those are compacted and the follower needs a snapshot. */
@@ -41,7 +72,7 @@ function sendEntries(s: RaftState, leading: Leading, out: Outbox, id: NodeId, p:
   const lastIndex = (message.prevLogIndex + message.entries.length) as LogIndex;
   out.send(id, message);
   noteCommitSent(p, message.leaderCommit, lastIndex);
-  if (p.state === 'replicate') noteSent(p, lastIndex, bytes);
+  if (p.state === 'replicate') noteSent(p, lastIndex, bytes, s.now);
   else p.probing = true;
   return true;
 }
@@ -75,8 +106,9 @@ function appendEntries(s: RaftState, leading: Leading, prev: number, entries: re
   };
 }
 
-/** What is due by now: heartbeats, or news of a commit. */
+/** What is due by now: entries for who has rested; heartbeats, or news of a commit. */
 export function keepInTouch(s: RaftState, leading: Leading, out: Outbox): void {
+  if (s.now >= leading.resumeAt) resume(s, leading, out);
   if (s.now >= leading.nextHeartbeatAt) heartbeatAll(s, leading, out);
   else if (s.now >= leading.announceAt) announceCommit(s, leading, out);
 }

@@ -67,6 +67,8 @@ export interface Leading {
   /** The configuration in force is known to be committed, and nothing is to follow it. */
   membersSettled: boolean;
   nextHeartbeatAt: Millis;
+  /** When the next rest of a follower that is far behind ends; `never` if none rests. */
+  resumeAt: Millis;
   /** When followers are to be told of a commit that nothing else has told them of; `never` if there is none. */
   announceAt: Millis;
   uncommittedBytes: number;
