@@ -35,7 +35,7 @@ export interface Expected {
   readonly isDurable: boolean;
   /**
    * False in mode gfs: members keep what they have, only who has nothing is given a copy. But who is behind may have lost bytes of durability
-   * memory with its power, as well as have missed what failed: then all are made equal.
+   * memory with its power, as well as have missed what failed, or be of an earlier version: then all are made equal.
    */
   readonly isReconciled: boolean;
 }
@@ -67,7 +67,8 @@ export async function recoverReplicas(
   if (isNowhere && expects.length > 0 && (expects.isDurable || mayBeElsewhere))
     throw lost(handle, expects.length, [...failed.keys()]);
   if (failed.size > 0) return { failed, wasBehind: undefined };
-  if (!expects.isReconciled && present !== undefined) return takeVersionOnly(world, handle, version, members);
+  if (!expects.isReconciled && isOfOneVersion(members, present))
+    return takeVersionOnly(world, handle, version, members);
   const ahead = furthest(members, present);
   if (ahead !== undefined) await copyFrom(world, ahead.image, present, ahead.link, version);
   const own = await imageToGive(world, handle, version, isNowhere);
@@ -145,6 +146,14 @@ function furthest(
 function isAhead(a: ReplicaState, b: ReplicaState | undefined): boolean {
   if (b === undefined) return true;
   return a.version > b.version || (a.version === b.version && a.serial > b.serial);
+}
+
+/**
+ * Whether this server and all that have the chunk have it under one version. Who is at an earlier one has missed more than what failed under the
+ * last, which alone may stay different in mode gfs: its directory may have been put back to what it was.
+ */
+function isOfOneVersion(members: readonly Member[], own: ChunkImage | undefined): boolean {
+  return own !== undefined && members.every(({ image }) => image === undefined || image.version === own.version);
 }
 
 /** All take the version, each with the bytes that it has. */

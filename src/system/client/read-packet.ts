@@ -58,6 +58,7 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
         failed.clear();
         continue;
       }
+      mustBeCurrent(place.location, replica, version);
       const { sealedLength = openLength } = place.location;
       if (version === place.location.version) mustBeWhole(place.location, replica, packet, have, sealedLength ?? 0);
       if (sealedLength === undefined && have < into.length) {
@@ -85,6 +86,18 @@ async function isStillThis(core: ClientCore, locations: ChunkLocations, { index,
   locations.forget(index);
   const now = await locations.find(index, core.env.clock.now());
   return now.kind === 'chunk' && now.location.handle === handle;
+}
+
+/**
+ * Every replica of a chunk that was sealed with bytes in it has the version under which it was. One with an earlier version is of the past: its
+ * server lost what came since, or its directory was put back to what it was.
+ */
+function mustBeCurrent({ handle, version, sealedLength = 0 }: Location, { server }: Replica, has: number): void {
+  if (sealedLength === 0 || has >= version) return;
+  throw new CairnError(
+    'STALE_VERSION',
+    `server ${server} has version ${has} of chunk ${handle}, which is at ${version}; another replica has that`,
+  );
 }
 
 /**

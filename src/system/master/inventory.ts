@@ -4,6 +4,7 @@ import type { ChunkServer } from './chunk-servers.ts';
 import type { Held } from './garbage.ts';
 import type { ChunkRecord } from './state/records.ts';
 import type { Tables } from './state/tables.ts';
+import { isWhole } from './whole-replicas.ts';
 
 /** Records of the table looked at for one page; what lies beyond is looked at in the next pass. */
 const recordsPerPageMax = 32_768;
@@ -18,7 +19,7 @@ export interface InventoryPage {
 export interface Compared {
   readonly garbage: readonly Held[];
   readonly missing: readonly ChunkHandle[];
-  /** Of sealed chunks, shorter than those. */
+  /** Of sealed chunks, shorter than those, or of an earlier version. */
   readonly short: readonly ChunkHandle[];
 }
 
@@ -62,11 +63,12 @@ export function compareInventory(
 }
 
 /**
- * Of a sealed chunk every replica has all, but for one whose machine lost power after the last mutation, of bytes of durability memory: its
- * primary had nothing more to order, and so could not see that it does not follow.
+ * Of a sealed chunk every replica has all, under its version, but for one whose machine lost power after the last mutation, of bytes of durability
+ * memory: its primary had nothing more to order, and so could not see that it does not follow. And but for one whose directory was put back to
+ * what it was some time ago.
  */
 function isShort(chunk: ChunkRecord, server: ChunkServer, held: Held): boolean {
-  return chunk.sealed && held.length < chunk.length && chunk.servers.includes(server.id);
+  return chunk.sealed && chunk.servers.includes(server.id) && !isWhole(chunk, held);
 }
 
 /** A chunk that nothing was written to yet, as far as is known, need not be there. */

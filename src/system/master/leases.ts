@@ -15,7 +15,7 @@ import { Splitting } from './splitting.ts';
 import { doneResult, type Granted, grantResult } from './state/commands.ts';
 import { isSettled } from './state/copies.ts';
 import type { ChunkRecord, FileInode, Inode } from './state/records.ts';
-import { type Held, heldBy } from './whole-replicas.ts';
+import { type Held, heldBy, isWhole } from './whole-replicas.ts';
 
 /** Calls for leases that may be under way at once. */
 export const leaseCallsMax = 10_000;
@@ -275,14 +275,14 @@ export class Leases {
    * One that stays must have the version, or all that the master knows of; or, if the version was never begun and the chunk was cut since, as
    * much as each of all members has. Nothing can be lost of what nobody has told the length of yet.
    */
-  async #isHeldByOne(handle: ChunkHandle, { version, length, servers }: ChunkRecord, staying: readonly ServerId[]) {
-    if (length === 0) return true;
+  async #isHeldByOne(handle: ChunkHandle, chunk: ChunkRecord, staying: readonly ServerId[]) {
+    if (chunk.length === 0) return true;
     const own = await this.#heldBy(handle, staying);
     const sound = own.flatMap((held) => (held?.isSound === true ? [held] : []));
-    if (sound.some((held) => held.version === version || held.length >= length)) return true;
+    if (sound.some((held) => held.version === chunk.version || isWhole(chunk, held))) return true;
     if (sound.length === 0) return false;
     // only now the others: who is leaving may be slow to answer
-    const others = servers.filter((id) => !staying.includes(id));
+    const others = chunk.servers.filter((id) => !staying.includes(id));
     const all = [...own, ...(await this.#heldBy(handle, others))];
     return sound.some((held) => all.every((other) => other !== undefined && !isMore(other, held)));
   }

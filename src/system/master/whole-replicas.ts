@@ -4,6 +4,7 @@ import { toCairnError } from '../../core/base/errors.ts';
 import type { ResponseOf } from '../../core/protocol/call.ts';
 import type { serverOrders } from '../../core/protocol/master-calls.ts';
 import type { LeaderWorld } from './leader-world.ts';
+import type { ChunkRecord } from './state/records.ts';
 
 const holdsMs = 1000;
 
@@ -28,5 +29,14 @@ export async function heldBy(
 /** False if it does not say so. */
 export async function isHeldWhole(world: LeaderWorld, handle: ChunkHandle, id: ServerId): Promise<boolean> {
   const held = await heldBy(world, handle, id);
-  return held?.isSound === true && held.length >= (world.tables.chunk(handle)?.length ?? 0);
+  const chunk = world.tables.chunk(handle);
+  return held?.isSound === true && (chunk === undefined || isWhole(chunk, held));
+}
+
+/**
+ * Whether a replica is all of a chunk, as far as is known. Each replica of a sealed one that has bytes has its version too; of an open one the
+ * version may have been granted and never begun.
+ */
+export function isWhole({ version, length, sealed }: ChunkRecord, held: Pick<Held, 'version' | 'length'>): boolean {
+  return held.length >= length && (!sealed || length === 0 || (held.version ?? 0) >= version);
 }
