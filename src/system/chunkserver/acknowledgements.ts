@@ -1,19 +1,28 @@
 /**
  * What a lease has ordered and who holds it: when a mutation is acknowledged to its client, and how long the chunk is then for readers.
- * That is when every member holds it; in mode async when this server does, unless the others lag too far behind. The acknowledged length
- * follows the highest serial that was acknowledged, since who holds that one holds all that was ordered before it.
+ * That is when every member holds it; in mode async when this server does, unless the others lag too far behind, or this server may not be the
+ * primary any more. The acknowledged length follows the highest serial that was acknowledged, since who holds that one holds all that was
+ * ordered before it.
  */
 import { CairnError } from '../../core/base/errors.ts';
 import { refusedCodes } from '../../core/protocol/chunk-calls.ts';
 import type { ChunkInfo } from '../storage/chunk-store.ts';
 import type { Mutation } from './mutation.ts';
 
+/** The lease, as its acknowledgements see it. */
+export interface Acknowledger {
+  /** Whether what only this server holds may be acknowledged now. */
+  readonly mayAlone: () => boolean;
+  /** Called behind each answer to a client. */
+  readonly acknowledged: () => void;
+}
+
 export class Acknowledgements {
   readonly #lagBytesMax: number;
-  readonly #acknowledged: () => void;
+  readonly #by: Acknowledger;
   /** Ordered, not settled. */
   readonly #pending = new Set<Mutation>();
-  /** Mode async: written here, and not acknowledged because the others lag too far behind. */
+  /** Mode async: written here, and not acknowledged: the others lag too far behind, or it must not be acknowledged alone. */
   #held: Mutation[] = [];
   /** Mode async: acknowledged here, not yet held by every member. */
   #lagBytes = 0;
@@ -22,13 +31,10 @@ export class Acknowledgements {
   #lengthBytes = 0;
   #whenQuiet: (() => void)[] = [];
 
-  /**
-   * @param lagBytesMax behind which mode async acknowledges nothing that not every member holds
-   * @param acknowledged called behind each answer to a client
-   */
-  constructor(lagBytesMax: number, acknowledged: () => void) {
+  /** @param lagBytesMax behind which mode async acknowledges nothing that not every member holds */
+  constructor(lagBytesMax: number, by: Acknowledger) {
     this.#lagBytesMax = lagBytesMax;
-    this.#acknowledged = acknowledged;
+    this.#by = by;
   }
 
   /** Of the chunk, with all that was acknowledged. */
@@ -60,7 +66,7 @@ export class Acknowledgements {
     if (mutation.arrived()) this.#settle(mutation);
   }
 
-  /** Mode async: held here, which is enough unless the others lag too far behind. */
+  /** Mode async: held here, which may be enough. */
   writtenFirst(mutation: Mutation): void {
     if (mutation.isSettled || mutation.missing === 1) return;
     this.#held.push(mutation);
@@ -95,7 +101,7 @@ export class Acknowledgements {
   }
 
   #acknowledgeHeld(): void {
-    while (this.#held.length > 0 && this.#lagBytes < this.#lagBytesMax) {
+    while (this.#held.length > 0 && this.#lagBytes < this.#lagBytesMax && this.#by.mayAlone()) {
       const mutation = this.#held.shift()!;
       if (mutation.isSettled) continue;
       this.#lagBytes += mutation.placement?.bytes ?? 0;
@@ -123,7 +129,7 @@ export class Acknowledgements {
       this.#lengthBytes = mutation.placement.lengthBytes;
     }
     mutation.succeed();
-    this.#acknowledged();
+    this.#by.acknowledged();
     for (const follower of mutation.followers.splice(0)) {
       if (!follower.isSettled && follower.arrived()) this.#settle(follower);
     }

@@ -15,7 +15,7 @@ import type { Limits } from './limits.ts';
 export interface LocalWrite {
   readonly mutation: ChunkMutation;
   readonly bytes: number;
-  /** Makes the chunk shorter: nothing else of the chunk goes along with it. */
+  /** It may make the chunk shorter: nothing else of the chunk goes along with it. */
   readonly isCut: boolean;
   /** Called once. */
   written(error: CairnError | undefined): void;
@@ -163,9 +163,15 @@ export class ChunkWriter {
   async #cut(write: LocalWrite): Promise<void> {
     const { handle } = write.mutation;
     const broken = this.#broken.get(handle);
-    const failure = broken ?? (await this.#attempt(1, () => this.#store.cut(write.mutation)));
+    const failure = broken ?? (await this.#attempt(1, () => this.#cutOrExtend(write.mutation)));
     if (failure !== undefined) this.#broken.set(handle, failure);
     write.written(failure);
+  }
+
+  /** Replicas of one chunk need not be of one length (mode gfs): what cuts others may extend this one. */
+  #cutOrExtend(mutation: ChunkMutation): Promise<void> {
+    const present = this.#store.info(mutation.handle)?.lengthBytes ?? 0;
+    return mutation.lengthBytes > present ? this.#store.apply([mutation]) : this.#store.cut(mutation);
   }
 
   /** How many mutations at the head of the queue still belong to the group: at least one. */

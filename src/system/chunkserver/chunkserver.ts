@@ -135,6 +135,7 @@ export class Chunkserver {
       inventory,
       limits,
       links,
+      session,
       changed,
       // The master answers once the session of the failed one has lapsed: that may take as long as a session.
       exclude: async (request) =>

@@ -345,6 +345,13 @@ export class TestCluster {
   }
 }
 
+/** Makes the chunk so long, under the grant; `more` of the kind may be another than that of a first try. */
+export async function resize(cluster: TestCluster, grant: Grant, sequence: number, lengthBytes: number, more = {}) {
+  const rpc = cluster.client.to(grant.replicas[0]!.address);
+  const kind = { kind: 'resize' as const, writer: 77, since: undefined, sequence, lengthBytes, ...more };
+  return (await rpc.call('mutate', { grant, kind, crc: 0, chunkBytes }, { timeoutMs: 20_000 })).response;
+}
+
 /** For large arrays, which a matcher takes seconds to compare. */
 export function difference(actual: Uint8Array, expected: Uint8Array): string {
   if (actual.length !== expected.length) return `${actual.length} bytes instead of ${expected.length}`;

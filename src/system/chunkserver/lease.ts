@@ -54,7 +54,10 @@ export class Lease {
         this.reportedLength = undefined;
       },
     });
-    this.#acknowledgements = new Acknowledgements(world.limits.asyncLagBytesMax, () => this.#acknowledged());
+    this.#acknowledgements = new Acknowledgements(world.limits.asyncLagBytesMax, {
+      mayAlone: () => world.session.isValid,
+      acknowledged: () => this.#acknowledged(),
+    });
     this.#order = this.#orderFrom({ info: undefined, window: [] });
     this.lastUsedAt = world.env.clock.now();
   }
@@ -86,9 +89,19 @@ export class Lease {
     void this.#renew();
   }
 
-  /** The master has granted a newer version to this server: goes on under it. */
-  renewWith(grant: Grant): void {
+  /**
+   * The master has granted a newer version to this server: goes on under it.
+   * @returns false if it has ended instead, and another lease is to begin: in mode gfs members that differ stay so, and what is under way may be
+   * on some of them only
+   */
+  renewWith(grant: Grant): boolean {
+    if (this.#set.grant.mode === 'gfs' && this.#state === 'active' && this.#acknowledgements.pending > 0) {
+      const message = `chunk ${this.handle} has version ${grant.version} now; ask for its grant`;
+      this.end(new CairnError('STALE_VERSION', message));
+      return false;
+    }
     if (this.#set.offer(grant) && this.#state === 'active') void this.#renew();
+    return true;
   }
 
   /** Takes a mutation whose bytes are here. */
@@ -111,7 +124,8 @@ export class Lease {
   async close(): Promise<number> {
     await this.ready();
     if (this.#state === 'active') this.#state = 'closing';
-    if (this.#acknowledgements.pending > 0) await this.#acknowledgements.whenQuiet();
+    // What waited while the members were made equal is ordered behind what was settled then.
+    while (this.#acknowledgements.pending > 0) await this.#acknowledgements.whenQuiet();
     if (this.#endedBy !== undefined) throw this.#endedBy;
     this.release();
     return this.acknowledgedLength;

@@ -63,10 +63,7 @@ export class Leases {
     const known = Math.max(lease?.version ?? 0, info?.version ?? 0, fences.of(handle));
     const isUsed = info?.version === version || (this.#endedUnder.get(handle) ?? 0) >= version;
     if (known > version || (isUsed && lease === undefined)) throw stale(handle, version, known);
-    if (lease !== undefined) {
-      lease.renewWith(grant);
-      return lease;
-    }
+    if (lease?.renewWith(grant) === true) return lease;
     if (this.#leases.size >= limits.leasesMax) {
       throw new CairnError('BUSY', `${limits.leasesMax} leases are open; try again later`);
     }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { bytesEqual } from '../../core/base/bytes.ts';
 import type { Durability, Grant, Mode } from '../../core/protocol/types.ts';
-import { chunkBytes, codeOf, difference, joined, pattern, TestCluster } from './cluster.test-support.ts';
+import { chunkBytes, codeOf, difference, joined, pattern, resize, TestCluster } from './cluster.test-support.ts';
 import type { Limits } from './limits.ts';
 
 const kibi = 1024;
@@ -74,6 +74,28 @@ describe('mode async', () => {
     }
   });
 
+  test('acknowledges nothing that the primary alone holds when its session is over: another one may be the primary', async () => {
+    const { cluster, grant } = await inMode('async', 10, { replicaTimeoutMs: 20_000 }, 'disk');
+    const open = grant([1, 2, 3]);
+    await cluster.settle(cluster.client.append(open, 9, 1, [pattern(1000, 1)]));
+    const { disk } = cluster.world.node('s1');
+    disk.stall();
+    const heal = cluster.world.network.blackhole(['s1'], ['m', 's2', 's3']);
+    let answer = 'none';
+    const append = codeOf(cluster.client.append(open, 9, 2, [pattern(1000, 2)])).then((code) => {
+      answer = code;
+    });
+    await cluster.world.run(1500);
+    disk.unstall();
+    await cluster.world.run(500);
+    expect(cluster.servers.get(1)!.isServing).toBe(false);
+    expect(answer).toBe('none');
+    heal();
+    await cluster.settle(append);
+    const isHeld = async (server: number) => (await cluster.content(server, 5)).length === 2000;
+    expect(answer).toBe((await isHeld(2)) && (await isHeld(3)) ? 'OK' : 'REPLICA_FAILED');
+  });
+
   test('closes a lease only when all members hold all of it', async () => {
     const { cluster, grant } = await inMode('async', 4);
     const open = grant([1, 2, 3]);
@@ -128,6 +150,48 @@ describe('mode gfs', () => {
     expect(difference(contents[0]!.subarray(100, 300), pattern(200, 2))).toBe('none');
     expect(contents[2]!.subarray(100, 300).every((byte) => byte === 0)).toBe(true);
   });
+
+  test('a newer grant for the same primary acknowledges nothing that was under way: not every member may hold it', async () => {
+    const { cluster, grant } = await inMode('gfs', 11, { appliesMax: 1 }, 'disk');
+    const open = grant([1, 2, 3]);
+    await cluster.settle(cluster.client.append(open, 9, 1, [pattern(100, 1)]));
+    const { disk } = cluster.world.node('s3');
+    disk.stall();
+    const under = [2, 3, 4].map(async (n) => {
+      await new Promise<void>((go) => cluster.world.after(20 * n, go));
+      return cluster.client.append(open, 9, n, [pattern(100, n)]).catch(() => undefined);
+    });
+    await cluster.world.run(200);
+    const last = cluster.client.append(grant([1, 2, 3]), 9, 9, [pattern(100, 9)]);
+    await cluster.world.run(200);
+    disk.unstall();
+    const appended = await cluster.settle(Promise.all([...under, last]));
+    const records = [2, 3, 4, 9].map((n) => pattern(100, n));
+    for (const server of [1, 2, 3]) {
+      const content = await cluster.content(server, 5);
+      for (const [n, one] of appended.entries()) {
+        if (one === undefined) continue;
+        const [offset] = one.offsets;
+        expect(difference(content.subarray(offset, offset! + 100), records[n]!)).toBe('none');
+      }
+    }
+    expect(appended.at(-1)).toBeDefined();
+  });
+
+  test.each([150, 250])(
+    'a resize makes all replicas so long, however long a failed append has left each (%s bytes)',
+    async (lengthBytes) => {
+      const { cluster, grant } = await inMode('gfs', 12, { replicaTimeoutMs: 500 }, 'disk');
+      const open = grant([1, 2, 3]);
+      await cluster.settle(cluster.client.append(open, 9, 1, [pattern(100, 1)]));
+      const heal = cluster.world.network.blackhole(['s1'], ['s3']);
+      expect(await cluster.settle(codeOf(cluster.client.append(open, 9, 2, [pattern(200, 2)])))).toBe('REPLICA_FAILED');
+      heal();
+      const primary = lengthBytes === 150 ? [1, 2, 3] : [3, 1, 2];
+      expect(await cluster.settle(codeOf(resize(cluster, grant(primary), 1, lengthBytes)))).toBe('OK');
+      for (const server of [1, 2, 3]) expect((await cluster.content(server, 5)).length).toBe(lengthBytes);
+    },
+  );
 
   test.each([1, 2])('nothing of durability memory is lost with the power of one member (server %s)', async (weak) => {
     const { cluster, grant } = await inMode('gfs', 9);

@@ -13,6 +13,7 @@ import type { Mutation, Placement } from './mutation.ts';
 import { placeAppend, placeResize, placeWrite } from './placing.ts';
 
 type AppendKind = Extract<MutationKind, { kind: 'append' }>;
+type ResizeKind = Extract<MutationKind, { kind: 'resize' }>;
 
 /** What the primary holds when the order begins; `info` undefined: nothing. */
 export interface Beginning {
@@ -63,7 +64,7 @@ export class MutationOrder {
       case 'append':
         return this.#placeAppend(mutation, kind);
       case 'resize':
-        return placeResize(mutation, kind, this.#lengthBytes, this.#window);
+        return this.#placeResize(mutation, kind);
       default:
         return unreachable(kind);
     }
@@ -74,6 +75,12 @@ export class MutationOrder {
     if (this.#mode !== 'gfs') return placeAppend(mutation, kind, this.#lengthBytes, this.#window, this.#crc32);
     const placement = placeAppend(mutation, kind, this.#lengthBytes, this.#windowOf([]), this.#crc32);
     return placement === undefined ? undefined : { ...placement, window: [] };
+  }
+
+  /** In mode gfs failed attempts may have left members longer or shorter than this one: what makes it longer may make them shorter. */
+  #placeResize(mutation: Mutation, kind: ResizeKind): Placement | undefined {
+    const placement = placeResize(mutation, kind, this.#lengthBytes, this.#window);
+    return placement === undefined ? undefined : { ...placement, isCut: placement.isCut || this.#mode === 'gfs' };
   }
 
   #windowOf(entries: readonly WindowEntry[]): AppendWindow<Mutation> {

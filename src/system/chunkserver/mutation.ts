@@ -24,7 +24,7 @@ export interface Placement {
   /** Of the chunk, afterwards. */
   readonly lengthBytes: number;
   readonly window: readonly WindowRun[];
-  /** The chunk is shorter afterwards. */
+  /** It may make the chunk shorter. */
   readonly isCut: boolean;
 }
 

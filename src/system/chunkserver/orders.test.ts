@@ -107,6 +107,22 @@ describe('leases', () => {
     for (const server of [1, 2, 3]) expect((await cluster.content(server, 5)).length).toBe(200);
   });
 
+  test('it is given back only when what waited for its renewal has come to its end too', async () => {
+    const cluster = await TestCluster.start(21, 3, { replicaTimeoutMs: 300 });
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.append(grant, 9, 1, [pattern(100, 1)]));
+    cluster.kill(3);
+    cluster.world.network.blackhole(['s1'], ['s3']);
+    const first = cluster.client.append(grant, 9, 2, [pattern(100, 2)]);
+    await cluster.world.run(50);
+    const released = cluster.master.order(1, 'release', { handle: grant.handle, version: grant.version });
+    await cluster.world.run(500); // server 3 has failed, and is being excluded
+    const second = codeOf(cluster.client.append(grant, 9, 3, [pattern(100, 3)]));
+    const [, code, { length }] = await cluster.settle(Promise.all([first, second, released]));
+    expect(length).toBe(code === 'OK' ? 300 : 200);
+    for (const server of [1, 2]) expect((await cluster.content(server, 5)).length).toBe(length);
+  });
+
   test('one that this server does not have cannot be taken back: it must be recovered', async () => {
     const cluster = await TestCluster.start(4);
     const grant = cluster.master.grant(5, [1, 2, 3]);

@@ -1,16 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Grant } from '../../core/protocol/types.ts';
-import { chunkBytes, codeOf, difference, joined, pattern, TestCluster } from './cluster.test-support.ts';
-
-const writer = 77;
-
-function resize(cluster: TestCluster, grant: Grant, sequence: number, lengthBytes: number, more = {}) {
-  const rpc = cluster.client.to(grant.replicas[0]!.address);
-  const kind = { kind: 'resize' as const, writer, since: undefined, sequence, lengthBytes, ...more };
-  return rpc
-    .call('mutate', { grant, kind, crc: 0, chunkBytes }, { timeoutMs: 20_000 })
-    .then(({ response }) => response);
-}
+import { chunkBytes, codeOf, difference, joined, pattern, resize, TestCluster } from './cluster.test-support.ts';
 
 async function expectContent(cluster: TestCluster, servers: readonly number[], expected: Uint8Array): Promise<void> {
   for (const server of servers) expect(difference(await cluster.content(server, 5), expected)).toBe('none');
@@ -91,7 +80,7 @@ describe('a resize', () => {
     const { cluster, grant } = await chunkOf(7, 1000);
     expect(await cluster.settle(codeOf(resize(cluster, grant, 1, chunkBytes + 1)))).toBe('INVALID_ARGUMENT');
     const rpc = cluster.client.to(grant.replicas[0]!.address);
-    const kind = { kind: 'resize' as const, writer, since: undefined, sequence: 1, lengthBytes: 10 };
+    const kind = { kind: 'resize' as const, writer: 77, since: undefined, sequence: 1, lengthBytes: 10 };
     const withBytes = rpc.call('mutate', { grant, kind, crc: 0, chunkBytes }, { body: [pattern(1, 1)] });
     expect(await cluster.settle(codeOf(withBytes))).toBe('INVALID_ARGUMENT');
     const next = cluster.master.grant(5, [2, 1, 3]);
