@@ -192,7 +192,7 @@ const table: readonly Short[] = [
     id: 'data-closes-too-soon',
     bug: 'a lease is given back while mutations are under way',
     edits: [
-      ['lease.ts', '    if (this.#acknowledgements.pending > 0) await this.#acknowledgements.whenQuiet();\n', ''],
+      ['lease.ts', '    while (this.#acknowledgements.pending > 0) await this.#acknowledgements.whenQuiet();\n', ''],
     ],
     test: 'orders.test.ts',
   },
@@ -230,6 +230,24 @@ const table: readonly Short[] = [
     id: 'data-lag-has-no-bound',
     bug: 'mode async acknowledges however far the others lag behind',
     edits: [['acknowledgements.ts', 'this.#lagBytes < this.#lagBytesMax', 'this.#lagBytes >= 0']],
+    test: 'modes.test.ts',
+  },
+  {
+    id: 'data-acknowledges-alone-without-a-session',
+    bug: 'mode async acknowledges what the primary alone holds when another one may have taken its place',
+    edits: [['acknowledgements.ts', ' && this.#by.mayAlone()', '']],
+    test: 'modes.test.ts',
+  },
+  {
+    id: 'data-gfs-goes-on-under-a-newer-grant',
+    bug: 'mode gfs acknowledges under a newer version what not every member holds',
+    edits: [
+      [
+        'lease.ts',
+        "if (this.#set.grant.mode === 'gfs' && this.#state",
+        "if (this.#set.grant.mode === 'async' && this.#state",
+      ],
+    ],
     test: 'modes.test.ts',
   },
   {
