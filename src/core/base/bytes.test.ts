@@ -35,6 +35,23 @@ describe('ByteWriter and ByteReader', () => {
     );
   });
 
+  it('write 7 bits a byte, at each length and on both sides of 31 and 32 bits', () => {
+    const writer = new ByteWriter(1);
+    const numbers = [31, 32, ...Array.from({ length: 7 }, (_, n) => 7 * (n + 1))].flatMap((bits) => [
+      2 ** bits - 1,
+      2 ** bits,
+    ]);
+    for (const number of [0, ...numbers, Number.MAX_SAFE_INTEGER]) {
+      const expected: number[] = [];
+      let rest = BigInt(number);
+      for (; rest >= 128n; rest >>= 7n) expected.push(Number(rest & 127n) + 128);
+      writer.reset();
+      writer.varint(number);
+      expect([...writer.finish()]).toEqual([...expected, Number(rest)]);
+    }
+    for (const no of [-1, 0.5, 2 ** 53, Number.NaN]) expect(() => writer.varint(no)).toThrow(/safe integer/);
+  });
+
   it('code text as UTF-8 exactly as the platform does', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {

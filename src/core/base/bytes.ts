@@ -3,6 +3,7 @@ import { assert } from './assert.ts';
 import { CairnError } from './errors.ts';
 
 const initialBytes = 256;
+const varintMaxBytes = 8;
 /** What small results share; larger ones than a small part of it have memory of their own. */
 const slabBytes = 16 * 1024;
 const slabShareMaxBytes = slabBytes / 16;
@@ -92,13 +93,23 @@ export class ByteWriter {
   }
   /** A safe integer ≥ 0, 7 bits a byte, low first (LEB128): 1 … 8 bytes. */
   varint(n: number): void {
-    assert(Number.isSafeInteger(n) && n >= 0, 'a varint is a safe integer ≥ 0', { n });
+    if (!(Number.isSafeInteger(n) && n >= 0)) assert(false, 'a varint is a safe integer ≥ 0', { n });
+    const from = this.#room(varintMaxBytes);
+    const bytes = this.#bytes;
+    let at = from;
     let rest = n;
-    while (rest >= 0x80) {
-      this.u8((rest % 0x80) + 0x80);
-      rest = Math.floor(rest / 0x80);
+    // Divisions of doubles only while they must be: a shift costs a fraction of one.
+    for (; rest > 0x7fff_ffff; at++) {
+      const next = Math.floor(rest / 0x80);
+      bytes[at] = rest - next * 0x80 + 0x80;
+      rest = next;
     }
-    this.u8(rest);
+    for (; rest >= 0x80; at++) {
+      bytes[at] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[at] = rest;
+    this.#length = at + 1;
   }
   f64(n: number): void {
     const at = this.#room(8);

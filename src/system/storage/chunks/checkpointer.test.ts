@@ -35,6 +35,44 @@ test('a checkpoint syncs few files at a time, however many there are: the journa
   expect(most).toBe(2);
 });
 
+test('a checkpoint lets others have their turns between chunks that remember many records', async () => {
+  const world = testWorld(1);
+  const { env } = world.node('s');
+  const chunks = 12;
+  const options = {
+    ...smallOptions,
+    cachedChunksMax: chunks,
+    windowEntriesPerWriter: 1024,
+    windowWriters: 8,
+    checkpointChunks: chunks,
+    checkpointJournalBytes: 64 * 1024 * 1024,
+  };
+  const store = await world.settle(openChunkStore(env, options));
+  const entries = Array.from({ length: 8 * 1024 }, (_, n) => ({
+    writer: 2 ** 52 + (n >> 10),
+    sequence: n & 1023,
+    offset: n,
+    lengthBytes: 1,
+  }));
+  for (let n = 1; n < chunks; n++) {
+    store.create(h(n), v(1));
+    await world.settle(store.apply([mutation(n, 0, pattern(8192, n), { window: entries })]));
+  }
+  let turns = 0;
+  const { soon } = env.clock;
+  env.clock.soon = (run) => {
+    turns += 1;
+    soon.call(env.clock, run);
+  };
+  store.create(h(chunks), v(1));
+  await world.settle(store.apply([mutation(chunks, 0, pattern(8192, chunks), { window: entries })]));
+  await world.settle(store.close());
+  expect(turns).toBeGreaterThanOrEqual(2 * chunks);
+  env.clock.soon = soon;
+  const found = await world.settle(openChunkStore(env, options));
+  for (let n = 1; n <= chunks; n++) expect(found.windowOf(h(n))).toEqual(entries);
+});
+
 test('bulk data that a checkpoint has synced in a file whose name it has not is not yet durable for a mutation with sync', async () => {
   const content = pattern(200_001, 1);
   for (let seed = 1; seed <= 8; seed++) {

@@ -15,6 +15,9 @@ import type { StoreParts } from './parts.ts';
  * journal, which the mutations that come meanwhile wait for, and one for reads.
  */
 const syncsAtOnce = 2;
+/** So much of what chunks remember is captured in one turn: checksums and entries of windows, and something for the chunk itself. */
+const numbersPerTurn = 4096;
+const numbersPerChunk = 16;
 /** The journal may grow to so many times the size that a checkpoint is begun at; then changes wait. */
 const backlogFactor = 4;
 
@@ -103,13 +106,19 @@ export class Checkpointer {
     const { files } = this.#parts;
     const captured: Captured[] = [];
     let next = 0;
+    let numbers = 0;
     const worker = async (): Promise<void> => {
       while (next < states.length) {
         const state = states[next++]!;
         if (state.isRemoved) continue;
-        captured.push({ state, chunk: capture(state), hasFile: state.hasFile, writes: state.writes });
+        const chunk = capture(state);
+        captured.push({ state, chunk, hasFile: state.hasFile, writes: state.writes });
+        numbers += numbersPerChunk + chunk.checksums.length + chunk.window.length;
         // Without a file yet, what is unsynced is not captured either: its write is still to come.
         if (state.isUnsynced && state.hasFile) await syncChunkFile(this.#parts, state);
+        if (numbers < numbersPerTurn) continue;
+        numbers = 0;
+        await new Promise<void>((go) => this.#parts.env.clock.soon(go));
       }
     };
     await settleWorkers(Array.from({ length: syncsAtOnce }, worker));

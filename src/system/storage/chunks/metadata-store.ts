@@ -44,6 +44,8 @@ export interface Segment {
 
 /** Segments that one checkpoint cleans at most. */
 const cleanedPerCheckpoint = 2;
+/** Records of chunks that are laid out in one turn. */
+const bytesPerTurn = 64 * 1024;
 
 export class MetadataStore {
   readonly table: ChunkTable;
@@ -106,7 +108,7 @@ export class MetadataStore {
     if (isNew) writeSegmentHeader(w, number, this.#env.crc32);
     const moved = await this.#copyLive(w, cleaned, base, number);
     for (const handle of removed) writeFrame(w, frameKinds.removed, handle, this.#env.crc32, () => {});
-    const placed = this.#writeChunks(w, chunks, base, number);
+    const placed = await this.#writeChunks(w, chunks, base, number);
     this.#writeCommitted(w, { journal, oldestSegment, change });
     const segment = await this.#write(w, number, base, isNew);
     segment.bytes = base + w.length;
@@ -161,14 +163,26 @@ export class MetadataStore {
     return moved;
   }
 
-  #writeChunks(w: ByteWriter, chunks: readonly CapturedChunk[], base: number, segment: number): RecordPlace[] {
-    return chunks.map((chunk) => {
-      const offset = base + w.length;
+  /** A few at a time, and what came meanwhile between them: windows of many records make much of a turn. */
+  async #writeChunks(
+    w: ByteWriter,
+    chunks: readonly CapturedChunk[],
+    base: number,
+    segment: number,
+  ): Promise<readonly RecordPlace[]> {
+    const placed: RecordPlace[] = [];
+    let turnBegan = w.length;
+    for (const chunk of chunks) {
+      const at = w.length;
       const bytes = writeFrame(w, frameKinds.chunk, chunk.handle, this.#env.crc32, () =>
         writeChunkPayload(w, chunk, chunk.checksums, chunk.window),
       );
-      return { segment, offset, bytes };
-    });
+      placed.push({ segment, offset: base + at, bytes });
+      if (w.length - turnBegan < bytesPerTurn) continue;
+      await new Promise<void>((resolve) => this.#env.clock.soon(resolve));
+      turnBegan = w.length;
+    }
+    return placed;
   }
 
   #writeCommitted(w: ByteWriter, committed: Committed): void {
