@@ -326,6 +326,8 @@ export const masterCalls = {
     struct({ nextPart: varint }),
   ),
   masterStatus: call(50, nothing, masterStatus),
+  /** Answered by every master that runs: its time of day, ms since 1970. */
+  timeOfDay: call(54, nothing, struct({ wallNow: f64 })),
   /** Answered by the leader, once its leadership was confirmed: an index of the log that covers all that was acknowledged before the question. */
   committed: call(53, nothing, struct({ index: varint })),
   /** Who are you? Answered by every master that runs; with `to`, messages of the group may follow on the connection. */

@@ -160,7 +160,8 @@ export async function emptyTrash(
   leader: Leader,
   { id, inode }: RequestOf<typeof masterCalls.emptyTrash>,
 ): Promise<ResponseOf<typeof masterCalls.emptyTrash>> {
-  const before = leader.env.clock.wallNow() + 1;
+  // Whatever its time of removal: the clock of who led then may have been ahead.
+  const before = Number.MAX_SAFE_INTEGER;
   const command = { kind: 'emptyTrash', inode, before, limit: trashPageMax } as const;
   const emptied = await commit(replica, id, command, emptiedResult);
   leader.garbage.reap();

@@ -28,6 +28,8 @@ export interface LeaderWorld {
   /** @throws CairnError NOT_LEADER when this leader's time is over: to be called after each await */
   checkLeading(): void;
   readonly isStopped: boolean;
+  /** What time of day it is, as most masters say; undefined while too few answer. */
+  agreedTime(): Promise<number | undefined>;
 }
 
 /** Whether something is about this file. */

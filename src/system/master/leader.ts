@@ -49,13 +49,21 @@ export class Leader implements LeaderWorld {
   readonly fileSnapshots: FileSnapshots;
   readonly replication: Replication;
   readonly watches: Watches;
+  readonly agreedTime: LeaderWorld['agreedTime'];
   readonly #replica: HostOfLeader;
   readonly #machine: MetadataMachine;
   readonly #openChunks: OpenChunks;
   readonly #scan: Scan;
   #stopped = false;
 
-  constructor(env: Env, timing: MasterTiming, replica: HostOfLeader, machine: MetadataMachine) {
+  constructor(
+    env: Env,
+    timing: MasterTiming,
+    replica: HostOfLeader,
+    machine: MetadataMachine,
+    agreedTime: LeaderWorld['agreedTime'],
+  ) {
+    this.agreedTime = agreedTime;
     this.env = env;
     this.timing = timing;
     this.#replica = replica;

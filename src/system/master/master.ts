@@ -14,6 +14,7 @@ import type { CallContext, Handlers, PlainHandler, Routes } from '../rpc/handler
 import { routesOf } from '../rpc/handlers.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
 import type { Replica } from '../rsm/replica.ts';
+import { agreedTime } from './agreed-time.ts';
 import * as changes from './changes.ts';
 import type { ServerConnection } from './chunk-servers.ts';
 import { register } from './heartbeats.ts';
@@ -61,6 +62,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
       replica: () => this.#group.replica as Replica | undefined,
       opening: () => this.#opening(),
       keeper: (leader) => this.#makeKeeper(leader),
+      agreedTime: () => this.#agreedTime(),
     });
     this.#shadow = new ShadowReads({
       env,
@@ -179,6 +181,15 @@ export class Master<Message = unknown, LogRecord = unknown> {
       move: async (node, address) =>
         void valueOrThrow(await leader.execute({ kind: 'moveMaster', node, address }, doneResult)),
     });
+  }
+
+  #agreedTime(): Promise<number | undefined> {
+    const { members, self, peers } = this.#group;
+    const others = members.voters.filter((node) => node !== self.node);
+    return agreedTime(
+      () => this.#options.env.clock.wallNow(),
+      others.map((node) => () => peers.timeOfDay(node)),
+    );
   }
 
   #rosterChanged(): void {
@@ -310,6 +321,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
       consensus: { begin: (request, bodyBytes, context) => this.#consensus(request, bodyBytes, context) },
       snapshotPart: (request, { peer }, body) => this.#snapshotPart(request, peer as ServerConnection, body),
       masterStatus: () => ({ response: this.#ownStatus() }),
+      timeOfDay: () => ({ response: { wallNow: this.#options.env.clock.wallNow() } }),
       committed: this.#led<'committed'>(async (leader) => {
         await leader.barrier();
         return { index: this.replica.appliedIndex };

@@ -32,6 +32,8 @@ export interface OfficeWorld {
   /** What a leader proposes before all else, one after another; to be repeated until it has succeeded once. */
   opening(): readonly Command[];
   keeper(leader: Leader): Keeper;
+  /** See LeaderWorld. */
+  agreedTime(): Promise<number | undefined>;
   onFailure(error: CairnError): void;
 }
 
@@ -131,7 +133,7 @@ export class Office {
 
   #take(term: number): void {
     const { env, id, timing, machine, replica } = this.#world;
-    const leader = new Leader(env, timing, replica()!, machine);
+    const leader = new Leader(env, timing, replica()!, machine, () => this.#world.agreedTime());
     this.#leader = leader;
     this.#heartbeats = new Heartbeats(leader);
     this.#keeper = this.#world.keeper(leader);

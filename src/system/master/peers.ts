@@ -79,6 +79,14 @@ export class Peers implements Transport {
     return (await rpc.call('masterStatus', {}, { timeoutMs })).response;
   }
 
+  /** The time of day that it has. @throws CairnError when it does not answer soon */
+  async timeOfDay(of: NodeId): Promise<number> {
+    const rpc = this.#linksTo(of)?.messages.open();
+    if (rpc === undefined)
+      throw new CairnError('UNAVAILABLE', `master ${of} cannot be reached just now; try again later`);
+    return (await rpc.call('timeOfDay', {}, { timeoutMs: statusMs })).response.wallNow;
+  }
+
   /** Of the leader: up to where the log is committed. @throws CairnError when it does not answer soon, or leads no more */
   async committed(leader: NodeId): Promise<number> {
     const rpc = this.#linksTo(leader)?.messages.open();

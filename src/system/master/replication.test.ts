@@ -334,6 +334,26 @@ describe('garbage', () => {
     expect(await codeOf(c.call('restore', { id: c.id(), inode, to: undefined }))).toBe('NOT_FOUND');
   });
 
+  it('is kept for its time by the clocks of most masters: a leader that is days ahead throws nothing away early', async () => {
+    const c = await TestMasters.start(13, { timing: { trashRetentionMs: 4000 } });
+    const { grant } = await c.sealedFile('/a', 10);
+    await c.call('discard', { id: c.id(), path: '/a', recursive: false });
+    c.leader!.node.clock.jumpWall(10 * 24 * 3600 * 1000);
+    await c.run(3000);
+    expect((await c.call('trash', { after: '', limit: 10 })).entries).toHaveLength(1);
+    expect(c.eventsNamed('trash_kept_by_other_clocks')).toHaveLength(1);
+    await c.until('dropped everywhere', () => c.servers.every((server) => !server.chunks.has(grant.handle)));
+  });
+
+  it('comes from the trash at once when that is emptied, also of what a leader whose clock was ahead has removed', async () => {
+    const c = await TestMasters.start(14, { timing: { trashRetentionMs: 60_000 } });
+    c.leader!.node.clock.jumpWall(24 * 3600 * 1000);
+    await c.create('/a', { allocate: false });
+    await c.call('discard', { id: c.id(), path: '/a', recursive: false });
+    c.leader!.node.clock.jumpWall(-24 * 3600 * 1000);
+    expect(await c.call('emptyTrash', { id: c.id(), inode: undefined })).toEqual({ removed: 1, more: false });
+  });
+
   it('never takes what a file leads to, through kills of servers and leaders', async () => {
     for (let seed = 20; seed < 24; seed++) {
       const c = await TestMasters.start(seed, { servers: 4, timing: { deadAfterMs: 1500 } });

@@ -16,6 +16,8 @@ export class Trash {
   /** To be called when something has been cut off. */
   readonly #reap: () => void;
   #timer: Timer | undefined;
+  /** That the clocks of the masters differ: once is enough. */
+  #hasWarned = false;
 
   constructor(world: LeaderWorld, reap: () => void) {
     this.#world = world;
@@ -45,12 +47,11 @@ export class Trash {
 
   /** Removes for good what has been there for the time of retention. */
   async #expire(): Promise<void> {
-    const { env, timing } = this.#world;
+    const { env } = this.#world;
     try {
       for (let more = true; more && !this.#world.isStopped; ) {
-        const before = env.clock.wallNow() - timing.trashRetentionMs;
-        const [oldest] = trashed(this.#world.tables, '', 1);
-        if (oldest === undefined || oldest.removedAt >= before) return;
+        const before = await this.#dueBefore();
+        if (before === undefined) return;
         const command = { kind: 'emptyTrash', inode: undefined, before, limit: expireMax } as const;
         const result = await this.#world.execute(command, emptiedResult);
         more = result.ok && result.value.more;
@@ -60,6 +61,23 @@ export class Trash {
       const { code, message: why } = toCairnError(thrown);
       if (!this.#world.isStopped) env.events.emit('warn', 'trash_not_expired', { code, why });
     }
+  }
+
+  /**
+   * What was removed before then has been there for long enough; undefined if nothing has. The clock here only tells that there may be something:
+   * if it is far ahead, nothing would be left of what was removed just now.
+   */
+  async #dueBefore(): Promise<number | undefined> {
+    const { env, timing, tables } = this.#world;
+    const [oldest] = trashed(tables, '', 1);
+    const isDueAt = (time: number) => oldest !== undefined && oldest.removedAt < time - timing.trashRetentionMs;
+    if (!isDueAt(env.clock.wallNow())) return undefined;
+    const time = await this.#world.agreedTime();
+    if (time !== undefined && isDueAt(time)) return time - timing.trashRetentionMs;
+    const ahead = time === undefined ? 'unknown' : env.clock.wallNow() - time;
+    if (!this.#hasWarned) env.events.emit('warn', 'trash_kept_by_other_clocks', { aheadMs: ahead });
+    this.#hasWarned = true;
+    return undefined;
   }
 
   stop(): void {
