@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { CairnError } from '../../core/base/errors.ts';
 import { parseSettings } from './settings.ts';
@@ -19,6 +20,17 @@ describe('cairn.yaml', () => {
     expect(settings.replication).toEqual({ factor: 3, mode: 'strong', heartbeat_interval: 250, min_replicas: 1 });
     expect(settings.chunk_size).toBe(64 * 1024 * 1024);
     expect(settings.durability).toBe('memory');
+  });
+
+  it('has each of its keys in docs/operations.md', () => {
+    const written = readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8');
+    const keysOf = (value: object, above: string): string[] =>
+      Object.entries(value).flatMap(([key, inner]) =>
+        typeof inner === 'object' ? keysOf(inner as object, `${above}${key}.`) : [above + key],
+      );
+    const keys = keysOf(parseSettings('', 'cairn.yaml'), '');
+    expect(keys.length).toBeGreaterThan(15);
+    for (const key of keys) expect(written).toContain(`\`${key}\``);
   });
 
   it('reads sizes and times with their units', () => {

@@ -40,9 +40,10 @@ describe('paths', () => {
     expect(codeOf(`${'/a'.repeat(2048)}/`)).toBe('NAME_TOO_LONG');
   });
 
-  test('messages show control characters escaped and long paths cut', () => {
+  test('messages show control characters escaped, long paths cut and empty ones at all', () => {
     expect(show('/a\nb\0')).toBe('/a\\x0ab\\x00');
     expect(show(`/${'x'.repeat(500)}`).length).toBe(201);
+    expect(show('')).toBe("''"); // else the message would begin with nothing
   });
 
   test('a directory and a name join with one slash', () => {

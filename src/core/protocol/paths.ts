@@ -61,6 +61,7 @@ export function joinPath(directory: string, name: string): string {
 
 /** A path for a message: control characters escaped, a long one cut. */
 export function show(path: string): string {
+  if (path === '') return "''";
   const cut = path.length > shownMax ? `${path.slice(0, shownMax)}…` : path;
   return cut.replace(/\p{Cc}/gu, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

@@ -42,6 +42,14 @@ describe('fsck', () => {
     ).toBe(true);
   });
 
+  test('tells how long a chunk is that is still written to, though its master does not know yet', async () => {
+    const plane = await DataPlane.start(5);
+    await plane.run(plane.client.writeFile('/open', payload(1, 1000)));
+    plane.cluster.chunkservers[1]!.node.crash();
+    const { findings } = await check(plane);
+    expect(findings).toMatchObject([{ path: '/open', problem: 'short', firstByte: 0, lengthBytes: 1000 }]);
+  });
+
   test('lists a chunk that is lost with its path and range, and nothing else', async () => {
     const plane = await withTree(3);
     for (const { node } of plane.cluster.chunkservers) {

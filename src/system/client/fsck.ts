@@ -116,7 +116,8 @@ class Walk {
     const problem = problemOf(location, attributes, replicas);
     if (problem === undefined) return;
     this.summary[problem] += 1;
-    const { handle, index, knownLength: lengthBytes } = location;
+    const { handle, index } = location;
+    const lengthBytes = lengthOf(location, looks);
     const firstByte = index * attributes.chunkBytes;
     this.#options.onFinding?.({ path, problem, handle, firstByte, lengthBytes, replicas });
   }
@@ -141,6 +142,11 @@ async function lookAt(core: ClientCore, handle: ChunkHandle, { server, address }
 function conditionAfter(code: string): ReplicaCondition {
   if (code === 'CHUNK_MISSING') return 'missing';
   return code.startsWith('DISK_') ? 'damaged' : 'unreachable';
+}
+
+/** Of an open chunk the master knows what it was told last, which may be nothing yet: its replicas know better. */
+function lengthOf({ sealedLength, knownLength }: Location, looks: readonly Look[]): number {
+  return sealedLength ?? Math.max(knownLength, ...looks.map(({ image }) => image?.lengthBytes ?? 0));
 }
 
 /** A sealed chunk is the same everywhere; an open one may just be growing. */
