@@ -100,11 +100,11 @@ export class ReplicaLink {
     const body: Uint8Array[] = [];
     let bytes = 0;
     const mutations = group.map(({ order, parts, pushed }): OrderedMutation => {
-      if (pushed !== undefined) return { ...order, from: { kind: 'pushed', ...pushed } };
+      if (pushed !== undefined) return ordered(order, { kind: 'pushed', ...pushed });
       const at = bytes;
       for (const part of parts) body.push(part);
       bytes += order.bytes;
-      return { ...order, from: { kind: 'body', at } };
+      return ordered(order, { kind: 'body', at });
     });
     this.#underWay += 1;
     const rpc = this.#connection();
@@ -134,6 +134,12 @@ export class ReplicaLink {
     for (const write of group) write.applied(this.replica.server, error);
     this.#flush();
   }
+}
+
+/** Field by field, as each is made for every secondary. */
+function ordered(order: SecondaryWrite['order'], from: OrderedMutation['from']): OrderedMutation {
+  const { handle, version, serial, offset, bytes, crc, lengthBytes, window, isCut, sync } = order;
+  return { handle, version, serial, offset, bytes, crc, lengthBytes, window, isCut, sync, from };
 }
 
 function errorOf(code: string, message: string): CairnError {
