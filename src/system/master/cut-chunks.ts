@@ -5,6 +5,7 @@
 import type { ChunkHandle, InodeId } from '../../core/base/brand.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import type { Leases } from './leases.ts';
+import { removedKeptMs } from './removed-lately.ts';
 import { inlineChunksMax } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
 
@@ -19,10 +20,12 @@ export class CutChunks {
   /** By file, the oldest first. */
   readonly #removed = new Map<InodeId, Removed[]>();
   readonly #closing = new Map<InodeId, Set<Promise<void>>>();
+  readonly #begunAt: number;
 
   constructor(world: LeaderWorld, leases: Pick<Leases, 'drop'>) {
     this.#world = world;
     this.#leases = leases;
+    this.#begunAt = world.env.clock.now();
   }
 
   /** A chunk has left the table. */
@@ -43,14 +46,21 @@ export class CutChunks {
 
   /**
    * Resolves when nothing succeeds any more in a chunk that the file has lost.
-   * @param chunksBefore how many it had: those of a long file are taken out of the table later. @throws CairnError NOT_LEADER
+   * @param chunksBefore how many it had: those of a long file are taken out of the table later. Under a new leader it may have been cut before that
+   * was asked. @throws CairnError NOT_LEADER
    */
   async closed(inode: InodeId, chunksBefore: number): Promise<void> {
     const removed = this.#removed.get(inode) ?? [];
     this.#removed.delete(inode);
-    if (chunksBefore > inlineChunksMax) removed.push(...this.#detachedOf(inode));
+    if (chunksBefore > inlineChunksMax || this.#mayHaveBeenLong()) removed.push(...this.#detachedOf(inode));
     for (const [handle, chunk] of removed) this.#close(handle, chunk);
     await Promise.all(this.#closing.get(inode) ?? []);
+  }
+
+  /** It costs a look at all open chunks: only while what a leader before has begun may be asked for again, and something is detached. */
+  #mayHaveBeenLong(): boolean {
+    const { env, tables } = this.#world;
+    return env.clock.now() - this.#begunAt < removedKeptMs && tables.firstDetached() !== undefined;
   }
 
   #detachedOf(inode: InodeId): readonly Removed[] {

@@ -21,11 +21,13 @@ import type { MasterTiming } from './options.ts';
 import { Placement } from './placement.ts';
 import { Recalls } from './recalls.ts';
 import { stoppedLeading } from './refusal.ts';
+import type { RemovedLately } from './removed-lately.ts';
 import { Replication } from './replication.ts';
 import { Scan } from './scan.ts';
 import { Sealing } from './sealing.ts';
 import { type Command, decodeResult, encodeCommand } from './state/commands.ts';
 import type { MetadataMachine } from './state/metadata-machine.ts';
+import type { ChunkRecord } from './state/records.ts';
 import type { Tables } from './state/tables.ts';
 import { Trash } from './trash.ts';
 import { Watches } from './watches.ts';
@@ -61,6 +63,7 @@ export class Leader implements LeaderWorld {
     timing: MasterTiming,
     replica: HostOfLeader,
     machine: MetadataMachine,
+    removedLately: RemovedLately,
     agreedTime: LeaderWorld['agreedTime'],
   ) {
     this.agreedTime = agreedTime;
@@ -87,10 +90,7 @@ export class Leader implements LeaderWorld {
     this.#openChunks = new OpenChunks(this, (handle) => this.sealing.seal(handle));
     this.#scan = new Scan(this, (handle) => this.replication.note(handle));
     for (const [id, record] of machine.tables.servers) this.servers.assume(id, record);
-    machine.chunkRemoved = (...removed) => {
-      this.garbage.removed(...removed);
-      this.cutChunks.removed(...removed);
-    };
+    for (const { handle, chunk } of removedLately.all()) this.cutChunks.removed(handle, chunk);
     this.watches = new Watches(this);
     machine.fileChanged = (id) => this.watches.changed(id);
     this.garbage.reap();
@@ -98,6 +98,12 @@ export class Leader implements LeaderWorld {
     this.fileSnapshots.layOut();
     this.#openChunks.start();
     this.#scan.hurry();
+  }
+
+  /** A chunk has left the table. */
+  chunkRemoved(handle: ChunkHandle, chunk: ChunkRecord): void {
+    this.garbage.removed(handle, chunk);
+    this.cutChunks.removed(handle, chunk);
   }
 
   get tables(): Tables {
@@ -166,7 +172,6 @@ export class Leader implements LeaderWorld {
 
   stop(): void {
     this.#stopped = true;
-    this.#machine.chunkRemoved = () => {};
     this.#machine.fileChanged = () => {};
     this.watches.stop();
     this.trash.stop();

@@ -111,6 +111,25 @@ describe('a cluster of masters', () => {
     expect(await codeOf(c.call('remove', { id: c.id(), path: '/', recursive: true }))).toBe('INVALID_ARGUMENT');
   });
 
+  it.each([1, 30])(
+    'tells so of a file of %i chunks also where the leader that had cut it fell before the primary heard of it',
+    async (chunks) => {
+      const c = await TestMasters.start(31);
+      const { attributes, grant } = await c.create('/f');
+      let open = grant!;
+      for (let index = 1; index < chunks; index++) open = (await c.acquire(attributes.inode, index)).grant;
+      const primary = c.server(open.replicas[0]!.server);
+      c.write(open, 10);
+      const fallen = c.leader!;
+      c.world.network.blackhole([fallen.node.name], [primary.node.name]);
+      const cut = c.ask('truncate', { id: c.id(), inode: attributes.inode, chunkCount: 0 });
+      await c.run(50);
+      c.crash(fallen);
+      await c.world.settle(cut);
+      expect(primary.serves && primary.chunks.has(open.handle)).toBe(false);
+    },
+  );
+
   it.each([1, 20])(
     'tells that a file of %i chunks was cut, or emptied, only when nothing succeeds any more in what it has lost',
     async (count) => {

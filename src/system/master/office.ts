@@ -10,6 +10,7 @@ import { Leader } from './leader.ts';
 import type { Keeper } from './membership/keeper.ts';
 import type { MasterTiming } from './options.ts';
 import { stoppedLeading } from './refusal.ts';
+import { RemovedLately } from './removed-lately.ts';
 import { type Command, decodeResult, doneResult, encodeCommand } from './state/commands.ts';
 import type { MetadataMachine } from './state/metadata-machine.ts';
 
@@ -39,6 +40,7 @@ export interface OfficeWorld {
 
 export class Office {
   readonly #world: OfficeWorld;
+  readonly #removedLately: RemovedLately;
   #leader: Leader | undefined;
   #heartbeats: Heartbeats | undefined;
   #keeper: Keeper | undefined;
@@ -50,6 +52,11 @@ export class Office {
 
   constructor(world: OfficeWorld) {
     this.#world = world;
+    this.#removedLately = new RemovedLately(world.env.clock);
+    world.machine.chunkRemoved = (handle, chunk) => {
+      this.#removedLately.note(handle, chunk);
+      this.#leader?.chunkRemoved(handle, chunk);
+    };
   }
 
   get leader(): Leader | undefined {
@@ -133,7 +140,7 @@ export class Office {
 
   #take(term: number): void {
     const { env, id, timing, machine, replica } = this.#world;
-    const leader = new Leader(env, timing, replica()!, machine, () => this.#world.agreedTime());
+    const leader = new Leader(env, timing, replica()!, machine, this.#removedLately, () => this.#world.agreedTime());
     this.#leader = leader;
     this.#heartbeats = new Heartbeats(leader);
     this.#keeper = this.#world.keeper(leader);

@@ -40,7 +40,7 @@ import { truncate } from './truncate.ts';
 
 export class MetadataMachine implements StateMachine {
   #tables: Tables | undefined;
-  /** Told of each chunk that leaves the table; set by whoever leads. */
+  /** Told of each chunk that leaves the table. */
   chunkRemoved: (handle: ChunkHandle, chunk: ChunkRecord) => void = () => {};
   /** Told when the roster of masters may have changed, before the command is carried out whole. */
   rosterChanged: () => void = () => {};
