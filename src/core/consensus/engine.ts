@@ -87,6 +87,8 @@ export type Input<Message> =
   | { readonly kind: 'applied'; readonly index: LogIndex }
   /** The host has put a peer's snapshot in place of its state: everything up to `at.index` is applied and durable. */
   | { readonly kind: 'snapshotInstalled'; readonly at: SnapshotPoint; readonly now: Millis }
+  /** A peer's snapshot has begun to arrive, or was given up before it was whole: as long as one arrives, nobody else need send one. */
+  | { readonly kind: 'snapshotArriving'; readonly arriving: boolean; readonly now: Millis }
   /** The host could not deliver, or has delivered, the snapshot that `snapshot` asked for. */
   | {
       readonly kind: 'snapshotSent';

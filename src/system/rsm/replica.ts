@@ -205,9 +205,11 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       },
       pause: () => {
         applier.paused = true;
+        this.#input({ kind: 'snapshotArriving', arriving: true, now: this.#env.clock.now() });
       },
       resume: () => {
         applier.paused = false;
+        this.#input({ kind: 'snapshotArriving', arriving: false, now: this.#env.clock.now() });
         this.#applyOn();
       },
       installed: (_, point) => this.#installed(point),

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { toMillis } from '../../base/brand.ts';
 import { farBehindEntries } from '../catch-up-pace.ts';
-import type { EntryPayload } from '../engine.ts';
-import { accept, ballot, chain, index, OneNode, sent } from './one-node.test-support.ts';
+import { defaultTiming, type EntryPayload } from '../engine.ts';
+import { accept, ballot, chain, index, members, OneNode, sent } from './one-node.test-support.ts';
 import type { PaxosEffects } from './outbox.ts';
 
 const own = ballot(1, 1);
@@ -47,5 +48,41 @@ describe('who is far behind what is chosen', () => {
     const learner = learnerOf(4, 2, farBehindEntries + 3);
     const effects = answer(learner, 2, { chosen: farBehindEntries + 5 });
     expect(asked(effects).map(([, first]) => first)).toEqual([6]);
+  });
+});
+
+describe('while a state arrives', () => {
+  const { electionTimeoutMaxMs } = defaultTiming;
+
+  /** Node 2 was asked and sends its state. */
+  function receiver(): OneNode {
+    const learner = learnerOf(4, 2);
+    learner.receive(2, { kind: 'chosen', first: index(1), firstRetained: index(500), entries: [] });
+    expect(asked(arriving(learner, true))).toEqual([]);
+    return learner;
+  }
+
+  function arriving(learner: OneNode, is: boolean): PaxosEffects {
+    return learner.input({ kind: 'snapshotArriving', arriving: is, now: toMillis(learner.now) });
+  }
+
+  const heartbeat = (learner: OneNode, of = own) =>
+    learner.receive(of.node, accept(of, [], { first: far + 1, chosen: far }));
+
+  it('asks nobody else for one', () => {
+    const learner = receiver();
+    expect([learner.tick(2 * electionTimeoutMaxMs), heartbeat(learner)].flatMap(asked)).toEqual([]);
+  });
+
+  it('asks on when it is in place, and when it was given up', () => {
+    const learner = receiver();
+    expect(asked(arriving(learner, false))).toEqual([[2, 1]]);
+    arriving(learner, true);
+    const at = { index: index(600), term: 1, checksum: 7, members: members([1, 2], [4]) };
+    expect(asked(learner.input({ kind: 'snapshotInstalled', at, now: toMillis(learner.now) }))).toEqual([[2, 601]]);
+  });
+
+  it('asks again when another leads: whoever sent it may be gone', () => {
+    expect(asked(heartbeat(receiver(), ballot(2, 2)))).toEqual([[1, 1]]);
   });
 });

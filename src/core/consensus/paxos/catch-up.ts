@@ -26,8 +26,12 @@ export function considerLearning(s: PaxosState, out: Outbox): void {
   else if (s.learning === undefined) ask(s, out, 0, last);
 }
 
-/** Up to where chosen values are missing, or may be, from the first unchosen slot on; undefined if none are. */
+/**
+ * Up to where chosen values are missing, or may be, from the first unchosen slot on; undefined if none are. Nor are they while a peer's state
+ * arrives, which has them: only a candidate does not wait for that.
+ */
 function lastMissing(s: PaxosState): LogIndex | undefined {
+  if (s.stateArriving && s.campaign === undefined) return undefined;
   const last = lastKnownMissing(s);
   return last === undefined && isLeftAlone(s) ? ((s.log.firstUnchosen + windowSlots - 1) as LogIndex) : last;
 }

@@ -32,6 +32,7 @@ export function cloneState(s: PaxosState): PaxosState {
     campaign: s.campaign === undefined ? undefined : cloneCampaign(s.campaign),
     leading: s.leading === undefined ? undefined : cloneLeading(s.leading),
     learning: s.learning === undefined ? undefined : cloneLearning(s.learning),
+    stateArriving: s.stateArriving,
     streaming: new Set(s.streaming),
     othersLeaseUntil: s.othersLeaseUntil,
     quorumReads: cloneQuorumReads(s.quorumReads),

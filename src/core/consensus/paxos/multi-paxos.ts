@@ -23,7 +23,7 @@ import { askAgainForPromises, continueChange, sayFarewell } from './reconfigurat
 import { decodeRecord, encodeRecord, indexOfRecord, type PaxosRecord } from './records.ts';
 import { restore } from './restore.ts';
 import { announceChosen, heartbeatAll, onMissing } from './sending.ts';
-import { compact, snapshotInstalled, snapshotSent } from './snapshot.ts';
+import { compact, snapshotArriving, snapshotInstalled, snapshotSent } from './snapshot.ts';
 import { never, type PaxosState } from './state.ts';
 import { PaxosStatus } from './status.ts';
 import { pursueTransfer, settleTransfer } from './transfer.ts';
@@ -115,6 +115,9 @@ function dispatch(s: PaxosState, out: Outbox, input: PaxosInput): void {
       break;
     case 'snapshotInstalled':
       snapshotInstalled(s, out, input);
+      break;
+    case 'snapshotArriving':
+      snapshotArriving(s, out, input);
       break;
     case 'snapshotSent':
       snapshotSent(s, input);

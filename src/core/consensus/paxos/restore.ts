@@ -47,6 +47,7 @@ export function restore(config: EngineConfig, { records, applied, now }: Restore
     campaign: undefined,
     leading: undefined,
     learning: undefined,
+    stateArriving: false,
     streaming: new Set(),
     othersLeaseUntil: records.length === 0 && applied === undefined ? (0 as Millis) : leaseEnd(now, config.lease),
     quorumReads: { token: firstToken(config, now), waiting: [], round: undefined },

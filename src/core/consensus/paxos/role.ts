@@ -32,6 +32,7 @@ export function raisePromise(s: PaxosState, out: Outbox, ballot: Ballot, why: st
   s.promised = ballot;
   noteRound(s, ballot.round);
   s.following = undefined;
+  s.stateArriving = false;
   out.recordPromise();
   becomeFollower(s, out, undefined, why);
 }

@@ -1,7 +1,7 @@
 /** Compaction: the host keeps and moves the state; here is what it means for the log. */
 import { assert } from '../../base/assert.ts';
 import type { Input, LogIndex } from '../engine.ts';
-import { afterLearning } from './catch-up.ts';
+import { afterLearning, considerLearning } from './catch-up.ts';
 import { configurationAt } from './configuration.ts';
 import { noteOthersValues } from './leases.ts';
 import type { PaxosMessage } from './messages.ts';
@@ -23,6 +23,7 @@ export function snapshotInstalled(s: PaxosState, out: Outbox, { at }: Of<'snapsh
     appliedIndex: s.appliedIndex,
   });
   s.appliedIndex = at.index;
+  s.stateArriving = false;
   noteOthersValues(s);
   if (at.index > s.log.chosenIndex) {
     if (s.leading !== undefined) becomeFollower(s, out, undefined, 'others have chosen what it proposes');
@@ -32,6 +33,13 @@ export function snapshotInstalled(s: PaxosState, out: Outbox, { at }: Of<'snapsh
   out.recordSnapshotPoint();
   out.trace('snapshot_adopted', { index: at.index, heldSlots: s.log.lastIndex - s.log.chosenIndex });
   afterLearning(s, out, 0);
+}
+
+/** Somebody sends its state: it would be for nothing if others did so too. Once that is given up, somebody is asked again. */
+export function snapshotArriving(s: PaxosState, out: Outbox, { arriving }: Of<'snapshotArriving'>): void {
+  s.stateArriving = arriving;
+  s.learning = undefined;
+  considerLearning(s, out);
 }
 
 /** The stream is over; if it did not arrive, the peer asks again. */

@@ -61,6 +61,8 @@ export interface PaxosState {
   leading: Leading | undefined;
   /** Chosen values that we have asked a peer for. */
   learning: Learning | undefined;
+  /** A peer's state arrives, and has begun to in this ballot: nobody else is asked for what is missing. */
+  stateArriving: boolean;
   /** Peers to whom the host is streaming a snapshot, whoever leads. */
   readonly streaming: Set<NodeId>;
   /** Reads that do without the leader. */

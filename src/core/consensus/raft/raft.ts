@@ -102,6 +102,8 @@ function dispatch(s: RaftState, out: Outbox, input: RaftInput): void {
     case 'snapshotInstalled':
       snapshotInstalled(s, out, input);
       break;
+    case 'snapshotArriving':
+      break; // the leader alone sends it, and unasked
     case 'snapshotSent':
       snapshotSent(s, input);
       break;

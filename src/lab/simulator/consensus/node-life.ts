@@ -290,6 +290,7 @@ export class NodeLife<Message, LogRecord> {
   takeSnapshot({ point, image }: SnapshotOnItsWay, installed: () => void): boolean {
     if (point.index <= this.appliedIndex || this.#applier.paused) return false;
     this.#applier.paused = true;
+    this.#input({ kind: 'snapshotArriving', arriving: true, now: this.#now() });
     this.#body.after(this.#world.installMs(this.#body.id), () => {
       if (!this.#survives('installing')) return;
       const { id, store } = this.#body;
