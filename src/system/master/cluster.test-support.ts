@@ -293,14 +293,14 @@ export class TestMasters {
     }
   }
 
-  boot(member: TestMaster): void {
+  boot(member: TestMaster, clusterId = 'test'): void {
     const { env } = member.node;
-    this.#open(member, env).catch((thrown: unknown) => {
+    this.#open(member, env, clusterId).catch((thrown: unknown) => {
       if (member.node.isUp && member.node.env === env) member.failure = toCairnError(thrown);
     });
   }
 
-  async #open(member: TestMaster, env: Env): Promise<void> {
+  async #open(member: TestMaster, env: Env, clusterId: string): Promise<void> {
     // Each knows its own address; of the others what everybody was told.
     const masters = this.configured.map(({ id, address }) => ({
       id,
@@ -310,7 +310,7 @@ export class TestMasters {
       env,
       id: member.id,
       address: member.address,
-      clusterId: 'test',
+      clusterId,
       pid: member.id,
       masters,
       replica: {

@@ -176,7 +176,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
       roster: () => group.roster,
       status: () => this.replica.status,
       isReachable: (node) => group.isReachable(node),
-      toldAddress: (node) => group.doorkeeper.addressOf(node),
+      toldAddress: (node) => group.addressOf(node),
       control: (request) => this.replica.control(request),
       move: async (node, address) =>
         void valueOrThrow(await leader.execute({ kind: 'moveMaster', node, address }, doneResult)),

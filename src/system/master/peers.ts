@@ -30,8 +30,13 @@ export const refusedForGood: ReadonlySet<ErrorCode> = new Set([
 export interface PeersWorld {
   /** Where the node listens, as far as is known now. */
   addressOf(node: NodeId): Address | undefined;
-  /** First on each connection to `node`; what follows does not wait for it. A throw closes the connection. */
-  greet?(node: NodeId, rpc: PeerConnection): Promise<void>;
+  /** Where else to look for it when it is not there. Only with `greet`, which sees to it that it is this node that answers. */
+  elsewhere?(node: NodeId): Address | undefined;
+  /**
+   * First on each connection to `node`; what follows does not wait for it. A throw closes the connection.
+   * @param at the address that was connected to
+   */
+  greet?(node: NodeId, rpc: PeerConnection, at: Address): Promise<void>;
 }
 
 export type PeerConnection = RpcConnection<typeof masterCalls>;
@@ -124,7 +129,10 @@ export class Peers implements Transport {
   }
 }
 
-/** One connection to a peer, opened when something is to be sent, at growing intervals while it fails. */
+/**
+ * One connection to a peer, opened when something is to be sent, at growing intervals while it fails. When the peer does not answer where it is
+ * said to be, the next attempt goes elsewhere, and so in turns.
+ */
 class PeerLink {
   readonly #env: Env;
   readonly #world: PeersWorld;
@@ -134,6 +142,8 @@ class PeerLink {
   #openedAt = 0;
   #notBefore = 0;
   #backOffMs = backOffMinMs;
+  #looksElsewhere = false;
+  #isGreeted = false;
   #closed = false;
 
   constructor(env: Env, world: PeersWorld, node: NodeId, address: Address) {
@@ -149,17 +159,18 @@ class PeerLink {
     const now = this.#env.clock.now();
     if (this.#closed || now < this.#notBefore) return undefined;
     this.#openedAt = now;
-    const rpc: PeerConnection = RpcConnection.connect(this.#env, this.#address, masterCalls, undefined, () =>
-      this.#lost(),
-    );
+    this.#isGreeted = false;
+    const at = (this.#looksElsewhere ? this.#world.elsewhere?.(this.#node) : undefined) ?? this.#address;
+    const rpc: PeerConnection = RpcConnection.connect(this.#env, at, masterCalls, undefined, () => this.#lost());
     this.#rpc = rpc;
-    void this.#greet(rpc);
+    void this.#greet(rpc, at);
     return rpc;
   }
 
-  async #greet(rpc: PeerConnection): Promise<void> {
+  async #greet(rpc: PeerConnection, at: Address): Promise<void> {
     try {
-      await this.#world.greet?.(this.#node, rpc);
+      await this.#world.greet?.(this.#node, rpc, at);
+      if (this.#rpc === rpc) this.#isGreeted = true;
     } catch (thrown) {
       if (refusedForGood.has(toCairnError(thrown).code)) this.#notBefore = this.#env.clock.now() + refusedMs;
       rpc.close('the greeting was not accepted');
@@ -168,6 +179,7 @@ class PeerLink {
 
   #lost(): void {
     this.#rpc = undefined;
+    if (!this.#isGreeted) this.#looksElsewhere = !this.#looksElsewhere;
     const now = this.#env.clock.now();
     const lived = now - this.#openedAt > 2 * backOffMaxMs;
     this.#backOffMs = lived ? backOffMinMs : Math.min(this.#backOffMs * 2, backOffMaxMs);

@@ -69,7 +69,8 @@ export class Group<Message, LogRecord, Peer extends object> {
     });
     this.peers = new Peers(options.env, () => self.node, {
       addressOf: (node) => this.addressOf(node),
-      greet: (node, rpc) => this.#greet(node, rpc),
+      elsewhere: (node) => this.#configuredAddressOf(node),
+      greet: (node, rpc, at) => this.#greet(node, rpc, at),
     });
     machine.rosterChanged = () => options.env.clock.soon(() => this.#rosterChanged());
   }
@@ -210,7 +211,12 @@ export class Group<Message, LogRecord, Peer extends object> {
     if (told !== undefined) return told;
     const booked = this.#replica === undefined ? undefined : this.roster.member(id);
     if (booked !== undefined) return booked.node === node ? booked.address : undefined;
-    return incarnationOf(node) === 0 ? this.#self.masters.find((master) => master.id === id)?.address : undefined;
+    return incarnationOf(node) === 0 ? this.#configuredAddressOf(node) : undefined;
+  }
+
+  /** All may have moved at once since they were booked. Whoever is found there is asked for its name before anything else. */
+  #configuredAddressOf(node: NodeId): Address | undefined {
+    return this.#self.masters.find(({ id }) => id === configuredIdOf(node))?.address;
   }
 
   /** @throws CairnError why it is not accepted */
@@ -253,24 +259,24 @@ export class Group<Message, LogRecord, Peer extends object> {
     if (booked?.node === node && booked.address !== this.doorkeeper.addressOf(node)) this.#world.rosterChanged();
   }
 
-  async #greet(node: NodeId, rpc: PeerConnection): Promise<void> {
+  async #greet(node: NodeId, rpc: PeerConnection, at: Address): Promise<void> {
     try {
       await rpc.call('introduce', encodeIntroduction(this.#self.introduction(node)), { timeoutMs: introductionMs });
       this.#accepted.add(node);
       this.#refused.delete(node);
     } catch (thrown) {
       const error = toCairnError(thrown);
-      if (refusedForGood.has(error.code) && !this.#isClosed) this.#refusedBy(node, error);
+      if (refusedForGood.has(error.code) && !this.#isClosed) this.#refusedBy(node, error, at);
       throw error;
     }
   }
 
-  #refusedBy(node: NodeId, error: CairnError): void {
-    this.#env.events.emit('error', 'master_refused', { by: node, code: error.code, why: error.message });
+  #refusedBy(node: NodeId, error: CairnError, at: Address): void {
+    this.#env.events.emit('error', 'master_refused', { by: node, at, code: error.code, why: error.message });
     if (error.code === 'NOT_A_MEMBER') void this.#leave();
     else if (error.code === 'DUPLICATE_ID') this.#options.onFailure(error);
-    else {
-      // One that refuses may be the one that is wrong; all of them are not.
+    else if (at === this.addressOf(node)) {
+      // One that refuses may be the one that is wrong; all of them are not. Where a master is only configured another may run.
       this.#refused.set(node, error);
       const { voters } = this.members;
       const others = voters.filter((voter) => voter !== this.#self.node);

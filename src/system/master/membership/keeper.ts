@@ -21,7 +21,7 @@ export interface KeeperWorld {
   roster(): Roster;
   status(): EngineStatus;
   isReachable(node: NodeId): boolean;
-  /** Where the node said that it listens, if it said so. */
+  /** Where the node said that it listens, and where this one does; else as it is booked. */
   toldAddress(node: NodeId): Address | undefined;
   control(request: ControlRequest): Promise<void>;
   move(node: NodeId, address: Address): Promise<void>;

@@ -255,6 +255,50 @@ describe.each(['raft', 'paxos'] as const)('a group of masters under %s', (engine
     const { masters } = await c.call('whoLeads', {});
     expect(masters).toContain('new-rack:7000');
   });
+
+  it('comes together again when all of its masters have moved at once, where they are configured now', async () => {
+    const c = await start(15, engine);
+    await c.run(1000); // until all are booked where they are
+    const old = c.masters.splice(0);
+    for (const master of old) c.crash(master);
+    c.configured.splice(0);
+    for (const master of old) {
+      const moved = c.addMaster(master.id, `new-${master.id}`);
+      await c.copyDisk(master, moved);
+      c.configured.push(moved);
+    }
+    for (const master of c.configured) c.boot(master);
+    await c.until('one leads', () => c.leader !== undefined);
+    await make(c, '/after');
+    for (const { id } of c.configured) await untilVotes(c, id, 0);
+    const booked = () => c.leader?.master?.machine.tables.roster.members.map(({ address }) => address) ?? [];
+    await c.until('all are booked where they are', () => booked().every((address) => address.startsWith('new-')));
+  });
+
+  it('does not give up because masters of another cluster run where its own were configured', async () => {
+    const c = await start(16, engine);
+    const [first, ...others] = c.masters.splice(0) as [TestMaster, ...TestMaster[]];
+    c.masters.push(first);
+    for (const master of others) {
+      c.crash(master);
+      const moved = c.addMaster(master.id, `new-${master.id}`);
+      await c.copyDisk(master, moved);
+      c.boot(moved);
+      await untilVotes(c, master.id, 0);
+      master.node.restart();
+      c.wipe(master);
+      master.node.restart();
+      c.boot(master, 'another');
+    }
+    await c.world.settle(first.master!.stop()); // what it knows of where they are is in its store then
+    for (const master of c.masters) c.crash(master);
+    c.restart(first);
+    await c.until('it is refused', () => c.eventsNamed('master_refused').length >= 2);
+    await c.run(2000);
+    expect(first.failure).toBeUndefined();
+    for (const master of c.masters) if (master !== first) c.restart(master);
+    await c.until('one leads', () => c.leader !== undefined);
+  });
 });
 
 /** One bit of a record that was durable long ago. */
