@@ -32,13 +32,13 @@ describe('the entries kept behind the durable state', () => {
     expect(kept.compactTo(40)).toBe(40);
   });
 
-  it('press once they are half of what a snapshot on its way may cost', () => {
+  it('press a snapshot on its way once they are two thirds of what it may cost', () => {
     const kept = new KeptEntries(10, 1000);
-    kept.note(entries(1, 40, 100));
+    kept.note(entries(1, 80, 100));
     expect(kept.isPressed).toBe(false);
-    kept.note(entries(41, 41, 100));
+    kept.note(entries(81, 81, 100));
     expect(kept.isPressed).toBe(true);
-    kept.compactTo(41);
+    kept.compactTo(81);
     expect(kept.isPressed).toBe(false);
   });
 
@@ -48,6 +48,6 @@ describe('the entries kept behind the durable state', () => {
     expect(kept.compactTo(100, 50)).toBe(50);
     expect(kept.compactTo(100)).toBe(90);
     kept.note(entries(101, 200, 1000));
-    expect(kept.compactTo(200, 100)).toBe(192);
+    expect(kept.compactTo(200, 100)).toBe(188);
   });
 });
