@@ -32,14 +32,14 @@ describe('the entries kept behind the durable state', () => {
     expect(kept.compactTo(40)).toBe(40);
   });
 
-  it('press a snapshot on its way once they are two thirds of what it may cost', () => {
+  it('press a snapshot on its way once those that go on from it are two thirds of what it may cost', () => {
     const kept = new KeptEntries(10, 1000);
-    kept.note(entries(1, 80, 100));
-    expect(kept.isPressed).toBe(false);
-    kept.note(entries(81, 81, 100));
-    expect(kept.isPressed).toBe(true);
-    kept.compactTo(81);
-    expect(kept.isPressed).toBe(false);
+    kept.note(entries(1, 90, 100));
+    expect([kept.presses(9), kept.presses(10), kept.presses(90)]).toEqual([true, false, false]);
+    kept.note(entries(91, 91, 100));
+    expect([kept.presses(10), kept.presses(11)]).toEqual([true, false]);
+    kept.compactTo(91);
+    expect(kept.presses(0)).toBe(false);
   });
 
   it('are more while a snapshot is on its way, whose reader goes on with them, but not without bound', () => {

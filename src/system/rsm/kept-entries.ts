@@ -14,6 +14,8 @@ const hurryFactor = 8;
 interface Kept {
   readonly index: number;
   readonly bytes: number;
+  /** Of all that were ever kept, up to this one. */
+  readonly bytesTo: number;
 }
 
 export class KeptEntries {
@@ -22,22 +24,36 @@ export class KeptEntries {
   /** Committed entries that are not compacted yet, ascending. */
   #kept: Kept[] = [];
   #bytes = 0;
+  #bytesEver = 0;
 
   constructor(entriesMax: number, bytesMax: number) {
     this.#entriesMax = entriesMax;
     this.#bytesMax = bytesMax;
   }
 
-  /** A snapshot that is on its way had better hurry, or will have been sent in vain. */
-  get isPressed(): boolean {
-    return this.#bytes > hurryFactor * this.#bytesMax;
+  /** A snapshot of the state at `index` that is on its way had better hurry, or will have been sent in vain. */
+  presses(index: number): boolean {
+    return this.#bytesAfter(index) > hurryFactor * this.#bytesMax;
+  }
+
+  #bytesAfter(index: number): number {
+    let from = 0;
+    let to = this.#kept.length;
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.#kept[middle]!.index <= index) from = middle + 1;
+      else to = middle;
+    }
+    const first = this.#kept[from];
+    return first === undefined ? 0 : this.#bytesEver - first.bytesTo + first.bytes;
   }
 
   note(entries: readonly Entry[]): void {
     for (const { index, payload } of entries) {
       const bytes = payload.kind === 'proposal' ? payload.data.length : 0;
-      this.#kept.push({ index, bytes });
       this.#bytes += bytes;
+      this.#bytesEver += bytes;
+      this.#kept.push({ index, bytes, bytesTo: this.#bytesEver });
     }
   }
 

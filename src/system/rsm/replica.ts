@@ -5,6 +5,7 @@
 import type { Millis, NodeId } from '../../core/base/brand.ts';
 import type { Env, Timer } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { farBehindEntries } from '../../core/consensus/catch-up-pace.ts';
 import type {
   ControlRequest,
   Dropped,
@@ -156,9 +157,8 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       get appliedIndex() {
         return applier.appliedIndex;
       },
-      get isPressed() {
-        return kept.isPressed;
-      },
+      isPressed: (index) => kept.presses(index),
+      isNear: (node) => (engine().status.lagPerPeer.get(node) ?? Number.POSITIVE_INFINITY) <= farBehindEntries,
       freeze: () => this.#flusher.freeze(),
       send: (...part) => this.#options.transport.sendSnapshotPart(...part),
     };

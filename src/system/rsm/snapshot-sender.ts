@@ -20,7 +20,10 @@ const firstPartTriedMs = 1000;
 const partTriedMs = 15_000;
 /** How long a state of which something has arrived stays frozen for the next attempt. */
 const keptMs = 60_000;
-/** How long the log that goes on from a state is kept once that is delivered: its receiver takes it at a pace that spares our clients. */
+/**
+ * How long the log that goes on from a state is kept once that is delivered, at most: its receiver takes it at a pace that spares our clients. Who
+ * leads knows when it has what it needs, and lets go then.
+ */
 const followedMs = 60_000;
 /**
  * While commands flow, a pause of so many times what a part took follows it: the transfer then costs the clients of this node, and whoever
@@ -38,8 +41,10 @@ export interface SendingHost {
   /** The first entry that the log still holds. */
   readonly firstIndex: number;
   readonly appliedIndex: number;
-  /** The log that is kept for a state on its way is nearly too long. */
-  readonly isPressed: boolean;
+  /** The log that goes on from `index` is nearly too long to be kept. */
+  isPressed(index: number): boolean;
+  /** Whether the node is known to need no more than what is under way to it. */
+  isNear(node: NodeId): boolean;
   freeze(): Promise<{ readonly point: SnapshotPoint; readonly frozen: FrozenStore }>;
   readonly send: SendPart;
 }
@@ -69,6 +74,7 @@ export class SnapshotSender {
   /** Entries after this index go on from a state that is on its way, or has just arrived: without them it would be in vain. */
   get neededAfter(): number {
     const onTheirWay = [...this.#streams.values()].map(({ point }) => point.index);
+    for (const to of [...this.#delivered.keys()]) if (this.#host.isNear(to)) this.#forgetDelivered(to);
     const arrived = [...this.#delivered.values()].map(({ index }) => index);
     return Math.min(Number.POSITIVE_INFINITY, ...onTheirWay, ...arrived);
   }
@@ -169,7 +175,8 @@ export class SnapshotSender {
         next = await this.#sendPart(to, head, bytes, triedMs);
         stream.hasArrived = true;
         if (next <= part) return next;
-        if (this.#host.appliedIndex > appliedIndex) await this.#giveWay(this.#host.env.clock.now() - from);
+        if (this.#host.appliedIndex > appliedIndex && !this.#host.isPressed(point.index))
+          await this.#giveWay(this.#host.env.clock.now() - from);
       }
       from = this.#host.env.clock.now();
       part += 1;
@@ -179,7 +186,6 @@ export class SnapshotSender {
 
   /** After a part that took so long. */
   async #giveWay(tookMs: number): Promise<void> {
-    if (this.#host.isPressed) return;
     const pauseMs = Math.min(pausePerPart * tookMs, pauseMaxMs);
     await new Promise<void>((resolve) => void this.#host.env.clock.after(pauseMs, resolve));
   }

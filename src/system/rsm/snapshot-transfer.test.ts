@@ -42,6 +42,7 @@ class Transfer {
   entriesPerPart = 0;
   applied = 0;
   isPressed = false;
+  isNear = false;
   meddle: (part: SnapshotPart, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
 
   constructor() {
@@ -87,9 +88,8 @@ class Transfer {
       get appliedIndex() {
         return transfer().applied;
       },
-      get isPressed() {
-        return transfer().isPressed;
-      },
+      isPressed: (after) => after === index && transfer().isPressed,
+      isNear: (node) => node === follower && transfer().isNear,
       freeze: async () => {
         this.frozen += 1;
         return { point, frozen: await store.freeze() };
@@ -190,6 +190,15 @@ describe('a snapshot on its way', () => {
     await transfer.world.run(59_000);
     expect(sender.neededAfter).toBe(7);
     await transfer.world.run(1000);
+    expect(sender.neededAfter).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('needs that log no more once its receiver is known to be near', async () => {
+    const transfer = new Transfer();
+    const sender = transfer.sender(leader, 7);
+    expect(await transfer.send(sender)).toBe(true);
+    expect(sender.neededAfter).toBe(7);
+    transfer.isNear = true;
     expect(sender.neededAfter).toBe(Number.POSITIVE_INFINITY);
   });
 
