@@ -3,6 +3,7 @@
  * earlier answers are known. At most `commandsInFlightMax` are without an answer; beyond it callers wait, in order.
  */
 import type { Env } from '../../core/base/env.ts';
+import { toCairnError } from '../../core/base/errors.ts';
 import type { CommandId } from '../../core/protocol/types.ts';
 import { commandSessionIdleMs, commandsInFlightMax } from './limits.ts';
 
@@ -34,12 +35,16 @@ export class CommandIds {
     const sequence = session.next++;
     try {
       return await send({ client: session.client, sequence, ackBelow: session.ackBelow });
+    } catch (thrown) {
+      // It may never have come to a master: then the next one, which acknowledges it, would be taken for one of a client that was forgotten.
+      if (toCairnError(thrown).retry !== 'never') this.sessionExpired(session.client);
+      throw thrown;
     } finally {
       this.#answered(session, sequence);
     }
   }
 
-  /** The masters do not know this client any more: later commands go under a new id. */
+  /** The masters do not know this client any more, or perhaps not yet: later commands go under a new id. */
   sessionExpired(client: number): void {
     if (this.#session.client === client) this.#session = begin(this.#env);
   }

@@ -88,6 +88,21 @@ describe('commands', () => {
     expect(cluster.master.commands.at(-1)!.id.client).not.toBe(b!.client);
   });
 
+  test('after a command that may never have come to a master the client goes on under a new id: it is unknown there', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 1000 });
+    cluster.master.before = () => {
+      throw new CairnError('NOT_LEADER', 'nobody leads');
+    };
+    await expect(cluster.run(client.mkdir('/a'))).rejects.toMatchObject({ code: 'NO_QUORUM' });
+    cluster.master.before = () => undefined;
+    const before = cluster.master.commands.at(-1);
+    await cluster.run(client.mkdir('/b'));
+    const { id } = cluster.master.commands.at(-1)!;
+    expect([id.sequence, id.ackBelow]).toEqual([1, 1]);
+    expect(id.client).not.toBe(before?.id.client);
+  });
+
   test('no master: connecting ends with a clear error within the deadline', async () => {
     const cluster = await FakeCluster.start(1);
     const { env } = cluster.world.node('client');

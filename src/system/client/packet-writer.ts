@@ -99,10 +99,10 @@ export class PacketWriter {
     }
   }
 
-  /** Writes nothing that is not under way already. */
+  /** Writes nothing that is not under way already; who flushes afterwards is told if something was left. */
   stop(): void {
     this.#isEnded = true;
-    this.#gathering = undefined;
+    if (this.#gathering !== undefined) this.#fail(isClosed('the writer'));
     this.#signal?.removeEventListener('abort', this.#abort);
   }
 

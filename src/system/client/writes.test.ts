@@ -197,6 +197,18 @@ describe('writes that cannot succeed', () => {
     expect(cluster.world.now - before).toBeLessThan(4500);
   });
 
+  test('a stream that was given up with bytes unwritten does not close as if they were there', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    for (const server of cluster.servers) server.mutateMs = 100;
+    const stream = await cluster.run(client.writeStream('/f'));
+    await cluster.run(stream.write(sample(10)));
+    await cluster.world.run(50);
+    await cluster.run(stream.write(sample(10)));
+    stream.abort();
+    expect(await codeOf(cluster.run(stream.close()))).toBe('ABORTED');
+  });
+
   test('an abort stops a stream at once', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();

@@ -70,11 +70,12 @@ export class Editor {
     await files.retire(state);
   }
 
-  async #removeAlone(state: ChunkState): Promise<void> {
+  /** @returns false if somebody else was faster */
+  async #removeAlone(state: ChunkState): Promise<boolean> {
     const { cache, journal, files } = this.#parts;
     const { handle } = state;
-    await this.#alone(state, async () => {
-      if (state.isRemoved) return;
+    return this.#alone(state, async () => {
+      if (state.isRemoved) return false;
       await this.#uncongested();
       const { written, done } = journal.append([{ kind: 'removed', handle }], true);
       try {
@@ -85,13 +86,13 @@ export class Editor {
         done();
       }
       await files.retire(state);
+      return true;
     });
   }
 
-  /** The file is not there any more: takes the chunk off the books, durably, and says so. */
-  async lose(handle: ChunkHandle): Promise<void> {
-    await this.remove(handle);
-    reportLost(this.#parts, handle, 'its file is missing');
+  /** The file is not there any more: takes the chunk off the books, durably, and says so. Another one of this handle has its own file. */
+  async lose(state: ChunkState): Promise<void> {
+    if (await this.#removeAlone(state)) reportLost(this.#parts, state.handle, 'its file is missing');
   }
 
   /**
@@ -308,12 +309,12 @@ export class Editor {
     else this.#parts.cache.changed(state, image.lengthBytes - lengthBefore);
   }
 
-  async #alone(state: ChunkState, run: () => Promise<void>): Promise<void> {
+  async #alone<T>(state: ChunkState, run: () => Promise<T>): Promise<T> {
     const turn = new Turn([state]);
     try {
       await turn.wait();
       if (state.lastCommit !== undefined) await state.lastCommit;
-      await run();
+      return await run();
     } finally {
       turn.pass();
       turn.unpin();

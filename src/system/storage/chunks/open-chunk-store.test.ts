@@ -351,6 +351,20 @@ describe('a block that fails its checksum', () => {
     expect(two.reports).toEqual([{ handle: 1, blocks: [1] }]);
   });
 
+  test('is not looked for in a chunk that was made anew meanwhile: it is not lost with the one before it', async () => {
+    const { store, settle, reports } = await withFlippedBit();
+    const content = pattern(200_000, 4);
+    let goOn = () => {};
+    const held = new Promise<void>((go) => (goOn = go));
+    const verified = codeOf(store.verify(h(1), () => held));
+    await settle(store.remove(h(1)));
+    await settle(store.adopt(imageOf(1, 2, content), blocksOf(content, 0, 1, 2, 3)));
+    goOn();
+    expect(await settle(verified)).toBe('CHUNK_MISSING');
+    expectBytes(await settle(contentOf(store, 1)), content);
+    expect(reports).toEqual([]);
+  });
+
   test('takes no write that would keep part of it, and is mended by one that keeps nothing', async () => {
     const { store, settle } = await withFlippedBit();
     expect(await codeOf(settle(store.apply([mutation(1, blockBytes + 100, pattern(10, 2))])))).toBe('DISK_CORRUPT');

@@ -209,11 +209,12 @@ class OpenChunkStore implements ChunkStore {
   }
 
   async verify(handle: ChunkHandle, pace?: (bytes: number) => Promise<void>): Promise<readonly number[]> {
+    const state = this.#parts.cache.get(handle);
     try {
       return await this.#reader.verify(handle, pace);
     } catch (thrown) {
-      const { code } = toCairnError(thrown);
-      if (code === 'CHUNK_MISSING' && this.info(handle) !== undefined) await this.#editor.lose(handle);
+      // It may have been removed meanwhile, and made anew: that one was not looked at.
+      if (toCairnError(thrown).code === 'CHUNK_MISSING' && state?.isRemoved === false) await this.#editor.lose(state);
       throw thrown;
     }
   }
