@@ -5,7 +5,7 @@ import { type Command, CommanderError } from 'commander';
 import { CairnError, errorTable } from '../../core/base/errors.ts';
 import { reportError } from './output.ts';
 import { makeProgram } from './program.ts';
-import { endTidily } from './verbs/interrupt.ts';
+import { endTidily, isInterrupted } from './verbs/interrupt.ts';
 
 const rolesThatLogStacks: ReadonlySet<string> = new Set(['master', 'chunkserver']);
 const asTyped = '/proc/self/cmdline';
@@ -26,7 +26,8 @@ async function main(argv: readonly string[]): Promise<void> {
     if (!(thrown instanceof CommanderError)) reportError(thrown, json);
   }
   // What a failed start leaves open (a store, a listener, a terminal that is read) must not keep a process that has said its last word.
-  process.stdout.write('', () => process.exit());
+  // That the last of what was written failed is told behind the callback of what comes after it.
+  process.stdout.write('', () => setImmediate(() => isInterrupted() || process.exit()));
 }
 
 /** Node reads bytes that are no UTF-8 as U+FFFD, which is another name than the one that was typed. Linux tells what was. */
@@ -72,7 +73,7 @@ function endWithItsReader(json: boolean): void {
     process.stdout.on('error', further);
     if (error.code === 'EPIPE') return endTidily(0);
     reportError(new CairnError('LOCAL_IO', `cannot write to stdout: ${error.message}`, { cause: error }), json);
-    endTidily(errorTable.LOCAL_IO.exit);
+    endTidily(Number(process.exitCode)); // of the first error, which may have been another
   });
   process.stderr.on('error', () => process.exit(Number(process.exitCode ?? 0) || errorTable.LOCAL_IO.exit)); // nobody is left to be told
 }

@@ -54,3 +54,14 @@ describe('small files of one moment', () => {
     expect(placement.chooseForSmall(3, 1)).toEqual(small);
   });
 });
+
+describe('a cluster in which nobody takes new chunks', () => {
+  it('says what is the matter with each of its servers', () => {
+    const { all, placement } = fiveServers();
+    for (const server of all.slice(0, 2)) server.isDraining = true;
+    for (const server of all.slice(2)) server.freeBytes = 0;
+    expect(() => placement.chooseForNew(3, 1)).toThrow(
+      'no chunkserver takes new chunks; of 5 are 2 being drained: `cairn drain ID --undo`, 3 full: free space, or empty the trash',
+    );
+  });
+});

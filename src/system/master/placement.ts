@@ -65,13 +65,22 @@ export class Placement {
         'NO_SERVERS',
         `${servers.length} chunkservers are up with free space, and ${min} are asked for; start more`,
       );
-    if (servers.length === 0)
-      throw new CairnError(
-        'NO_SERVERS',
-        `none of the ${this.#servers.size} chunkservers is up with free space; start one, empty the trash, or look at \`cairn servers\``,
-      );
+    if (servers.length === 0) throw new CairnError('NO_SERVERS', this.#whyNone());
     for (const id of servers) this.#noteRecent(id);
     return servers;
+  }
+
+  #whyNone(): string {
+    const all = [...this.#servers.all()];
+    if (all.length === 0) return 'no chunkserver has registered; start one';
+    const down = all.filter((server) => !this.#servers.isHealthy(server)).length;
+    const draining = all.filter((server) => this.#servers.isHealthy(server) && server.isDraining).length;
+    const reasons = [
+      ...(down > 0 ? [`${down} down: start them`] : []),
+      ...(draining > 0 ? [`${draining} being drained: \`cairn drain ID --undo\``] : []),
+      ...(down + draining < all.length ? [`${all.length - down - draining} full: free space, or empty the trash`] : []),
+    ];
+    return `no chunkserver takes new chunks; of ${all.length} are ${reasons.join(', ')}`;
   }
 
   /**

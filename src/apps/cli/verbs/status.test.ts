@@ -26,8 +26,11 @@ describe('the troubles of a cluster', () => {
     expect(troublesOf(status({ states: ['healthy', 'draining', 'drained'] }))).toEqual([]);
   });
 
-  it('are there where nobody holds chunks', () => {
+  it('are there where nobody takes chunks', () => {
     expect(troublesOf(status({ states: [] }))).toEqual([expect.stringContaining('no chunkserver has registered')]);
+    expect(troublesOf(status({ states: ['draining', 'drained'] }))).toEqual([
+      expect.stringContaining('drain ID --undo'),
+    ]);
   });
 
   it('name whose disk is full', () => {

@@ -87,6 +87,10 @@ export function troublesOf({ leader, masters, servers, underReplicatedChunks, lo
     troubles.push(`no room left: ${full.length === 1 ? 'chunkserver' : 'chunkservers'} ${full.join(', ')}`);
   if (servers.length === 0)
     troubles.push('no chunkserver has registered: files can be made, and nothing written to them');
+  else if (servers.every(({ state }) => state === 'draining' || state === 'drained'))
+    troubles.push(
+      'all chunkservers are being drained: nothing new can be written; take it back with `cairn drain ID --undo`',
+    );
   if (underReplicatedChunks > 0)
     troubles.push(`fewer copies than there should be: ${formatCount(underReplicatedChunks, 'chunk')}`);
   if (lostChunks > 0)
