@@ -16,6 +16,8 @@ export interface KillRoundsOptions {
   readonly rounds: number;
   readonly engine?: 'raft' | 'paxos';
   readonly portBase?: number;
+  /** Of the cluster; it stays. Default: one that goes. */
+  readonly dir?: string;
   readonly say?: (line: string) => void;
 }
 
@@ -67,10 +69,11 @@ class Appended {
 }
 
 export async function killRounds(options: KillRoundsOptions): Promise<KillRoundsReport> {
-  const { program, engine = 'raft', portBase } = options;
+  const { program, engine = 'raft', portBase, dir } = options;
   const startedAt = performance.now();
   const args = ['--engine', engine];
-  const cluster = await LocalCluster.start({ program, chunkservers: 4, args, ...(portBase && { portBase }) });
+  const place = { ...(portBase && { portBase }), ...(dir && { dir }) };
+  const cluster = await LocalCluster.start({ program, chunkservers: 4, args, ...place });
   const clients: CairnClient[] = [];
   try {
     const connect = async () => {

@@ -13,6 +13,7 @@ import type { Findings } from './records.ts';
 interface Flags {
   readonly rounds: number;
   readonly engine: EngineName;
+  readonly dir?: string;
   readonly json?: boolean;
 }
 
@@ -20,6 +21,7 @@ const program = fileURLToPath(new URL('../bin/cairn', import.meta.url));
 const command = tool('kills', 'Kills one process after another of a real cluster while writers append.')
   .option('--rounds <n>', 'how many kills', natural(1, 100_000), 20)
   .addOption(new Option('--engine <name>', 'of the masters').choices(['raft', 'paxos']).default('raft'))
+  .option('--dir <dir>', 'of the cluster; it stays, to be looked into; else one that goes')
   .option('--json', 'print one document')
   .addHelpText(
     'after',
@@ -28,9 +30,9 @@ const command = tool('kills', 'Kills one process after another of a real cluster
 
 await runTool(command, async () => {
   exitWhenInterrupted();
-  const { rounds, engine, json } = command.opts<Flags>();
+  const { json, ...options } = command.opts<Flags>();
   const say = (line: string) => process.stderr.write(`${line}\n`);
-  const report = await killRounds({ program, rounds, engine, say });
+  const report = await killRounds({ program, ...options, say });
   const { strong, async: loose, kills, seconds } = report;
   if (json) process.stdout.write(`${JSON.stringify(report)}\n`);
   else {

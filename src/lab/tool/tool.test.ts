@@ -9,7 +9,7 @@ const run = (bundle: string, ...args: readonly string[]) =>
 
 describe.each([
   ['bench', 'bench', ['only', 'runs', 'count', 'quick', 'json', 'save']],
-  ['kills', 'kills', ['rounds', 'engine', 'json']],
+  ['kills', 'kills', ['rounds', 'engine', 'dir', 'json']],
   ['mutants', 'mutants', ['only', 'seeds', 'seconds', 'json']],
 ])('npm run %s', (name, bundle, options) => {
   it('explains every option when it is asked to', async () => {
