@@ -56,6 +56,11 @@ export class SimNetwork {
     return this.#wires.size;
   }
 
+  /** Attempts to connect since the beginning. */
+  get attemptCount(): number {
+    return this.#nextPort - firstEphemeralPort;
+  }
+
   // -------------------------------------------------------------- faults
 
   /** Both directions between every node of `a` and every one of `b`; existing connections hang. */

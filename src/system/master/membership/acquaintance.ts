@@ -57,6 +57,11 @@ export class Acquaintance {
     void this.#attempt();
   }
 
+  /** It has introduced itself: it is asked at once if that is news. If each word were answered by a question, two masters would never be quiet. */
+  heard({ instance, node }: Introduction): void {
+    if (this.answer?.instance !== instance || this.answer.node !== node) this.ask();
+  }
+
   async #attempt(): Promise<void> {
     try {
       this.answer = await introduceTo(this.#env, this.address, this.#own());

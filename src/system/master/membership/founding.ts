@@ -25,6 +25,7 @@ export class Founding {
   readonly #others: readonly Acquaintance[];
   #decide: (verdict: Verdict) => void = () => {};
   #joinHint: () => void = () => {};
+  #isDeciding = false;
   #isStopped = false;
   /** For whoever asks why this master does not serve. */
   waitsFor = 'it is starting';
@@ -52,8 +53,8 @@ export class Founding {
   }
 
   /** Someone has introduced itself: what it says may be what is waited for. */
-  met({ id }: Introduction): void {
-    this.#others.find((other) => other.id === id)?.ask();
+  met(other: Introduction): void {
+    if (this.#isDeciding) this.#others.find(({ id }) => id === other.id)?.heard(other);
     this.#joinHint();
   }
 
@@ -70,10 +71,12 @@ export class Founding {
       const decided = new Promise<Verdict>((resolve) => {
         this.#decide = resolve;
       });
+      this.#isDeciding = true;
       for (const other of this.#others) other.ask();
       this.#judge();
       return await decided;
     } finally {
+      this.#isDeciding = false;
       stopReporting();
       for (const other of this.#others) other.close();
     }

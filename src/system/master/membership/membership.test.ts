@@ -243,6 +243,26 @@ describe.each(['raft', 'paxos'] as const)('a group of masters under %s', (engine
     await untilVotes(c, original.id, 0);
   });
 
+  it('is quiet once all are back: nobody asks who the others are any more', async () => {
+    const c = await start(15, engine);
+    for (const member of c.masters) c.crash(member);
+    for (const member of c.masters) c.restart(member);
+    await c.until('a master leads again', () => c.leader !== undefined);
+    await c.run(3000);
+    const before = c.world.network.attemptCount;
+    await c.run(5000);
+    expect(c.world.network.attemptCount).toBe(before);
+  });
+
+  it('asks each other once in a while who it is, while one is missing', async () => {
+    const c = new TestMasters(16, { engine, servers: 0 });
+    for (const member of c.masters.slice(0, 2)) c.boot(member);
+    await c.run(3000);
+    const before = c.world.network.attemptCount;
+    await c.run(5000);
+    expect(c.world.network.attemptCount - before).toBeLessThanOrEqual(4 * (5000 / 250));
+  });
+
   it('finds a master that has moved', async () => {
     const c = await start(14, engine);
     const moved = c.masters.find((member) => member !== c.leader)!;
