@@ -310,8 +310,8 @@ export const raftCore: readonly Mutant[] = [
     edits: [
       {
         file: `${raft}/progress.ts`,
-        find: '    window.bytes -= window.messages[done++]!.bytes;',
-        replace: '    done++;',
+        find: '  p.window.bytes -= bytes;\n',
+        replace: '',
       },
     ],
   },
