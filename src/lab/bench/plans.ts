@@ -82,10 +82,11 @@ const appends: readonly Plan[] = [
   {
     name: appendsName,
     unit: 'appends/s',
-    goal: 20_000,
+    goal: 50_000,
     peer: 5006,
     peerName: 'MooseFS',
     amount: ({ scale }) => 200_000 * scale,
+    warmUp: (bench) => workloads.appends(bench, 'memory'),
     run: (bench) => workloads.appends(bench, 'memory'),
   },
   {
