@@ -91,7 +91,13 @@ const table: readonly Short[] = [
   {
     id: 'data-window-stays-at-the-primary',
     bug: 'secondaries are not told which appends they hold',
-    edits: [['replicate.ts', 'window: placement.window,\n      isCut', 'window: [],\n      isCut']],
+    edits: [
+      [
+        'replicate.ts',
+        'serial, offset, bytes, crc, lengthBytes, window, isCut',
+        'serial, offset, bytes, crc, lengthBytes, window: [], isCut',
+      ],
+    ],
     test: 'storm.test.ts',
   },
   {

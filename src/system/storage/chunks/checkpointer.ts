@@ -122,17 +122,20 @@ export class Checkpointer {
       }
     };
     await settleWorkers(Array.from({ length: syncsAtOnce }, worker));
-    await this.#syncSlabs();
-    await files.syncDirectories();
+    await this.#lasting(() => files.slabs.sync());
+    await this.#lasting(() => files.syncDirectories());
     for (const one of captured) if (one.hasFile) placed(one);
     return captured;
   }
 
-  async #syncSlabs(): Promise<void> {
+  /**
+   * Syncs what many chunks share: slabs, and the names of their files. A failure is told once only; the same sync tried again may succeed without
+   * what it lost, so, as with a chunk's own file, nothing is built on this store any more.
+   */
+  async #lasting(sync: () => Promise<void>): Promise<void> {
     try {
-      await this.#parts.files.slabs.sync();
+      await sync();
     } catch (thrown) {
-      // As with a chunk's own file; here many chunks are in it.
       this.#parts.journal.fail(toCairnError(thrown));
       throw thrown;
     }

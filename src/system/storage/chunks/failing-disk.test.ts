@@ -31,6 +31,17 @@ test('a store whose journal fails tells its owner once, and takes no more until 
   await world.settle(again.apply([mutation(1, lengthBytes, pattern(100, 9), { serial: serial + 1 })]));
 });
 
+test('a checkpoint that cannot make names last ends the changes: the same sync, tried again, could succeed without them', async () => {
+  const world = testWorld(1);
+  const node = world.node('s');
+  const store = await world.settle(openChunkStore(node.env, { ...smallOptions, checkpointBulkBytes: 50_000 }));
+  store.create(h(1), v(1));
+  node.disk.arm('syncError', (path) => /chunks\/..$/.test(path));
+  await world.settle(store.apply([mutation(1, 0, pattern(100_000, 1))]));
+  await world.run(1000);
+  expect(store.hasFailed).toBe(true);
+});
+
 test('a cut behind an append that the failure of the store has undone is refused as that was', async () => {
   const world = testWorld(1);
   const node = world.node('s');
