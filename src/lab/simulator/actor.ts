@@ -51,6 +51,11 @@ export class Actor implements StepMaker {
   get largeRecordShare(): number {
     return this.#context.cluster.scenario.largeRecordShare;
   }
+  /** Replicas rot, and chunks remember few writers: an append may fail on one and be forgotten before it is tried again. */
+  get mayBeForgotten(): boolean {
+    const { rot, windowWriters, clients } = this.#context.cluster.scenario;
+    return rot !== undefined && windowWriters <= clients;
+  }
   /** Nothing is under way, and nothing new will be. */
   get isIdle(): boolean {
     return this.#isIdle;

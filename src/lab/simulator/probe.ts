@@ -17,8 +17,7 @@ export async function probe(actor: Actor): Promise<void> {
   await must(`write ${file}`, client.writeFile(file, bytes));
   tree.put(file, { kind: 'file', bytes, durability: 'disk' });
   for (const log of ledger.logs) {
-    const record = log.begin(actor.id, actor.nextRecord(), 100);
-    log.acknowledged(record, await must(`append to ${log.path}`, client.recordAppend(log.path, record.bytes)));
+    await appendTo(actor, client, log);
     ledger.counts.records += 1;
     log.check(await must(`read ${log.path}`, client.readFile(log.path)));
   }
@@ -37,12 +36,35 @@ async function probeCuts(actor: Actor, client: CairnClient, log: CutLog): Promis
   log.cutEnded(cut);
   const stats = await must(`stat ${log.path}`, client.stat(log.path));
   mustHold(stats.size === size, () => `${log.path} was cut to ${size} and has ${stats.size} bytes`);
-  const record = log.begin(actor.id, actor.nextRecord(), 100);
-  log.acknowledged(record, await must(`append to ${log.path}`, client.recordAppend(log.path, record.bytes)));
+  const record = await appendTo(actor, client, log);
   const content = await must(`read ${log.path}`, client.readFile(log.path));
   const end = record.offset! + record.bytes.length;
   mustHold(content.length === end, () => `${log.path}: its last record ends at ${end}, it at ${content.length}`);
   log.check(content);
+}
+
+/** Where it may be that nobody knows what became of it, another one succeeds: the first has left the rotten replica behind. */
+async function appendTo<R extends { readonly bytes: Uint8Array }>(
+  actor: Actor,
+  client: CairnClient,
+  log: AppendedLog<R>,
+): Promise<R> {
+  const append = async () => {
+    const record = log.begin(actor.id, actor.nextRecord(), 100);
+    log.acknowledged(record, await client.recordAppend(log.path, record.bytes));
+    return record;
+  };
+  const first = append().catch((thrown: unknown) => {
+    if (actor.mayBeForgotten && toCairnError(thrown).code === 'UNKNOWN_OUTCOME') return append();
+    throw thrown;
+  });
+  return must(`append to ${log.path}`, first);
+}
+
+interface AppendedLog<R> {
+  readonly path: string;
+  begin(client: number, number: number, payloadBytes: number): R;
+  acknowledged(record: R, offset: number): void;
 }
 
 async function must<T>(what: string, call: Promise<T>): Promise<T> {
