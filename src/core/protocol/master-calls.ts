@@ -297,6 +297,8 @@ export const masterCalls = {
       sessionMs: f64,
       /** To be removed. */
       garbage: list(held, inventoryPageMax),
+      /** No chunk has this handle yet, nor a higher one. */
+      nextHandle: varint,
     }),
   ),
   /** A primary asks for a grant without the servers that failed it: it goes on under the version that comes back. */

@@ -101,6 +101,12 @@ const table: readonly Short[] = [
     test: 'storm.test.ts',
   },
   {
+    id: 'data-old-grant-begins-anew',
+    bug: 'a chunk that is not here begins under a grant that may be older than the process: it may have been removed before',
+    edits: [['leases.ts', "isOfNow ? 'here' : 'doubtful'", "'here'"]],
+    test: 'failures.test.ts',
+  },
+  {
     id: 'data-image-does-not-fence',
     bug: 'a replica that has shown its image to a new primary still takes mutations of the old one',
     edits: [

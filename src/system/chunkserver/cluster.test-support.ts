@@ -58,6 +58,8 @@ export class ScriptedMaster {
   onRegister: () => void = () => {};
   onHeartbeat: (heartbeat: Heartbeat) => void | Promise<void> = () => {};
   onExclude: () => void = () => {};
+  /** What it tells servers of handles. */
+  nextHandle = 0;
   isExcludingDamaged = false;
   /** The longest that was reported. */
   readonly #lengths = new Map<number, number>();
@@ -85,12 +87,13 @@ export class ScriptedMaster {
         if (known !== undefined) known.lastHeardAt = env.clock.now();
         const garbage = this.garbage.get(request.server) ?? [];
         this.garbage.delete(request.server);
-        return { response: { sessionMs, garbage } };
+        return { response: { sessionMs, garbage, nextHandle: this.nextHandle } };
       },
       exclude: async (request) => {
         this.exclusions.push(request);
         this.onExclude();
-        const before = this.grants.get(request.handle)!;
+        const before = this.grants.get(request.handle);
+        if (before === undefined) throw new CairnError('STALE_HANDLE', 'there is no such chunk any more');
         for (const server of request.failed) await this.#out(server, before);
         const old = this.grants.get(request.handle)!;
         if (old.replicas[0]!.server !== request.server) throw new CairnError('NOT_PRIMARY', 'another is');

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { toServerId } from '../../core/base/brand.ts';
+import { toChunkHandle, toChunkVersion, toServerId } from '../../core/base/brand.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import { chunkBytes, codeOf, difference, joined, pattern, serverAddress, TestCluster } from './cluster.test-support.ts';
 
@@ -109,10 +109,15 @@ describe('exactly-once appends', () => {
     cluster.master.grant(5, [1, 2, 3]);
     await cluster.settle(cluster.master.order(1, 'drop', { handles: [{ ...grant, length: 100 }] }));
     for (const server of [2, 3]) cluster.kill(server);
-    const next = { ...cluster.master.grant(5, [1, 2, 3]), knownLength: 100 };
+    const granted = (more: Partial<Grant>) => {
+      const next = { ...cluster.master.grant(5, [1, 2, 3]), ...more };
+      cluster.master.grants.set(5, next);
+      return next;
+    };
+    const next = granted({ knownLength: 100 });
     expect(await cluster.settle(codeOf(cluster.client.append(next, 1, 2, [pattern(100, 2)])))).toBe('UNAVAILABLE');
-    expect(cluster.master.exclusions).toEqual([]);
-    const few = { ...next, minReplicas: 4 };
+    expect(cluster.master.exclusions.flatMap(({ failed }) => failed)).toEqual([]);
+    const few = granted({ knownLength: 100, minReplicas: 4 });
     expect(await cluster.settle(codeOf(cluster.client.append(few, 1, 2, [pattern(100, 2)])))).toBe('UNAVAILABLE');
   });
 
@@ -333,7 +338,7 @@ describe('versions', () => {
       const again = await cluster.settle(cluster.client.append(grant, 1, 2, [records[2]!]));
       expect(again.offsets).toEqual([records[0]!.length + records[1]!.length]);
       expect(difference(await sameOn(cluster, [1, 2, 3], 5), joined(records))).toBe('none');
-      expect(cluster.master.exclusions).toEqual([]);
+      expect(cluster.master.exclusions.flatMap(({ failed }) => failed)).toEqual([]);
     },
   );
 
@@ -347,6 +352,40 @@ describe('versions', () => {
     const next = cluster.master.grant(5, [1, 2, 3]);
     await cluster.settle(cluster.client.write(next, 100, pattern(100, 1)));
     await sameOn(cluster, [1, 2, 3], 5);
+  });
+
+  test.each([1, 2])(
+    'nor does one of version %i of a chunk that was removed before: nothing begins anew where it was',
+    async (version) => {
+      const cluster = await TestCluster.start(25);
+      let grant = cluster.master.grant(5, [1, 2, 3]);
+      await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+      if (version > 1) grant = cluster.master.grant(5, [1, 2, 3]);
+      await cluster.settle(cluster.client.write(grant, 100, pattern(100, 1)));
+      // The file was cut by another client. The one with the grant does not know of it.
+      const held = { handle: toChunkHandle(5), version: toChunkVersion(version), length: 200 };
+      for (const id of [1, 2, 3]) await cluster.settle(cluster.master.order(id, 'drop', { handles: [held] }));
+      cluster.master.grants.delete(5);
+      cluster.master.nextHandle = 6;
+      cluster.kill(1);
+      await cluster.restart(1);
+      expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(100, 2))))).toBe('STALE_VERSION');
+      expect(await cluster.settle(cluster.client.length(1, 5))).toBeUndefined();
+    },
+  );
+
+  test('a chunk that was made before, and never begun, begins once the master has confirmed it', async () => {
+    const cluster = await TestCluster.start(26);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    cluster.master.nextHandle = 6;
+    cluster.kill(1);
+    await cluster.restart(1);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+    expect(cluster.master.exclusions).toEqual([expect.objectContaining({ handle: 5, version: 1, failed: [] })]);
+    await sameOn(cluster, [1, 2, 3], 5);
+    const made = cluster.master.grant(6, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(made, 0, pattern(100, 0)));
+    expect(cluster.master.exclusions).toHaveLength(1);
   });
 
   test('a server that is not first in the grant refuses', async () => {

@@ -130,7 +130,8 @@ export class Heartbeats {
   }
 
   #answered({ sentAt, isFirst, page }: Beat, answer: ResponseOf<MasterCalls['heartbeat']>): void {
-    const { session, inventory, drop } = this.#world;
+    const { session, inventory, leases, drop } = this.#world;
+    leases.heard(answer.nextHandle);
     const isLate = !session.isValid;
     // It lapsed on the way: the master may have counted this server out just before the heartbeat reached it.
     if (isLate && !isFirst) inventory.doubtAll();

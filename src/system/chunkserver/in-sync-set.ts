@@ -33,6 +33,7 @@ export class InSyncSet {
   readonly #failed = new Map<ServerId, CairnError>();
   /** Versions under which members were, or may have been, made equal to this server since what is pending was ordered. */
   readonly #begun = new Set<ChunkVersion>();
+  #isDoubtful = false;
 
   constructor(world: LeaseWorld, grant: Grant, holder: SetHolder) {
     this.#world = world;
@@ -55,6 +56,11 @@ export class InSyncSet {
     return true;
   }
 
+  /** The grant may be one of before: nothing begins until the master has given another. */
+  doubt(): void {
+    this.#isDoubtful = true;
+  }
+
   /** The set is to be made equal without this member. */
   memberFailed(server: ServerId, error: CairnError): void {
     this.#failed.set(server, error);
@@ -73,7 +79,8 @@ export class InSyncSet {
   async makeEqual(): Promise<void> {
     const { isEnded } = this.#holder;
     for (let n = 0; n < renewalsMax && !isEnded(); n++) {
-      if (this.#newerGrant !== undefined) this.#adopt(this.#newerGrant);
+      if (this.#isDoubtful) this.#adopt(await this.#confirmed());
+      else if (this.#newerGrant !== undefined) this.#adopt(this.#newerGrant);
       else if (this.#failed.size > 0) this.#adopt(await this.#exclude());
       if (isEnded()) return;
       const { failed, wasBehind } = await this.#recover();
@@ -116,6 +123,21 @@ export class InSyncSet {
 
   #linksOf(grant: Grant): readonly ReplicaLink[] {
     return grant.replicas.slice(1).map((replica) => this.#world.links.to(replica));
+  }
+
+  async #confirmed(): Promise<Grant> {
+    const { handle } = this.#grant;
+    const { version } = this.#newerGrant ?? this.#grant;
+    try {
+      const grant = await this.#world.exclude({ server: this.#world.self, handle, version, failed: [] });
+      this.#isDoubtful = false;
+      return grant;
+    } catch (thrown) {
+      const error = toCairnError(thrown);
+      if (error.code !== 'STALE_HANDLE' && error.code !== 'NOT_PRIMARY') throw error;
+      const message = `chunk ${handle} is not on this server, and is not to be (${error.message}); ask for a new grant`;
+      throw new CairnError('STALE_VERSION', message, { cause: error });
+    }
   }
 
   async #exclude(): Promise<Grant> {

@@ -84,8 +84,9 @@ export class Lease {
     this.#activate();
   }
 
-  /** For a version that is new to this replica. */
-  beginWithRecovery(): void {
+  /** For a version that is new to this replica. @param isDoubtful the grant may be older than this process */
+  beginWithRecovery(isDoubtful: boolean): void {
+    if (isDoubtful) this.#set.doubt();
     void this.#renew();
   }
 

@@ -25,6 +25,8 @@ export class Leases {
   readonly #released = new Map<ChunkHandle, LengthReport>();
   /** Under which version the last lease of a chunk ended, the oldest first: its replica, which tells, may have been removed since. */
   readonly #endedUnder = new Map<ChunkHandle, ChunkVersion>();
+  /** No chunk from this handle on was made before this process ran: nobody had a lease of it here that we have forgotten. Unknown until a master has said. */
+  #newFrom = Number.POSITIVE_INFINITY;
 
   constructor(world: LeaseWorld) {
     this.#world = world;
@@ -48,9 +50,11 @@ export class Leases {
 
   /**
    * The lease that this grant is for: the one here, or a new one, which first recovers the chunk unless it begins with it.
+   * @param isOfNow the master has just given the grant. One that a client brings may be older than this process: of a chunk that is not here it is
+   * confirmed first, since the chunk may have been removed here before.
    * @throws CairnError NOT_PRIMARY, STALE_VERSION, DISK_CORRUPT, BUSY
    */
-  under(grant: Grant): Lease {
+  under(grant: Grant, isOfNow = false): Lease {
     const { store, fences, self, limits, inventory } = this.#world;
     const { handle, version } = grant;
     if (grant.replicas[0]?.server !== self) {
@@ -67,7 +71,14 @@ export class Leases {
     if (this.#leases.size >= limits.leasesMax) {
       throw new CairnError('BUSY', `${limits.leasesMax} leases are open; try again later`);
     }
-    return this.#begin(grant, info === undefined && version === 1);
+    if (info !== undefined) return this.#begin(grant, 'here');
+    if (version === 1 && handle >= this.#newFrom) return this.#begin(grant, 'new');
+    return this.#begin(grant, isOfNow ? 'here' : 'doubtful');
+  }
+
+  /** A master has said which handle is the next: what it said first counts. */
+  heard(nextHandle: number): void {
+    this.#newFrom = Math.min(this.#newFrom, nextHandle);
   }
 
   /** The replica was removed: no lease of this version, or an older one, begins here any more. */
@@ -113,14 +124,14 @@ export class Leases {
     for (const [lease, { version, length }] of grown) if (lease.version === version) lease.reportedLength = length;
   }
 
-  #begin(grant: Grant, isNew: boolean): Lease {
+  #begin(grant: Grant, what: 'new' | 'here' | 'doubtful'): Lease {
     const { store } = this.#world;
     const lease = new Lease(this.#world, grant, (ended) => this.#ended(ended));
-    if (isNew) store.create(grant.handle, grant.version);
+    if (what === 'new') store.create(grant.handle, grant.version);
     this.#leases.set(grant.handle, lease);
     this.#released.delete(grant.handle);
-    if (isNew) lease.beginEmpty();
-    else lease.beginWithRecovery();
+    if (what === 'new') lease.beginEmpty();
+    else lease.beginWithRecovery(what === 'doubtful');
     return lease;
   }
 

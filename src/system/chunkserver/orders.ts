@@ -48,7 +48,7 @@ export class Orders {
       response: { length: await splitReplica(this.#world, handle, version, into) },
     }),
     recover: async ({ grant, seal }) => {
-      const lease = this.#world.leases.under(grant);
+      const lease = this.#world.leases.under(grant, true);
       await lease.ready();
       return { response: { length: seal ? await lease.close() : lease.acknowledgedLength } };
     },

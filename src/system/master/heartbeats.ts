@@ -98,7 +98,8 @@ export class Heartbeats {
     // Behind that: with a session that begins anew all that the server said before is forgotten.
     for (const handle of request.damaged) leader.replication.broken.gone(handle, server.id, 'damaged');
     const drops = leader.garbage.take(server.id, inventoryPageMax - garbage.length);
-    return { sessionMs, garbage: [...garbage, ...drops] };
+    const { nextHandle } = leader.tables.counters;
+    return { sessionMs, garbage: [...garbage, ...drops], nextHandle };
   }
 
   #compare(server: ChunkServer, { inventory, inventoryFrom, inventoryTo }: HeartbeatRequest): readonly Held[] {
