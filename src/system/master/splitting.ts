@@ -3,7 +3,7 @@
  * copy; what stays for the others gets the next version, so that readers who have it as this file's notice.
  */
 import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
-import { toChunkHandle, toChunkIndex } from '../../core/base/brand.ts';
+import { toChunkHandle, toChunkIndex, toChunkVersion } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { chunkOf, type LeaderWorld, ordersTo } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
@@ -14,6 +14,8 @@ import type { ChunkRecord } from './state/records.ts';
 const handlesAtOnce = 64;
 /** A copy that was made just now stays unknown to an inventory that was on its way. */
 const settledMs = 5000;
+
+type Copied = 'copied' | 'damaged' | 'failed';
 
 export class Splitting {
   readonly #world: LeaderWorld;
@@ -61,7 +63,9 @@ export class Splitting {
    * @returns the members that have made the copy, in the order of the set
    */
   async #copyOnAll(chunk: ChunkRecord, handle: ChunkHandle, into: ChunkHandle): Promise<readonly ServerId[]> {
-    const asked = chunk.servers.map(async (id) => ((await this.#copyOn(id, chunk, handle, into)) ? id : undefined));
+    const asked = chunk.servers.map(async (id) =>
+      (await this.#copyOn(id, chunk, handle, into)) === 'copied' ? id : undefined,
+    );
     const made = new Set(await Promise.all(asked));
     this.#world.checkLeading();
     if (!chunk.servers.some((id) => made.has(id)))
@@ -73,23 +77,23 @@ export class Splitting {
     return chunk.servers.filter((id) => made.has(id));
   }
 
-  async #copyOn(id: ServerId, { version }: ChunkRecord, handle: ChunkHandle, into: ChunkHandle): Promise<boolean> {
+  async #copyOn(id: ServerId, { version }: ChunkRecord, handle: ChunkHandle, into: ChunkHandle): Promise<Copied> {
     const { servers, timing, env } = this.#world;
     const server = servers.get(id);
-    if (server === undefined || !servers.hasSession(id)) return false;
+    if (server === undefined || !servers.hasSession(id)) return 'failed';
     try {
       await ordersTo(server).call('split', { handle, version, into }, { timeoutMs: timing.cloneMs });
-      return true;
+      return 'copied';
     } catch (thrown) {
       const { code, message: why } = toCairnError(thrown);
       env.events.emit('warn', 'chunk_not_split', { handle, into, server: id, code, why });
-      return false;
+      return code === 'DISK_CORRUPT' ? 'damaged' : 'failed';
     }
   }
 
   /**
    * Of a member that was asked in vain. It may have made its copy and died before it could say so: then it has the next version, which it
-   * does not throw away for this one, and makes the copy again.
+   * does not throw away for this one, and makes the copy again; or, if it is damaged by now, never will, and throws that away: nobody was granted it.
    * @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
    */
   async #copiedOrDropped(
@@ -99,12 +103,15 @@ export class Splitting {
     into: ChunkHandle,
   ): Promise<'copied' | 'dropped' | 'lapsed'> {
     const { servers, tables } = this.#world;
+    const next = { ...chunk, version: toChunkVersion(chunk.version + 1) };
     while (servers.hasSession(id)) {
       if (await this.#drop(id, handle, chunk)) return 'dropped';
       this.#world.checkLeading();
       if (tables.chunk(handle)?.version !== chunk.version)
         throw new CairnError('STALE_VERSION', `chunk ${handle} was granted anew while it was copied; ask again`);
-      if (await this.#copyOn(id, chunk, handle, into)) return 'copied';
+      const again = await this.#copyOn(id, chunk, handle, into);
+      if (again === 'copied') return 'copied';
+      if (again === 'damaged' && (await this.#drop(id, handle, next))) return 'dropped';
       await servers.changed(id);
     }
     return 'lapsed';
