@@ -25,7 +25,7 @@ const command = tool('kills', 'Kills one process after another of a real cluster
   .option('--json', 'print one document')
   .addHelpText(
     'after',
-    '\nExit codes: 0 nothing acknowledged was lost, doubled or torn; 1 something was; 2 wrong usage.',
+    '\nExit codes: 0 nothing acknowledged was lost, doubled or torn; 1 something was; 2 wrong usage, 3 it could not go on.',
   );
 
 await runTool(command, async () => {

@@ -30,7 +30,7 @@ const command = tool(
   .option('--seeds <n>', 'for each, at most', natural(1, 10_000_000), 5000)
   .option('--seconds <n>', 'for each, at most', natural(1, 86_400), 120)
   .option('--json', 'one object a mutant, the summary last')
-  .addHelpText('after', '\nExit codes: 0 all were caught, 1 one survived, 2 wrong usage.');
+  .addHelpText('after', '\nExit codes: 0 all were caught, 1 one survived, 2 wrong usage, 3 it could not go on.');
 
 function chosen(only: string): readonly Mutant[] {
   return only.split(',').flatMap((name) => {

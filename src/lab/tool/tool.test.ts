@@ -31,3 +31,7 @@ it('a benchmark that there is not is refused with the names of those that there 
     stderr: expect.stringContaining('lookups, 100 in flight'),
   });
 });
+
+it('a run that cannot go on is told apart from one that found something', async () => {
+  await expect(run('kills', '--rounds', '1', '--dir', '/dev/null/nowhere')).rejects.toMatchObject({ code: 3 });
+});

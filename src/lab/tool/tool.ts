@@ -2,6 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 
 const wrongUsage = 2;
+const brokenOff = 3;
 
 /** @param name after `npm run` */
 export function tool(name: string, summary: string): Command {
@@ -23,7 +24,10 @@ export function natural(min: number, max: number): (text: string) => number {
   };
 }
 
-/** Reads the command line and ends with what `main` returns, 2 after wrong usage, 0 when help was asked for or whoever reads has seen enough. */
+/**
+ * Reads the command line and ends with what `main` returns; 2 after wrong usage, 3 when `main` throws, which is no finding of its own; 0 when help was
+ * asked for or whoever reads has seen enough.
+ */
 export async function runTool(command: Command, main: (args: readonly string[]) => Promise<number>): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0); // `npm run sim -- run | head`
@@ -33,7 +37,10 @@ export async function runTool(command: Command, main: (args: readonly string[]) 
     command.parse();
     process.exitCode = await main(command.args);
   } catch (thrown) {
-    if (!(thrown instanceof CommanderError)) throw thrown;
-    process.exitCode = thrown.exitCode === 0 ? 0 : wrongUsage;
+    if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : wrongUsage;
+    else {
+      process.stderr.write(`${thrown instanceof Error ? thrown.stack : String(thrown)}\n`);
+      process.exitCode = brokenOff;
+    }
   }
 }
