@@ -111,7 +111,8 @@ export class Splitting {
         throw new CairnError('STALE_VERSION', `chunk ${handle} was granted anew while it was copied; ask again`);
       const again = await this.#copyOn(id, chunk, handle, into);
       if (again === 'copied') return 'copied';
-      if (again === 'damaged' && (await this.#drop(id, handle, next))) return 'dropped';
+      const isStill = tables.chunk(handle)?.version === chunk.version; // else the next version may be one that was granted
+      if (again === 'damaged' && isStill && (await this.#drop(id, handle, next))) return 'dropped';
       await servers.changed(id);
     }
     return 'lapsed';
