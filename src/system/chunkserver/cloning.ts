@@ -90,7 +90,8 @@ export async function copyFrom(
     blocks = await bothDone(taken, fetched);
     await pace?.moved(bytes);
   }
-  world.inventory.mended(handle);
+  // What was found damaged since the steps were laid out is not in them.
+  if (world.store.badBlocksOf(handle).length === 0) world.inventory.mended(handle);
 }
 
 /** What `fetched` gives, once neither goes on. @throws what `taken` throws, else what `fetched` throws */

@@ -95,4 +95,18 @@ describe('an inventory', () => {
     inventory.mended(handle);
     expect(inventory.isDamaged(handle)).toBe(false);
   });
+
+  test('tells of damage that stays once in each round: it was no member when it told of it first', () => {
+    const inventory = new Inventory(everyMs);
+    const handle = toChunkHandle(3);
+    inventory.answered(inventory.page(storeOf(3), 0));
+    inventory.markDamaged(handle);
+    inventory.damageReported(inventory.damagedPage());
+    expect(inventory.damagedPage()).toEqual([]);
+    inventory.answered(inventory.page(storeOf(3), everyMs));
+    expect(inventory.damagedPage()).toEqual([handle]);
+    inventory.mended(handle);
+    inventory.answered(inventory.page(storeOf(3), 2 * everyMs));
+    expect(inventory.damagedPage()).toEqual([]);
+  });
 });

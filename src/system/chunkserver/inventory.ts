@@ -47,7 +47,7 @@ export class Inventory {
   beginRound(): void {
     this.#nextFrom = 1;
     this.#isUrgent = true;
-    for (const handle of this.#damaged) this.#unreported.add(handle);
+    this.#reportDamageAgain();
   }
 
   doubtAll(): void {
@@ -86,12 +86,19 @@ export class Inventory {
     if (page.to < page.from || page.from !== this.#nextFrom) return;
     const isLast = page.to === lastHandle;
     this.#nextFrom = isLast ? 1 : page.to + 1;
-    if (isLast) this.#isUrgent = false;
+    if (isLast) {
+      this.#isUrgent = false;
+      this.#reportDamageAgain(); // a replica that was being made when it was reported was no member yet, and nobody took note
+    }
     if (page.round !== this.#round) this.beginRound();
     else if (page.from <= this.#confirmedTo + 1) this.#confirmedTo = Math.max(this.#confirmedTo, page.to);
   }
 
   // ---------------------------------------------------------------- damage
+
+  #reportDamageAgain(): void {
+    for (const handle of this.#damaged) this.#unreported.add(handle);
+  }
 
   damagedPage(): readonly ChunkHandle[] {
     return [...this.#unreported].slice(0, inventoryPageMax);

@@ -290,12 +290,46 @@ describe('damage', () => {
     const path = disk.paths().find((name) => disk.file(name).sizeBytes >= 300 * kibi && name.includes('chunk'))!;
     disk.flipBit(path, 100_000, 3);
     expect(await cluster.settle(codeOf(cluster.client.read(2, 5, 64 * kibi, 64 * kibi)))).toBe('DISK_CORRUPT');
-    const told = () => cluster.master.heartbeats.filter(({ damaged }) => damaged.includes(h(5))).length;
-    await cluster.world.run(2000);
-    expect(told()).toBe(1);
+    const heartbeats = () => cluster.master.heartbeats.filter(({ server }) => server === 2);
+    const told = () => heartbeats().filter(({ damaged }) => damaged.includes(h(5))).length;
+    expect(await cluster.world.runUntil(() => told() === 1, 2000)).toBe(true);
+    const before = heartbeats().length;
     cluster.master.servers.get(cluster.master.replica(2).server)!.rpc!.close('another one leads');
-    expect(await cluster.world.runUntil(() => told() === 2, 3000)).toBe(true);
+    const next = () => heartbeats().slice(before, before + 2);
+    expect(await cluster.world.runUntil(() => next().length === 2, 3000)).toBe(true);
+    expect(next().map(({ damaged }) => damaged)).toContainEqual([5]);
   });
+
+  test.each([0, 1, 2, 3, 4, 5, 6])(
+    'found while the chunk is copied here, %i ms after the copy began, is mended too',
+    async (ms) => {
+      const cluster = await TestCluster.start(23);
+      const grant = cluster.master.grant(5, [1, 2], 'disk');
+      const bytes = pattern(300 * kibi, 0);
+      await cluster.settle(cluster.client.write(grant, 0, bytes));
+      const from = cluster.master.replica(2);
+      const clone = () => cluster.master.order(3, 'clone', { handle: h(5), version: v(1), from, bytesPerSecond: 0 });
+      await cluster.settle(clone());
+      await cluster.world.run(3000);
+      await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2], 'disk'), 0, pattern(10, 1))); // the next copy fetches block 0
+      bytes.set(pattern(10, 1));
+      const { disk } = cluster.world.node('s3');
+      const path = disk.paths().find((name) => disk.file(name).sizeBytes >= bytes.length && name.includes('chunk'))!;
+      disk.flipBit(path, 200_000, 3);
+      const find = async () => {
+        await new Promise<void>((resolve) => cluster.world.after(ms, resolve));
+        await codeOf(cluster.client.read(3, 5, 192 * kibi, 64 * kibi));
+      };
+      await cluster.settle(Promise.all([clone(), find()]));
+      const isWhole = async () => difference(await cluster.content(3, 5), bytes) === 'none';
+      const told = () =>
+        cluster.master.heartbeats.some(({ server, damaged }) => server === 3 && damaged.includes(h(5)));
+      const isKnown = await cluster.world.runUntil(told, 3000);
+      const code = await cluster.settle(codeOf(cluster.client.read(3, 5, 192 * kibi, 64 * kibi)));
+      if (code === 'OK') expect(await isWhole()).toBe(true);
+      else expect([code, isKnown]).toEqual(['DISK_CORRUPT', true]);
+    },
+  );
 
   test('a damaged primary refuses to change the chunk, a damaged secondary is left behind', async () => {
     const cluster = await TestCluster.start(21);

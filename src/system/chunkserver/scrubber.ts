@@ -131,7 +131,10 @@ export class Scrubber {
     if (inventory.isDamaged(handle)) return;
     try {
       const blocks = await store.verify(handle, (bytes) => this.#pace(bytes));
-      if (blocks.length > 0) this.#found(handle, blocks.length);
+      if (blocks.length > 0) {
+        inventory.markDamaged(handle); // the store tells of each block once, and may have done so before the replica was made anew
+        this.#found(handle, blocks.length);
+      }
     } catch (thrown) {
       const error = toCairnError(thrown);
       // Removed meanwhile, unless the store has said that it is lost.
