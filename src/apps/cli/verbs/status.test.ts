@@ -13,7 +13,7 @@ function status(
   return {
     clusterId: 'photos',
     leader: 1,
-    masters: roles.map((role, n) => ({ id: n + 1, role }) as Master),
+    masters: roles.map((role, n) => ({ id: n + 1, role, standing: 'voter' }) as Master),
     servers: states.map((state, n) => ({ id: n + 1, state, freeBytes: full.includes(n + 1) ? 0 : 1 }) as Server),
     ...{ files: 1, directories: 1, chunks: 1, underReplicatedChunks: 0, lostChunks: 0, replication: 3 },
     ...rest,
@@ -31,6 +31,13 @@ describe('the troubles of a cluster', () => {
     expect(troublesOf(status({ states: ['draining', 'drained'] }))).toEqual([
       expect.stringContaining('drain ID --undo'),
     ]);
+  });
+
+  it('are there where two masters vote: neither may fail', () => {
+    expect(troublesOf(status({ roles: ['leader', 'follower'] }))).toEqual([
+      expect.stringContaining('neither may fail; add a third'),
+    ]);
+    expect(troublesOf(status({ roles: ['leader'] }))).toEqual([]);
   });
 
   it('name whose disk is full', () => {

@@ -77,6 +77,8 @@ export function troublesOf({ leader, masters, servers, underReplicatedChunks, lo
   if (leader === undefined) troubles.push('no master leads: nothing can be changed until a majority is up');
   const down = masters.filter(({ role }) => role === 'down').map(({ id }) => id);
   if (down.length > 0) troubles.push(`down: ${down.length === 1 ? 'master' : 'masters'} ${down.join(', ')}`);
+  if (masters.filter(({ standing }) => standing === 'voter').length === 2)
+    troubles.push('two masters vote, so neither may fail; add a third with `cairn consensus add ADDRESS`');
   for (const state of ['suspect', 'dead'] as const) {
     const ids = servers.filter((server) => server.state === state).map(({ id }) => id);
     if (ids.length > 0)
