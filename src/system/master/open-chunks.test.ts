@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { type ChunkHandle, toChunkHandle } from '../../core/base/brand.ts';
+import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import { TestMasters } from './cluster.test-support.ts';
+import type { LeaderWorld } from './leader-world.ts';
+import { OpenChunks, watchedMax } from './open-chunks.ts';
+import { defaultMasterTiming } from './options.ts';
 
 describe('open chunks of which nothing is heard', () => {
   it('are sealed: a lease that was granted and never used', async () => {
@@ -39,5 +44,37 @@ describe('open chunks of which nothing is heard', () => {
     cluster.server(replicas[1]!.server).isMute = true;
     await cluster.run(5000);
     expect(cluster.chunk(handle)?.sealed).toBe(false);
+  });
+});
+
+/** A table in which chunks are open or not, and nothing else. */
+function openTable() {
+  const world = testWorld(4);
+  const { env } = world.node('master');
+  const open = new Set<number>();
+  const tables = {
+    openChunks: (after = 0) => [...open].filter((handle) => handle > after).sort((a, b) => a - b),
+    chunk: (handle: number) => (open.has(handle) ? { sealed: false, version: 1, length: 0, servers: [] } : undefined),
+  };
+  const leader = { env, tables, timing: defaultMasterTiming, servers: { hasSession: () => true }, isStopped: false };
+  return { world, open, leader: leader as unknown as LeaderWorld };
+}
+
+describe('the watch over open chunks', () => {
+  it('forgets those that were sealed by others: however many there were, there is room for the next', async () => {
+    const { world, open, leader } = openTable();
+    const sealed: ChunkHandle[] = [];
+    const watch = new OpenChunks(leader, async (handle) => void sealed.push(handle));
+    watch.start();
+    for (let first = 1; first <= 2 * watchedMax; first += 900) {
+      for (let handle = first; handle < first + 900; handle++) open.add(handle);
+      await world.run(1000);
+      open.clear();
+    }
+    const orphan = toChunkHandle(3 * watchedMax);
+    open.add(orphan);
+    await world.run(defaultMasterTiming.openQuietMs + 3000);
+    expect(sealed).toContain(orphan);
+    watch.stop();
   });
 });

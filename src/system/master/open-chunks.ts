@@ -26,8 +26,9 @@ interface Watched {
 export class OpenChunks {
   readonly #world: LeaderWorld;
   readonly #seal: (handle: ChunkHandle) => Promise<void>;
-  /** Those that were open when they were looked at. */
-  readonly #watched = new Map<ChunkHandle, Watched>();
+  /** Those that were open when they were looked at: in the pass over all that goes on now, and in the one before if this one has not come to them. */
+  #watched = new Map<ChunkHandle, Watched>();
+  #watchedBefore = new Map<ChunkHandle, Watched>();
   readonly #sealing = new Set<ChunkHandle>();
   #after = 0;
   #timer: Timer | undefined;
@@ -40,6 +41,7 @@ export class OpenChunks {
   start(): void {
     this.#timer = this.#world.env.clock.after(1000, () => {
       for (const handle of this.#next()) this.#look(handle);
+      if (this.#after === 0) this.#endPass();
       this.start();
     });
   }
@@ -55,16 +57,26 @@ export class OpenChunks {
     return handles;
   }
 
+  /** What was not open any more in this pass is forgotten. */
+  #endPass(): void {
+    this.#watchedBefore = this.#watched;
+    this.#watched = new Map();
+  }
+
+  get #hasRoom(): boolean {
+    return this.#watched.size + this.#watchedBefore.size < watchedMax;
+  }
+
   #look(handle: ChunkHandle): void {
     const { tables, env, timing } = this.#world;
     const chunk = tables.chunk(handle);
-    const known = this.#watched.get(handle);
-    this.#watched.delete(handle);
+    const known = this.#watchedBefore.get(handle);
+    this.#watchedBefore.delete(handle);
     if (chunk === undefined || chunk.sealed) return;
     const { version, length } = chunk;
     const now = env.clock.now();
     if (known === undefined || known.version !== version || known.length !== length) {
-      if (this.#watched.size < watchedMax) this.#watched.set(handle, { version, length, since: now });
+      if (this.#hasRoom) this.#watched.set(handle, { version, length, since: now });
       return;
     }
     this.#watched.set(handle, known);
