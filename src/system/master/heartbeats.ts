@@ -6,17 +6,17 @@ import { inventoryPageMax, type masterCalls } from '../../core/protocol/master-c
 import { protocolVersion } from '../../core/protocol/types.ts';
 import type { ChunkServer, ServerConnection } from './chunk-servers.ts';
 import type { Held } from './garbage.ts';
-import { compareInventory, ShortReplicas } from './inventory.ts';
+import { compareInventory } from './inventory.ts';
 import type { Leader } from './leader.ts';
 import { valueOrThrow } from './refusal.ts';
 import { doneResult } from './state/commands.ts';
+import { MissingReplicas, ShortReplicas } from './suspicions.ts';
+import { Unlooked } from './unlooked.ts';
 
 type RegisterRequest = RequestOf<typeof masterCalls.register>;
 type HeartbeatRequest = RequestOf<typeof masterCalls.heartbeat>;
 /** As many servers as `status` lists. */
 const serversMax = 4096;
-/** Replicas seen missing once; the next pass confirms it. */
-const missingOnceMax = 50_000;
 
 /** @throws CairnError WRONG_CLUSTER, PROTOCOL, DIR_IN_USE, NOT_LEADER */
 export async function register(
@@ -66,8 +66,9 @@ function adopt(leader: Leader, request: RegisterRequest, rpc: ServerConnection):
 
 export class Heartbeats {
   readonly #leader: Leader;
-  readonly #missingOnce = new Set<string>();
+  readonly #missing = new MissingReplicas();
   readonly #short = new ShortReplicas();
+  readonly #unlooked = new Map<ServerId, Unlooked>();
 
   constructor(leader: Leader) {
     this.#leader = leader;
@@ -106,31 +107,34 @@ export class Heartbeats {
     if (inventoryTo === 0 || inventoryTo < inventoryFrom) return [];
     const { tables, replication, leases } = this.#leader;
     const page = { from: inventoryFrom, to: inventoryTo, held: inventory };
-    const { garbage, missing, short } = compareInventory(
-      tables,
-      server,
-      page,
-      (handle, at) => replication.isCloning(handle, at) || leases.splitting.isMaking(handle),
-    );
-    for (const handle of missing) this.#noteMissing(server.id, handle);
-    for (const handle of short) this.#noteShort(server.id, handle);
+    const unlooked = this.#unlookedOf(server.id);
+    const lookFrom = unlooked.startOf(page);
+    const isCloning = (handle: ChunkHandle, at: ChunkServer) =>
+      replication.isCloning(handle, at) || leases.splitting.isMaking(handle);
+    const { garbage, missing, short, lookedTo } = compareInventory(tables, server, page, isCloning, lookFrom);
+    const looked = { from: lookFrom, to: lookedTo };
+    unlooked.looked(page, looked);
+    const gone = [
+      ...this.#missing.confirmed(server.id, looked, missing),
+      ...this.#short.confirmed(server.id, page, short, (handle) => this.#othersOf(handle, server.id)),
+    ];
+    for (const handle of gone) replication.broken.gone(handle, server.id, 'missing');
     return garbage;
   }
 
-  #noteShort(server: ServerId, handle: ChunkHandle): void {
-    const { tables, servers, replication } = this.#leader;
+  #unlookedOf(server: ServerId): Unlooked {
+    const unlooked = this.#unlooked.get(server) ?? new Unlooked();
+    this.#unlooked.set(server, unlooked);
+    return unlooked;
+  }
+
+  /** Members that are up, but for this one. */
+  #othersOf(handle: ChunkHandle, server: ServerId): readonly ServerId[] {
+    const { tables, servers } = this.#leader;
     const members = tables.chunk(handle)?.servers ?? [];
-    const others = members.filter((id) => {
+    return members.filter((id) => {
       const other = servers.get(id);
       return id !== server && other !== undefined && servers.isHealthy(other);
     });
-    if (this.#short.note(handle, server, others)) replication.broken.gone(handle, server, 'missing');
-  }
-
-  /** Twice: the page may have been written down before the chunk was. */
-  #noteMissing(server: ServerId, handle: ChunkHandle): void {
-    const key = `${server}/${handle}`;
-    if (this.#missingOnce.delete(key)) this.#leader.replication.broken.gone(handle, server, 'missing');
-    else if (this.#missingOnce.size < missingOnceMax) this.#missingOnce.add(key);
   }
 }

@@ -2,8 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toChunkHandle, toChunkVersion } from '../../core/base/brand.ts';
 import { ChunkServer } from './chunk-servers.ts';
-import { compareInventory, ShortReplicas } from './inventory.ts';
+import { compareInventory, recordsPerPageMax } from './inventory.ts';
 import { must, servers, sid, TestMachine } from './state/machine.test-support.ts';
+import { MissingReplicas, ShortReplicas, suspectedMax } from './suspicions.ts';
+import { Unlooked } from './unlooked.ts';
 
 const server = new ChunkServer(sid(1), { address: 's1:1' as never, rack: '', draining: false }, 0);
 
@@ -64,13 +66,23 @@ describe('an inventory page', () => {
     expect([short(99), short(100)]).toEqual([[sealed], []]);
   });
 
-  it('does without a short replica that was seen twice, if another that is up has never been short', () => {
-    const seen = new ShortReplicas();
-    const at = toChunkHandle(3);
-    const note = (server: number, ...others: number[]) => seen.note(at, sid(server), others.map(sid));
-    expect([note(1, 2, 3), note(1, 2, 3)]).toEqual([false, true]);
-    expect([note(1, 2, 3), note(2, 1, 3), note(3, 1, 2)]).toEqual([false, false, false]);
-    expect([note(1, 2, 3), note(2, 1), note(3)]).toEqual([false, false, false]);
+  it('finds all that a server with an empty disk should have, however much of others lies between', () => {
+    const m = new TestMachine();
+    const { inode } = must(m.open('/a', { placement: [] }));
+    const others = recordsPerPageMax + 100;
+    for (let i = 0; i < others + 10; i++) {
+      const { handle } = must(m.addChunk(inode, i, servers(i < others ? 2 : 1, 3)));
+      if (i >= others) m.report(handle, 1, 10, true);
+    }
+    const page = { from: 1, to: Number.MAX_SAFE_INTEGER, held: [] };
+    const unlooked = new Unlooked();
+    const found = [1, 2, 3].map(() => {
+      const lookFrom = unlooked.startOf(page);
+      const { missing, lookedTo } = compareInventory(m.tables, server, page, () => false, lookFrom);
+      unlooked.looked(page, { from: lookFrom, to: lookedTo });
+      return missing.length;
+    });
+    expect(found).toEqual([0, 10, 0]);
   });
 
   it('calls nothing garbage that no table of this cluster could have named', () => {
@@ -78,5 +90,69 @@ describe('an inventory page', () => {
     const held = [{ handle: toChunkHandle(7), version: toChunkVersion(1), length: 1 }];
     const page = { from: 1, to: Number.MAX_SAFE_INTEGER, held };
     expect(compareInventory(m.tables, server, page, () => false).garbage).toEqual([]);
+  });
+});
+
+describe('what is left of the table between the ends of pages', () => {
+  it('is looked at in the end, whatever the pages are and however little is looked at for each', () => {
+    const cut = fc.integer({ min: 1, max: 40 });
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(cut, { maxLength: 3 }), { maxLength: 5 }),
+        fc.integer({ min: 1, max: 7 }),
+        (passes, n) => {
+          const unlooked = new Unlooked();
+          const seen = new Set<number>();
+          const settled: number[][] = Array.from({ length: 80 }, () => []); // in the end the pages stay as they are
+          for (const cuts of [...passes, ...settled]) {
+            const starts = [1, ...new Set(cuts.filter((at) => at > 1))].sort((a, b) => a - b);
+            for (const [i, from] of starts.entries()) {
+              const page = { from, to: (starts[i + 1] ?? 41) - 1 };
+              const start = unlooked.startOf(page);
+              expect(start).toBeGreaterThanOrEqual(from);
+              const to = Math.min(page.to, start + n - 1);
+              for (let handle = start; handle <= to; handle++) seen.add(handle);
+              unlooked.looked(page, { from: start, to });
+            }
+          }
+          expect(seen.size).toBe(40);
+        },
+      ),
+    );
+  });
+});
+
+describe('replicas that seem to be gone', () => {
+  const page = { from: 1, to: 1_000_000 };
+  const at = toChunkHandle(3);
+
+  it('are taken for missing by the second page in a row that lacks them', () => {
+    const missing = new MissingReplicas();
+    const seen = [[at], [], [at], [at], [at]].map((handles) => missing.confirmed(sid(1), page, handles).length);
+    expect(seen).toEqual([0, 0, 0, 1, 0]);
+  });
+
+  it('are found however many seemed to be missing for a moment before', () => {
+    const missing = new MissingReplicas();
+    const short = new ShortReplicas();
+    for (let i = 1; i <= 10 * suspectedMax; i += 1000) {
+      const some = Array.from({ length: 1000 }, (_, n) => toChunkHandle(i + n));
+      missing.confirmed(sid(1), page, some);
+      short.confirmed(sid(1), page, some, () => [sid(2)]);
+    }
+    const found = [1, 2].map(() => [
+      missing.confirmed(sid(1), page, [at]).length,
+      short.confirmed(sid(1), page, [at], () => [sid(2)]).length,
+    ]);
+    expect(found[1]).toEqual([1, 1]);
+  });
+
+  it('are done without when they are short twice, if another that is up has never been short', () => {
+    const seen = new ShortReplicas();
+    const note = (server: number, ...others: number[]) =>
+      seen.confirmed(sid(server), page, [at], () => others.map(sid)).length === 1;
+    expect([note(1, 2, 3), note(1, 2, 3)]).toEqual([false, true]);
+    expect([note(1, 2, 3), note(2, 1, 3), note(3, 1, 2)]).toEqual([false, false, false]);
+    expect([note(1, 2, 3), note(2, 1), note(3)]).toEqual([false, false, false]);
   });
 });

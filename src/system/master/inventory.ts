@@ -1,13 +1,13 @@
 /** Compares a page of what a server holds with the table: what it should not hold is garbage, what it should and does not is missing. */
-import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
+import type { ChunkHandle } from '../../core/base/brand.ts';
 import type { ChunkServer } from './chunk-servers.ts';
 import type { Held } from './garbage.ts';
 import type { ChunkRecord } from './state/records.ts';
 import type { Tables } from './state/tables.ts';
 import { isWhole } from './whole-replicas.ts';
 
-/** Records of the table looked at for one page; what lies beyond is looked at in the next pass. */
-const recordsPerPageMax = 32_768;
+/** Records of the table looked at for one page; the next time that the page comes the look goes on from there. */
+export const recordsPerPageMax = 32_768;
 
 export interface InventoryPage {
   readonly from: number;
@@ -21,6 +21,8 @@ export interface Compared {
   readonly missing: readonly ChunkHandle[];
   /** Of sealed chunks, shorter than those, or of an earlier version. */
   readonly short: readonly ChunkHandle[];
+  /** What should be there was looked for up to here. */
+  readonly lookedTo: number;
 }
 
 type IsCloning = (handle: ChunkHandle, server: ChunkServer) => boolean;
@@ -28,38 +30,50 @@ type IsCloning = (handle: ChunkHandle, server: ChunkServer) => boolean;
 /**
  * Both lists are ascending, so each is gone through once.
  * @param isCloning whether a copy to that server is under way, or was finished just now.
+ * @param lookFrom what should be there is looked for from this handle on. All that is there is compared.
  */
 export function compareInventory(
   tables: Tables,
   server: ChunkServer,
   page: InventoryPage,
   isCloning: IsCloning,
+  lookFrom = page.from,
 ): Compared {
   const garbage: Held[] = [];
   const missing: ChunkHandle[] = [];
   const short: ChunkHandle[] = [];
   let next = 0;
   let looked = 0;
-  const garbageBelow = (handle: number) => {
-    for (; next < page.held.length && page.held[next]!.handle < handle; next++) judge(page.held[next]!, undefined);
-  };
+  let lookedTo = page.to;
   const judge = (held: Held, chunk: ChunkRecord | undefined) => {
     if (held.handle >= tables.counters.nextHandle) return; // not of this table: hands off
-    if (chunk?.servers.includes(server.id) !== true && !isCloning(held.handle, server)) garbage.push(held);
+    if (isCloning(held.handle, server)) return;
+    if (chunk?.servers.includes(server.id) !== true) garbage.push(held);
+    else if (isShort(chunk, held)) short.push(held.handle);
   };
-  for (const [handle, chunk] of tables.chunks(Math.max(0, page.from - 1), page.to)) {
-    if (++looked > recordsPerPageMax) break;
-    garbageBelow(handle);
+  const judgeBelow = (handle: number, chunkOf: (handle: ChunkHandle) => ChunkRecord | undefined) => {
+    for (; next < page.held.length && page.held[next]!.handle < handle; next++)
+      judge(page.held[next]!, chunkOf(page.held[next]!.handle));
+  };
+  judgeBelow(lookFrom, (handle) => tables.chunk(handle));
+  for (const [handle, chunk] of tables.chunks(Math.max(0, lookFrom - 1), page.to)) {
+    if (++looked > recordsPerPageMax) {
+      lookedTo = handle - 1;
+      break;
+    }
+    judgeBelow(handle, notInTable);
     const held = page.held[next];
     if (held?.handle === handle) {
       judge(held, chunk);
-      if (isShort(chunk, server, held) && !isCloning(handle, server)) short.push(handle);
       next++;
     } else if (isMissing(chunk, server) && !isCloning(handle, server)) missing.push(handle);
   }
-  if (looked <= recordsPerPageMax) garbageBelow(Number.POSITIVE_INFINITY);
-  else for (const held of page.held.slice(next)) judge(held, tables.chunk(held.handle));
-  return { garbage, missing, short };
+  judgeBelow(Number.POSITIVE_INFINITY, lookedTo === page.to ? notInTable : (handle) => tables.chunk(handle));
+  return { garbage, missing, short, lookedTo };
+}
+
+function notInTable(): undefined {
+  return undefined;
 }
 
 /**
@@ -67,33 +81,11 @@ export function compareInventory(
  * memory: its primary had nothing more to order, and so could not see that it does not follow. And but for one whose directory was put back to
  * what it was some time ago.
  */
-function isShort(chunk: ChunkRecord, server: ChunkServer, held: Held): boolean {
-  return chunk.sealed && chunk.servers.includes(server.id) && !isWhole(chunk, held);
+function isShort(chunk: ChunkRecord, held: Held): boolean {
+  return chunk.sealed && !isWhole(chunk, held);
 }
 
 /** A chunk that nothing was written to yet, as far as is known, need not be there. */
 function isMissing(chunk: ChunkRecord, server: ChunkServer): boolean {
   return chunk.length > 0 && chunk.servers.includes(server.id);
-}
-
-/** Chunks with replicas that were seen short at one time. */
-const shortChunksMax = 50_000;
-
-/** Which short replicas can be done without: where all are short (the whole cluster lost power), each is the best that is left. */
-export class ShortReplicas {
-  readonly #seen = new Map<ChunkHandle, Set<ServerId>>();
-
-  /**
-   * Counts the second time: the page may have been written down before the chunk was sealed.
-   * @param others the members that are up, but for this one. @returns whether one of them has never been seen short
-   */
-  note(handle: ChunkHandle, server: ServerId, others: readonly ServerId[]): boolean {
-    const seen = this.#seen.get(handle) ?? new Set();
-    const isFirst = !seen.has(server);
-    if (this.#seen.size < shortChunksMax) this.#seen.set(handle, seen.add(server));
-    if (isFirst || others.every((id) => seen.has(id))) return false;
-    seen.delete(server);
-    if (seen.size === 0) this.#seen.delete(handle);
-    return true;
-  }
 }
