@@ -11,8 +11,8 @@ export class Scan {
   readonly #world: LeaderWorld;
   readonly #look: (handle: ChunkHandle) => void;
   #after = 0;
-  /** Until this pass is complete. */
-  #inHaste = false;
+  /** So many times its end is to be reached in haste: once more than the pass under way if that has begun before it was asked for. */
+  #endsInHaste = 0;
   #timer: Timer | undefined;
 
   constructor(world: LeaderWorld, look: (handle: ChunkHandle) => void) {
@@ -24,16 +24,17 @@ export class Scan {
     this.#schedule();
   }
 
-  /** Every chunk should be looked at soon. */
+  /** Every chunk should be looked at soon. Goes on from where it is: however often it is asked for, the last ones get their turn. */
   hurry(): void {
-    this.#inHaste = true;
-    this.#after = 0;
+    const isUnderWay = this.#endsInHaste > 0;
+    this.#endsInHaste = this.#after === 0 ? 1 : 2;
+    if (isUnderWay) return;
     this.#timer?.cancel();
     this.#schedule();
   }
 
   #schedule(): void {
-    const pause = this.#inHaste ? hastePauseMs : this.#world.timing.scanPauseMs;
+    const pause = this.#endsInHaste > 0 ? hastePauseMs : this.#world.timing.scanPauseMs;
     this.#timer = this.#world.env.clock.after(pause, () => this.#slice());
   }
 
@@ -45,7 +46,7 @@ export class Scan {
     }
     const isLast = handles.length < sliceMax;
     this.#after = isLast ? 0 : handles.at(-1)!;
-    if (isLast) this.#inHaste = false;
+    if (isLast && this.#endsInHaste > 0) this.#endsInHaste -= 1;
     for (const handle of handles) this.#look(handle);
     this.#schedule();
   }
