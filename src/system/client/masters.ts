@@ -4,7 +4,7 @@ import type { Env } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { masterCalls } from '../../core/protocol/master-calls.ts';
-import { protocolVersion } from '../../core/protocol/types.ts';
+import { type CommandId, protocolVersion } from '../../core/protocol/types.ts';
 import { LeaderChannel } from '../rpc/leader-channel.ts';
 import type { RpcConnection } from '../rpc/rpc-connection.ts';
 import { CommandIds } from './command-ids.ts';
@@ -72,9 +72,20 @@ export class Masters {
     deadlineMs?: number,
     attemptMs?: number,
   ): Promise<ResponseOf<MasterCalls[K]>> {
+    const named = (id: CommandId) => ({ ...request, id }) as RequestOf<MasterCalls[K]>;
+    return this.commandAs(kind, named, deadlineMs, attemptMs);
+  }
+
+  /** The same; `named` makes the request that bears the id. */
+  commandAs<K extends CommandKind>(
+    kind: K,
+    named: (id: CommandId) => RequestOf<MasterCalls[K]>,
+    deadlineMs?: number,
+    attemptMs?: number,
+  ): Promise<ResponseOf<MasterCalls[K]>> {
     return this.#ids.run(async (id) => {
       try {
-        return await this.#channel.call(kind, { ...request, id } as RequestOf<MasterCalls[K]>, deadlineMs, attemptMs);
+        return await this.#channel.call(kind, named(id), deadlineMs, attemptMs);
       } catch (thrown) {
         if (toCairnError(thrown).code === 'SESSION_EXPIRED') this.#ids.sessionExpired(id.client);
         throw thrown;

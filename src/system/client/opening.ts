@@ -85,11 +85,24 @@ export async function makeFile(
   core: ClientCore,
   path: string,
   { create, truncate, expected }: HowToMake,
-  { parents = false, ...options }: MakeOptions,
+  options: MakeOptions,
 ): Promise<Opened> {
   const asOf = core.env.clock.now();
-  const comes = { allocate: expected !== 'unknown', isSmall: expected === 'few' };
-  const request = { path, create, truncate, ...comes, parents, ...asked(options) };
-  const { attributes, grant } = await core.masters.command('openForWrite', request);
+  const { replication, durability, chunkBytes, mode, minReplicas } = options;
+  // Field by field, as it is written: to spread one object into another costs more than to send it.
+  const { attributes, grant } = await core.masters.commandAs('openForWrite', (id) => ({
+    id,
+    path,
+    create,
+    truncate,
+    allocate: expected !== 'unknown',
+    parents: options.parents ?? false,
+    replication,
+    durability,
+    chunkBytes,
+    mode,
+    minReplicas,
+    isSmall: expected === 'few',
+  }));
   return { attributes, grant, asOf };
 }

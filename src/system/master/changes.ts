@@ -35,12 +35,13 @@ async function commit<T>(replica: Executor, id: CommandId, command: Command, res
 }
 
 /** What is wrong with a command is found before anything is logged, where it can be. */
-async function prepared<T>(replica: Executor, id: CommandId, prepare: () => T): Promise<T> {
+function prepared<T>(replica: Executor, id: CommandId, prepare: () => T): T | Promise<never> {
   try {
     return prepare();
   } catch (thrown) {
-    await replica.touch(id);
-    throw thrown;
+    return replica.touch(id).then(() => {
+      throw thrown;
+    });
   }
 }
 
@@ -53,15 +54,27 @@ export async function openForWrite(
   leader: Leader,
   request: OpenRequest,
 ): Promise<ResponseOf<typeof masterCalls.openForWrite>> {
-  const { id, allocate: _, isSmall: __, ...command } = request;
+  const { id } = request;
   const placement = await prepared(replica, id, () => {
     checkPaths(request.path);
     return request.allocate ? placementFor(leader, request) : [];
   });
   const chunksBefore = request.truncate ? chunksAt(leader, request.path) : 0;
-  const done = await leader.gate.through(() =>
-    commit(replica, id, { kind: 'openForWrite', ...command, placement }, openResult),
-  );
+  // Field by field: to spread one object into another costs more than to encode it.
+  const command = {
+    kind: 'openForWrite',
+    path: request.path,
+    create: request.create,
+    truncate: request.truncate,
+    parents: request.parents,
+    replication: request.replication,
+    durability: request.durability,
+    chunkBytes: request.chunkBytes,
+    mode: request.mode,
+    minReplicas: request.minReplicas,
+    placement,
+  } as const;
+  const done = await leader.gate.through(() => commit(replica, id, command, openResult));
   const record = decodeInode(done.record);
   const { tables } = leader;
   if (request.truncate) {

@@ -44,7 +44,12 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
   #masters: readonly Address[];
   #target: Address;
   #current:
-    | { readonly address: Address; readonly rpc: RpcConnection<Out>; readonly greeted: Promise<void> }
+    | {
+        readonly address: Address;
+        readonly rpc: RpcConnection<Out>;
+        readonly greeted: Promise<void>;
+        isGreeted: boolean;
+      }
     | undefined;
   #silent: { readonly address: Address; readonly since: number } | undefined;
   #closed = false;
@@ -80,7 +85,7 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
       const tried = this.#target;
       let isSent = false;
       try {
-        const rpc = await this.#connection();
+        const rpc = this.#ready() ?? (await this.#connection());
         isSent = true;
         return (await rpc.call(kind, request, { timeoutMs: Math.max(1, Math.min(left, attemptMs)) })).response;
       } catch (thrown) {
@@ -112,6 +117,13 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
     this.#current = undefined;
   }
 
+  /** The connection in use, if nothing need be waited for. */
+  #ready(): RpcConnection<Out> | undefined {
+    const inUse = this.#current;
+    if (inUse === undefined || !inUse.isGreeted || inUse.rpc.isClosed) return undefined;
+    return inUse.address === this.#target ? inUse.rpc : undefined;
+  }
+
   async #connection(): Promise<RpcConnection<Out>> {
     const inUse = this.#current;
     if (inUse !== undefined && !inUse.rpc.isClosed && inUse.address === this.#target) {
@@ -123,10 +135,11 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
     const address = this.#target;
     const rpc = RpcConnection.connect(env, address, calls, incoming);
     const greeted = this.#greet(rpc, address);
-    const current = { address, rpc, greeted };
+    const current = { address, rpc, greeted, isGreeted: false };
     this.#current = current;
     try {
       await greeted;
+      current.isGreeted = true;
     } catch (thrown) {
       // A connection that refused the greeting once would refuse it for ever: the next call greets on a new one.
       if (this.#current === current) this.#current = undefined;

@@ -8,7 +8,7 @@ import type { Env } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import type { Dropped, DropReason, Proposal } from '../../core/consensus/engine.ts';
 import type { BatchListener, CommandOutcome } from './applier.ts';
-import { batchMaxBytes, batchMaxCommands, encodeBatch } from './batch.ts';
+import { type BatchCommand, batchMaxBytes, batchMaxCommands, encodeBatch } from './batch.ts';
 import { notLeader } from './not-leader.ts';
 
 /** Commands that gather. Those on their way are bounded by the limits of batches. */
@@ -37,9 +37,8 @@ export interface ProposingHost {
   propose(batch: Proposal): void;
 }
 
-interface Waiter {
-  readonly id: CommandId;
-  readonly command: Uint8Array;
+/** As a batch has it, and who waits for it. */
+interface Waiter extends BatchCommand {
   readonly resolve: (result: Uint8Array) => void;
   readonly reject: (error: CairnError) => void;
 }
@@ -71,7 +70,8 @@ export class WaitingCommands implements BatchListener {
       else if (this.#gathering.length >= commandsWaitingMax)
         reject(new CairnError('BUSY', `${commandsWaitingMax} commands wait already; try again later`));
       else {
-        this.#gathering.push({ id, command, resolve, reject });
+        const { client, sequence, ackBelow } = id;
+        this.#gathering.push({ client, sequence, ackBelow, command, resolve, reject });
         this.#schedule();
       }
     });
@@ -137,7 +137,7 @@ export class WaitingCommands implements BatchListener {
       const waiters = this.#takeBatch();
       const sequence = this.#nextBatch++;
       const time = Math.max(this.#host.env.clock.wallNow(), this.#host.appliedTime);
-      const data = encodeBatch({ time, commands: waiters.map(({ id, command }) => ({ ...id, command })) });
+      const data = encodeBatch({ time, commands: waiters });
       this.#batches.set(sequence, waiters);
       this.#host.propose({ session: this.#session, sequence, data });
     }
