@@ -355,7 +355,9 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     if (effects.committed.length > 0) {
       this.#kept.note(effects.committed);
       this.#applier.queue(effects.committed);
-      this.#applySlice();
+      // Whoever waits for what this step writes waits for no state machine; what it may wait for is one step's at most.
+      if (effects.persist === undefined || this.#applyScheduled) this.#applySlice();
+      else this.#applySoon();
     }
     for (const { id, index } of effects.reads) this.#reads.granted(id, index, this.#applier.appliedIndex);
     for (const dropped of effects.dropped) this.#dropped(dropped);
@@ -391,7 +393,11 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       this.#flusher.consider();
       this.#options.onApplied?.();
     }
-    if (!more || this.#applyScheduled) return;
+    if (more) this.#applySoon();
+  }
+
+  #applySoon(): void {
+    if (this.#applyScheduled) return;
     this.#applyScheduled = true;
     this.#env.clock.soon(() => {
       this.#applyScheduled = false;
