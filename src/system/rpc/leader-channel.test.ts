@@ -28,6 +28,8 @@ class Masters {
   hellos = 0;
   asked = 0;
   helloFails = 0;
+  /** They greet as a node of another kind would. */
+  strangers: readonly string[] = [];
   /** What a greeting tells of. */
   others: readonly Address[] = [];
 
@@ -52,6 +54,7 @@ class Masters {
       },
       hello: () => {
         this.hellos += 1;
+        if (this.strangers.includes(name)) throw new CairnError('PROTOCOL', 'it ends too early');
         if (this.helloFails > 0) {
           this.helloFails -= 1;
           throw new CairnError('UNAVAILABLE', 'not yet');
@@ -247,6 +250,30 @@ describe('a greeting', () => {
     channel.reconnect('once more');
     await masters.world.settle(channel.call('ask', { word: 'x' }));
     expect(masters.hellos).toBe(2);
+  });
+
+  test('that nobody but masters understands passes by who is none, without a pause', async () => {
+    const masters = await Masters.start(33);
+    masters.strangers = ['m1', 'm3'];
+    masters.hintOf = () => '';
+    const { world } = masters;
+    const before = world.now;
+    const channel = masters.channel(5000, addresses, true);
+    expect((await world.settle(channel.call('ask', { word: 'x' }))).by).toBe('m2');
+    expect(world.now - before).toBeLessThan(50);
+  });
+
+  test('that nobody understands ends the call at once, and names who was asked', async () => {
+    const masters = await Masters.start(34);
+    masters.strangers = ['m1', 'm2', 'm3'];
+    const channel = masters.channel(5000, addresses, true);
+    const before = masters.world.now;
+    await expect(masters.world.settle(channel.call('ask', { word: 'x' }))).rejects.toThrow(
+      /no master of this version answers at m1:1, m2:1, m3:1: it ends too early/,
+    );
+    expect(masters.world.now - before).toBeLessThan(50);
+    masters.strangers = [];
+    expect((await masters.world.settle(channel.call('ask', { word: 'x' }))).by).toBe('m2');
   });
 
   test('that fails is made again on a new connection, also with a single master', async () => {

@@ -51,6 +51,8 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
         isGreeted: boolean;
       }
     | undefined;
+  /** They greet as no master does: another kind of node, another version, another program. */
+  readonly #strangers = new Set<Address>();
   #silent: { readonly address: Address; readonly since: number } | undefined;
   #closed = false;
 
@@ -90,6 +92,10 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
         return (await rpc.call(kind, request, { timeoutMs: Math.max(1, Math.min(left, attemptMs)) })).response;
       } catch (thrown) {
         const error = toCairnError(thrown);
+        if (!isSent && error.code === 'PROTOCOL') {
+          this.#passBy(tried, error);
+          continue;
+        }
         if (error.retry === 'never' || aboutChunks.has(error.code)) throw error;
         if (isSent && error.retry === 'unknown') isUncertain = true;
         const now = clock.now();
@@ -151,7 +157,19 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
 
   async #greet(rpc: RpcConnection<Out>, address: Address): Promise<void> {
     const masters = await this.#options.greet?.(rpc);
+    this.#strangers.clear();
     if (Array.isArray(masters) && masters.length > 0) this.#masters = [...new Set([...masters, address])];
+  }
+
+  /** @throws CairnError PROTOCOL when there is nobody else */
+  #passBy(stranger: Address, { message }: CairnError): void {
+    this.#strangers.add(stranger);
+    const others = this.#masters.filter((address) => !this.#strangers.has(address));
+    if (others.length === 0) {
+      this.#strangers.clear();
+      throw new CairnError('PROTOCOL', `no master of this version answers at ${this.#masters.join(', ')}: ${message}`);
+    }
+    if (this.#target === stranger) this.#target = others[this.#options.env.random.below(others.length)]!;
   }
 
   /** Chooses where to try next; true if a hint says so and no pause is needed. */
@@ -174,7 +192,8 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
   #after(tried: Address): Address {
     const at = this.#masters.indexOf(tried);
     const round = this.#masters.map((_, i) => this.#masters[(at + 1 + i) % this.#masters.length]!);
-    return round.find((address) => !this.#isSilent(address)) ?? round[0]!;
+    const known = round.filter((address) => !this.#strangers.has(address));
+    return known.find((address) => !this.#isSilent(address)) ?? known[0] ?? round[0]!;
   }
 
   #isSilent(address: Address): boolean {
