@@ -224,6 +224,26 @@ describe('copies', () => {
     expect(difference(await cluster.content(3, 5), await cluster.content(1, 5))).toBe('none');
   });
 
+  test('what was called garbage just before it is copied here is served when the copy is done, though nothing had to be fetched', async () => {
+    const cluster = await TestCluster.start(14, 3);
+    const grant = cluster.master.grant(5, [1, 2]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(900 * kibi, 0)));
+    const from = cluster.master.replica(1);
+    const held = { handle: h(5), version: v(1) };
+    const order = () => cluster.master.order(3, 'clone', { ...held, from, bytesPerSecond: 0 });
+    await cluster.settle(order());
+    let again: Promise<unknown> | undefined;
+    cluster.master.onHeartbeat = async ({ server }) => {
+      if (server !== 3 || again !== undefined) return;
+      again = order(); // arrives before the answer to this heartbeat
+      cluster.master.garbage.set(3, [{ ...held, length: 0 }]);
+    };
+    expect(await cluster.world.runUntil(() => again !== undefined, 3000)).toBe(true);
+    expect(await cluster.settle(again!)).toEqual({ length: 900 * kibi });
+    await cluster.world.run(100);
+    expect(difference(await cluster.content(3, 5), pattern(900 * kibi, 0))).toBe('none');
+  });
+
   test('what is dropped is gone, unless it has a newer version by then', async () => {
     const cluster = await TestCluster.start(12);
     const grant = cluster.master.grant(5, [1, 2, 3]);

@@ -103,22 +103,28 @@ export class Orders {
   }
 
   /** One clone of a chunk at a time; whoever orders it again gets the outcome of the one under way. */
-  #clone({ handle, version, from, bytesPerSecond }: CloneOrder): Promise<number> {
+  #clone(order: CloneOrder): Promise<number> {
+    const { handle } = order;
     const underWay = this.#cloning.get(handle);
     if (underWay !== undefined) return underWay;
-    const { limits, leases, links } = this.#world;
+    const { limits, leases } = this.#world;
     if (this.#cloning.size >= limits.clonesMax) {
       throw new CairnError('BUSY', `${limits.clonesMax} chunks are being cloned here; try again later`);
     }
     if (leases.of(handle) !== undefined) {
       throw new CairnError('STALE_VERSION', `this server is the primary of chunk ${handle}; it takes no copy`);
     }
-    const pace = new Pace(this.#world.env, bytesPerSecond);
-    const clone = cloneChunk(this.#world, handle, version, links.to(from), pace).finally(() =>
-      this.#cloning.delete(handle),
-    );
+    const pace = new Pace(this.#world.env, order.bytesPerSecond);
+    const clone = this.#cloneIt(order, pace).finally(() => this.#cloning.delete(handle));
     this.#cloning.set(handle, clone);
     return clone;
+  }
+
+  async #cloneIt({ handle, version, from }: CloneOrder, pace: Pace): Promise<number> {
+    const { inventory, links } = this.#world;
+    const length = await cloneChunk(this.#world, handle, version, links.to(from), pace);
+    inventory.spare(handle); // it may have been called garbage just before, and was not removed while it was copied
+    return length;
   }
 
   /**
