@@ -4,6 +4,7 @@
  */
 import type { Address, ServerId } from '../../core/base/brand.ts';
 import type { Env, Timer } from '../../core/base/env.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import type { ServerStatus, serverOrders } from '../../core/protocol/master-calls.ts';
 import type { RpcConnection } from '../rpc/rpc-connection.ts';
 import { clockDriftMax, type MasterTiming } from './options.ts';
@@ -70,6 +71,8 @@ export class ChunkServers {
   readonly #servers = new Map<ServerId, ChunkServer>();
   readonly #timers = new Map<ServerId, Timer>();
   readonly #waiting = new Map<ServerId, (() => void)[]>();
+  /** Orders under way, by the server that they need: how to give them up. */
+  readonly #ordered = new Map<ServerId, Set<() => void>>();
   readonly #electedAt: number;
   #stopped = false;
 
@@ -174,6 +177,41 @@ export class ChunkServers {
     });
   }
 
+  /**
+   * What comes of an order that may take long, as long as all that it needs have their sessions: one that is stopped, or cut off, keeps its
+   * connection and does not answer. What it was told may still be done.
+   * @throws CairnError UNAVAILABLE when a session has lapsed
+   */
+  async whileServing<T>(ids: readonly ServerId[], order: Promise<T>): Promise<T> {
+    let giveUp = () => {};
+    const lapsed = new Promise<void>((resolve) => (giveUp = resolve));
+    for (const id of ids) this.#orderedOf(id).add(giveUp);
+    try {
+      if (!this.#stopped && ids.every((id) => this.hasSession(id))) {
+        const outcome = await Promise.race([order.then((value) => ({ value })), lapsed]);
+        if (outcome !== undefined) return outcome.value;
+      }
+    } finally {
+      for (const id of ids) this.#orderedOf(id).delete(giveUp);
+    }
+    order.catch(() => undefined); // nobody waits for it
+    const silent = ids.filter((id) => !this.hasSession(id));
+    throw new CairnError(
+      'UNAVAILABLE',
+      `chunkserver ${silent.join(', ')} was not heard of while it was to do something`,
+    );
+  }
+
+  #orderedOf(id: ServerId): Set<() => void> {
+    const ordered = this.#ordered.get(id) ?? new Set();
+    this.#ordered.set(id, ordered);
+    return ordered;
+  }
+
+  #giveUpOrders(id: ServerId): void {
+    for (const giveUp of this.#ordered.get(id) ?? []) giveUp();
+  }
+
   #wake(id: ServerId): void {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
@@ -199,6 +237,7 @@ export class ChunkServers {
       if (now >= server.aliveUntil) {
         server.state = 'suspect';
         this.#events.lapsed(server);
+        this.#giveUpOrders(server.id);
         this.#wake(server.id);
       }
       this.#watch(server);
@@ -232,6 +271,7 @@ export class ChunkServers {
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
     for (const id of [...this.#waiting.keys()]) this.#wake(id);
+    for (const id of this.#ordered.keys()) this.#giveUpOrders(id);
   }
 }
 

@@ -76,6 +76,8 @@ export class NamesServer {
   reportsUse = false;
   /** How long a clone takes. */
   cloneMs = 0;
+  /** How long it takes until it has made the others equal to itself. */
+  recoverMs = 0;
   /** How long it takes until a split is answered. */
   splitMs = 0;
   /** So many splits are carried out and answered by a failure. */
@@ -185,8 +187,10 @@ export class NamesServer {
         if (chunk === undefined || chunk.version !== version) throw new CairnError('CHUNK_MISSING', 'no such lease');
         return { response: { length: chunk.length } };
       },
-      recover: ({ grant }) => {
+      recover: async ({ grant }) => {
         this.orders.push(`recover ${grant.handle} v${grant.version}`);
+        if (this.recoverMs > 0)
+          await new Promise<void>((resolve) => this.node.env.clock.after(this.recoverMs, resolve));
         const length = this.chunks.get(grant.handle)?.length ?? 0;
         for (const { server } of grant.replicas)
           this.#cluster.server(server).chunks.set(grant.handle, { version: grant.version, length });

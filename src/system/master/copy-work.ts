@@ -136,7 +136,8 @@ export class CopyWork {
     source.clones += 1;
     try {
       const order = { handle, version, from, bytesPerSecond };
-      await ordersTo(target).call('clone', order, { timeoutMs: timeoutMs + 2 * paceMs });
+      const cloned = ordersTo(target).call('clone', order, { timeoutMs: timeoutMs + 2 * paceMs });
+      await this.#world.servers.whileServing([target.id, source.id], cloned);
     } finally {
       source.clones -= 1;
     }

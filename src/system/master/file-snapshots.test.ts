@@ -102,6 +102,21 @@ describe('a file snapshot', () => {
     expect(c.chunk(grant.handle)!.servers).toContain(unheard.id);
   });
 
+  it('splits a chunk without a server that falls silent over it, though its connection stays', async () => {
+    const c = await TestMasters.start(17);
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const hung = c.server(grant.replicas[1]!.server);
+    hung.splitMs = 200;
+    const work = c.ask('acquire', c.acquireRequest(inode, 0));
+    await c.until('it is asked', () => hung.orders.some((order) => order.startsWith('split')));
+    hung.node.pause();
+    let mine: Awaited<typeof work> | undefined;
+    void work.then((answer) => (mine = answer));
+    await c.until('the chunk is granted', () => mine !== undefined, 5000);
+    expect(mine!.grant.replicas.map(({ server }) => server)).not.toContain(hung.id);
+  });
+
   it('splits a chunk on the servers that it has begun with: a replica that is to move meanwhile moves afterwards', async () => {
     const c = await TestMasters.start(16, { servers: 4, timing: { deadAfterMs: 3000 } });
     await c.run(5000); // a new leader moves nothing

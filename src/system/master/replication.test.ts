@@ -80,6 +80,51 @@ describe('re-replication', () => {
     expect(status.servers[0]).toMatchObject({ id: 1, state: 'dead' });
   });
 
+  it('has a copy made elsewhere as soon as the server that makes it is silent, though its connection stays', async () => {
+    const c = await TestMasters.start(41, { servers: 5, timing });
+    const { grant } = await c.sealedFile('/a', 100);
+    const spares = c.servers.filter((server) => !members(c, grant.handle).includes(server.id));
+    for (const spare of spares) spare.cloneMs = 200;
+    c.crashServer(c.server(grant.replicas[0]!.server));
+    const isAsked = (server: (typeof spares)[number]) => server.orders.length > 0;
+    await c.until('one is asked', () => spares.some(isAsked));
+    const hung = spares.find(isAsked)!;
+    hung.node.pause();
+    const other = spares.find((server) => server !== hung)!;
+    await c.until('the other has made it', () => members(c, grant.handle).includes(other.id), 6000);
+  });
+
+  it('has a copy made from elsewhere as soon as the server that gives it is silent', async () => {
+    const c = await TestMasters.start(42, { servers: 5, timing });
+    const { grant } = await c.sealedFile('/a', 100);
+    const spares = c.servers.filter((server) => !members(c, grant.handle).includes(server.id));
+    for (const spare of spares) spare.cloneMs = 1_000_000;
+    c.crashServer(c.server(grant.replicas[0]!.server));
+    const ordersOf = () => spares.flatMap(({ orders }) => orders);
+    await c.until('one is asked', () => ordersOf().length > 0);
+    const source = Number(/from (\d+)/.exec(ordersOf()[0]!)![1]);
+    c.server(source).node.pause();
+    await c.until('another gives it', () => ordersOf().some((order) => !order.endsWith(`from ${source}`)), 6000);
+  });
+
+  it('keeps nobody from a chunk that is sealed for its copy by a server which falls silent over it', async () => {
+    const c = await TestMasters.start(43, { servers: 4, timing });
+    const { grant, attributes } = await c.create('/log');
+    c.write(grant!, 77);
+    const [primary, ...others] = grant!.replicas.map(({ server }) => c.server(server));
+    for (const server of others) server.recoverMs = 200;
+    c.crashServer(primary!);
+    const isAsked = (server: (typeof others)[number]) => server.orders.some((order) => order.startsWith('recover'));
+    await c.until('one is to seal it', () => others.some(isAsked));
+    const hung = others.find(isAsked)!;
+    hung.node.pause();
+    const other = others.find((server) => server !== hung)!;
+    other.recoverMs = 0;
+    await c.run(2500);
+    const { grant: next } = await c.acquire(attributes.inode, 0);
+    expect(next.replicas[0]!.server).toBe(other.id);
+  });
+
   it('does not copy while a server is only suspect', async () => {
     const c = await TestMasters.start(5, { servers: 4, timing });
     const { grant } = await c.sealedFile('/a', 10);

@@ -45,7 +45,8 @@ export class Sealing {
     let length: number;
     try {
       const order = { handle, version: chunk.version };
-      length = (await ordersTo(primary).call('release', order, { timeoutMs: orderMs })).response.length;
+      const released = ordersTo(primary).call('release', order, { timeoutMs: orderMs });
+      length = (await servers.whileServing([primary.id], released)).response.length;
     } catch (thrown) {
       // It has not begun under this version, or cannot tell: another version can.
       const why = toCairnError(thrown).message;
@@ -64,7 +65,8 @@ export class Sealing {
     if (granted === undefined) throw new CairnError('BUSY', `chunk ${handle} is in use again; try again later`);
     const primary = servers.get(granted.servers[0]!)!;
     const order = { grant: grantOf(tables, granted, fileOf(tables, chunk)), seal: true };
-    const { response } = await ordersTo(primary).call('recover', order, { timeoutMs: timing.cloneMs });
+    const recovered = ordersTo(primary).call('recover', order, { timeoutMs: timing.cloneMs });
+    const { response } = await servers.whileServing([primary.id], recovered);
     await this.#record(granted, response.length);
   }
 

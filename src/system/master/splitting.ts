@@ -82,7 +82,8 @@ export class Splitting {
     const server = servers.get(id);
     if (server === undefined || !servers.hasSession(id)) return 'failed';
     try {
-      await ordersTo(server).call('split', { handle, version, into }, { timeoutMs: timing.cloneMs });
+      const split = ordersTo(server).call('split', { handle, version, into }, { timeoutMs: timing.cloneMs });
+      await servers.whileServing([id], split);
       return 'copied';
     } catch (thrown) {
       const { code, message: why } = toCairnError(thrown);
