@@ -224,6 +224,16 @@ describe('copies', () => {
     expect(difference(await cluster.content(3, 5), await cluster.content(1, 5))).toBe('none');
   });
 
+  test('a copy under way is the answer to the same order, and to none for another version', async () => {
+    const cluster = await TestCluster.start(15, 3);
+    const grant = cluster.master.grant(5, [1, 2]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(900 * kibi, 0)));
+    const from = cluster.master.replica(1);
+    const order = (version: number) =>
+      codeOf(cluster.master.order(3, 'clone', { handle: h(5), version: v(version), from, bytesPerSecond: 0 }));
+    expect(await cluster.settle(Promise.all([order(1), order(1), order(2)]))).toEqual(['OK', 'OK', 'BUSY']);
+  });
+
   test('what was called garbage just before it is copied here is served when the copy is done, though nothing had to be fetched', async () => {
     const cluster = await TestCluster.start(14, 3);
     const grant = cluster.master.grant(5, [1, 2]);

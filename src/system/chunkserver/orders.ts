@@ -36,7 +36,7 @@ interface Held {
 
 export class Orders {
   readonly #world: OrdersWorld;
-  readonly #cloning = new Map<ChunkHandle, Promise<number>>();
+  readonly #cloning = new Map<ChunkHandle, { readonly version: ChunkVersion; readonly length: Promise<number> }>();
 
   constructor(world: OrdersWorld) {
     this.#world = world;
@@ -102,11 +102,16 @@ export class Orders {
     }
   }
 
-  /** One clone of a chunk at a time; whoever orders it again gets the outcome of the one under way. */
+  /** One clone of a chunk at a time; whoever orders it again gets the outcome of the one under way, but not one of another version. */
   #clone(order: CloneOrder): Promise<number> {
-    const { handle } = order;
+    const { handle, version } = order;
     const underWay = this.#cloning.get(handle);
-    if (underWay !== undefined) return underWay;
+    if (underWay?.version === version) return underWay.length;
+    if (underWay !== undefined)
+      throw new CairnError(
+        'BUSY',
+        `chunk ${handle} is being copied here in version ${underWay.version}; try again later`,
+      );
     const { limits, leases } = this.#world;
     if (this.#cloning.size >= limits.clonesMax) {
       throw new CairnError('BUSY', `${limits.clonesMax} chunks are being cloned here; try again later`);
@@ -115,9 +120,9 @@ export class Orders {
       throw new CairnError('STALE_VERSION', `this server is the primary of chunk ${handle}; it takes no copy`);
     }
     const pace = new Pace(this.#world.env, order.bytesPerSecond);
-    const clone = this.#cloneIt(order, pace).finally(() => this.#cloning.delete(handle));
-    this.#cloning.set(handle, clone);
-    return clone;
+    const length = this.#cloneIt(order, pace).finally(() => this.#cloning.delete(handle));
+    this.#cloning.set(handle, { version, length });
+    return length;
   }
 
   async #cloneIt({ handle, version, from }: CloneOrder, pace: Pace): Promise<number> {

@@ -77,13 +77,14 @@ export class CopyWork {
     }
   }
 
-  /** What changes meanwhile is copied again, block by block, at the end. */
+  /** From the primary, if it is up, whatever was charged for it. What changes meanwhile is copied again, block by block, at the end. */
   async #copyOpen(handle: ChunkHandle, target: ChunkServer): Promise<void> {
-    const chunk = chunkOf(this.#world.tables, handle);
-    const source = this.sourceOf(chunk);
-    if (source === undefined || source.id !== chunk.servers[0]) return;
+    const { tables, servers, timing } = this.#world;
+    const chunk = chunkOf(tables, handle);
+    const primary = servers.get(chunk.servers[0]!);
+    if (primary === undefined || !servers.isHealthy(primary)) return;
     try {
-      await this.#clone(handle, chunk, source, target, this.#world.timing.cloneMs);
+      await this.#clone(handle, chunk, primary, target, timing.cloneMs);
     } catch (thrown) {
       // Nothing was written to it yet, or its primary has not begun under this version, and is not to.
       if (!notBegun.has(toCairnError(thrown).code)) throw thrown;

@@ -163,6 +163,22 @@ describe('re-replication', () => {
     expect(spare.chunks.get(grant!.handle)?.length).toBe(77);
   });
 
+  it('copies an open chunk while clients go on, also at a rate that the copy itself uses up', async () => {
+    const c = await TestMasters.start(44, { servers: 4, timing: { ...timing, serverBytesPerSecond: 1000 } });
+    const { grant, attributes } = await c.create('/log');
+    const { handle, version, replicas } = grant!;
+    c.write(grant!, 1000);
+    const [primary, secondary] = replicas.map(({ server }) => c.server(server));
+    primary!.reports.push({ handle, version, length: 1000, release: false });
+    const spare = c.servers.find(({ id }) => !replicas.some(({ server }) => server === id))!;
+    spare.cloneMs = 2000;
+    c.crashServer(secondary!);
+    await c.until('it is being copied', () => spare.orders.length > 0);
+    expect(primary!.orders).toEqual([]); // its lease is not called back yet
+    expect((await c.acquire(attributes.inode, 0)).grant.version).toBe(version);
+    await c.until('the copy is complete', () => members(c, handle).includes(spare.id));
+  });
+
   it('makes another copy of a replica that its server found damaged', async () => {
     const c = await TestMasters.start(8, { servers: 4, timing });
     const { grant } = await c.sealedFile('/a', 10);
