@@ -52,7 +52,7 @@ describe('the troubles of a cluster', () => {
     expect(troublesOf(ill)).toEqual([
       'down: masters 2, 3',
       'suspect: chunkserver 2',
-      'dead: chunkservers 1, 3',
+      'dead: chunkservers 1, 3; bring back, or, what is gone for good, `cairn drain ID`',
       'fewer copies than there should be: 1 chunk',
       'no copy left that can be reached: 2 chunks; `cairn fsck` names the files',
     ]);

@@ -81,8 +81,9 @@ export function troublesOf({ leader, masters, servers, underReplicatedChunks, lo
     troubles.push('two masters vote, so neither may fail; add a third with `cairn consensus add ADDRESS`');
   for (const state of ['suspect', 'dead'] as const) {
     const ids = servers.filter((server) => server.state === state).map(({ id }) => id);
+    const advice = state === 'dead' ? '; bring back, or, what is gone for good, `cairn drain ID`' : '';
     if (ids.length > 0)
-      troubles.push(`${state}: ${ids.length === 1 ? 'chunkserver' : 'chunkservers'} ${ids.join(', ')}`);
+      troubles.push(`${state}: ${ids.length === 1 ? 'chunkserver' : 'chunkservers'} ${ids.join(', ')}${advice}`);
   }
   const full = servers.filter(({ state, freeBytes }) => state === 'healthy' && freeBytes === 0).map(({ id }) => id);
   if (full.length > 0)
