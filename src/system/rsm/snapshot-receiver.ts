@@ -54,16 +54,20 @@ export class SnapshotReceiver {
    * @throws CairnError ABORTED (not needed), BUSY, CHECKSUM_MISMATCH, DISK_FULL …
    */
   async take(from: NodeId, part: SnapshotPart, bytes: Uint8Array): Promise<number> {
-    const { appliedIndex } = this.#host;
-    if (part.index <= appliedIndex) {
+    if (part.index <= this.#host.appliedIndex) {
       if (part.last) return part.part + 1;
-      throw new CairnError('ABORTED', `this node has applied ${appliedIndex}: it needs no snapshot of ${part.index}`);
+      throw this.#notNeeded(part);
     }
     if (this.#intake?.isOf(part) !== true) {
       if (part.part !== 0) return 0;
       await this.#begin(from, part);
     }
     return this.#take(this.#intake!, part, bytes);
+  }
+
+  #notNeeded({ index }: SnapshotPart): CairnError {
+    const { appliedIndex } = this.#host;
+    return new CairnError('ABORTED', `this node has applied ${appliedIndex}: it needs no snapshot of ${index}`);
   }
 
   async #begin(from: NodeId, part: SnapshotPart): Promise<void> {
@@ -74,6 +78,8 @@ export class SnapshotReceiver {
     if (old !== undefined && old.from !== from && old.term >= part.term)
       throw new CairnError('BUSY', `the state of node ${old.from} is arriving here; try again later`);
     if (old !== undefined) await this.#end(old);
+    // what had waited for that has been applied since
+    if (part.index <= this.#host.appliedIndex) throw this.#notNeeded(part);
     if (this.isBusy || this.#closed || this.#host.isFlushing)
       throw new CairnError('BUSY', 'this node is writing its state just now; the snapshot will be sent again');
     this.#host.pause();

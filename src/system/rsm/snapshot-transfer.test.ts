@@ -43,6 +43,8 @@ class Transfer {
   applied = 0;
   isPressed = false;
   isNear = false;
+  /** Entries up to here wait to be applied here while a state arrives. */
+  waitingTo = 0;
   meddle: (part: SnapshotPart, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
 
   constructor() {
@@ -59,6 +61,7 @@ class Transfer {
       },
       resume: () => {
         this.paused = false;
+        if (this.waitingTo > store.appliedIndex) store.applied(this.waitingTo);
       },
       installed: (_, { index }) => {
         this.paused = false;
@@ -242,6 +245,17 @@ describe('a snapshot on its way', () => {
     });
     expect(await transfer.send(transfer.sender(next, 9, 2))).toBe(true);
     expect([...transfer.found]).toEqual([9]);
+  });
+
+  it('is not waited for when the replica is past it by the time that the one before it has given way', async () => {
+    const transfer = new Transfer();
+    transfer.meddle = breaksAt(4);
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(false);
+    transfer.meddle = intact;
+    transfer.waitingTo = 12; // entries came in the meantime
+    expect(await transfer.send(transfer.sender(next, 9, 2))).toBe(false);
+    expect(transfer).toMatchObject({ paused: false, installed: [] });
+    expect(transfer.receiver.isBusy).toBe(false);
   });
 
   it('that is whole is put in place before any other is taken: it cannot be given up any more', async () => {
