@@ -187,6 +187,22 @@ describe('the map on LMDB', () => {
     expect(all(map)).toEqual(expected);
   });
 
+  test('a replacement is done though the file before it cannot be removed', async () => {
+    const map = await opened();
+    await map.commit([['a', bytes('1')]]);
+    const lock = join(directory, 'map', 'map-00000001.mdb-lock');
+    await rm(lock);
+    await mkdir(join(lock, 'in the way'), { recursive: true });
+    await map.replace(batchesOf([['b', bytes('2')]]));
+    await map.commit([['c', bytes('3')]]);
+    expect(all(map)).toEqual([
+      ['b', '2'],
+      ['c', '3'],
+    ]);
+    await rm(lock, { recursive: true });
+    expect(all(await reopened(map)).map(([key]) => key)).toEqual(['b', 'c']);
+  });
+
   test('a replacement that fails when it may count already lets nothing more in until the map is opened again', async () => {
     let map = await opened();
     await map.commit([['a', bytes('1')]]);

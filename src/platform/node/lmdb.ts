@@ -218,7 +218,7 @@ class Generation {
     };
   }
 
-  /** It is no longer the map: closed and removed when the last reader is gone. */
+  /** It is no longer the map: closed and removed when the last reader is gone. Never rejects: the map is another one by now, whatever becomes of this. */
   async retire(): Promise<void> {
     this.#retired = true;
     await this.#drop();
@@ -226,8 +226,14 @@ class Generation {
 
   async #drop(): Promise<void> {
     if (this.#readers > 0) return;
-    await this.database.close();
-    await removeFiles(this.#file);
+    try {
+      await this.database.close();
+      await removeFiles(this.#file);
+    } catch (cause) {
+      process.emitWarning(
+        `${this.#file} is no longer used and could not be removed (${String(cause)}); the next start does`,
+      );
+    }
   }
 }
 
