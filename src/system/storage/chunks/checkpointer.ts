@@ -87,7 +87,7 @@ export class Checkpointer {
       const dropOld = await metadata.commit(there, gone, place, journal.change);
       succeeded = true;
       cache.captureEnded(true);
-      await journal.release(place);
+      await this.#lasting(() => journal.release(place));
       const free = left;
       left = [];
       await slabs.release(free);
@@ -129,12 +129,12 @@ export class Checkpointer {
   }
 
   /**
-   * Syncs what many chunks share: slabs, and the names of their files. A failure is told once only; the same sync tried again may succeed without
-   * what it lost, so, as with a chunk's own file, nothing is built on this store any more.
+   * What nothing is built on any more once it has failed. Syncs of what many chunks share, slabs and the names of their files: a failure is told once
+   * only, and the same sync tried again may succeed without what it lost. And letting go of the journal: it is not let go of ever after.
    */
-  async #lasting(sync: () => Promise<void>): Promise<void> {
+  async #lasting(work: () => Promise<void>): Promise<void> {
     try {
-      await sync();
+      await work();
     } catch (thrown) {
       this.#parts.journal.fail(toCairnError(thrown));
       throw thrown;

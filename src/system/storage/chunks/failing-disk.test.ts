@@ -42,6 +42,24 @@ test('a checkpoint that cannot make names last ends the changes: the same sync, 
   expect(store.hasFailed).toBe(true);
 });
 
+test('a checkpoint that cannot let go of the journal ends the changes: no later one could, and the journal would grow until none fits', async () => {
+  const world = testWorld(1);
+  const node = world.node('s');
+  const options = { ...smallOptions, checkpointBulkBytes: 50_000 };
+  const store = await world.settle(openChunkStore(node.env, options));
+  store.create(h(1), v(1));
+  let syncs = 0; // of the directory: the next segment is made first
+  node.disk.arm('syncError', (path) => /journal$/.test(path) && ++syncs === 2);
+  await world.settle(store.apply([mutation(1, 0, pattern(100_000, 1))]));
+  await world.run(1000);
+  expect(syncs).toBe(2);
+  expect(store.hasFailed).toBe(true);
+  node.crash();
+  node.restart();
+  const again = await world.settle(openChunkStore(node.env, options));
+  expect(again.info(h(1))).toMatchObject({ lengthBytes: 100_000 });
+});
+
 test('a cut behind an append that the failure of the store has undone is refused as that was', async () => {
   const world = testWorld(1);
   const node = world.node('s');
