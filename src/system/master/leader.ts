@@ -104,6 +104,7 @@ export class Leader implements LeaderWorld {
   chunkRemoved(handle: ChunkHandle, chunk: ChunkRecord): void {
     this.garbage.removed(handle, chunk);
     this.cutChunks.removed(handle, chunk);
+    this.replication.removed(handle);
   }
 
   get tables(): Tables {

@@ -150,6 +150,17 @@ describe('re-replication', () => {
     expect((await c.call('status', {})).lostChunks).toBe(0);
   });
 
+  it('reports a lost chunk no longer when its file is removed', async () => {
+    const c = await TestMasters.start(45, { servers: 4, timing });
+    const { grant } = await c.sealedFile('/a', 10);
+    for (const { server } of grant.replicas) c.crashServer(c.server(server));
+    await c.until('the chunk counts as lost', () => c.eventsNamed('chunk_lost').length > 0);
+    expect((await c.call('status', {})).lostChunks).toBe(1);
+    await c.call('remove', { id: c.id(), path: '/a', recursive: false });
+    await c.until('it is gone', () => c.chunk(grant.handle) === undefined);
+    expect((await c.call('status', {})).lostChunks).toBe(0);
+  });
+
   it('seals an open chunk whose primary died through another member, and copies it', async () => {
     const c = await TestMasters.start(7, { servers: 4, timing });
     const { grant } = await c.create('/log');

@@ -80,6 +80,11 @@ export class Replication {
     if (need.kind !== 'none' && need.kind !== 'lost') this.pump();
   }
 
+  /** A chunk has left the table: it needs nothing, and is not lost either. */
+  removed(handle: ChunkHandle): void {
+    this.needs.set(handle, { kind: 'none' });
+  }
+
   /** All chunks of a file, a page at a time. */
   async noteFile(inode: InodeId): Promise<void> {
     const { env } = this.#world;
