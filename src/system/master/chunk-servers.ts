@@ -8,6 +8,7 @@ import { CairnError } from '../../core/base/errors.ts';
 import type { ServerStatus, serverOrders } from '../../core/protocol/master-calls.ts';
 import type { RpcConnection } from '../rpc/rpc-connection.ts';
 import { clockDriftMax, type MasterTiming } from './options.ts';
+import { stoppedLeading } from './refusal.ts';
 import type { ServerRecord } from './state/records.ts';
 
 export type ServerConnection = RpcConnection<typeof serverOrders>;
@@ -180,7 +181,7 @@ export class ChunkServers {
   /**
    * What comes of an order that may take long, as long as all that it needs have their sessions: one that is stopped, or cut off, keeps its
    * connection and does not answer. What it was told may still be done.
-   * @throws CairnError UNAVAILABLE when a session has lapsed
+   * @throws CairnError UNAVAILABLE when a session has lapsed, NOT_LEADER when this leader has stopped
    */
   async whileServing<T>(ids: readonly ServerId[], order: Promise<T>): Promise<T> {
     let giveUp = () => {};
@@ -195,11 +196,9 @@ export class ChunkServers {
       for (const id of ids) this.#orderedOf(id).delete(giveUp);
     }
     order.catch(() => undefined); // nobody waits for it
-    const silent = ids.filter((id) => !this.hasSession(id));
-    throw new CairnError(
-      'UNAVAILABLE',
-      `chunkserver ${silent.join(', ')} was not heard of while it was to do something`,
-    );
+    if (this.#stopped) throw stoppedLeading();
+    const which = ids.length === 1 ? `chunkserver ${ids[0]}` : `one of the chunkservers ${ids.join(', ')}`;
+    throw new CairnError('UNAVAILABLE', `${which} was not heard of for a session while it was to do something`);
   }
 
   #orderedOf(id: ServerId): Set<() => void> {
