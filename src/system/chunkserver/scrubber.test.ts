@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { pattern, serverAddress, TestCluster } from './cluster.test-support.ts';
+import { toChunkHandle } from '../../core/base/brand.ts';
+import { CairnError } from '../../core/base/errors.ts';
+import { codeOf, pattern, serverAddress, TestCluster } from './cluster.test-support.ts';
 import type { Limits } from './limits.ts';
 
 const kibi = 1024;
@@ -78,6 +80,24 @@ describe('the scrubber', () => {
     const cluster = await withChunks(4);
     cluster.world.node('s1').disk.arm('readError', (path) => path === pathOf(3));
     expect((await scrub(cluster)).damaged).toEqual([{ handle: 3, blocks: 0 }]);
+  });
+
+  test('calls nothing damaged because this server can open no more files just now, nor does a read', async () => {
+    const cluster = await withChunks(9);
+    const { disk } = cluster.world.node('s1').env;
+    const open = disk.openNow.bind(disk);
+    disk.openNow = (path, mode) => {
+      if (path.startsWith('chunks/chunks/')) throw new CairnError('BUSY', 'too many files are open');
+      return open(path, mode);
+    };
+    expect(await scrub(cluster)).toMatchObject({ damaged: [] });
+    const read = cluster.client
+      .to(serverAddress(1))
+      .call('read', { handle: toChunkHandle(2), offset: 0, length: 1000 });
+    expect(await cluster.settle(codeOf(read))).toBe('BUSY');
+    disk.openNow = open;
+    expect(await scrub(cluster)).toMatchObject({ chunks: 4, damaged: [] });
+    expect(reported(cluster)).toEqual([]);
   });
 
   test('begins by itself, keeps within its rate, and not again before it is due', async () => {

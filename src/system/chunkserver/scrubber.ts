@@ -140,6 +140,8 @@ export class Scrubber {
       // Removed meanwhile, unless the store has said that it is lost.
       if (error.code === 'CHUNK_MISSING' && !inventory.isDamaged(handle)) return;
       this.#world.env.events.emit('error', 'chunkserver.scrubFailed', { handle, code: error.code });
+      // Of a machine that has no files or memory left: that says nothing about the chunk, which waits for the next pass.
+      if (error.code === 'BUSY') return;
       inventory.markDamaged(handle);
       this.#found(handle, 0);
     }
