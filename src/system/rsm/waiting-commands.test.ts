@@ -4,7 +4,7 @@ import { CairnError } from '../../core/base/errors.ts';
 import type { DropReason, Proposal } from '../../core/consensus/engine.ts';
 import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import { batchMaxBytes, decodeBatch } from './batch.ts';
-import { type BatchLimits, commandsWaitingMax, WaitingCommands } from './waiting-commands.ts';
+import { type BatchLimits, commandsWaitingBytesMax, commandsWaitingMax, WaitingCommands } from './waiting-commands.ts';
 
 const id = { client: 7, sequence: 1, ackBelow: 1 };
 
@@ -165,5 +165,22 @@ describe('waiting commands', () => {
     for (let i = 0; i < commandsWaitingMax; i++) void begin('x');
     await begin('late');
     expect(answered).toEqual(['late BUSY']);
+  });
+
+  it('are refused when those that gather are too large together, until some of them are on their way', async () => {
+    const { world, commands, proposed } = setUp({ batchesInFlight: 1, overlapMinCommands: 1 });
+    const large = new Uint8Array(batchMaxBytes / 2);
+    const fitting = commandsWaitingBytesMax / large.length;
+    const fill = (count: number) =>
+      Array.from({ length: count }, () => commands.begin(id, large).catch(() => undefined));
+    fill(fitting);
+    await expect(commands.begin(id, toUtf8('x'))).rejects.toMatchObject({ code: 'BUSY' });
+    await world.run(1);
+    expect(proposed).toHaveLength(1);
+    const taken = fill(1);
+    commands.abandon();
+    await Promise.all(taken);
+    fill(fitting);
+    await expect(commands.begin(id, toUtf8('x'))).rejects.toMatchObject({ code: 'BUSY' });
   });
 });

@@ -13,8 +13,11 @@ import { notLeader } from './not-leader.ts';
 
 /** Commands that gather. Those on their way are bounded by the limits of batches. */
 export const commandsWaitingMax = 16_384;
+export const commandsWaitingBytesMax = 64 * 1024 * 1024;
 /** Fewer commands than this are never split into several batches. */
 const batchMinCommands = 128;
+/** Of a command in a batch, at most. */
+const overheadBytes = 32;
 
 /** Names a command across retries; see batch.ts. */
 export interface CommandId {
@@ -50,6 +53,7 @@ export class WaitingCommands implements BatchListener {
   readonly #session: number;
   #nextBatch = 1;
   #gathering: Waiter[] = [];
+  #gatheringBytes = 0;
   #isScheduled = false;
   /** On their way, by sequence. */
   readonly #batches = new Map<number, readonly Waiter[]>();
@@ -67,14 +71,19 @@ export class WaitingCommands implements BatchListener {
         reject(
           new CairnError('TOO_LARGE', `a command of ${command.length} bytes; at most ${batchMaxBytes / 2} are taken`),
         );
-      else if (this.#gathering.length >= commandsWaitingMax)
-        reject(new CairnError('BUSY', `${commandsWaitingMax} commands wait already; try again later`));
+      else if (this.#isFull(command.length))
+        reject(new CairnError('BUSY', `${this.#gathering.length} commands wait already; try again later`));
       else {
+        this.#gatheringBytes += command.length;
         const { client, sequence, ackBelow } = id;
         this.#gathering.push({ client, sequence, ackBelow, command, resolve, reject });
         this.#schedule();
       }
     });
+  }
+
+  #isFull(moreBytes: number): boolean {
+    return this.#gathering.length >= commandsWaitingMax || this.#gatheringBytes + moreBytes > commandsWaitingBytesMax;
   }
 
   /** A batch of any host was applied. */
@@ -111,16 +120,23 @@ export class WaitingCommands implements BatchListener {
 
   /** Leadership has ended: what was never proposed is refused for certain; what was is reported by the engine. */
   abandon(): void {
-    for (const waiter of this.#gathering.splice(0)) waiter.reject(notLeader());
+    for (const waiter of this.#takeAll()) waiter.reject(notLeader());
   }
 
   /** What gathers did not happen; what is on its way may still happen, under another leader. */
   stop(error: CairnError): void {
-    for (const waiter of this.#gathering.splice(0)) waiter.reject(error);
+    for (const waiter of this.#takeAll()) waiter.reject(error);
     for (const waiters of this.#batches.values())
       for (const waiter of waiters)
         waiter.reject(new CairnError('UNKNOWN_OUTCOME', 'this master stopped; ask another', { cause: error }));
     this.#batches.clear();
+  }
+
+  #takeAll(): readonly Waiter[] {
+    const all = this.#gathering;
+    this.#gathering = [];
+    this.#gatheringBytes = 0;
+    return all;
   }
 
   #schedule(): void {
@@ -155,12 +171,15 @@ export class WaitingCommands implements BatchListener {
     let count = 0;
     let bytes = 0;
     for (const { command } of this.#gathering) {
-      bytes += command.length + 32;
-      if (count > 0 && (bytes > batchMaxBytes || count >= Math.min(share, batchMaxCommands))) break;
+      const more = command.length + overheadBytes;
+      if (count > 0 && (bytes + more > batchMaxBytes || count >= Math.min(share, batchMaxCommands))) break;
+      bytes += more;
       count += 1;
     }
+    if (count === this.#gathering.length) return this.#takeAll();
     const taken = this.#gathering.slice(0, count);
-    this.#gathering = count === this.#gathering.length ? [] : this.#gathering.slice(count);
+    this.#gathering = this.#gathering.slice(count);
+    this.#gatheringBytes -= bytes - count * overheadBytes;
     return taken;
   }
 }
