@@ -28,10 +28,14 @@ async function inTheMiddleOf(experiment: string): Promise<Interrupted> {
   const args = ['--runs', '1', '--seconds', '30', '--subjects', 'raft', '--scratch', scratch];
   const lab = begin(['lab', experiment, ...args]);
   let processes: number[] = [];
-  await until('the load runs', () => {
+  const begun = until('the load runs', () => {
     processes = childrenOf(lab.child.pid!);
     return processes.length === 4;
   });
+  const tooSoon = lab.ended.then(({ code, stderr }) => {
+    if (processes.length < 4) throw new Error(`the lab ended before its load ran, with ${code}: ${stderr}`);
+  });
+  await Promise.race([begun, tooSoon]);
   return { lab, processes };
 }
 
