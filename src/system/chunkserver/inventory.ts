@@ -27,9 +27,9 @@ export class Inventory {
   #round = 0;
   /** Chunks up to here are out of doubt. */
   #confirmedTo = 0;
-  /** Garbage, by the master's word: on its way out, and believed by nobody meanwhile. Until the replica is made anew or removed. */
+  /** Garbage, by the master's word: on its way out, and believed by nobody meanwhile. Until it is removed, or a page that names it is answered without that word. */
   readonly #condemned = new Set<ChunkHandle>();
-  /** The same of what is damaged. */
+  /** Until the replica is made anew or removed. */
   readonly #damaged = new Set<ChunkHandle>();
   readonly #unreported = new Set<ChunkHandle>();
 
@@ -84,6 +84,7 @@ export class Inventory {
 
   answered(page: Page): void {
     if (page.to < page.from || page.from !== this.#nextFrom) return;
+    for (const { handle } of page.held) this.#condemned.delete(handle); // the same answer condemns again what is garbage still
     const isLast = page.to === lastHandle;
     this.#nextFrom = isLast ? 1 : page.to + 1;
     if (isLast) {
@@ -118,9 +119,13 @@ export class Inventory {
     this.#unreported.add(handle);
   }
 
-  /** The replica was made anew, or is gone. */
-  mended(handle: ChunkHandle): void {
+  removed(handle: ChunkHandle): void {
     this.#condemned.delete(handle);
+    this.mended(handle);
+  }
+
+  /** The replica was made anew. That it was called garbage meanwhile may hold all the same: who ordered it may count on it no longer. */
+  mended(handle: ChunkHandle): void {
     this.#damaged.delete(handle);
     this.#unreported.delete(handle);
   }

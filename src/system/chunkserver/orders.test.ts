@@ -234,7 +234,7 @@ describe('copies', () => {
     expect(await cluster.settle(Promise.all([order(1), order(1), order(2)]))).toEqual(['OK', 'OK', 'BUSY']);
   });
 
-  test('what was called garbage just before it is copied here is served when the copy is done, though nothing had to be fetched', async () => {
+  test('what was called garbage just before it is copied here is served once a later page is answered without that word, though nothing had to be fetched', async () => {
     const cluster = await TestCluster.start(14, 3);
     const grant = cluster.master.grant(5, [1, 2]);
     await cluster.settle(cluster.client.write(grant, 0, pattern(900 * kibi, 0)));
@@ -250,8 +250,29 @@ describe('copies', () => {
     };
     expect(await cluster.world.runUntil(() => again !== undefined, 3000)).toBe(true);
     expect(await cluster.settle(again!)).toEqual({ length: 900 * kibi });
-    await cluster.world.run(100);
+    const isServed = () => cluster.settle(codeOf(cluster.client.read(3, 5, 0, 64 * kibi)));
+    expect(await isServed()).toBe('LEASE_EXPIRED'); // the master may have called it garbage because it wants this copy no longer
+    await cluster.world.run(1500);
     expect(difference(await cluster.content(3, 5), pattern(900 * kibi, 0))).toBe('none');
+  });
+
+  test('what is called garbage while it is copied here is not served when the copy is done, but removed', async () => {
+    const cluster = await TestCluster.start(15, 3);
+    const grant = cluster.master.grant(5, [1, 2]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(900 * kibi, 0)));
+    const held = { handle: h(5), version: v(1) };
+    const from = cluster.master.replica(1);
+    let isUnderWay = true;
+    cluster.master.onHeartbeat = async ({ server }) => {
+      if (server === 3) cluster.master.garbage.set(3, [{ ...held, length: 0 }]); // in each answer
+    };
+    const copy = cluster.master.order(3, 'clone', { ...held, from, bytesPerSecond: 512 * kibi });
+    const isServed = () => cluster.settle(codeOf(cluster.client.read(3, 5, 0, 64 * kibi)));
+    void copy.finally(() => (isUnderWay = false));
+    expect(await cluster.world.runUntil(() => !isUnderWay, 10_000)).toBe(true);
+    expect(await isServed()).toBe('LEASE_EXPIRED');
+    await cluster.world.run(1500);
+    expect(await cluster.settle(cluster.client.length(3, 5))).toBeUndefined();
   });
 
   test('what is dropped is gone, unless it has a newer version by then', async () => {

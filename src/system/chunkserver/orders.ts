@@ -83,7 +83,7 @@ export class Orders {
       leases.removed(handle, version);
       writer.mended(handle);
       fences.reached(handle, undefined);
-      inventory.mended(handle);
+      inventory.removed(handle);
     });
   }
 
@@ -104,7 +104,7 @@ export class Orders {
 
   /** One clone of a chunk at a time; whoever orders it again gets the outcome of the one under way, but not one of another version. */
   #clone(order: CloneOrder): Promise<number> {
-    const { handle, version } = order;
+    const { handle, version, from } = order;
     const underWay = this.#cloning.get(handle);
     if (underWay?.version === version) return underWay.length;
     if (underWay !== undefined)
@@ -112,7 +112,7 @@ export class Orders {
         'BUSY',
         `chunk ${handle} is being copied here in version ${underWay.version}; try again later`,
       );
-    const { limits, leases } = this.#world;
+    const { limits, leases, links } = this.#world;
     if (this.#cloning.size >= limits.clonesMax) {
       throw new CairnError('BUSY', `${limits.clonesMax} chunks are being cloned here; try again later`);
     }
@@ -120,15 +120,10 @@ export class Orders {
       throw new CairnError('STALE_VERSION', `this server is the primary of chunk ${handle}; it takes no copy`);
     }
     const pace = new Pace(this.#world.env, order.bytesPerSecond);
-    const length = this.#cloneIt(order, pace).finally(() => this.#cloning.delete(handle));
+    const length = cloneChunk(this.#world, handle, version, links.to(from), pace).finally(() =>
+      this.#cloning.delete(handle),
+    );
     this.#cloning.set(handle, { version, length });
-    return length;
-  }
-
-  async #cloneIt({ handle, version, from }: CloneOrder, pace: Pace): Promise<number> {
-    const { inventory, links } = this.#world;
-    const length = await cloneChunk(this.#world, handle, version, links.to(from), pace);
-    inventory.spare(handle); // it may have been called garbage just before, and was not removed while it was copied
     return length;
   }
 
