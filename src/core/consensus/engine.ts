@@ -258,6 +258,11 @@ export interface EngineConfig {
   readonly lease?: LeaseTerms;
   /** Absent: majorities. Multi-Paxos only; the same on all members. */
   readonly quorums?: QuorumSizes;
+  /**
+   * α, at least 1: how many slots may be under way beyond what is delivered; a change of voters takes force so many slots after it is chosen.
+   * Absent: 256. Multi-Paxos only; the same on all members, and the same for ever.
+   */
+  readonly windowSlots?: number;
   /** Trace each message received as well: for visualisers and tests, too much for production. */
   readonly traceMessages?: boolean;
 }

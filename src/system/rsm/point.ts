@@ -19,8 +19,9 @@ const key = `${hostKeyPrefix}p`;
 const timeKey = `${hostKeyPrefix}w`;
 
 export function encodePoint(point: SnapshotPoint): Uint8Array {
-  const { voters, votersNext, nonVoters } = point.members;
-  return encode(pointCodec, { ...point, voters, votersNext, nonVoters });
+  const { index, term, checksum, members } = point;
+  const { voters, votersNext, nonVoters } = members;
+  return encode(pointCodec, { index, term, checksum, voters, votersNext, nonVoters });
 }
 
 /** @throws CairnError PROTOCOL */

@@ -8,7 +8,7 @@ import type { Entry, LogIndex } from '../engine.ts';
 import { chainChecksum } from '../entry-format.ts';
 import { compareBallots, nameOf, sameBallot } from './ballot.ts';
 import { considerLearning } from './catch-up.ts';
-import { windowSlots } from './configuration.ts';
+import { windowOf } from './configuration.ts';
 import { agreesWithLeader, deliverFollowed, extendHeld, lacked, report } from './learner.ts';
 import { noteOthersValues } from './leases.ts';
 import { type Accept, type Prepare, type ReportedVote, reportedBytes } from './messages.ts';
@@ -103,7 +103,7 @@ function isWhole(s: PaxosState, m: Accept): boolean {
     checksum = chainChecksum(s.config.crc32, checksum, entry.term, entry.index, entry.payload);
     if (checksum !== entry.checksum) return false;
   }
-  return m.first + m.entries.length - 1 <= m.chosenIndex + windowSlots;
+  return m.first + m.entries.length - 1 <= m.chosenIndex + windowOf(s.config);
 }
 
 /** An Accept raises the promise; whoever may propose in the ballot that is promised leads. */

@@ -11,7 +11,7 @@ import type { Entry, LogIndex } from '../engine.ts';
 import { chainChecksum, entryBytes } from '../entry-format.ts';
 import { isVoter, peersOf } from '../quorums.ts';
 import { noBallot, sameBallot } from './ballot.ts';
-import { windowSlots } from './configuration.ts';
+import { windowOf } from './configuration.ts';
 import { deliver, deliverFollowed, extendHeld, lacked, reportLearned } from './learner.ts';
 import { noteOthersValues } from './leases.ts';
 import type { Chosen, Learn } from './messages.ts';
@@ -33,7 +33,7 @@ export function considerLearning(s: PaxosState, out: Outbox): void {
 function lastMissing(s: PaxosState): LogIndex | undefined {
   if (s.stateArriving && s.campaign === undefined) return undefined;
   const last = lastKnownMissing(s);
-  return last === undefined && isLeftAlone(s) ? ((s.log.firstUnchosen + windowSlots - 1) as LogIndex) : last;
+  return last === undefined && isLeftAlone(s) ? ((s.log.firstUnchosen + windowOf(s.config) - 1) as LogIndex) : last;
 }
 
 /**
@@ -51,10 +51,10 @@ function lastKnownMissing(s: PaxosState): LogIndex | undefined {
   if (campaign !== undefined) return first <= campaign.phase.knownChosen ? campaign.phase.knownChosen : undefined;
   if (f === undefined || first > f.chosen || first >= f.streamAt) return undefined;
   let last: number = first;
-  const end = Math.min(f.chosen, f.streamAt - 1, first + windowSlots);
+  const end = Math.min(f.chosen, f.streamAt - 1, first + windowOf(s.config));
   if (isHeldIn(s, first)) return undefined;
   while (last < end && !isHeldIn(s, last + 1)) last += 1;
-  return (last === first + windowSlots ? f.chosen : last) as LogIndex;
+  return (last === first + windowOf(s.config) ? f.chosen : last) as LogIndex;
 }
 
 function isHeldIn(s: PaxosState, slot: number): boolean {
@@ -64,7 +64,7 @@ function isHeldIn(s: PaxosState, slot: number): boolean {
 
 function ask(s: PaxosState, out: Outbox, attempt: number, last: LogIndex): void {
   const first = s.log.firstUnchosen;
-  const peer = peerToAsk(s, attempt, last - first >= windowSlots);
+  const peer = peerToAsk(s, attempt, last - first >= windowOf(s.config));
   if (peer === undefined) return;
   const { heartbeatIntervalMs, electionTimeoutMaxMs } = s.config.timing;
   // a peer that has nothing to tell does not answer

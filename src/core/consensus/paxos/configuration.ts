@@ -5,11 +5,15 @@
  * A change of voters takes two entries: one that names the voters and those to come (`votersNext`), and, in a slot that the new ones
  * decide, one that names these alone. Who knows of the first only by a snapshot, and so not in which slot it was chosen, asks both.
  */
-import type { LogIndex, Members, QuorumSizes } from '../engine.ts';
+import type { EngineConfig, LogIndex, Members } from '../engine.ts';
 import { jointQuorums, type QuorumSystem, quorumSystemOf } from '../quorums.ts';
 
+type Terms = Pick<EngineConfig, 'quorums' | 'windowSlots'>;
+
 /** α: how many slots may be under way beyond what is delivered. */
-export const windowSlots = 256;
+export function windowOf({ windowSlots = 256 }: Terms): number {
+  return windowSlots;
+}
 
 export interface Configuration {
   readonly current: QuorumSystem;
@@ -21,21 +25,21 @@ export interface Configuration {
 }
 
 /** As a snapshot point, or the bootstrap configuration, says it. */
-export function configurationAt(index: LogIndex, members: Members, sizes: QuorumSizes | undefined): Configuration {
+export function configurationAt(index: LogIndex, members: Members, terms: Terms): Configuration {
   const { votersNext, nonVoters } = members;
-  const current = quorumSystemOf(members, sizes);
+  const current = quorumSystemOf(members, terms.quorums);
   if (votersNext === undefined) return settled(current);
-  const next = quorumSystemOf({ voters: votersNext, nonVoters }, sizes);
-  return { current, next, nextFrom: (index + windowSlots) as LogIndex, electorate: current };
+  const next = quorumSystemOf({ voters: votersNext, nonVoters }, terms.quorums);
+  return { current, next, nextFrom: (index + windowOf(terms)) as LogIndex, electorate: current };
 }
 
 /** After `members` were chosen in `slot`. */
-export function configurationAfter(slot: LogIndex, members: Members, sizes: QuorumSizes | undefined): Configuration {
+export function configurationAfter(slot: LogIndex, members: Members, terms: Terms): Configuration {
   const { voters, votersNext, nonVoters } = members;
-  if (votersNext === undefined) return settled(quorumSystemOf(members, sizes));
-  const current = quorumSystemOf({ voters, nonVoters }, sizes);
-  const next = quorumSystemOf({ voters: votersNext, nonVoters }, sizes);
-  return { current, next, nextFrom: (slot + windowSlots) as LogIndex, electorate: jointQuorums(current, next) };
+  if (votersNext === undefined) return settled(quorumSystemOf(members, terms.quorums));
+  const current = quorumSystemOf({ voters, nonVoters }, terms.quorums);
+  const next = quorumSystemOf({ voters: votersNext, nonVoters }, terms.quorums);
+  return { current, next, nextFrom: (slot + windowOf(terms)) as LogIndex, electorate: jointQuorums(current, next) };
 }
 
 function settled(current: QuorumSystem): Configuration {

@@ -5,7 +5,7 @@ import { entryBytes, valueBytes } from '../entry-format.ts';
 import { neverFalls } from '../never-falls.ts';
 import { peersOf } from '../quorums.ts';
 import { type Ballot, compareBallots, nameOf, noBallot, sameBallot } from './ballot.ts';
-import { windowSlots } from './configuration.ts';
+import { windowOf } from './configuration.ts';
 import type { Progress } from './progress.ts';
 import type { Following, Leading, PaxosState } from './state.ts';
 
@@ -127,7 +127,7 @@ function checkLeading(s: PaxosState, leading: Leading, known: Watermarks | undef
 
 function checkProposals(s: PaxosState, leading: Leading, known: Watermarks | undefined, changedFrom: number): void {
   const { log } = s;
-  assert(leading.nextSlot <= log.chosenIndex + windowSlots + 1, 'a leader keeps within its window');
+  assert(leading.nextSlot <= log.chosenIndex + windowOf(s.config) + 1, 'a leader keeps within its window');
   assert(heldBy(s) === leading.nextSlot - 1, 'what is proposed is durable or being written');
   const isKnown = known !== undefined && changedFrom >= known.nextSlot && log.base.index <= known.chosenIndex;
   const first = isKnown ? known.nextSlot : log.firstUnchosen;

@@ -167,7 +167,7 @@ export function deliver(s: PaxosState, out: Outbox): Entry {
   const entry = s.log.deliver(s.config.crc32);
   const { payload, index } = entry;
   if (payload.kind === 'members') {
-    s.configuration = configurationAfter(index, payload.members, s.config.quorums);
+    s.configuration = configurationAfter(index, payload.members, s.config);
     out.recordChosen(index);
   }
   return entry;

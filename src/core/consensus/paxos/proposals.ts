@@ -4,7 +4,7 @@ import { noteHeld } from '../durability.ts';
 import type { DropReason, EntryPayload, Input, LogIndex, Proposal } from '../engine.ts';
 import { entryBytes, makeEntry, noop, valueBytes } from '../entry-format.ts';
 import { isVoter } from '../quorums.ts';
-import { quorumsAt, windowSlots } from './configuration.ts';
+import { quorumsAt, windowOf } from './configuration.ts';
 import { noteProposed } from './leases.ts';
 import type { PaxosMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
@@ -73,7 +73,7 @@ export function proposeWaiting(s: PaxosState, leading: Leading, out: Outbox): vo
 }
 
 function mayPropose(s: PaxosState, { nextSlot, phase }: Leading): boolean {
-  if (nextSlot > s.log.chosenIndex + windowSlots) return false;
+  if (nextSlot > s.log.chosenIndex + windowOf(s.config)) return false;
   const { configuration } = s;
   return configuration.next === undefined || nextSlot < configuration.nextFrom
     ? true

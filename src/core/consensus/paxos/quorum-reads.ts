@@ -11,7 +11,7 @@ import type { Millis, NodeId } from '../../base/brand.ts';
 import type { LogIndex, ReadId } from '../engine.ts';
 import { noop } from '../entry-format.ts';
 import { isVoter, peersOf } from '../quorums.ts';
-import { windowSlots } from './configuration.ts';
+import { windowOf } from './configuration.ts';
 import type { Fill, ReadQuery, ReadReply } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { proposeWaiting, takeIn } from './proposals.ts';
@@ -118,7 +118,7 @@ export function onFill(s: PaxosState, out: Outbox, { slot }: Fill): void {
 /** Somebody waits for a slot in which there are votes of an earlier ballot that we have not seen: nothing may ever come there by itself. */
 function fill(s: PaxosState, out: Outbox, slot: LogIndex): void {
   const { leading } = s;
-  if (leading === undefined || slot > s.log.chosenIndex + windowSlots) return;
+  if (leading === undefined || slot > s.log.chosenIndex + windowOf(s.config)) return;
   for (let at = leading.nextSlot + leading.waiting.length; at <= slot; at++) takeIn(leading, noop);
   proposeWaiting(s, leading, out);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { farBehindEntries } from '../catch-up-pace.ts';
 import { type DropReason, defaultTiming } from '../engine.ts';
-import { windowSlots } from './configuration.ts';
+import { windowOf } from './configuration.ts';
 import {
   accept,
   ballot,
@@ -17,6 +17,7 @@ import {
 } from './one-node.test-support.ts';
 import type { PaxosEffects } from './outbox.ts';
 
+const windowSlots = windowOf({});
 const { electionTimeoutMaxMs, heartbeatIntervalMs } = defaultTiming;
 type Own = ReturnType<typeof ballot>;
 
@@ -27,8 +28,13 @@ const named = (effects: PaxosEffects) =>
   );
 
 /** A leader whose peers have all answered. */
-function leaderOf(voters: number, nonVoters: readonly number[] = [], id = 1): { leader: OneNode; own: Own } {
-  const leader = new OneNode({ id, voters, nonVoters });
+function leaderOf(
+  voters: number,
+  nonVoters: readonly number[] = [],
+  id = 1,
+  config: Setup['config'] = {},
+): { leader: OneNode; own: Own } {
+  const leader = new OneNode({ id, voters, nonVoters, config });
   const own = leader.lead();
   for (const peer of [...leader.config.bootstrap.voters, ...nonVoters])
     if (peer !== id) leader.receive(peer, leader.accepted(own, 1, 0));
@@ -71,6 +77,18 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
     choose(leader, own, 2, 4);
     expect(completed(answer(leader, own, [4]))).toEqual([1]);
     expect(leader.status.members).toEqual(members([1, 4, 5]));
+  });
+
+  it('takes force as soon as the α that all members were given says', () => {
+    const { leader, own } = leaderOf(3, [4, 5], 1, { windowSlots: 4 });
+    leader.changeMembers(members([1, 4, 5]));
+    choose(leader, own, 2);
+    expect(leader.status.lastIndex).toBe(4); // slot 1 + α waits for promises
+    leader.receive(4, promise(own, { first: 2 }));
+    expect(leader.status.lastIndex).toBe(5);
+    choose(leader, own, 2, 4);
+    expect(completed(answer(leader, own, [4]))).toEqual([1]);
+    expect(() => new OneNode({ config: { windowSlots: 0 } })).toThrow('a window has at least one slot');
   });
 
   it('decides no slot of the window by the new voters, and none after it by the old', () => {

@@ -12,7 +12,7 @@ import type { EngineConfig, Entry, IoId, LogIndex, Restored, SnapshotPoint } fro
 import { chainChecksum } from '../entry-format.ts';
 import { nextUniform, seededStream } from '../seeded-stream.ts';
 import { type Ballot, compareBallots, noBallot } from './ballot.ts';
-import { type Configuration, configurationAfter, configurationAt } from './configuration.ts';
+import { type Configuration, configurationAfter, configurationAt, windowOf } from './configuration.ts';
 import { withView } from './elector-view.ts';
 import { leaseEnd } from './leases.ts';
 import type { PaxosRecord } from './records.ts';
@@ -23,6 +23,8 @@ import { Vote } from './vote.ts';
 /** @throws CairnError LOG_CORRUPT when slots are missing that were chosen, or their hash chain does not hold. */
 export function restore(config: EngineConfig, { records, applied, now }: Restored<PaxosRecord>): PaxosState {
   assert(config.bootstrap.voters.length > 0, 'a group has voters');
+  const windowSlots = windowOf(config);
+  assert(Number.isSafeInteger(windowSlots) && windowSlots > 0, 'a window has at least one slot', { windowSlots });
   const replay = new Replay(config);
   for (const record of records) replay.take(record);
   const { base, isNew } = replay.settle(applied);
@@ -64,10 +66,10 @@ function firstToken({ seed, id }: EngineConfig, now: Millis): number {
   return Math.floor(nextUniform(stream) * 0x10_0000) * 0x1_0000_0000 + Math.floor(nextUniform(stream) * 0x1_0000_0000);
 }
 
-function configurationOf(log: SlotLog, { quorums }: EngineConfig): Configuration {
+function configurationOf(log: SlotLog, config: EngineConfig): Configuration {
   const last = log.configurations.at(-1);
-  if (last !== undefined) return configurationAfter(last.slot, last.members, quorums);
-  return configurationAt(log.base.index, log.base.members, quorums);
+  if (last !== undefined) return configurationAfter(last.slot, last.members, config);
+  return configurationAt(log.base.index, log.base.members, config);
 }
 
 class Replay {

@@ -4,7 +4,7 @@ import { farBehindEntries } from '../catch-up-pace.ts';
 import type { Entry, LogIndex } from '../engine.ts';
 import { entryBytes } from '../entry-format.ts';
 import { sameBallot } from './ballot.ts';
-import { windowSlots } from './configuration.ts';
+import { windowOf } from './configuration.ts';
 import type { Accept, Missing } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { noteSent, type Progress, skipTo, windowIsOpen } from './progress.ts';
@@ -39,7 +39,7 @@ export function sendTo(s: PaxosState, leading: Leading, out: Outbox, id: NodeId,
 
 /** A peer that is a window behind what is under way asks for what is chosen; so does one that lacks what is compacted. */
 function skipWhatIsOutOfReach(s: PaxosState, leading: Leading, p: Progress): void {
-  const isFar = leading.nextSlot - p.nextSlot > windowSlots || p.nextSlot < s.log.firstIndex;
+  const isFar = leading.nextSlot - p.nextSlot > windowOf(s.config) || p.nextSlot < s.log.firstIndex;
   if (isFar && p.nextSlot < s.log.firstUnchosen) skipTo(p, s.log.firstUnchosen);
 }
 

@@ -28,7 +28,7 @@ export function snapshotInstalled(s: PaxosState, out: Outbox, { at }: Of<'snapsh
   if (at.index > s.log.chosenIndex) {
     if (s.leading !== undefined) becomeFollower(s, out, undefined, 'others have chosen what it proposes');
     s.log.reset(at);
-    s.configuration = configurationAt(at.index, at.members, s.config.quorums);
+    s.configuration = configurationAt(at.index, at.members, s.config);
   } else if (at.index > s.log.base.index) s.log.compactTo(at.index);
   out.recordSnapshotPoint();
   out.trace('snapshot_adopted', { index: at.index, heldSlots: s.log.lastIndex - s.log.chosenIndex });

@@ -9,7 +9,7 @@ import { crc32 } from '../../base/crc32.ts';
 import type { Entry, Members, QuorumSizes } from '../engine.ts';
 import { chainChecksum } from '../entry-format.ts';
 import { type Ballot, compareBallots, nameOf, noBallot } from '../paxos/ballot.ts';
-import { windowSlots } from '../paxos/configuration.ts';
+import { windowOf } from '../paxos/configuration.ts';
 import type { PaxosRecord } from '../paxos/records.ts';
 import { majorityOf } from '../quorums.ts';
 import type { CommittedAt, Ledger, Shadow } from './ledger.test-support.ts';
@@ -86,7 +86,7 @@ export class PaxosLedger implements Ledger {
 
   /** The configuration chosen in slot i decides from slot i + α on. */
   #votersAt(slot: number): readonly NodeId[] {
-    const change = this.#changes.findLast((at) => at.slot + windowSlots <= slot);
+    const change = this.#changes.findLast((at) => at.slot + windowOf({}) <= slot);
     return change?.voters ?? this.#bootstrap.voters;
   }
 

@@ -14,10 +14,20 @@ export class AcceptorShadow {
   /** Up to where it knows what is chosen. */
   chosen = 0;
   readonly votes = new Map<number, Vote>();
+  /** Of the votes, those for configurations, by slot: few among many. */
+  readonly #configurations = new Map<number, Members>();
   configuration: Members;
 
   constructor(bootstrap: Members) {
     this.configuration = bootstrap;
+  }
+
+  put(value: Entry, ballot: number): void {
+    const { index, payload } = value;
+    if (index <= this.base) return;
+    this.votes.set(index, { ballot, value });
+    if (payload.kind === 'members') this.#configurations.set(index, payload.members);
+    else this.#configurations.delete(index);
   }
 
   holdState({ index, members }: SnapshotPoint): void {
@@ -25,14 +35,14 @@ export class AcceptorShadow {
     this.base = index;
     this.chosen = Math.max(this.chosen, index);
     this.configuration = members;
-    for (const slot of this.votes.keys()) if (slot <= index) this.votes.delete(slot);
+    for (const of of [this.votes, this.#configurations])
+      for (const slot of of.keys()) if (slot <= index) of.delete(slot);
   }
 
   /** Those that it has voted for in slots after `chosen`. */
   openConfigurations(chosen: number): readonly Members[] {
     const found: Members[] = [];
-    for (const [slot, { value }] of this.votes)
-      if (slot > chosen && value.payload.kind === 'members') found.push(value.payload.members);
+    for (const [slot, members] of this.#configurations) if (slot > chosen) found.push(members);
     return found;
   }
 

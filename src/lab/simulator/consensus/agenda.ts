@@ -16,7 +16,7 @@ export interface Due extends Timed {
 }
 
 export class Agenda {
-  /** Of all that happened, in order. */
+  /** Of all that happened, in order; with it, what was committed. */
   readonly hash = new EventHash();
   readonly #queue = new EventQueue<Due>();
   #nowUs = 0;

@@ -88,6 +88,8 @@ export function drawPlan(seed: number, options: PlanOptions): GroupPlan {
     others: random.pick(fates),
     happenings: new Drawing(random, { stormMs, timing, clients, driftMax, churns, leases: lease !== undefined }).all(),
     retires: churns && random.chance(0.5),
+    // a narrow window is full, and has an end, much more often than a wide one
+    windowSlots: engine === 'paxos' ? random.pick([4, 16, 64, 256]) : undefined,
   };
 }
 

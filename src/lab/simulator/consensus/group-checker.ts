@@ -4,6 +4,7 @@
  */
 import type { NodeId } from '../../../core/base/brand.ts';
 import type { Effects, EngineStatus, Entry, LogIndex, SnapshotPoint } from '../../../core/consensus/engine.ts';
+import type { EventHash } from '../../../platform/sim/event-hash.ts';
 import { BrokenRule, hold } from './broken-rule.ts';
 import type { CommittedLog } from './committed-log.ts';
 import type { ProtocolWatch } from './protocol-watch.ts';
@@ -18,14 +19,17 @@ interface Seen {
 export class GroupChecker<Message, LogRecord> {
   readonly log: CommittedLog;
   readonly watch: ProtocolWatch<Message, LogRecord>;
+  readonly #hash: EventHash;
   readonly #seen = new Map<NodeId, Seen>();
   /** Index at which each command took its turn, by the value that it would write. */
   readonly #executed = new Map<number, number>();
   readonly #refused = new Set<number>();
 
-  constructor(log: CommittedLog, watch: ProtocolWatch<Message, LogRecord>) {
+  /** @param hash of the run: what is committed goes into it */
+  constructor(log: CommittedLog, watch: ProtocolWatch<Message, LogRecord>, hash: EventHash) {
     this.log = log;
     this.watch = watch;
+    this.#hash = hash;
   }
 
   started(status: EngineStatus, records: readonly LogRecord[], applied: SnapshotPoint | undefined): void {
@@ -43,7 +47,9 @@ export class GroupChecker<Message, LogRecord> {
   }
 
   #committed({ id, term }: EngineStatus, entry: Entry): void {
-    if (this.log.note(id, term, entry)) this.watch.committed(id, entry);
+    if (!this.log.note(id, term, entry)) return;
+    this.#hash.mix(entry.checksum);
+    this.watch.committed(id, entry);
   }
 
   #onlyForwards({ id, term, commitIndex, appliedIndex }: EngineStatus): void {

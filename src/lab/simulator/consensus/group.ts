@@ -83,7 +83,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
     this.bootstrap = { voters: ids.slice(0, plan.voters), nonVoters: [] };
     this.kind = engineNamed(plan.engine);
     const log = new CommittedLog(this.bootstrap);
-    this.checker = new GroupChecker(log, watchOf(plan.engine, this.bootstrap, log, plan.quorums));
+    this.checker = new GroupChecker(log, watchOf(plan, this.bootstrap, log), this.agenda.hash);
     const nodeOf = (id: NodeId) =>
       new GroupNode(this, id, new NodeClock(() => this.agenda.nowMs, plan.clockRates[id - 1] ?? 1));
     this.nodesById = new Map(ids.map((id) => [id, nodeOf(id)]));
@@ -97,7 +97,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
   // ---------------------------------------------------------------- for nodes
 
   configOf(id: NodeId): EngineConfig {
-    const { timing, limits, lease, quorums, elector } = this.plan;
+    const { timing, limits, lease, quorums, windowSlots, elector } = this.plan;
     return {
       id,
       bootstrap: this.bootstrap,
@@ -109,6 +109,7 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
       elector,
       ...(lease === undefined ? {} : { lease }),
       ...(quorums === undefined ? {} : { quorums }),
+      ...(windowSlots === undefined ? {} : { windowSlots }),
     };
   }
 

@@ -105,6 +105,7 @@ class Minimiser {
       { clockRates: Array.from({ length: voters + spares }, () => 1) },
       { lease: undefined },
       { quorums: undefined },
+      { windowSlots: undefined },
       { others: 'well' },
       { clients: 1 },
       { client: { ...this.#plan.client, concurrency: 1 } },

@@ -10,10 +10,11 @@ import { BrokenRule, hold } from './broken-rule.ts';
 import type { CommittedLog } from './committed-log.ts';
 import { countOf, describeMembers } from './members-of-group.ts';
 import { isSameValue, nameOfValue } from './paxos-value.ts';
+import type { GroupPlan } from './plan.ts';
 import type { ProtocolWatch } from './protocol-watch.ts';
 
-/** A configuration chosen in a slot decides from so many slots later on; written down here apart from the engine. */
-const windowSlots = 256;
+/** What the engine takes when nothing is said; written down here apart from it. */
+const defaultWindowSlots = 256;
 const nodesMax = 65_536;
 
 /** In one slot and ballot. */
@@ -36,6 +37,8 @@ function rank({ round, node }: Ballot): number {
 export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
   readonly #bootstrap: Members;
   readonly #sizes: QuorumSizes | undefined;
+  /** A configuration chosen in a slot decides from so many slots later on. */
+  readonly #windowSlots: number;
   readonly #log: CommittedLog;
   readonly #minds = new Map<NodeId, AcceptorShadow>();
   readonly #disks = new Map<NodeId, AcceptorShadow>();
@@ -47,10 +50,15 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
   /** The highest ballot that others have seen a node act in. */
   readonly #shown = new Map<NodeId, number>();
 
-  constructor(bootstrap: Members, log: CommittedLog, sizes: QuorumSizes | undefined) {
+  constructor(
+    bootstrap: Members,
+    log: CommittedLog,
+    { quorums, windowSlots = defaultWindowSlots }: Pick<GroupPlan, 'quorums' | 'windowSlots'>,
+  ) {
     this.#bootstrap = bootstrap;
     this.#log = log;
-    this.#sizes = sizes;
+    this.#sizes = quorums;
+    this.#windowSlots = windowSlots;
   }
 
   // ---------------------------------------------------------------- records
@@ -89,11 +97,11 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
       case 'accepted': {
         const ballot = rank(record.ballot);
         shadow.promised = Math.max(shadow.promised, ballot);
-        this.#put(shadow, record.entry, ballot);
+        shadow.put(record.entry, ballot);
         break;
       }
       case 'learned':
-        this.#put(shadow, record.entry, 0);
+        shadow.put(record.entry, 0);
         break;
       case 'snapshotPoint':
         shadow.holdState(record.point);
@@ -102,11 +110,6 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
         shadow.chosen = Math.max(shadow.chosen, record.index);
         break;
     }
-  }
-
-  #put(shadow: AcceptorShadow, entry: Entry, ballot: number): void {
-    if (entry.index <= shadow.base) return;
-    shadow.votes.set(entry.index, { ballot, value: entry });
   }
 
   #propose(node: NodeId, value: Entry, ballot: number): void {
@@ -308,16 +311,11 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
     const shadows = this.#shadows();
     const held = shadows.map(({ configuration }) => configuration);
     const open = shadows.flatMap((shadow) => shadow.openConfigurations(this.#log.highest));
-    const inLog = this.#log.configurations.filter(({ index }, i, all) => {
-      const next = all[i + 1];
-      return (
-        next === undefined || next.index + windowSlots > this.#log.highest || index + windowSlots > this.#log.highest
-      );
-    });
+    const { configurations, highest } = this.#log;
+    const settled = configurations.findLastIndex(({ index }) => index + this.#windowSlots <= highest);
+    const inLog = configurations.slice(Math.max(0, settled));
     // who has not heard that a configuration is chosen acts by the one before
-    const known = shadows.map(
-      ({ chosen }) => this.#log.configurations.findLast(({ index }) => index <= chosen)!.members,
-    );
+    const known = shadows.map(({ chosen }) => configurations.findLast(({ index }) => index <= chosen)!.members);
     return [...held, ...known, ...open, ...inLog.map(({ members }) => members)].flatMap(({ voters, votersNext }) =>
       votersNext === undefined ? [voters] : [voters, votersNext],
     );
@@ -329,7 +327,7 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
     while (configurations[at]!.index >= slot) at -= 1;
     const latest = configurations[at]!;
     const { voters, votersNext } = latest.members;
-    return votersNext !== undefined && slot >= latest.index + windowSlots ? votersNext : voters;
+    return votersNext !== undefined && slot >= latest.index + this.#windowSlots ? votersNext : voters;
   }
 
   #isQuorum(phase: keyof QuorumSizes, voters: readonly NodeId[], has: (node: NodeId) => boolean): boolean {

@@ -20,6 +20,8 @@ export interface GroupPlan {
   readonly timing: EngineTiming;
   readonly lease: LeaseTerms | undefined;
   readonly quorums: QuorumSizes | undefined;
+  /** α of the window of Multi-Paxos; absent: the engine's own. */
+  readonly windowSlots?: number | undefined;
   readonly limits: {
     readonly messageMaxBytes: number;
     readonly windowMaxMessages: number;
