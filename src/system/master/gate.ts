@@ -8,7 +8,7 @@ export class Gate {
   #whenEmpty: (() => void) | undefined;
   #moves = 0;
 
-  /** Grows with each change of places: what was found out about them before holds only while it stays the same. */
+  /** Grows as each change of places begins, and as it ends: what was found out about them holds only while it stays the same. */
   get moves(): number {
     return this.#moves;
   }
@@ -21,6 +21,7 @@ export class Gate {
     try {
       return await work();
     } finally {
+      if (moves) this.#moves += 1; // who has looked while it was under way may have seen what was before
       this.#inside -= 1;
       if (this.#inside === 0) this.#whenEmpty?.();
     }
