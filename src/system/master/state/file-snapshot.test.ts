@@ -14,6 +14,14 @@ function withTree(files: number): TestMachine {
   }
   return m;
 }
+/** /long with so many sealed chunks of ten bytes; their handles are 1, 2, … */
+function longFile(chunks: number): TestMachine {
+  const m = new TestMachine();
+  const { inode } = must(m.open('/long'));
+  for (let index = 1; index < chunks; index++) must(m.addChunk(inode, index));
+  for (let handle = 1; handle <= chunks; handle++) must(m.report(handle, 1, 10, true));
+  return m;
+}
 function handles(m: TestMachine, path: string): ChunkHandle[] {
   const { id } = m.at(path);
   return m.tables.handlesFrom(id, m.file(path), 0, 1000).map(({ handle }) => handle);
@@ -153,6 +161,43 @@ describe('a file snapshot', () => {
     expect(handles(m, '/copy')).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
     expect([...m.tables.chunks(0)].every(([, { refs }]) => refs === 1)).toBe(true);
     expect(m.tables.counters.chunks).toBe(300 + 1); // and the one that the emptied file got
+  });
+
+  it('of a long file that is emptied or removed keeps its chunks from a lease that was under way: what is written is not in the copy', () => {
+    for (const cutOff of ['emptied', 'removed'] as const) {
+      const m = longFile(40);
+      must(m.fileSnapshot('/long', '/copy'));
+      must(cutOff === 'emptied' ? m.truncate(m.at('/long').id, 0) : m.remove('/long'));
+      expect(codeOf(m.grant(31, 1, servers(1, 2, 3)))).toBe('STALE_HANDLE');
+      m.complete();
+      expect(handles(m, '/copy')).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+      for (const [, chunk] of m.tables.chunks(0)) expect(chunk).toMatchObject({ version: 1, sealed: true });
+    }
+  });
+
+  it('of a long file is refused beyond eight that are not laid out, also when the file was emptied before', () => {
+    const m = longFile(20);
+    must(m.truncate(m.at('/long').id, 0));
+    const { id } = m.at('/long');
+    for (let index = 0; index < 20; index++) {
+      const { handle } = must(m.addChunk(id, index));
+      must(m.report(handle, 1, 10, true));
+    }
+    for (let i = 0; i < 8; i++) must(m.fileSnapshot('/long', `/copy${i}`));
+    expect(codeOf(m.fileSnapshot('/long', '/ninth'))).toBe('BUSY');
+    m.complete();
+    must(m.fileSnapshot('/long', '/ninth'));
+  });
+
+  it('has what is made in it checked against the settings of the directory it will be in, laid out or not', () => {
+    const m = new TestMachine();
+    must(m.mkdir('/a', false, { replication: 2 }));
+    must(m.mkdir('/a/wide', false, { replication: 4 }));
+    must(m.mkdir('/a/narrow', false, { replication: 1 }));
+    must(m.fileSnapshot('/a', '/b'));
+    must(m.open('/b/wide/f', { minReplicas: 4 }));
+    expect(codeOf(m.open('/b/narrow/f', { minReplicas: 2 }))).toBe('INVALID_ARGUMENT');
+    expect(codeOf(m.mkdir('/b/narrow/d', false, { minReplicas: 2 }))).toBe('INVALID_ARGUMENT');
   });
 
   it('is refused into itself, over what exists, of nothing, and beyond eight that are not laid out', () => {

@@ -20,9 +20,9 @@ import { emptyFile } from './truncate.ts';
 // ---------------------------------------------------------------- making
 
 export function openForWrite(t: Transition, command: CommandOf<'openForWrite'>): Result<OpenResult> {
+  settlePath(t, command.path);
   const wrong = checkAsked(t.tables, command.path, command);
   if (wrong !== undefined) return wrong;
-  settlePath(t, command.path);
   const makes = command.create !== 'never';
   const place = placeOf(
     t.tables,
@@ -83,9 +83,9 @@ function withFirstChunk(
 }
 
 export function mkdir(t: Transition, command: CommandOf<'mkdir'>): Result<MadeResult> {
+  settlePath(t, command.path);
   const wrong = checkAsked(t.tables, command.path, command);
   if (wrong !== undefined) return wrong;
-  settlePath(t, command.path);
   const place = placeOf(t.tables, command.path, command.parents ? (...at) => makeDirectory(t, ...at) : undefined);
   if (!place.ok) return place;
   const there = place.value === undefined ? ({ inode: rootInode, kind: 'directory' } as const) : place.value.found;

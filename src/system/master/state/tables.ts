@@ -239,6 +239,21 @@ export class Tables {
     if (file.chunkCount > 1) this.#collectList(listOf(id, file), first, limit, found);
     return found;
   }
+  /**
+   * The last index before `end` at which a file has a chunk. Its list is no copy that is being laid out. Looks from the end on, twice as far each
+   * time: a hole costs nothing, however large it is.
+   */
+  lastBefore(id: InodeId, file: FileInode, end: number): number | undefined {
+    const list = listOf(id, file);
+    for (let to = end, span = 1; to > 1; span *= 2) {
+      const from = Math.max(1, to - span);
+      let last: Key | undefined;
+      for (const [key] of this.store.scan(keys.listKey(list, from), keys.listKey(list, to))) last = key;
+      if (last !== undefined) return keys.indexOfListKey(last);
+      to = from;
+    }
+    return end > 0 && file.firstHandle !== 0 ? 0 : undefined;
+  }
   /** The same of a list whose file is gone. */
   listFrom(list: InodeId, limit: number): { index: number; handle: ChunkHandle }[] {
     const found: { index: number; handle: ChunkHandle }[] = [];

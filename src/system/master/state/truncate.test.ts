@@ -58,6 +58,21 @@ describe('taking chunks off the end of a file', () => {
     expect(other.m.file('/a').chunkCount).toBe(0);
   });
 
+  it('steps over a hole of any size at its new end', () => {
+    const far = Math.floor(Number.MAX_SAFE_INTEGER / chunkBytes) - 1;
+    const { m, cut, left } = fileWith(0, 1, 700, far);
+    expect(cut(far - 1)).toMatchObject({ ok: true });
+    expect(m.file('/a').chunkCount).toBe(701);
+    cut(700);
+    expect(left()).toEqual([0, 1]);
+    const other = fileWith(0, far);
+    other.cut(far);
+    expect(other.m.file('/a').chunkCount).toBe(1);
+    const hollow = fileWith(far);
+    hollow.cut(far);
+    expect(hollow.m.file('/a').chunkCount).toBe(0);
+  });
+
   it.each([
     [60, 2],
     [60, 58],

@@ -39,11 +39,9 @@ function withoutTail(t: Transition, inode: InodeId, file: FileInode, chunkCount:
 }
 
 /** A file ends with a chunk: holes at its new end are not kept. */
-function countUpTo(t: Transition, inode: InodeId, file: FileInode, chunkCount: number): number {
-  for (let count = chunkCount; count > 0; count--) {
-    if (t.tables.handleAt(inode, file, count - 1) !== undefined) return count;
-  }
-  return 0;
+function countUpTo({ tables }: Transition, inode: InodeId, file: FileInode, chunkCount: number): number {
+  const last = tables.lastBefore(inode, file, chunkCount);
+  return last === undefined ? 0 : last + 1;
 }
 
 interface Listed {
