@@ -107,7 +107,8 @@ export type ControlRequest =
   /**
    * `members` is the goal, without `votersNext`: how to get there (joint consensus, an α-window) is the engine's affair. Completed when the
    * goal is in force and committed. A node that becomes a voter should be a non-voter first, until it has caught up; one that is asked
-   * for as a voter from nothing is caught up by the engine before its vote counts.
+   * for as a voter from nothing is caught up by the engine before its vote counts. One that is silent, or comes no nearer for long (see
+   * catch-up-round.ts), is given up: the change is dropped as `targetUnavailable`, and the members are as they were.
    */
   | { readonly kind: 'changeMembers'; readonly members: Members }
   | { readonly kind: 'switchEngine'; readonly engine: EngineName; readonly members: Members };
@@ -160,7 +161,7 @@ export type DropReason =
   | 'changeInProgress'
   /** The members asked for have no voter, or one twice, or the change could not be undone by those who are there. */
   | 'membersInvalid'
-  /** The target of a transfer is no voter, or did not take over within an election timeout. */
+  /** The target of a transfer is no voter, or did not take over within an election timeout; a node that was to vote does not catch up. */
   | 'targetUnavailable';
 
 export type Dropped =

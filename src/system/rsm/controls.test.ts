@@ -50,4 +50,10 @@ describe('control requests', () => {
     const error = controlError(transfer, reason);
     expect([error.code, error.message]).toEqual([code, expect.stringMatching(/leadership to 2: .*; /)]);
   });
+
+  it('of which a newcomer does not catch up say so, and not that nobody took over', () => {
+    const request: ControlRequest = { kind: 'changeMembers', members: { voters: [toNodeId(1)], nonVoters: [] } };
+    const { code, message } = controlError(request, 'targetUnavailable');
+    expect([code, message]).toEqual(['UNAVAILABLE', expect.stringMatching(/changing the members: .*catch up.*; /)]);
+  });
 });

@@ -56,6 +56,13 @@ export class Controls {
   }
 }
 
+const unavailable: Readonly<Record<ControlRequest['kind'], string>> = {
+  transferLeadership: 'it did not take over in time; it must be a voter that runs and is not far behind',
+  changeMembers:
+    'who was to vote does not catch up, and is left out; see that it runs and that its disk and its links keep up',
+  switchEngine: 'whoever was to run it is not there; see that all run',
+};
+
 /** What became of the request, and what to do next. */
 export function controlError(request: ControlRequest, reason: DropReason): CairnError {
   const what = describe(request);
@@ -72,10 +79,7 @@ export function controlError(request: ControlRequest, reason: DropReason): Cairn
     case 'membersInvalid':
       return new CairnError('INVALID_ARGUMENT', `${what}: the group cannot have these members; look at its members`);
     case 'targetUnavailable':
-      return new CairnError(
-        'UNAVAILABLE',
-        `${what}: it did not take over in time; it must be a voter that runs and is not far behind`,
-      );
+      return new CairnError('UNAVAILABLE', `${what}: ${unavailable[request.kind]}`);
     case 'noQuorum':
       return new CairnError('UNAVAILABLE', `${what}: no quorum answers; look which masters run`);
     case 'notSupported':

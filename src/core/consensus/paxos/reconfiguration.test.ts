@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { farBehindEntries } from '../catch-up-pace.ts';
+import { standstillMaxTimeouts } from '../catch-up-round.ts';
 import { type DropReason, defaultTiming } from '../engine.ts';
 import { windowOf } from './configuration.ts';
 import {
@@ -19,6 +20,7 @@ import type { PaxosEffects } from './outbox.ts';
 
 const windowSlots = windowOf({});
 const { electionTimeoutMaxMs, heartbeatIntervalMs } = defaultTiming;
+const standstillMs = standstillMaxTimeouts * electionTimeoutMaxMs;
 type Own = ReturnType<typeof ballot>;
 
 const reasons = ({ dropped }: PaxosEffects): DropReason[] => dropped.map(({ reason }) => reason);
@@ -283,6 +285,21 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
     for (let ms = 0; ms < 21 * electionTimeoutMaxMs; ms += heartbeatIntervalMs) {
       all.push(leader.tick(heartbeatIntervalMs), ...choose(leader, own, 2, 3));
     }
+    expect(all.flatMap(reasons)).toEqual(['targetUnavailable']);
+    expect(leader.status.members).toEqual(members([1, 2, 3]));
+  });
+
+  it('gives up a node that answers and comes no nearer, and is as it was before', () => {
+    const { leader, own } = leaderOf(3);
+    leader.changeMembers(members([1, 2, 3, 4]));
+    const all: PaxosEffects[] = choose(leader, own, 2, 3);
+    const goOn = () => {
+      all.push(leader.tick(heartbeatIntervalMs), ...choose(leader, own, 2, 3));
+      all.push(leader.receive(4, leader.accepted(own, 1, 0, { lacks: 7 })));
+    };
+    for (let ms = 0; ms < standstillMs; ms += heartbeatIntervalMs) goOn();
+    expect(all.flatMap(reasons)).toEqual([]);
+    for (let ms = 0; ms < electionTimeoutMaxMs; ms += heartbeatIntervalMs) goOn();
     expect(all.flatMap(reasons)).toEqual(['targetUnavailable']);
     expect(leader.status.members).toEqual(members([1, 2, 3]));
   });

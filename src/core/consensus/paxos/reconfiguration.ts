@@ -6,6 +6,7 @@
  * chosen the change is done, and a leader outside steps down. Whoever leads meanwhile goes on with it.
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import { type CatchUpRound, lookAgain, newRound, withState } from '../catch-up-round.ts';
 import type { ControlId, DropReason, LogIndex, Members } from '../engine.ts';
 import { noop } from '../entry-format.ts';
 import { isVoter, peersOf, quorumSystemOf, sizesFit } from '../quorums.ts';
@@ -20,10 +21,7 @@ import { nameSuccessor } from './transfer.ts';
 
 /** As many as a configuration in the log can hold. */
 const membersMax = 64;
-/** A node that has not caught up after so many rounds, each for what the one before has left, never will. */
-const catchUpRoundsMax = 10;
-/** Election timeouts after which a silent node is given up: one that is to vote, or one that has left and was to be told. */
-const silenceMaxTimeouts = 20;
+/** Election timeouts after which a silent node that has left is not told so any more. */
 const farewellMaxTimeouts = 4;
 
 // ---------------------------------------------------------------- the request
@@ -126,8 +124,7 @@ function begin(s: PaxosState, leading: Leading, out: Outbox, change: MemberChang
   const before = s.log.members;
   change.before = before;
   const toVote = request.members.voters.filter((id) => !before.voters.includes(id));
-  for (const id of toVote)
-    if (id !== s.id) change.catchingUp.set(id, { target: lastProposed(leading), since: s.now, round: 1 });
+  for (const id of toVote) if (id !== s.id) change.catchingUp.set(id, newRound(lastProposed(leading), s.now));
   const strangers = toVote.filter((id) => !before.nonVoters.includes(id));
   change.stage = 'catchingUp';
   if (strangers.length > 0) enter(s, leading, out, { ...before, nonVoters: [...before.nonVoters, ...strangers] });
@@ -140,17 +137,33 @@ function lastProposed(leading: Leading): LogIndex {
 
 function catchUp(s: PaxosState, leading: Leading, out: Outbox, change: MemberChange): void {
   for (const [id, round] of change.catchingUp) {
-    const p = leading.progress.get(id)!;
-    const { electionTimeoutMaxMs } = s.config.timing;
-    const isReached = p.lacks === 0 && p.matchIndex >= round.target;
-    if (isReached && s.now - round.since < electionTimeoutMaxMs) change.catchingUp.delete(id);
-    else if (s.now - p.heardAt > silenceMaxTimeouts * electionTimeoutMaxMs || round.round >= catchUpRoundsMax) {
+    const now = lookAgain(round, catchUpView(s, leading, id, round), s.config.timing);
+    if (now === 'givenUp') {
       abandon(s, leading, out, change, 'targetUnavailable');
       return;
-    } else if (isReached)
-      change.catchingUp.set(id, { target: lastProposed(leading), since: s.now, round: round.round + 1 });
+    }
+    if (now === 'caughtUp') change.catchingUp.delete(id);
+    else change.catchingUp.set(id, now);
   }
   if (change.catchingUp.size === 0) switchOver(s, leading, out, change);
+}
+
+function catchUpView(s: PaxosState, leading: Leading, id: NodeId, { target }: CatchUpRound) {
+  const { matchIndex, lacks, heardAt } = leading.progress.get(id)!;
+  return {
+    now: s.now,
+    heardAt,
+    isReached: lacks === 0 && matchIndex >= target,
+    lacked: (lacks ?? Number.POSITIVE_INFINITY) + Math.max(0, target - matchIndex),
+    isSentState: s.streaming.has(id),
+    end: lastProposed(leading),
+  };
+}
+
+/** The state that was sent to it has arrived there; it says so itself soon, and is not given up before. */
+export function noteStateDelivered({ change }: Leading, id: NodeId, now: Millis): void {
+  const round = change?.catchingUp.get(id);
+  if (round !== undefined) change!.catchingUp.set(id, withState(round, now));
 }
 
 function switchOver(s: PaxosState, leading: Leading, out: Outbox, change: MemberChange): void {

@@ -6,6 +6,7 @@ import { configurationAt } from './configuration.ts';
 import { noteOthersValues } from './leases.ts';
 import type { PaxosMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
+import { noteStateDelivered } from './reconfiguration.ts';
 import { becomeFollower } from './role.ts';
 import type { PaxosState } from './state.ts';
 
@@ -43,6 +44,7 @@ export function snapshotArriving(s: PaxosState, out: Outbox, { arriving }: Of<'s
 }
 
 /** The stream is over; if it did not arrive, the peer asks again. */
-export function snapshotSent(s: PaxosState, { to }: Of<'snapshotSent'>): void {
+export function snapshotSent(s: PaxosState, { to, delivered }: Of<'snapshotSent'>): void {
   s.streaming.delete(to);
+  if (delivered && s.leading !== undefined) noteStateDelivered(s.leading, to, s.now);
 }

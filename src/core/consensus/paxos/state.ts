@@ -1,5 +1,6 @@
 /** Everything a Multi-Paxos node knows. Owned by one engine; plain data. */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import type { CatchUpRound } from '../catch-up-round.ts';
 import type { Durability } from '../durability.ts';
 import type { Elector, ElectorView } from '../elector/elector.ts';
 import type {
@@ -190,12 +191,5 @@ export interface MemberChange {
   before: Members;
   stage: 'asked' | 'catchingUp' | 'switching';
   /** Nodes that are to vote and do not yet. */
-  readonly catchingUp: Map<NodeId, CatchUp>;
-}
-
-/** One round: the node is to have everything up to `target`, which was the last slot proposed when the round began. */
-interface CatchUp {
-  readonly target: LogIndex;
-  readonly since: Millis;
-  readonly round: number;
+  readonly catchingUp: Map<NodeId, CatchUpRound>;
 }

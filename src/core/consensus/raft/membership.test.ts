@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { toMillis } from '../../base/brand.ts';
 import { crc32 } from '../../base/crc32.ts';
+import { standstillMaxTimeouts } from '../catch-up-round.ts';
 import { type DropReason, defaultTiming, type Entry, type EntryPayload, type Members, toControlId } from '../engine.ts';
 import { makeEntry } from '../entry-format.ts';
 import {
@@ -18,6 +19,7 @@ import {
 import type { RaftEffects } from './outbox.ts';
 
 const { electionTimeoutMaxMs, heartbeatIntervalMs } = defaultTiming;
+const standstillMs = standstillMaxTimeouts * electionTimeoutMaxMs;
 
 function members(
   voters: readonly number[],
@@ -117,6 +119,58 @@ describe('a change of members (dissertation §4.3, Raft §6)', () => {
     }
     expect(all.flatMap(reasons)).toEqual(['targetUnavailable']);
     expect(leader.status.members).toEqual(members([1, 2, 3]));
+  });
+
+  it('gives up a node that answers and comes no nearer, and is as it was before', () => {
+    const leader = leaderOf(3);
+    leader.propose();
+    commit(leader, 2);
+    change(leader, members([1, 2, 3, 4]));
+    const all: RaftEffects[] = commit(leader, 2);
+    const answer = () => {
+      all.push(leader.tick(heartbeatIntervalMs), leader.ack(2), leader.ack(3), leader.ack(4, index(1)));
+      leader.persist();
+    };
+    for (let ms = 0; ms < standstillMs; ms += heartbeatIntervalMs) answer();
+    expect(all.flatMap(reasons)).toEqual([]);
+    for (let ms = 0; ms < electionTimeoutMaxMs; ms += heartbeatIntervalMs) answer();
+    expect(all.flatMap(reasons)).toEqual(['targetUnavailable']);
+    expect(leader.status.members).toEqual(members([1, 2, 3]));
+  });
+
+  it('does not give up a node to which the state is on its way, and leaves it time to say that it has it', () => {
+    const leader = leaderOf(3);
+    for (let i = 0; i < 3; i++) leader.propose();
+    commit(leader, 2);
+    leader.applied(leader.status.commitIndex);
+    leader.input({ kind: 'compact', index: leader.status.commitIndex });
+    change(leader, members([1, 2, 3, 4]));
+    const all: RaftEffects[] = commit(leader, 2);
+    const to = node(4);
+    const reject = (prev: number) =>
+      leader.receive(4, {
+        kind: 'appendEntriesRejected',
+        term: term(1),
+        prevLogIndex: index(prev),
+        hintIndex: index(0),
+        hintTerm: term(0),
+        round: 0,
+      });
+    all.push(reject(leader.status.lastIndex - 1));
+    const answer = () => {
+      all.push(leader.tick(heartbeatIntervalMs), leader.ack(2), leader.ack(3), reject(0));
+      leader.persist();
+    };
+    for (let ms = 0; ms < 2 * standstillMs; ms += heartbeatIntervalMs) answer();
+    expect(all.flatMap(({ snapshots }) => snapshots)).toEqual([{ to }]);
+    const at = { index: leader.status.commitIndex, term: 1, checksum: 0, members: leader.status.members };
+    all.push(leader.input({ kind: 'snapshotSent', to, at, delivered: true, now: toMillis(leader.now) }));
+    answer();
+    expect(all.flatMap(reasons)).toEqual([]);
+    leader.ack(4);
+    expect(leader.status.members.votersNext).toBeUndefined(); // that round was a long one
+    leader.ack(4);
+    expect(leader.status.members.votersNext).toEqual([1, 2, 3, 4]);
   });
 
   it('is one entry when who votes stays the same', () => {

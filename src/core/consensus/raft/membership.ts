@@ -5,6 +5,7 @@
  * steps down once that is committed (§4.2.2).
  */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import { type CatchUpRound, lookAgain, newRound, withState } from '../catch-up-round.ts';
 import type { ControlId, DropReason, LogIndex, Members } from '../engine.ts';
 import { isVoter, peersOf, quorumReached } from '../quorums.ts';
 import type { Outbox } from './outbox.ts';
@@ -17,10 +18,7 @@ import { nameSuccessor } from './transfer.ts';
 
 /** As many as a configuration in the log can hold. */
 const membersMax = 64;
-/** A node that has not caught up after so many rounds, each for what the one before has left, never will (§4.2.1). */
-const catchUpRoundsMax = 10;
-/** Election timeouts after which a silent node is given up: one that is to vote, or one that has left and was to be told. */
-const silenceMaxTimeouts = 20;
+/** Election timeouts after which a silent node that has left is not told so any more. */
 const farewellMaxTimeouts = 4;
 
 export function changeMembers(s: RaftState, out: Outbox, id: ControlId, request: ChangeRequest): void {
@@ -90,7 +88,7 @@ function finish(s: RaftState, leading: Leading, out: Outbox, change: MemberChang
 function begin(s: RaftState, leading: Leading, out: Outbox, change: MemberChange): void {
   const { before, request } = change;
   const toVote = request.members.voters.filter((id) => !before.voters.includes(id));
-  for (const id of toVote) change.catchingUp.set(id, { target: s.log.lastIndex, since: s.now, round: 1 });
+  for (const id of toVote) change.catchingUp.set(id, newRound(s.log.lastIndex, s.now));
   const strangers = toVote.filter((id) => !before.nonVoters.includes(id));
   change.stage = 'catchingUp';
   if (strangers.length > 0) enter(s, leading, out, { ...before, nonVoters: [...before.nonVoters, ...strangers] });
@@ -99,17 +97,32 @@ function begin(s: RaftState, leading: Leading, out: Outbox, change: MemberChange
 
 function catchUp(s: RaftState, leading: Leading, out: Outbox, change: MemberChange): void {
   for (const [id, round] of change.catchingUp) {
-    const p = leading.progress.get(id)!;
-    const silentMs = s.now - p.heardAt;
-    const { electionTimeoutMaxMs } = s.config.timing;
-    const isReached = p.matchIndex >= round.target;
-    if (isReached && s.now - round.since < electionTimeoutMaxMs) change.catchingUp.delete(id);
-    else if (silentMs > silenceMaxTimeouts * electionTimeoutMaxMs || round.round >= catchUpRoundsMax) {
+    const now = lookAgain(round, catchUpView(s, id, leading.progress.get(id)!, round), s.config.timing);
+    if (now === 'givenUp') {
       abandon(s, leading, out, change, 'targetUnavailable');
       return;
-    } else if (isReached) change.catchingUp.set(id, { target: s.log.lastIndex, since: s.now, round: round.round + 1 });
+    }
+    if (now === 'caughtUp') change.catchingUp.delete(id);
+    else change.catchingUp.set(id, now);
   }
   if (change.catchingUp.size === 0) switchOver(s, leading, out, change);
+}
+
+function catchUpView(s: RaftState, id: NodeId, { matchIndex, heardAt }: Progress, { target }: CatchUpRound) {
+  return {
+    now: s.now,
+    heardAt,
+    isReached: matchIndex >= target,
+    lacked: target - matchIndex,
+    isSentState: s.streaming.has(id),
+    end: s.log.lastIndex,
+  };
+}
+
+/** The state that was sent to it has arrived there; it says so itself soon, and is not given up before. */
+export function noteStateDelivered({ change }: Leading, id: NodeId, now: Millis): void {
+  const round = change?.catchingUp.get(id);
+  if (round !== undefined) change!.catchingUp.set(id, withState(round, now));
 }
 
 function switchOver(s: RaftState, leading: Leading, out: Outbox, change: MemberChange): void {

@@ -4,6 +4,7 @@ import { noteStoredState, noteTruncation } from '../durability.ts';
 import type { Input, LogIndex, SnapshotPoint } from '../engine.ts';
 import { raiseCommitIndex } from './commit.ts';
 import { noteOthersEntries } from './lease.ts';
+import { noteStateDelivered } from './membership.ts';
 import type { RaftMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { toProbe } from './progress.ts';
@@ -58,6 +59,7 @@ function adopt(s: RaftState, out: Outbox, at: SnapshotPoint): void {
 /** The stream is over. Delivered: the next heartbeat asks whether the log goes on from there. If not, it asks for another. */
 export function snapshotSent(s: RaftState, { to, at, delivered }: Of<'snapshotSent'>): void {
   s.streaming.delete(to);
+  if (delivered && s.leading !== undefined) noteStateDelivered(s.leading, to, s.now);
   const p = s.leading?.progress.get(to);
   if (p?.state !== 'snapshot' || !delivered) return;
   toProbe(p, at.index + 1);

@@ -1,5 +1,6 @@
 /** Everything a Raft node knows: the state of Figure 2 under its own names, and what surrounds it. Owned by one engine; plain data. */
 import type { Millis, NodeId } from '../../base/brand.ts';
+import type { CatchUpRound } from '../catch-up-round.ts';
 import type { Durability } from '../durability.ts';
 import type { Elector, ElectorView } from '../elector/elector.ts';
 import type { ControlId, ControlRequest, EngineConfig, LogIndex, Members, ReadId, Role } from '../engine.ts';
@@ -98,14 +99,7 @@ export interface MemberChange {
   readonly before: Members;
   stage: 'asked' | 'catchingUp' | 'switching';
   /** Nodes that are to vote and do not yet. */
-  readonly catchingUp: Map<NodeId, CatchUp>;
-}
-
-/** One round: the node is to reach `target`, where our log ended when the round began. */
-interface CatchUp {
-  readonly target: LogIndex;
-  readonly since: Millis;
-  readonly round: number;
+  readonly catchingUp: Map<NodeId, CatchUpRound>;
 }
 
 export function membersOf(s: RaftState): Members {

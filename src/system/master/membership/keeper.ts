@@ -6,7 +6,7 @@ import type { Address, NodeId } from '../../../core/base/brand.ts';
 import type { Env } from '../../../core/base/env.ts';
 import { toCairnError } from '../../../core/base/errors.ts';
 import type { Standing } from '../../../core/protocol/membership.ts';
-import type { ControlRequest, EngineStatus } from '../../rsm/replica.ts';
+import type { ControlRequest, EngineStatus, Members } from '../../rsm/replica.ts';
 import type { Roster, RosterEntry } from '../state/roster.ts';
 import { nextStep, type PlanView, type Step } from './plan.ts';
 
@@ -33,6 +33,8 @@ export class Keeper {
   #isStopped = false;
   #again = false;
   #waitsFor = '';
+  /** Of members that were to vote and did not come to it. */
+  readonly #failedAt = new Map<NodeId, number>();
   #wake: () => void = () => {};
 
   constructor(world: KeeperWorld) {
@@ -68,6 +70,7 @@ export class Keeper {
       self,
       hasCaughtUp: (node) => (status().lagPerPeer.get(node) ?? Number.POSITIVE_INFINITY) <= caughtUpEntries,
       isReachable: (node) => isReachable(node),
+      failedAt: (node) => this.#failedAt.get(node) ?? 0,
     };
   }
 
@@ -105,12 +108,24 @@ export class Keeper {
       if (step.kind === 'inLine') return undefined;
       if (step.kind === 'wait') return lookAgainMs;
       if (step.kind === 'handOver') await control({ kind: 'transferLeadership', to: step.to });
-      else await control({ kind: 'changeMembers', members: step.members });
+      else await this.#change(step.members);
       return 0;
     } catch (thrown) {
       const { code, message } = toCairnError(thrown);
       if (!this.#isStopped) env.events.emit('warn', 'group_change_failed', { code, why: message });
       return tryAgainMs;
+    }
+  }
+
+  async #change(members: Members): Promise<void> {
+    const { env, control, status } = this.#world;
+    const before = status().members.voters;
+    try {
+      await control({ kind: 'changeMembers', members });
+    } catch (thrown) {
+      for (const node of this.#failedAt.keys()) if (!this.#wanted.has(node)) this.#failedAt.delete(node);
+      for (const node of members.voters) if (!before.includes(node)) this.#failedAt.set(node, env.clock.now());
+      throw thrown;
     }
   }
 

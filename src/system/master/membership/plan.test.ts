@@ -12,9 +12,10 @@ interface Given {
   readonly self?: number;
   readonly behind?: number[];
   readonly down?: number[];
+  readonly failed?: number[];
 }
 
-function step({ voters, nonVoters = [], wanted, self = 1, behind = [], down = [] }: Given) {
+function step({ voters, nonVoters = [], wanted, self = 1, behind = [], down = [], failed = [] }: Given) {
   const members: Members = { voters: nodes(...voters), nonVoters: nodes(...nonVoters) };
   const view: PlanView = {
     members,
@@ -22,6 +23,7 @@ function step({ voters, nonVoters = [], wanted, self = 1, behind = [], down = []
     self: toNodeId(self),
     hasCaughtUp: (node) => !behind.includes(node),
     isReachable: (node) => !down.includes(node),
+    failedAt: (node) => failed.indexOf(node) + 1,
   };
   return nextStep(view);
 }
@@ -31,6 +33,13 @@ const change = (voters: number[], nonVoters: number[] = []) => ({ kind: 'change'
 describe('the next step of a group towards its roster', () => {
   it('is none when they are in line', () => {
     expect(step({ voters: [1, 2, 3], wanted: [1, 2, 3] })).toEqual({ kind: 'inLine' });
+  });
+
+  it('has those vote first who have not failed to before, or the longest ago', () => {
+    const listening = { voters: [1, 2, 3], nonVoters: [4, 5], wanted: [1, 2, 3, 4, 5] };
+    expect(step(listening)).toEqual(change([1, 2, 3, 4], [5]));
+    expect(step({ ...listening, failed: [4] })).toEqual(change([1, 2, 3, 5], [4]));
+    expect(step({ ...listening, failed: [4, 5] })).toEqual(change([1, 2, 3, 4], [5]));
   });
 
   it('takes a new member in to listen, then to vote once it has caught up', () => {
@@ -67,7 +76,7 @@ describe('the next step of a group towards its roster', () => {
     const members: Members = { voters: nodes(1, 2, 3), votersNext: nodes(1, 2), nonVoters: [] };
     const view: PlanView = {
       ...{ members, wanted: new Set(nodes(1, 2)), self: toNodeId(1) },
-      ...{ hasCaughtUp: () => true, isReachable: () => true },
+      ...{ hasCaughtUp: () => true, isReachable: () => true, failedAt: () => 0 },
     };
     expect(nextStep(view)).toMatchObject({ kind: 'wait' });
   });

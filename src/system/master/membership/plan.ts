@@ -15,6 +15,8 @@ export interface PlanView {
   hasCaughtUp(node: NodeId): boolean;
   /** It answers. */
   isReachable(node: NodeId): boolean;
+  /** When it last was to vote and came to nothing; 0 if it never was. */
+  failedAt(node: NodeId): number;
 }
 
 export type Step =
@@ -36,10 +38,16 @@ export function nextStep(view: PlanView): Step {
   const fresh = [...wanted].filter((node) => !known.has(node));
   const isClean = voters.length === members.voters.length && kept.length === members.nonVoters.length;
   if (!isClean || fresh.length > 0) return guarded(view, { voters, nonVoters: sorted([...kept, ...fresh]) });
-  const ready = kept.find((node) => view.hasCaughtUp(node) && view.isReachable(node));
+  const ready = firstReady(view, kept);
   if (ready !== undefined)
     return guarded(view, { voters: sorted([...voters, ready]), nonVoters: kept.filter((node) => node !== ready) });
   return kept.length === 0 ? { kind: 'inLine' } : { kind: 'wait', why: `master ${kept[0]} is catching up` };
+}
+
+/** One that answers and yet gets no further does not hold up the others. */
+function firstReady(view: PlanView, kept: readonly NodeId[]): NodeId | undefined {
+  const ready = kept.filter((node) => view.hasCaughtUp(node) && view.isReachable(node));
+  return ready.sort((a, b) => view.failedAt(a) - view.failedAt(b))[0];
 }
 
 /** Nothing is changed to a group that could not decide. */
