@@ -138,8 +138,10 @@ export class Chunkserver {
       session,
       changed,
       // The master answers once the session of the failed one has lapsed: that may take as long as a session.
-      exclude: async (request) =>
-        (await this.#channel.call('exclude', request, limits.excludeTimeoutMs, limits.excludeAttemptMs)).grant,
+      exclude: async (request) => {
+        const within = { deadlineMs: limits.excludeTimeoutMs, attemptMs: limits.excludeAttemptMs };
+        return (await this.#channel.call('exclude', request, within)).grant;
+      },
     });
     const orders = new Orders({ env, limits, store, writer, fences, inventory, leases, links });
     this.#session = session;

@@ -122,7 +122,7 @@ export class Heartbeats {
         inventoryTo: page.to,
         damaged,
       },
-      heartbeatTimeoutMs,
+      { deadlineMs: heartbeatTimeoutMs },
     );
     inventory.damageReported(damaged);
     lengths.acknowledged();

@@ -1,5 +1,6 @@
 /** Giving up from outside: what we use of an AbortSignal, wherever it comes from. */
 import { CairnError } from '../../core/base/errors.ts';
+import type { GivenUp } from '../rpc/leader-channel.ts';
 
 export interface AbortSignalLike {
   readonly aborted: boolean;
@@ -17,6 +18,11 @@ export function abortedBy(signal: AbortSignalLike): CairnError {
 /** @throws CairnError ABORTED */
 export function throwIfAborted(signal: AbortSignalLike | undefined): void {
   if (signal?.aborted === true) throw abortedBy(signal);
+}
+
+/** For what is tried again and again: the signal ends that. */
+export function givenUpBy(signal: AbortSignalLike | undefined): GivenUp {
+  return () => (signal?.aborted === true ? abortedBy(signal) : undefined);
 }
 
 /** The outcome of `work`, or ABORTED as soon as the signal says so; the work itself then ends on its own, unheard. */

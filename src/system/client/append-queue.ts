@@ -17,18 +17,9 @@ import { type Attributes, type Grant, packetMaxBytes } from '../../core/protocol
 import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
 import type { Attempts } from './attempts.ts';
 import { attemptsOf } from './core.ts';
-import { invalid } from './failures.ts';
+import { invalid, isDoubtful } from './failures.ts';
 import { appendFramesMax, appendQueueBytesMax, appendQueueRecordsMax } from './limits.ts';
-import {
-  isDoubtful,
-  isForgotten,
-  isPassing,
-  laterGrant,
-  lower,
-  mutateOnce,
-  type Payload,
-  sentBefore,
-} from './mutate.ts';
+import { isForgotten, isPassing, laterGrant, lower, mutateOnce, type Payload, sentBefore } from './mutate.ts';
 import type { OpenFile } from './open-file.ts';
 import { encodeRecord, recordHeadBytes } from './record-format.ts';
 
@@ -363,7 +354,7 @@ export class AppendQueue {
   /** Whether the file still has this chunk, or another in its place: asking for a grant would make one otherwise. */
   async #hasChunk(index: number, attempts: Attempts): Promise<boolean> {
     const request = { inode: this.#file.inode, first: toChunkIndex(index), count: 1 };
-    const { locations } = await this.#file.core.masters.read('locate', request, attempts.leftMs);
+    const { locations } = await this.#file.core.masters.read('locate', request, { deadlineMs: attempts.leftMs });
     return locations.some((location) => location.index === index);
   }
 

@@ -330,6 +330,28 @@ describe('appends that cannot succeed', () => {
     expect(bytesEqual(cluster.content('/log').subarray(position, position + 64), record(5000))).toBe(true);
   });
 
+  test('a primary that was stopping when it answered may have kept the record: nobody is told that it is not there', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 1500 });
+    await cluster.run(client.recordAppend('/log', record(0)));
+    cluster.primaryOf('/log').afterMutate = () => {
+      throw new CairnError('UNAVAILABLE', 'this server is stopping');
+    };
+    cluster.master.before = (kind) => {
+      if (kind === 'acquire') throw new CairnError('UNAVAILABLE', 'no grant just now');
+    };
+    expect(await outcomes([cluster.run(client.recordAppend('/log', record(1)))])).toEqual(['TIMED_OUT']);
+    expect(cluster.content('/log').length).toBe(128);
+  });
+
+  test('a record for which no chunk could be had is certainly not there, whatever became of the question', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 1500 });
+    await cluster.run(client.writeFile('/log', ''));
+    cluster.master.before = (kind) => (kind === 'acquire' ? new Promise(() => undefined) : undefined);
+    expect(await outcomes([cluster.run(client.recordAppend('/log', record(0)))])).toEqual(['NO_QUORUM']);
+  });
+
   test('a file that is gone says so', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client({ deadlineMs: 2000 });

@@ -1,6 +1,8 @@
 /** The time that one operation has, and the pauses between its attempts: growing, with jitter, never past the deadline. */
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
+import type { GivenUp } from '../rpc/leader-channel.ts';
+import { isDoubtful } from './failures.ts';
 
 const backOffMinMs = 10;
 const backOffMaxMs = 250;
@@ -10,13 +12,15 @@ export class Attempts {
   readonly #until: number;
   readonly #deadlineMs: number;
   #backOff = backOffMinMs;
+  readonly #givenUp: GivenUp;
   /** An attempt may have taken effect without our knowing. */
   #outcomeUnknown = false;
 
-  constructor(env: Env, deadlineMs: number, since: number = env.clock.now()) {
+  constructor(env: Env, deadlineMs: number, since: number = env.clock.now(), givenUp: GivenUp = () => undefined) {
     this.#env = env;
     this.#deadlineMs = deadlineMs;
     this.#until = since + deadlineMs;
+    this.#givenUp = givenUp;
   }
 
   /** At least 1. */
@@ -27,9 +31,18 @@ export class Attempts {
     return this.#env.clock.now() >= this.#until;
   }
 
+  /**
+   * To be asked before each attempt at a change: whoever has been told that it is over may have changed the same since.
+   * @throws CairnError why its caller has given it up
+   */
+  mustBeWanted(): void {
+    const why = this.#givenUp();
+    if (why !== undefined) throw why;
+  }
+
   /** To be told of each failed attempt. @throws CairnError what is to be reported, if there will be no other attempt */
   failed(what: string, error: CairnError, mutates: boolean): void {
-    if (mutates && error.retry !== 'later') this.#outcomeUnknown = true;
+    if (mutates && isDoubtful(error)) this.#outcomeUnknown = true;
     if (error.retry === 'never') throw error;
     if (this.isOver) throw this.giveUp(what, error);
   }

@@ -85,7 +85,7 @@ export class ChunkGrants {
   ): Promise<Grant> {
     const request = { inode: this.#inode, index: toChunkIndex(index), after };
     const asked = this.#core.masters
-      .command('acquire', request, deadlineMs)
+      .command('acquire', request, { deadlineMs, isHarmless: true })
       .then(({ grant }) => {
         this.put(index, grant);
         return grant;

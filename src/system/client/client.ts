@@ -208,7 +208,7 @@ export class CairnClient {
   truncate(path: string, size = 0, options: CallOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
       checkPosition(size);
-      await truncateFile(fileOf(this.#core, await statFile(this.#core, path)), size);
+      await truncateFile(fileOf(this.#core, await statFile(this.#core, path)), size, options.signal);
     });
   }
 
@@ -303,7 +303,7 @@ export class CairnClient {
   mkdir(path: string, options: MakeDirectoryOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
       const request = { path, parents: options.recursive ?? false, ...asked(options) };
-      await this.#core.masters.command('mkdir', request);
+      await this.#core.masters.command('mkdir', request, { signal: options.signal });
     });
   }
 
@@ -313,7 +313,7 @@ export class CairnClient {
    */
   set(path: string, settings: FileSettings, options: CallOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
-      await this.#core.masters.command('set', { path, ...asked(settings) }, undefined, recallAttemptMs);
+      await this.#core.masters.command('set', { path, ...asked(settings) }, recalling(options));
     });
   }
 
@@ -325,7 +325,7 @@ export class CairnClient {
   fileSnapshot(from: string, to: string, options: CallOptions = {}): Promise<void> {
     return this.#call(from, options, async () => {
       namesOf(to);
-      await this.#core.masters.command('fileSnapshot', { from, to }, undefined, recallAttemptMs);
+      await this.#core.masters.command('fileSnapshot', { from, to }, recalling(options));
     });
   }
 
@@ -337,7 +337,8 @@ export class CairnClient {
   ): Promise<void> {
     return this.#call(from, options, async () => {
       namesOf(to);
-      await this.#core.masters.command('rename', { from, to, replace: options.replace ?? true });
+      const { replace = true, signal } = options;
+      await this.#core.masters.command('rename', { from, to, replace }, { signal });
     });
   }
 
@@ -346,7 +347,8 @@ export class CairnClient {
     return this.#call(path, options, async () => {
       try {
         const request = { path, recursive: options.recursive ?? false };
-        await this.#core.masters.command(options.trash === false ? 'remove' : 'discard', request);
+        const { signal } = options;
+        await this.#core.masters.command(options.trash === false ? 'remove' : 'discard', request, { signal });
       } catch (thrown) {
         if (options.force !== true || !isMissing(thrown)) throw thrown;
       }
@@ -393,7 +395,7 @@ export class CairnClient {
   drain(server: number, options: CallOptions & { readonly undo?: boolean | undefined } = {}): Promise<void> {
     return this.#call(undefined, options, async () => {
       const draining = options.undo !== true;
-      await this.#core.masters.command('drain', { server: toServerId(server), draining });
+      await this.#core.masters.command('drain', { server: toServerId(server), draining }, { signal: options.signal });
     });
   }
 
@@ -494,6 +496,11 @@ export class CairnClient {
     const made = await makeFile(this.#core, path, { create: 'ifMissing', truncate: false, expected: 'some' }, options);
     return this.#appends.of(made.attributes, made.asOf, made.grant);
   }
+}
+
+/** The master answers when leases have come back. */
+function recalling({ signal }: CallOptions) {
+  return { attemptMs: recallAttemptMs, signal };
 }
 
 /** @param allocate memory for what is read; it need not be zeroed. */

@@ -103,6 +103,33 @@ describe('commands', () => {
     expect(id.client).not.toBe(before?.id.client);
   });
 
+  test('what was given up is not asked for again: it might undo what was done since', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.mkdir('/a'));
+    let refused = 0;
+    cluster.master.before = async (kind) => {
+      if (kind !== 'discard' || refused++ > 0) return;
+      await new Promise<void>((go) => cluster.world.after(50, go));
+      throw new CairnError('NOT_LEADER', 'nobody leads');
+    };
+    const controller = new AbortController();
+    const removed = client.rm('/a', { signal: controller.signal });
+    cluster.world.after(20, () => controller.abort());
+    await expect(cluster.run(removed)).rejects.toMatchObject({ code: 'ABORTED' });
+    await cluster.world.run(2000);
+    expect([refused, await cluster.run(client.exists('/a'))]).toEqual([1, true]);
+  });
+
+  test('of what was only asked, nobody is told that it may have taken effect', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 2000 });
+    cluster.master.before = () => new Promise(() => undefined);
+    const code = (work: Promise<unknown>) => cluster.run(work).catch(({ code, message }) => `${code} ${message}`);
+    expect(await code(client.stat('/a'))).toMatch(/^NO_QUORUM (?!.*effect)/);
+    expect(await code(client.mkdir('/a'))).toMatch(/^UNKNOWN_OUTCOME .*taken effect/);
+  });
+
   test('no master: connecting ends with a clear error within the deadline', async () => {
     const cluster = await FakeCluster.start(1);
     const { env } = cluster.world.node('client');

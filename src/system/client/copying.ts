@@ -38,7 +38,7 @@ export async function copy(core: ClientCore, from: string, to: string, options: 
 
 /** @returns what is in it. */
 async function copyDirectory(core: ClientCore, { from, to }: Item, { signal }: CopyOptions): Promise<readonly Item[]> {
-  await core.masters.command('mkdir', { path: to, parents: true, ...nothingAsked });
+  await core.masters.command('mkdir', { path: to, parents: true, ...nothingAsked }, { signal });
   const below: Item[] = [];
   for await (const page of entriesOf(core, from, { withAttributes: false, signal })) {
     for (const entry of page) below.push({ from: childPath(entry), to: joinPath(to, entry.name), kind: entry.kind });

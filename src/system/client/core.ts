@@ -1,5 +1,6 @@
 /** What all parts of one client share. */
 import type { Env } from '../../core/base/env.ts';
+import type { GivenUp } from '../rpc/leader-channel.ts';
 import { Attempts } from './attempts.ts';
 import type { ChunkPool } from './chunk-pool.ts';
 import type { ClientSettings } from './limits.ts';
@@ -32,7 +33,7 @@ export interface ClientCore {
   readonly seed: number;
 }
 
-/** The time for one operation, from now or from `since`. */
-export function attemptsOf(core: ClientCore, since?: number): Attempts {
-  return new Attempts(core.env, core.settings.deadlineMs, since);
+/** The time for one operation, from now or from `since`, unless its caller gives it up. */
+export function attemptsOf(core: ClientCore, since?: number, givenUp?: GivenUp): Attempts {
+  return new Attempts(core.env, core.settings.deadlineMs, since, givenUp);
 }

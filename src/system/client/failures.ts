@@ -1,5 +1,6 @@
 /** Errors as callers get them: with the path they are about. */
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { refusedCodes } from '../../core/protocol/chunk-calls.ts';
 import { parsePath, show } from '../../core/protocol/paths.ts';
 
 export function about(path: string, thrown: unknown): CairnError {
@@ -15,6 +16,11 @@ export function namesOf(path: string): readonly string[] {
   const names = parsePath(path);
   if (!names.ok) throw new CairnError(names.code, names.message);
   return names.value;
+}
+
+/** Of a mutation: it may have been carried out, or may yet be, under the version that it was sent under. */
+export function isDoubtful(error: CairnError): boolean {
+  return !refusedCodes.has(error.code);
 }
 
 export function isADirectory(path: string): CairnError {

@@ -85,12 +85,11 @@ class Follower {
     const { inode, size, chunkCount, tail } = this.#attributes!;
     const request = { inode, known: { size, chunkCount, tailVersion: tail?.version }, waitMs: changeWaitMaxMs };
     const { masters, settings } = this.#file.core;
-    const change = masters.read(
-      'awaitChange',
-      request,
-      changeWaitMaxMs + settings.deadlineMs,
-      changeWaitMaxMs + waitAnswerMs,
-    );
+    const change = masters.read('awaitChange', request, {
+      deadlineMs: changeWaitMaxMs + settings.deadlineMs,
+      attemptMs: changeWaitMaxMs + waitAnswerMs,
+      signal: this.#signal,
+    });
     await abortable(this.#signal, change);
   }
 

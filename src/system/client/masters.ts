@@ -5,8 +5,9 @@ import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { masterCalls } from '../../core/protocol/master-calls.ts';
 import { type CommandId, protocolVersion } from '../../core/protocol/types.ts';
-import { LeaderChannel } from '../rpc/leader-channel.ts';
+import { type ChannelCallOptions, LeaderChannel } from '../rpc/leader-channel.ts';
 import type { RpcConnection } from '../rpc/rpc-connection.ts';
+import { type AbortSignalLike, givenUpBy } from './abort.ts';
 import { CommandIds } from './command-ids.ts';
 
 /** A master that is stopped, or cut off, costs this much. */
@@ -19,6 +20,11 @@ type CommandKind = TreeCommand | TrashCommand | 'truncate' | 'acquire' | 'drain'
 type ReadKind = 'awaitChange' | 'whoLeads' | 'stat' | 'readdir' | 'locate' | 'status' | 'trash';
 type GroupKind = 'transferLeadership' | 'addMaster' | 'removeMaster';
 type WithoutId<Request> = Omit<Request, 'id'>;
+
+/** How long, and for whom. */
+export interface AskOptions extends Pick<ChannelCallOptions, 'deadlineMs' | 'attemptMs' | 'isHarmless'> {
+  readonly signal?: AbortSignalLike | undefined;
+}
 
 export class Masters {
   readonly clusterId: string;
@@ -35,25 +41,20 @@ export class Masters {
   static async find(env: Env, addresses: readonly Address[], deadlineMs: number): Promise<Masters> {
     const channel = channelTo(env, addresses, deadlineMs);
     try {
-      const { clusterId } = await channel.call('whoLeads', {});
+      const { clusterId } = await channel.call('whoLeads', {}, { isHarmless: true });
       return new Masters(env, clusterId, channel);
     } catch (thrown) {
       channel.close();
-      throw unanswered(thrown);
+      throw thrown;
     }
   }
 
   async read<K extends ReadKind>(
     kind: K,
     request: RequestOf<MasterCalls[K]>,
-    deadlineMs?: number,
-    attemptMs?: number,
+    { signal, ...options }: AskOptions = {},
   ): Promise<ResponseOf<MasterCalls[K]>> {
-    try {
-      return await this.#channel.call(kind, request, deadlineMs, attemptMs);
-    } catch (thrown) {
-      throw unanswered(thrown);
-    }
+    return await this.#channel.call(kind, request, { ...options, givenUp: givenUpBy(signal), isHarmless: true });
   }
 
   /** Asks for a change of the group itself, which is harmless to ask for again. */
@@ -62,30 +63,28 @@ export class Masters {
     request: RequestOf<MasterCalls[K]>,
     attemptMs: number,
   ): Promise<ResponseOf<MasterCalls[K]>> {
-    return this.#channel.call(kind, request, undefined, attemptMs);
+    return this.#channel.call(kind, request, { attemptMs });
   }
 
   /** Takes effect at most once, however often it must be repeated. */
   command<K extends CommandKind>(
     kind: K,
     request: WithoutId<RequestOf<MasterCalls[K]>>,
-    deadlineMs?: number,
-    attemptMs?: number,
+    options?: AskOptions,
   ): Promise<ResponseOf<MasterCalls[K]>> {
     const named = (id: CommandId) => ({ ...request, id }) as RequestOf<MasterCalls[K]>;
-    return this.commandAs(kind, named, deadlineMs, attemptMs);
+    return this.commandAs(kind, named, options);
   }
 
   /** The same; `named` makes the request that bears the id. */
   commandAs<K extends CommandKind>(
     kind: K,
     named: (id: CommandId) => RequestOf<MasterCalls[K]>,
-    deadlineMs?: number,
-    attemptMs?: number,
+    { signal, ...options }: AskOptions = {},
   ): Promise<ResponseOf<MasterCalls[K]>> {
     return this.#ids.run(async (id) => {
       try {
-        return await this.#channel.call(kind, named(id), deadlineMs, attemptMs);
+        return await this.#channel.call(kind, named(id), { ...options, givenUp: givenUpBy(signal) });
       } catch (thrown) {
         if (toCairnError(thrown).code === 'SESSION_EXPIRED') this.#ids.sessionExpired(id.client);
         throw thrown;
@@ -96,13 +95,6 @@ export class Masters {
   close(): void {
     this.#channel.close();
   }
-}
-
-/** What was only asked has no effect that could be unknown: masters that stay silent are too few. */
-function unanswered(thrown: unknown): CairnError {
-  const error = toCairnError(thrown);
-  if (error.retry !== 'unknown') return error;
-  return new CairnError('NO_QUORUM', error.message, { cause: error, hint: error.hint });
 }
 
 /** Whoever it connects to tells it first where all masters are now: they may have moved since it was made. */

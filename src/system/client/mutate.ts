@@ -5,12 +5,13 @@
 import { assert } from '../../core/base/assert.ts';
 import type { ChunkVersion, ServerId } from '../../core/base/brand.ts';
 import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
-import { type MutationKind, refusedCodes } from '../../core/protocol/chunk-calls.ts';
+import type { MutationKind } from '../../core/protocol/chunk-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { Attempts } from './attempts.ts';
 import type { ChunkGrants } from './chunk-grants.ts';
 import { isLost } from './chunk-pool.ts';
 import type { ClientCore } from './core.ts';
+import { isDoubtful } from './failures.ts';
 import { mutateAttemptMs } from './limits.ts';
 
 /** The bytes of one mutation, and what they must add up to. */
@@ -35,11 +36,6 @@ export function isPassing(error: CairnError): boolean {
   return error.code === 'BUSY' || error.code === 'CHECKSUM_MISMATCH';
 }
 
-/** It may have been carried out, or may yet be, under the version that it was sent under. */
-export function isDoubtful(error: CairnError): boolean {
-  return !refusedCodes.has(error.code);
-}
-
 /** The chunk remembers its writer no longer: nobody will ever know whether the mutation was carried out. */
 export function isForgotten(error: CairnError): boolean {
   return error.code === 'UNKNOWN_OUTCOME';
@@ -60,16 +56,24 @@ export async function mutate(
 ): Promise<Mutated> {
   let grant = await file.grants.get(index, attempts.leftMs);
   let since: ChunkVersion | undefined;
+  const what = () => `the change of chunk ${grant.handle}`;
   for (let tries = 1; ; tries++) {
+    attempts.mustBeWanted();
+    let error: CairnError;
     try {
       return await mutateOnce(core, file, index, grant, sentBefore(payload, since), attempts.leftMs);
     } catch (thrown) {
-      const error = toCairnError(thrown);
-      if (isForgotten(error)) throw error;
-      if (isDoubtful(error)) since = lower(since, grant.version);
-      attempts.failed(`the change of chunk ${grant.handle}`, error, true);
-      if (tries > 1 || isPassing(error)) await attempts.pause();
+      error = toCairnError(thrown);
+    }
+    if (isForgotten(error)) throw error;
+    if (isDoubtful(error)) since = lower(since, grant.version);
+    attempts.failed(what(), error, true);
+    if (tries > 1 || isPassing(error)) await attempts.pause();
+    attempts.mustBeWanted();
+    try {
       grant = await laterGrant(core, file, index, grant, payload, error, attempts);
+    } catch (thrown) {
+      throw attempts.giveUp(what(), toCairnError(thrown));
     }
   }
 }

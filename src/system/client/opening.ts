@@ -90,19 +90,23 @@ export async function makeFile(
   const asOf = core.env.clock.now();
   const { replication, durability, chunkBytes, mode, minReplicas } = options;
   // Field by field, as it is written: to spread one object into another costs more than to send it.
-  const { attributes, grant } = await core.masters.commandAs('openForWrite', (id) => ({
-    id,
-    path,
-    create,
-    truncate,
-    allocate: expected !== 'unknown',
-    parents: options.parents ?? false,
-    replication,
-    durability,
-    chunkBytes,
-    mode,
-    minReplicas,
-    isSmall: expected === 'few',
-  }));
+  const { attributes, grant } = await core.masters.commandAs(
+    'openForWrite',
+    (id) => ({
+      id,
+      path,
+      create,
+      truncate,
+      allocate: expected !== 'unknown',
+      parents: options.parents ?? false,
+      replication,
+      durability,
+      chunkBytes,
+      mode,
+      minReplicas,
+      isSmall: expected === 'few',
+    }),
+    { signal: options.signal },
+  );
   return { attributes, grant, asOf };
 }

@@ -99,10 +99,13 @@ export class PacketWriter {
     }
   }
 
-  /** Writes nothing that is not under way already; who flushes afterwards is told if something was left. */
+  /**
+   * Writes nothing that is not under way already, and tries nothing again: whoever gives up may write the same bytes anew. Who flushes
+   * afterwards is told if something was left.
+   */
   stop(): void {
     this.#isEnded = true;
-    if (this.#gathering !== undefined) this.#fail(isClosed('the writer'));
+    if (this.#gathering !== undefined || this.#window.underWay > 0) this.#fail(isClosed('the writer'));
     this.#signal?.removeEventListener('abort', this.#abort);
   }
 
@@ -178,8 +181,9 @@ export class PacketWriter {
     assert(bytes > 0 && offset + bytes <= chunkBytes, 'a packet lies within its chunk', { position, bytes });
     const index = (position - offset) / chunkBytes;
     this.#prepareNext(position, index);
+    const attempts = attemptsOf(core, undefined, () => this.#error);
     try {
-      await mutate(core, this.#file, index, { kind: { kind: 'write', offset }, parts, crc }, attemptsOf(core));
+      await mutate(core, this.#file, index, { kind: { kind: 'write', offset }, parts, crc }, attempts);
     } catch (thrown) {
       this.#fail(toCairnError(thrown));
     }

@@ -166,6 +166,75 @@ describe('writing', () => {
   });
 });
 
+describe('what was given up', () => {
+  /** The first attempt of a write is refused after a while: only another one could carry it out. */
+  async function refusedOnce() {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const handle = await cluster.run(client.open('/f', 'w', { chunkBytes: 64 * mebi }));
+    await cluster.run(handle.write(sample(1), { position: 0 }));
+    const primary = cluster.primaryOf('/f');
+    const refused = primary.mutations.length + 1;
+    primary.beforeMutate = async (_, count) => {
+      if (count !== refused) return undefined;
+      await new Promise<void>((go) => cluster.world.after(50, go));
+      throw new CairnError('LEASE_EXPIRED', 'given up');
+    };
+    return { cluster, client, handle };
+  }
+
+  test('by an abort is not tried again, over what was written since', async () => {
+    const { cluster, handle } = await refusedOnce();
+    const controller = new AbortController();
+    const old = handle.write(sample(100, 2), { position: 0, signal: controller.signal });
+    cluster.world.after(20, () => controller.abort());
+    expect(await codeOf(cluster.run(old))).toBe('ABORTED');
+    await cluster.run(handle.write(sample(100, 3), { position: 0 }));
+    await cluster.world.run(5000);
+    expect(bytesEqual(cluster.content('/f'), sample(100, 3))).toBe(true);
+  });
+
+  test('with a stream is not tried again', async () => {
+    const { cluster, client, handle } = await refusedOnce();
+    const stream = await cluster.run(client.writeStream('/f', { flags: 'r+' }));
+    await cluster.run(stream.write(sample(100, 2)));
+    await cluster.world.run(20);
+    stream.abort();
+    await cluster.run(handle.write(sample(100, 3), { position: 0 }));
+    await cluster.world.run(5000);
+    expect(bytesEqual(cluster.content('/f'), sample(100, 3))).toBe(true);
+    expect(await codeOf(cluster.run(stream.close()))).toBe('ABORTED');
+  });
+
+  test('because another packet has failed is not tried again', async () => {
+    const { cluster, client, handle } = await refusedOnce();
+    const stream = await cluster.run(client.writeStream('/f', { flags: 'r+' }));
+    const primary = cluster.primaryOf('/f');
+    const { beforeMutate } = primary;
+    primary.beforeMutate = (request, count) => {
+      if (request.kind.kind === 'write' && request.kind.offset === mebi)
+        throw new CairnError('INTERNAL', 'it fails for ever');
+      return beforeMutate(request, count);
+    };
+    const failed = stream.write(sample(2 * mebi, 2)).then(() => stream.close());
+    expect(await codeOf(cluster.run(failed))).toBe('INTERNAL');
+    await cluster.run(handle.write(sample(100, 3), { position: 0 }));
+    await cluster.world.run(5000);
+    expect(bytesEqual(cluster.content('/f').subarray(0, 100), sample(100, 3))).toBe(true);
+  });
+
+  test('by an abort of truncate is not tried again, and does not cut what was written since', async () => {
+    const { cluster, client, handle } = await refusedOnce();
+    const controller = new AbortController();
+    const cut = client.truncate('/f', 10, { signal: controller.signal });
+    cluster.world.after(20, () => controller.abort());
+    expect(await codeOf(cluster.run(cut))).toBe('ABORTED');
+    await cluster.run(handle.write(sample(100, 3), { position: 0 }));
+    await cluster.world.run(5000);
+    expect(cluster.content('/f').length).toBe(100);
+  });
+});
+
 describe('writes that cannot succeed', () => {
   test('end within the deadline, tell the last reason, and stop what comes after', async () => {
     const cluster = await FakeCluster.start(1);

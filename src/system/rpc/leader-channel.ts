@@ -39,6 +39,20 @@ export interface LeaderChannelOptions<Out extends CallTable, In extends CallTabl
   readonly greet?: (rpc: RpcConnection<Out>) => Promise<readonly Address[] | void>;
 }
 
+/** Why nobody waits for something any more, if that is so. */
+export type GivenUp = () => CairnError | undefined;
+
+export interface ChannelCallOptions {
+  /** Within this time it succeeds or throws; as the channel's if not given. */
+  readonly deadlineMs?: number | undefined;
+  /** One attempt: longer than the default for a call that the leader answers only after waiting for something. */
+  readonly attemptMs?: number | undefined;
+  /** What is given up is not tried again: its caller may have asked for the contrary since. */
+  readonly givenUp?: GivenUp | undefined;
+  /** Nobody minds whether it took effect or not: a read, or what is asked for again anyway. It is never UNKNOWN_OUTCOME. */
+  readonly isHarmless?: boolean | undefined;
+}
+
 export class LeaderChannel<Out extends CallTable, In extends CallTable> {
   readonly #options: LeaderChannelOptions<Out, In>;
   #masters: readonly Address[];
@@ -67,12 +81,15 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
     return this.#target;
   }
 
-  /** @param attemptMs longer than the default for a call that the leader answers only after waiting for something. */
   async call<K extends keyof Out & string>(
     kind: K,
     request: RequestOf<Out[K]>,
-    deadlineMs = this.#options.deadlineMs,
-    attemptMs = attemptDefaultMs,
+    {
+      deadlineMs = this.#options.deadlineMs,
+      attemptMs = attemptDefaultMs,
+      givenUp,
+      isHarmless,
+    }: ChannelCallOptions = {},
   ): Promise<ResponseOf<Out[K]>> {
     const { clock } = this.#options.env;
     const until = clock.now() + deadlineMs;
@@ -82,6 +99,8 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
     let isUncertain = false;
     for (;;) {
       if (this.#closed) throw new CairnError('ABORTED', `${kind}: the client is closed`);
+      const why = givenUp?.();
+      if (why !== undefined) throw why;
       const sentAt = clock.now();
       const left = until - sentAt;
       const tried = this.#target;
@@ -97,7 +116,7 @@ export class LeaderChannel<Out extends CallTable, In extends CallTable> {
           continue;
         }
         if (error.retry === 'never' || aboutChunks.has(error.code)) throw error;
-        if (isSent && error.retry === 'unknown') isUncertain = true;
+        if (isSent && isHarmless !== true && error.retry === 'unknown') isUncertain = true;
         const now = clock.now();
         // A leader that has waited before it refused would not be done this time: the outcome would be unknown for nothing.
         const isTooLate = fromTheLeader.has(error.code) && until - now < now - sentAt;
