@@ -56,6 +56,10 @@ export class Applier {
   get appliedIndex(): LogIndex {
     return this.#point.index;
   }
+  /** Entries up to here are applied or wait to be, without a gap. */
+  get heldIndex(): LogIndex {
+    return this.#waitingAt < this.#waiting.length ? this.#waiting.at(-1)!.index : this.#point.index;
+  }
   /** The time of the last batch applied: a leader proposes no earlier one. */
   get time(): number {
     return this.#time;

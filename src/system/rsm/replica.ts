@@ -197,8 +197,8 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     return {
       env: this.#env,
       store: this.#options.store,
-      get appliedIndex() {
-        return applier.appliedIndex;
+      get heldIndex() {
+        return applier.heldIndex;
       },
       get isFlushing() {
         return isFlushing();
@@ -355,6 +355,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     if (effects.committed.length > 0) {
       this.#kept.note(effects.committed);
       this.#applier.queue(effects.committed);
+      this.#receiver.outrun();
       // Whoever waits for what this step writes waits for no state machine; what it may wait for is one step's at most.
       if (effects.persist === undefined || this.#applyScheduled) this.#applySlice();
       else this.#applySoon();
@@ -389,11 +390,16 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     const index = this.#applier.appliedIndex;
     if (index > before) {
       this.#input({ kind: 'applied', index });
-      this.#reads.release(this.#applier.appliedIndex);
-      this.#flusher.consider();
-      this.#options.onApplied?.();
+      this.#noteApplied();
     }
     if (more) this.#applySoon();
+  }
+
+  /** Entry by entry, or with a state that came in. */
+  #noteApplied(): void {
+    this.#reads.release(this.#applier.appliedIndex);
+    this.#flusher.consider();
+    this.#options.onApplied?.();
   }
 
   #applySoon(): void {
@@ -480,11 +486,17 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     return this.#receiver.take(from, part, bytes);
   }
 
+  /** What is in place now may be of a format that this program does not read: then there is nothing to go on with. */
   #installed(point: SnapshotPoint): void {
-    this.#applier.reload();
-    this.#applier.paused = false;
-    this.#input({ kind: 'snapshotInstalled', at: point, now: this.#env.clock.now() });
-    this.#applyOn();
+    try {
+      this.#applier.reload();
+      this.#applier.paused = false;
+      this.#input({ kind: 'snapshotInstalled', at: point, now: this.#env.clock.now() });
+      this.#noteApplied();
+      this.#applySlice();
+    } catch (thrown) {
+      this.#fail(toCairnError(thrown));
+    }
   }
 
   // ---------------------------------------------------------------- the end

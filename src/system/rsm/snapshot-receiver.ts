@@ -19,7 +19,8 @@ const mismatchesMax = 2;
 export interface ReceivingHost {
   readonly env: Env;
   readonly store: OrderedStore;
-  readonly appliedIndex: number;
+  /** Entries up to here are applied, or will be as soon as that goes on. */
+  readonly heldIndex: number;
   /** The store is being written just now. */
   readonly isFlushing: boolean;
   /** Nothing is applied until `resume`. */
@@ -54,7 +55,7 @@ export class SnapshotReceiver {
    * @throws CairnError ABORTED (not needed), BUSY, CHECKSUM_MISMATCH, DISK_FULL …
    */
   async take(from: NodeId, part: SnapshotPart, bytes: Uint8Array): Promise<number> {
-    if (part.index <= this.#host.appliedIndex) {
+    if (part.index <= this.#host.heldIndex) {
       if (part.last) return part.part + 1;
       throw this.#notNeeded(part);
     }
@@ -66,8 +67,16 @@ export class SnapshotReceiver {
   }
 
   #notNeeded({ index }: SnapshotPart): CairnError {
-    const { appliedIndex } = this.#host;
-    return new CairnError('ABORTED', `this node has applied ${appliedIndex}: it needs no snapshot of ${index}`);
+    const { heldIndex } = this.#host;
+    return new CairnError('ABORTED', `this node has entries up to ${heldIndex}: it needs no snapshot of ${index}`);
+  }
+
+  /** To be called when entries have come: a state that leads no further is not waited for, whoever was to send the rest of it. */
+  outrun(): void {
+    const intake = this.#intake;
+    if (intake === undefined || intake.isWhole || intake.point.index > this.#host.heldIndex) return;
+    this.#host.env.events.emit('info', 'snapshot_outrun', { from: intake.from, index: intake.point.index });
+    void this.#end(intake);
   }
 
   async #begin(from: NodeId, part: SnapshotPart): Promise<void> {
@@ -79,7 +88,7 @@ export class SnapshotReceiver {
       throw new CairnError('BUSY', `the state of node ${old.from} is arriving here; try again later`);
     if (old !== undefined) await this.#end(old);
     // what had waited for that has been applied since
-    if (part.index <= this.#host.appliedIndex) throw this.#notNeeded(part);
+    if (part.index <= this.#host.heldIndex) throw this.#notNeeded(part);
     if (this.isBusy || this.#closed || this.#host.isFlushing)
       throw new CairnError('BUSY', 'this node is writing its state just now; the snapshot will be sent again');
     this.#host.pause();

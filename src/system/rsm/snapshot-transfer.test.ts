@@ -45,15 +45,18 @@ class Transfer {
   isNear = false;
   /** Entries up to here wait to be applied here while a state arrives. */
   waitingTo = 0;
+  /** Entries up to here have come while a state arrives. */
+  heldTo = 0;
   meddle: (part: SnapshotPart, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
 
   constructor() {
     const { store } = this;
+    const held = () => this.heldTo;
     this.receiver = new SnapshotReceiver({
       env: this.env,
       store,
-      get appliedIndex() {
-        return store.appliedIndex;
+      get heldIndex() {
+        return Math.max(store.appliedIndex, held());
       },
       isFlushing: false,
       pause: () => {
@@ -256,6 +259,23 @@ describe('a snapshot on its way', () => {
     expect(await transfer.send(transfer.sender(next, 9, 2))).toBe(false);
     expect(transfer).toMatchObject({ paused: false, installed: [] });
     expect(transfer.receiver.isBusy).toBe(false);
+  });
+
+  it('is given up as soon as entries have come as far as it goes, and is not begun again: who was to send the rest may be gone', async () => {
+    const transfer = new Transfer();
+    transfer.meddle = breaksAt(4);
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(false);
+    transfer.heldTo = 6;
+    transfer.receiver.outrun();
+    await transfer.world.run(1);
+    expect(transfer.paused).toBe(true);
+    transfer.heldTo = 7;
+    transfer.receiver.outrun();
+    await transfer.world.run(1);
+    expect(transfer.paused).toBe(false);
+    transfer.meddle = intact;
+    expect(await transfer.send(transfer.sender(leader, 7))).toBe(false);
+    expect(transfer).toMatchObject({ paused: false, installed: [] });
   });
 
   it('that is whole is put in place before any other is taken: it cannot be given up any more', async () => {

@@ -4,6 +4,7 @@
  */
 import { assert } from '../../core/base/assert.ts';
 import type { NodeId } from '../../core/base/brand.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import { type LogIndex, type SnapshotPoint, toLogIndex } from '../../core/consensus/engine.ts';
 import type { FrozenStore, OrderedStore } from '../storage/ordered-store.ts';
 import type { Applier } from './applier.ts';
@@ -96,9 +97,10 @@ export class StateFlusher {
     }
   }
 
-  /** The applied state as it is now. */
+  /** The applied state as it is now. @throws CairnError BUSY while another takes its place */
   async freeze(): Promise<{ point: SnapshotPoint; frozen: FrozenStore }> {
-    const { applier, store, log } = this.#host;
+    const { applier, store, log, isReceiving } = this.#host;
+    if (isReceiving) throw new CairnError('BUSY', "a peer's state is arriving here; it will be asked again");
     applier.save();
     const { point } = applier;
     const frozen = await log.besides(() => store.freeze());
