@@ -138,7 +138,7 @@ export class CairnClient {
         throw new CairnError('TOO_LARGE', `${bytes} bytes are too many to hold at once; read it as a stream`);
       }
       const memory = this.#core.allocate(bytes);
-      const have = await readInto(file, start, memory);
+      const have = await readInto(file, start, memory, options.signal);
       return have === bytes ? memory : memory.subarray(0, have);
     });
   }

@@ -76,6 +76,7 @@ export class FakeServer {
   beforeMutate: Interference<MutateRequest> = () => undefined;
   afterMutate: Interference<MutateRequest> = () => undefined;
   beforeRead: Interference<ReadRequest> = () => undefined;
+  beforeGrowth: () => Promise<void> = () => Promise.resolve();
   /** Changes the body of an answer to a read, after its checksum was made. */
   spoil: ((request: ReadRequest, body: Uint8Array) => void) | undefined;
   readonly #cluster: FakeCluster;
@@ -117,6 +118,7 @@ export class FakeServer {
       },
       awaitGrowth: async ({ handle, known, waitMs }) => {
         this.growthCalls += 1;
+        await this.beforeGrowth();
         const look = (isOver: boolean) => {
           const chunk = this.chunks.get(handle);
           if (chunk === undefined) throw new CairnError('CHUNK_MISSING', 'there is no such chunk here');

@@ -7,7 +7,7 @@ import { about, invalid, isClosed } from './failures.ts';
 import { type FollowedPiece, followFile } from './follow.ts';
 import type { OpenFile } from './open-file.ts';
 import { PacketWriter } from './packet-writer.ts';
-import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
+import { type ReadStreamOptions, readAbortably, readStream } from './read-range.ts';
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
 import type { Stats } from './stats.ts';
 import { truncateFile } from './truncate.ts';
@@ -50,14 +50,14 @@ export class FileHandle {
   }
 
   /**
-   * Fills the memory, or a part of it, straight from the network; it must be left alone meanwhile.
+   * Fills the memory, or a part of it, straight from the network; it must be left alone meanwhile. With a signal it is filled at the end.
    * @returns bytesRead: fewer than asked for only at the end of the file.
    */
   read<Memory extends Uint8Array>(memory: Memory, span: Span = {}): Promise<{ bytesRead: number; buffer: Memory }> {
     return this.#guarded(mayRead, 'reading', span.signal, async () => {
       const into = part(memory, span);
       const position = checkPosition(span.position ?? this.#position);
-      const bytesRead = into.length === 0 ? 0 : await readInto(this.#file, position, into);
+      const bytesRead = into.length === 0 ? 0 : await readAbortably(this.#file, position, into, span.signal);
       if (typeof span.position !== 'number') this.#position = position + bytesRead;
       return { bytesRead, buffer: memory };
     });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { concatBytes, toUtf8 } from '../../core/base/bytes.ts';
-import type { CairnError } from '../../core/base/errors.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import type { CairnClient } from './client.ts';
 import { FakeCluster, sample } from './fake-cluster.test-support.ts';
 import type { RecordsOptions } from './records.ts';
@@ -167,5 +167,47 @@ describe('following', () => {
     await cluster.run(client.appendRecord('/log', toUtf8('d')));
     await cluster.world.run(15_000);
     expect(tail.told).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('each failure has a time of its own, however long ago the last one was', async () => {
+    const { cluster, client } = await clusterWithLog(11, ['a']);
+    let failures = 0;
+    for (const server of cluster.servers)
+      server.beforeGrowth = async () => {
+        if (failures-- > 0) throw new CairnError('LEASE_EXPIRED', 'the master is not heard');
+      };
+    const tail = new Tail(client, '/log');
+    for (let n = 0; n < 3; n++) {
+      await cluster.world.run(20_000);
+      failures = 6;
+    }
+    await cluster.world.run(20_000);
+    await cluster.run(client.appendRecord('/log', toUtf8('b')));
+    await cluster.world.run(1000);
+    expect(tail.told).toEqual(['a', 'b']);
+    await cluster.run(tail.stop());
+  });
+
+  test('a file that is cut, and grows again, between the look at its end and the wait for more is read anew', async () => {
+    const { cluster, client } = await clusterWithLog(12, ['a', 'b', 'c']);
+    const handle = await cluster.run(client.open('/log', 'r+'));
+    const primary = cluster.primaryOf('/log');
+    let isHeld = false;
+    primary.beforeGrowth = async () => {
+      if (isHeld) return;
+      isHeld = true;
+      await new Promise<void>((go) => cluster.world.after(500, go));
+    };
+    const tail = new Tail(client, '/log');
+    await cluster.world.run(100);
+    await cluster.run(handle.truncate(33));
+    await cluster.world.run(1000);
+    for (const record of ['d', 'e', 'f', 'g']) {
+      await cluster.run(client.appendRecord('/log', toUtf8(record)));
+      await cluster.world.run(100);
+    }
+    await cluster.world.run(15_000);
+    expect(tail.told).toEqual(['a', 'b', 'c', 'a', 'd', 'e', 'f', 'g']);
+    await cluster.run(tail.stop());
   });
 });

@@ -46,7 +46,7 @@ class Follower {
   readonly #signal: AbortSignalLike | undefined;
   #position: number;
   #attributes: Attributes | undefined;
-  /** While no wait has succeeded. */
+  /** Since the last wait that has succeeded. */
   #attempts: Attempts | undefined;
 
   constructor(file: OpenFile, start: number, signal: AbortSignalLike | undefined) {
@@ -64,7 +64,8 @@ class Follower {
     yield* this.#readTo(size);
   }
 
-  async *#readTo(end: number): AsyncGenerator<FollowedPiece, void, void> {
+  /** @returns whether there was so much. */
+  async *#readTo(end: number): AsyncGenerator<FollowedPiece, boolean, void> {
     const since = this.#file.core.env.clock.now();
     for await (const bytes of readBetween(this.#file, this.#position, end, since, { signal: this.#signal })) {
       const position = this.#position;
@@ -72,6 +73,7 @@ class Follower {
       this.#attempts = undefined;
       yield { position, bytes };
     }
+    return this.#position >= end;
   }
 
   /** Returns when the end of the file has to be looked up anew. */
@@ -91,6 +93,7 @@ class Follower {
       signal: this.#signal,
     });
     await abortable(this.#signal, change);
+    this.#attempts = undefined;
   }
 
   async *#growthOf({ index, handle, replicas }: Location): AsyncGenerator<FollowedPiece, void, void> {
@@ -102,9 +105,11 @@ class Follower {
         for (;;) {
           const present = await this.#present(address, handle, known);
           const before = this.#position;
-          yield* this.#readTo(chunkStart + present.length);
-          const isRead = this.#position >= chunkStart + present.length;
-          if (!isRead && this.#position === before) await this.#pause(lagging(handle));
+          const end = chunkStart + present.length;
+          // Behind the end: the file was cut since that was looked up, or this replica lacks what others have.
+          const isRead = before <= end && (yield* this.#readTo(end));
+          if (isRead) this.#attempts = undefined;
+          else if (this.#position === before) await this.#pause(lagging(handle));
           if (!isRead || isElsewhere(present, known, this.#file.chunkBytes)) return;
           known = present;
         }

@@ -90,10 +90,33 @@ async function inWindow(file: OpenFile, window: Window, read: () => Promise<numb
 }
 
 /**
+ * As `readInto`, ABORTED as soon as the signal says so. What is under way then may still come: not into the caller's memory, which is
+ * filled when all is there.
+ */
+export async function readAbortably(
+  file: OpenFile,
+  position: number,
+  into: Uint8Array,
+  signal: AbortSignalLike | undefined,
+): Promise<number> {
+  if (signal === undefined) return readInto(file, position, into);
+  const memory = file.core.allocate(into.length);
+  const have = await abortable(signal, readInto(file, position, memory, signal));
+  into.set(memory.subarray(0, have));
+  return have;
+}
+
+/**
  * Fills `into` from `position` on.
+ * @param signal after which no more is asked for.
  * @returns how many bytes there were; fewer than `into` holds only at the end of the file.
  */
-export async function readInto(file: OpenFile, position: number, into: Uint8Array): Promise<number> {
+export async function readInto(
+  file: OpenFile,
+  position: number,
+  into: Uint8Array,
+  signal?: AbortSignalLike,
+): Promise<number> {
   const since = file.core.env.clock.now();
   const end = position + into.length;
   if (into.length > 0 && end <= file.packetEnd(position)) return file.readPacket(position, into, since);
@@ -103,6 +126,7 @@ export async function readInto(file: OpenFile, position: number, into: Uint8Arra
   let reached = end;
   const reader = async (): Promise<void> => {
     while (next < reached) {
+      throwIfAborted(signal);
       const at = next;
       const to = Math.min(end, file.packetEnd(at));
       next = to;

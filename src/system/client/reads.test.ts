@@ -245,6 +245,38 @@ describe('replicas that fail', () => {
     expect(bytesEqual(read, bytes)).toBe(true);
   });
 
+  test('after an abort nothing comes into the memory that the caller has got back', async () => {
+    const cluster = await FakeCluster.start(1, { network: { bytesPerMs: 5000 } });
+    const client = await cluster.client();
+    await cluster.run(client.writeFile('/f', sample(900 * kibi), { chunkBytes: 4 * mebi }));
+    const handle = await cluster.run(client.open('/f'));
+    const memory = new Uint8Array(900 * kibi);
+    const controller = new AbortController();
+    const read = handle.read(memory, { position: 0, signal: controller.signal });
+    cluster.world.after(50, () => controller.abort());
+    expect(await codeOf(cluster.run(read))).toBe('ABORTED');
+    memory.fill(7);
+    await cluster.world.run(5000);
+    expect(memory.every((byte) => byte === 7)).toBe(true);
+    const { bytesRead } = await cluster.run(handle.read(memory, { position: 0, signal: new AbortController().signal }));
+    expect([bytesRead, bytesEqual(memory, sample(900 * kibi))]).toEqual([900 * kibi, true]);
+  });
+
+  test('an aborted read asks for no more', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ readWindowBytes: 2 * mebi });
+    await cluster.run(client.writeFile('/f', sample(20 * mebi), { chunkBytes: 64 * mebi }));
+    for (const server of cluster.servers)
+      server.beforeRead = () => new Promise((go) => cluster.world.after(10, () => go(undefined)));
+    const controller = new AbortController();
+    const reads = () => cluster.servers.reduce((sum, server) => sum + server.reads.length, 0);
+    cluster.world.after(25, () => controller.abort());
+    expect(await codeOf(cluster.run(client.readFile('/f', { signal: controller.signal })))).toBe('ABORTED');
+    const asked = reads();
+    await cluster.world.run(2000);
+    expect([asked < 10, reads() - asked]).toEqual([true, 0]);
+  });
+
   test('an abort ends a read at once', async () => {
     const [cluster, client] = await withFile(sample(100));
     for (const server of cluster.servers) server.beforeRead = () => new Promise(() => undefined);

@@ -14,7 +14,7 @@ function scan(bytes: Uint8Array, pieceBytes = bytes.length, scanner = new Record
   const found: ReadRecord[] = [];
   for (let at = 0; at < bytes.length; at += pieceBytes)
     found.push(...scanner.push(bytes.subarray(at, at + pieceBytes)));
-  scanner.end();
+  found.push(...scanner.end());
   expect(scanner.position).toBe(bytes.length);
   return { told: found.map(({ writer, sequence }) => `${writer}/${sequence}`), found, skipped: scanner.skipped };
 }
@@ -42,6 +42,12 @@ describe('the record scanner', () => {
     changed[recordHeadBytes] = 0x21;
     const { told } = scan(concatBytes([record(1, 'a'), torn.subarray(0, 40), record(4, 'b'), changed, record(5, 'c')]));
     expect(told).toEqual(['7/1', '7/4', '7/5']);
+  });
+
+  test('a record that was torn, and claims to be longer than all that is left, hides none of those behind it', () => {
+    const torn = record(2, zeros(5000)).subarray(0, 100);
+    const bytes = concatBytes([record(1, 'a'), torn, record(3, 'b'), torn, record(4, 'c'), torn.subarray(0, 20)]);
+    for (const pieceBytes of [1, 50, bytes.length]) expect(scan(bytes, pieceBytes).told).toEqual(['7/1', '7/3', '7/4']);
   });
 
   test('a record that comes twice is told once; of another writer it is another record', () => {

@@ -72,11 +72,16 @@ export class RecordScanner {
     return found;
   }
 
-  /** No more will come: what is held is no record. */
-  end(): void {
-    this.skipped.fragments += this.#held.length;
-    this.#position += this.#held.length;
-    this.#held = none;
+  /** No more will come: what is held is no record, but may hide some that follow it. @returns those. */
+  end(): readonly ReadRecord[] {
+    const found: ReadRecord[] = [];
+    while (this.#held.length > 0) {
+      const fragment = this.#held;
+      this.#held = none;
+      this.#pass(fragment, 0, 1);
+      this.#scan(fragment.subarray(1), found);
+    }
+    return found;
   }
 
   /** How long what is held must be to tell more of it. */

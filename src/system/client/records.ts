@@ -28,12 +28,15 @@ export async function* recordsOf(file: OpenFile, options: RecordsOptions): Async
   let scanner = new RecordScanner(env.crc32, start);
   if (follow) {
     for await (const { position, bytes } of followFile(file, start, signal)) {
-      if (position < scanner.readTo) scanner = new RecordScanner(env.crc32, position);
+      if (position < scanner.readTo) {
+        yield* scanner.end();
+        scanner = new RecordScanner(env.crc32, position);
+      }
       yield* scanner.push(bytes);
     }
   } else {
     for await (const bytes of readStream(file, { start, signal })) yield* scanner.push(bytes);
   }
-  scanner.end();
+  yield* scanner.end();
   onSkipped?.(scanner.skipped);
 }

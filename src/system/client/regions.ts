@@ -65,7 +65,7 @@ function addSame(
   add: (from: number, to: number, state: RegionState) => void,
 ): void {
   const scanner = new RecordScanner(crc32, start);
-  const records = scanner.push(bytes);
+  const records = [...scanner.push(bytes), ...scanner.end()];
   let at = start;
   const between = (to: number): void => {
     for (let from = at; from < to; ) {
