@@ -63,7 +63,7 @@ export interface NodeOptions {
   /** Within this time a call succeeds or throws; 10 s if not given. */
   readonly deadlineMs?: number;
   readonly events?: Events;
-  /** The disk failed, or the state contradicts itself: this member has stopped, and every call rejects with the error. */
+  /** The disk failed, or the state contradicts itself: this member has stopped. Calls go to the others, `query` at `stale` answers what this one knew then. */
   onFailure?(error: CairnError): void;
 }
 

@@ -4,3 +4,8 @@ import { CairnError } from '../../core/base/errors.ts';
 export function notLeader(): CairnError {
   return new CairnError('NOT_LEADER', 'this master does not lead; ask the leader');
 }
+
+/** Nor here, nor will anything: this replica has stopped, for the reason given. The others go on. */
+export function stoppedHere(cause: CairnError): CairnError {
+  return new CairnError('NOT_LEADER', `this master has stopped (${cause.message}); ask another`, { cause });
+}

@@ -26,7 +26,7 @@ import { Applier } from './applier.ts';
 import { Controls } from './controls.ts';
 import { KeptEntries } from './kept-entries.ts';
 import { LogKeeper } from './log-keeper.ts';
-import { notLeader } from './not-leader.ts';
+import { notLeader, stoppedHere } from './not-leader.ts';
 import { type ReceivingHost, SnapshotReceiver } from './snapshot-receiver.ts';
 import { type SendingHost, SnapshotSender } from './snapshot-sender.ts';
 import type { SnapshotPart } from './snapshot-transfer.ts';
@@ -269,7 +269,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
    * @throws CairnError NOT_LEADER (nothing happened), BUSY, TOO_LARGE, UNKNOWN_OUTCOME (retry with the same id), SESSION_EXPIRED
    */
   execute(id: CommandId, command: Uint8Array): Promise<Uint8Array> {
-    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    if (this.#stopped !== undefined) return Promise.reject(stoppedHere(this.#stopped));
     if (!this.#leadership.leading) return Promise.reject(notLeader());
     return this.#commands.begin(id, command);
   }
@@ -294,7 +294,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
    * follow at once, in the same turn). @throws CairnError NOT_LEADER, BUSY
    */
   barrier(): Promise<void> {
-    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    if (this.#stopped !== undefined) return Promise.reject(stoppedHere(this.#stopped));
     if (!this.#leadership.leading) return Promise.reject(notLeader());
     return this.#reads.begin();
   }
@@ -306,7 +306,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
    * @throws CairnError NOT_LEADER, BUSY (another change is under way), INVALID_ARGUMENT, UNAVAILABLE, NOT_SUPPORTED, UNKNOWN_OUTCOME
    */
   control(request: ControlRequest): Promise<void> {
-    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    if (this.#stopped !== undefined) return Promise.reject(stoppedHere(this.#stopped));
     return this.#controls.begin(request, (id) =>
       this.#input({ kind: 'control', id, request, now: this.#env.clock.now() }),
     );
@@ -515,7 +515,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#receiver.close();
     this.#controls.stop(error);
     this.#commands.stop(error);
-    this.#reads.stop(error);
+    this.#reads.stop(stoppedHere(error));
   }
 
   /** Flushes and closes log and store. What was acknowledged is safe without it. */

@@ -147,14 +147,14 @@ describe('waiting commands', () => {
     expect(proposed).toHaveLength(1);
   });
 
-  it('that gather end with the reason when the host stops; those on their way have an unknown outcome', async () => {
+  it('that gather go to another leader when the host stops, which tells why; those on their way have an unknown outcome', async () => {
     const { world, commands, answered, begin } = setUp();
     const first = begin('a');
     await world.run(1);
     const second = begin('b');
     commands.stop(new CairnError('DISK_FAILED', 'the disk failed'));
     await Promise.all([first, second]);
-    expect(answered.sort()).toEqual(['a UNKNOWN_OUTCOME', 'b DISK_FAILED']);
+    expect(answered.sort()).toEqual(['a UNKNOWN_OUTCOME', 'b NOT_LEADER']);
   });
 
   it('are refused when they are too large, or too many gather', async () => {

@@ -9,7 +9,7 @@ import { CairnError } from '../../core/base/errors.ts';
 import type { Dropped, DropReason, Proposal } from '../../core/consensus/engine.ts';
 import type { BatchListener, CommandOutcome } from './applier.ts';
 import { type BatchCommand, batchMaxBytes, batchMaxCommands, encodeBatch } from './batch.ts';
-import { notLeader } from './not-leader.ts';
+import { notLeader, stoppedHere } from './not-leader.ts';
 
 /** Commands that gather. Those on their way are bounded by the limits of batches. */
 export const commandsWaitingMax = 16_384;
@@ -125,7 +125,7 @@ export class WaitingCommands implements BatchListener {
 
   /** What gathers did not happen; what is on its way may still happen, under another leader. */
   stop(error: CairnError): void {
-    for (const waiter of this.#takeAll()) waiter.reject(error);
+    for (const waiter of this.#takeAll()) waiter.reject(stoppedHere(error));
     for (const waiters of this.#batches.values())
       for (const waiter of waiters)
         waiter.reject(new CairnError('UNKNOWN_OUTCOME', 'this master stopped; ask another', { cause: error }));
