@@ -22,7 +22,7 @@ import {
   restoredResult,
 } from './state/commands.ts';
 import { decodeInode } from './state/records.ts';
-import { directory, lookup, nearestDirectory, placeOf } from './state/resolve.ts';
+import { directory, lookup, nearest, nearestDirectory, placeOf } from './state/resolve.ts';
 import { checkAsked, settingsFrom } from './state/settings.ts';
 
 export type Executor = Pick<Replica, 'execute' | 'touch'>;
@@ -57,7 +57,7 @@ export async function openForWrite(
   const { id } = request;
   const placement = await prepared(replica, id, () => {
     checkPaths(request.path);
-    return request.allocate ? placementFor(leader, request) : [];
+    return request.allocate && !isFrozen(leader, request.path) ? placementFor(leader, request) : [];
   });
   const chunksBefore = request.truncate ? chunksAt(leader, request.path) : 0;
   // Field by field: to spread one object into another costs more than to encode it.
@@ -87,6 +87,14 @@ export async function openForWrite(
     created: done.created,
     grant: done.grant === undefined ? undefined : grantOf(tables, done.grant, record),
   };
+}
+
+/**
+ * What is made where a snapshot is being taken gets its first chunk afterwards, when it is acquired: where files are made all the time there would be
+ * no moment at which no lease is out.
+ */
+function isFrozen({ tables, leases }: Leader, path: string): boolean {
+  return leases.freezesAny && leases.isFrozen(nearest(tables, path));
 }
 
 /** How many chunks the file has just now; 0 if there is none. */
@@ -127,6 +135,7 @@ export async function truncate(
 ): Promise<Attributes> {
   const file = leader.tables.inode(request.inode);
   const cut = await commit(replica, id, { kind: 'truncate', ...request }, madeResult);
+  leader.garbage.reap();
   await leader.cutChunks.closed(cut.inode, file?.kind === 'file' ? file.chunkCount : 0);
   return attributesOf(leader, cut.inode, decodeInode(cut.record));
 }

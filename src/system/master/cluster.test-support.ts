@@ -80,6 +80,8 @@ export class NamesServer {
   recoverMs = 0;
   /** How long it takes until a split is answered. */
   splitMs = 0;
+  /** How long it takes until it says what it holds of a chunk. */
+  holdsMs = 0;
   /** So many splits are carried out and answered by a failure. */
   splitAnswersLost = 0;
   #life = 0;
@@ -206,7 +208,8 @@ export class NamesServer {
         if (this.splitAnswersLost-- > 0) throw new CairnError('UNAVAILABLE', 'the answer is lost');
         return { response: { length: chunk.length } };
       },
-      holds: ({ handle }) => {
+      holds: async ({ handle }) => {
+        if (this.holdsMs > 0) await new Promise<void>((resolve) => this.node.env.clock.after(this.holdsMs, resolve));
         const chunk = this.chunks.get(handle);
         const isSound = chunk !== undefined && !this.#broken.has(handle);
         return { response: { version: chunk?.version as ChunkRecord['version'], length: chunk?.length ?? 0, isSound } };

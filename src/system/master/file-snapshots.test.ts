@@ -196,6 +196,28 @@ describe('a file snapshot', () => {
     expect(chunk.sealed || chunk.refs === 1).toBe(true);
   });
 
+  it('is taken while files are made below its source all the time: they get their chunks afterwards', async () => {
+    const c = await TestMasters.start(22);
+    for (const server of c.servers) server.recoverMs = 50;
+    await c.create('/a/open'); // of which its primary knows nothing yet: it is sealed by recovery
+    let isTaken = false;
+    const own = { id: { client: 1000, sequence: 1, ackBelow: 1 } };
+    const taking = c.ask('fileSnapshot', { ...own, from: '/a', to: '/copy' }).then(() => (isTaken = true));
+    const grants = { below: 0, elsewhere: 0 };
+    let made = 0;
+    for (; made < 300 && !isTaken; made++) {
+      if ((await c.create(`/a/d/f${made}`)).grant !== undefined) grants.below += 1;
+      if ((await c.create(`/b/f${made}`)).grant !== undefined) grants.elsewhere += 1;
+    }
+    expect(isTaken).toBe(true);
+    await taking;
+    expect(grants.elsewhere).toBe(made);
+    expect(grants.below).toBeLessThan(made);
+    const { attributes, grant } = await c.create('/a/d/f0');
+    expect(grant ?? (await c.acquire(attributes.inode, 0)).grant).toBeDefined();
+    expect((await c.create('/a/d/later')).grant).toBeDefined();
+  });
+
   it('is refused with why, and leaves what it froze usable', async () => {
     const c = await TestMasters.start(7);
     const { attributes } = await c.create('/a/f');
@@ -228,6 +250,19 @@ describe('settings', () => {
     await c.call('set', { id: c.id(), path: '/a', ...c.nothingAsked, mode: 'async', durability: 'disk' });
     expect(c.chunk(grant!.handle)).toMatchObject({ sealed: true, length: 30 });
     expect((await c.acquire(attributes.inode, 0)).grant).toMatchObject({ mode: 'async', durability: 'disk' });
+  });
+
+  it('that are changed while a grant is on its way are what it promises', async () => {
+    const c = await TestMasters.start(23);
+    const { inode, grant } = await c.sealedFile('/a', 30);
+    const failed = [grant.replicas[1]!.server];
+    for (const server of c.servers) server.holdsMs = 100;
+    const own = { id: { client: 1000, sequence: 1, ackBelow: 1 } };
+    const work = c.ask('acquire', { ...c.acquireRequest(inode, 0, { version: grant.version, failed }), ...own });
+    await c.run(50);
+    await c.call('set', { id: c.id(), path: '/a', ...c.nothingAsked, mode: 'async', durability: 'disk' });
+    expect(c.chunk(grant.handle)).toMatchObject({ version: grant.version, sealed: true }); // there is nothing to call back yet
+    expect((await c.world.settle(work)).grant).toMatchObject({ mode: 'async', durability: 'disk' });
   });
 
   it('ask for a least number of replicas: with fewer servers up there is no grant, and no new file', async () => {

@@ -9,6 +9,7 @@ import type { Gate } from './gate.ts';
 import type { Concerns, LeaderWorld } from './leader-world.ts';
 import type { Leases } from './leases.ts';
 import { isBelow, type Recalls } from './recalls.ts';
+import { valueOrThrow } from './refusal.ts';
 import { doneResult, laidOutResult } from './state/commands.ts';
 import { isThere } from './state/copies.ts';
 import { lookup } from './state/resolve.ts';
@@ -94,6 +95,8 @@ export class FileSnapshots {
         return open.length === 0 ? { value: await commit() } : undefined;
       });
       if (done !== undefined) return done.value;
+      if (this.#world.env.clock.now() >= until)
+        throw new CairnError('UNAVAILABLE', 'leases are given out there again and again; try again later');
     }
   }
 
@@ -107,10 +110,11 @@ export class FileSnapshots {
   async #layOutAll(): Promise<void> {
     const { env } = this.#world;
     try {
-      while (!this.#world.isStopped) {
+      // Asked here, not of the answer: a copy that has been begun since then has asked to be laid out in vain.
+      while (!this.#world.isStopped && this.#world.tables.counters.copies > 0) {
         const beganAt = env.clock.now();
-        const result = await this.#world.execute({ kind: 'layOut', limit: layOutMax }, laidOutResult);
-        if (!result.ok || !result.value.more) return;
+        const { more } = valueOrThrow(await this.#world.execute({ kind: 'layOut', limit: layOutMax }, laidOutResult));
+        if (!more) continue;
         const giveWayMs = Math.min(giveWayMaxMs, env.clock.now() - beganAt);
         await new Promise<void>((resolve) => env.clock.after(giveWayMs, resolve));
       }

@@ -5,6 +5,7 @@
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { toCairnError } from '../../core/base/errors.ts';
 import type { LeaderWorld } from './leader-world.ts';
+import { valueOrThrow } from './refusal.ts';
 import { reapMax, reapResult } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
 
@@ -53,11 +54,9 @@ export class Garbage {
   async #reapAll(): Promise<void> {
     const { env } = this.#world;
     try {
-      let more = true;
-      while (more && !this.#world.isStopped) {
-        const result = await this.#world.execute({ kind: 'reap', limit: reapMax }, reapResult);
-        more = result.ok && result.value.more;
-      }
+      // Asked here, not of the answer: what has been detached since then has asked to be collected in vain.
+      while (!this.#world.isStopped && this.#world.tables.firstDetached() !== undefined)
+        valueOrThrow(await this.#world.execute({ kind: 'reap', limit: reapMax }, reapResult));
     } catch (thrown) {
       const error = toCairnError(thrown);
       if (this.#world.isStopped || error.code === 'NOT_LEADER') return;

@@ -60,7 +60,7 @@ export function chunkOf(tables: Tables, handle: ChunkHandle): ChunkRecord {
 }
 
 /** The file in the chunk's record. @throws CairnError STALE_HANDLE */
-export function fileOf(tables: Tables, { inode }: ChunkRecord): Inode {
+export function fileOf(tables: Tables, { inode }: Pick<ChunkRecord, 'inode'>): Inode {
   const file = tables.inode(inode);
   if (file === undefined) throw new CairnError('STALE_HANDLE', `inode ${inode} was removed`);
   return file;

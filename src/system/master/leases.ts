@@ -3,18 +3,18 @@
  * a server is left out when its session has lapsed, or when it has dropped its replica on request. Both are events, waited for
  * within a bound.
  */
-import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
+import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { Gate } from './gate.ts';
-import { type Concerns, grantOf, type LeaderWorld } from './leader-world.ts';
+import { type Concerns, fileOf, grantOf, type LeaderWorld } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
 import { Splitting } from './splitting.ts';
 import { doneResult, type Granted, grantResult } from './state/commands.ts';
 import { isSettled } from './state/copies.ts';
-import type { ChunkRecord, FileInode, Inode } from './state/records.ts';
+import type { ChunkRecord, FileInode } from './state/records.ts';
 import { type Held, heldBy, isWhole } from './whole-replicas.ts';
 
 /** Calls for leases that may be under way at once. */
@@ -66,6 +66,19 @@ export class Leases {
       this.#frozen.delete(frozen);
       frozen.release();
     });
+  }
+
+  /** Whether a snapshot of anything is being taken. */
+  get freezesAny(): boolean {
+    return this.#frozen.size > 0;
+  }
+  /** Whether a snapshot of this file is being taken, or of what it is below. */
+  isFrozen(inode: InodeId): boolean {
+    return this.#freezeOf(inode) !== undefined;
+  }
+  #freezeOf(inode: InodeId): Freeze | undefined {
+    for (const frozen of this.#frozen) if (frozen.concerns(inode)) return frozen;
+    return undefined;
   }
 
   /** Grants, splits and changes of the set come one after another: each leads to what is mutated where, by the set that it has begun with. */
@@ -126,7 +139,7 @@ export class Leases {
       const handle = tables.handleAt(inode, file, index);
       if (handle === undefined) {
         const made = await this.#make(inode, file, index);
-        if (made !== undefined) return { grant: grantOf(world.tables, made, file), created: true };
+        if (made !== undefined) return { grant: this.#answerOf(made, inode), created: true };
         continue;
       }
       if (await this.#waitedForHold(handle, until)) continue;
@@ -141,8 +154,7 @@ export class Leases {
         return { grant: grantOf(tables, { handle, ...chunk }, file), created: false };
       const granted = await this.regrant(handle, chunk, isNewerWanted ? after.failed : [], until);
       if (granted === undefined) continue;
-      this.#mustBeEnough(granted, file);
-      return { grant: grantOf(world.tables, granted, file), created: false };
+      return { grant: this.#answerOf(granted, inode), created: false };
     }
   }
 
@@ -165,9 +177,16 @@ export class Leases {
     if (present < minReplicas) throw this.#tooFew(handle, present, minReplicas);
   }
 
-  /** A grant under which no mutation keeps its promise is given to nobody: the chunk is copied first. */
-  #mustBeEnough({ handle, servers }: Granted, { minReplicas }: Inode): void {
-    if (servers.length < minReplicas) throw this.#tooFew(handle, servers.length, minReplicas);
+  /**
+   * As the file promises by now: whoever has changed that meanwhile has called back what was out then, and this was not. A grant under which no
+   * mutation keeps its promise is given to nobody: the chunk is copied first.
+   */
+  #answerOf(granted: Granted, inode: InodeId): Grant {
+    const { tables } = this.#world;
+    const file = fileOf(tables, { inode });
+    const { handle, servers } = granted;
+    if (servers.length < file.minReplicas) throw this.#tooFew(handle, servers.length, file.minReplicas);
+    return grantOf(tables, granted, file);
   }
 
   #tooFew(handle: ChunkHandle, present: number, minReplicas: number): CairnError {
@@ -210,8 +229,7 @@ export class Leases {
       const isDone = chunk.version > version && others.length === 0;
       const granted = isDone ? { handle, ...chunk } : await this.regrant(handle, chunk, others, until);
       if (granted === undefined) continue;
-      this.#mustBeEnough(granted, file);
-      return { grant: grantOf(world.tables, granted, file) };
+      return { grant: this.#answerOf(granted, chunk.inode) };
     }
   }
 
@@ -333,8 +351,7 @@ export class Leases {
 
   /** True if a snapshot of the file was being taken. */
   #waitedForThaw(inode: AcquireRequest['inode'], until: number): Promise<boolean> {
-    const frozen = [...this.#frozen].find(({ concerns }) => concerns(inode));
-    return this.#waited(frozen, `a snapshot of inode ${inode} is being taken just now`, until);
+    return this.#waited(this.#freezeOf(inode), `a snapshot of inode ${inode} is being taken just now`, until);
   }
 
   async #waited(hold: Hold | undefined, why: string, until: number): Promise<boolean> {

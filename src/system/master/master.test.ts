@@ -150,6 +150,15 @@ describe('a cluster of masters', () => {
     },
   );
 
+  it('collects what was cut off a long file without being asked again', async () => {
+    const c = await TestMasters.start(32);
+    const { attributes } = await c.create('/f');
+    for (let index = 1; index < 40; index++) await c.acquire(attributes.inode, index);
+    await c.call('truncate', { id: c.id(), inode: attributes.inode, chunkCount: 2 });
+    const { counters } = c.leader!.master!.machine.tables;
+    await c.until('it is collected', () => counters.chunks === 2, 5000);
+  });
+
   it('gives a clear error within the deadline when there is no quorum', async () => {
     const c = await TestMasters.start(7);
     const [a, b] = c.masters.filter((member) => member !== c.leader);

@@ -47,7 +47,7 @@ export class Recalls {
   }
 
   /**
-   * Until none is open that was when it began. Who grants meanwhile sees to it that it does not go on for ever.
+   * Until each that was open when it began has been sealed once. One of them, or another, may be open again by then.
    * @throws CairnError UNAVAILABLE when some could not be sealed in time; NOT_LEADER
    */
   async recall(concerns: Concerns, untilMs: number): Promise<void> {
@@ -56,9 +56,10 @@ export class Recalls {
       const open = await this.openOf(concerns);
       if (open.length === 0) return;
       const failed = await this.#sealAll(open);
-      if (failed !== undefined && env.clock.now() >= untilMs)
+      if (failed === undefined) return;
+      if (env.clock.now() >= untilMs)
         throw new CairnError('UNAVAILABLE', `a lease could not be called back: ${failed.message}`, { cause: failed });
-      if (failed !== undefined) await new Promise<void>((resolve) => env.clock.after(againMs, resolve));
+      await new Promise<void>((resolve) => env.clock.after(againMs, resolve));
       this.#world.checkLeading();
     }
   }

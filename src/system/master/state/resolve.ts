@@ -56,6 +56,18 @@ export function placeOf(
   return ok({ parent, name, found: made ? undefined : tables.dirent(parent, name), ancestors });
 }
 
+/** The last on the way that is there: what a path names, or the directory below which it would be. */
+export function nearest(tables: Tables, path: string): InodeId {
+  const names = parsePath(path);
+  let at: Dirent = { inode: rootInode, kind: 'directory' };
+  for (const name of names.ok ? names.value : []) {
+    const next = at.kind === 'directory' ? tables.dirent(at.inode, name) : undefined;
+    if (next === undefined) break;
+    at = next;
+  }
+  return at.inode;
+}
+
 /** The last directory on the way that is there: the settings of what is made below come from it. */
 export function nearestDirectory(tables: Tables, path: string): DirectoryInode {
   const names = parsePath(path);
