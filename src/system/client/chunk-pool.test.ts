@@ -6,6 +6,7 @@ import type { SimWorld } from '../../platform/sim/world.ts';
 import { type Peer, routesOf } from '../rpc/handlers.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
 import { ChunkPool } from './chunk-pool.ts';
+import { connectionsMax } from './limits.ts';
 
 const address = toAddress('server:1');
 const request = { handle: toChunkHandle(1), offset: 0, length: 1 };
@@ -72,6 +73,65 @@ describe('a connection on which nothing comes', () => {
     expect(await world.settle(outcome, 10_000)).toBe('CONNECTION_LOST');
     expect(clock.now() - from).toBeLessThan(2100);
     expect(pool.isSuspect(address)).toBe(true);
+    pool.close();
+  });
+});
+
+describe('waiting to be sent', () => {
+  const grant = {
+    handle: toChunkHandle(1),
+    version: toChunkVersion(1),
+    replicas: [],
+    durability: 'memory',
+    mode: 'strong',
+    minReplicas: 1,
+    knownLength: 0,
+  } as const;
+  const mutation = { grant, kind: { kind: 'write', offset: 0 }, crc: 0, chunkBytes: 1 } as const;
+
+  test('a call ends within its time also behind bytes that its server does not take', async () => {
+    const world = testWorld(4);
+    const { env } = world.node('server');
+    const routes = routesOf(chunkCalls, {
+      lengths: () => ({ response: { lengths: [] } }),
+      mutate: (_, { peer }) => {
+        peer.hold();
+        return new Promise(() => undefined);
+      },
+    });
+    await world.settle(
+      env.network.listen(address, (connection) => RpcConnection.accept(env, connection, chunkCalls, routes)),
+    );
+    const pool = new ChunkPool(world.node('client').env);
+    const body = [new Uint8Array(1024 * 1024)];
+    const { clock } = world.node('client').env;
+    const ends: number[] = [];
+    const codes: string[] = [];
+    const mutate = () =>
+      pool.call(address, 'mutate', mutation, { body, timeoutMs: 3000 }).catch((error: { code: string }) => {
+        ends.push(clock.now());
+        codes.push(error.code);
+      });
+    const from = clock.now();
+    await world.settle(Promise.all(Array.from({ length: 12 }, mutate)), 60_000);
+    expect(new Set(codes)).toEqual(new Set(['TIMED_OUT']));
+    expect(Math.max(...ends) - from).toBeLessThan(3200);
+    pool.close();
+  });
+
+  test('a call for which there is no connection free ends within its time, and takes no place of others', async () => {
+    const world = testWorld(5);
+    await serve(world, 6000);
+    const pool = new ChunkPool(world.node('client').env);
+    const heal = world.network.blackhole(['client'], ['server']);
+    const nowhere = Array.from({ length: connectionsMax }, (_, n) => toAddress(`server:${n + 2}`));
+    const held = nowhere.map((other) => pool.call(other, 'read', request, { timeoutMs: 1e9 }).catch(() => undefined));
+    const tooLate = pool.call(address, 'read', request, { timeoutMs: 500 });
+    const later = pool.call(address, 'read', request, { timeoutMs: 60_000 });
+    await expect(world.settle(tooLate, 1000)).rejects.toMatchObject({ code: 'BUSY' });
+    heal();
+    await world.settle(Promise.all(held), 60_000);
+    expect((await world.settle(later, 60_000)).response.chunkLength).toBe(7);
     pool.close();
   });
 });

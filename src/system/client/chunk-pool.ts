@@ -8,10 +8,10 @@
  */
 import type { Address, ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import type { Env, Timer } from '../../core/base/env.ts';
-import { type CairnError, toCairnError } from '../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { chunkCalls } from '../../core/protocol/chunk-calls.ts';
-import { type Answer, type CallOptions, RpcConnection } from '../rpc/rpc-connection.ts';
+import { type Answer, type CallOptions, callTimeoutMs, RpcConnection } from '../rpc/rpc-connection.ts';
 import { isClosed } from './failures.ts';
 import {
   badReplicaMs,
@@ -59,21 +59,20 @@ export class ChunkPool {
     return this.#links.size;
   }
 
-  /** @throws CairnError what the server answered, or CONNECTION_LOST, TIMED_OUT: the server is suspect then */
+  /** @throws CairnError what the server answered, or CONNECTION_LOST, TIMED_OUT: the server is suspect then; BUSY: nothing was sent */
   async call<K extends ClientCall>(
     address: Address,
     kind: K,
     request: RequestOf<ChunkCalls[K]>,
     options: CallOptions = {},
   ): Promise<Answer<ResponseOf<ChunkCalls[K]>>> {
-    let link = await this.#link(address);
-    while (options.body !== undefined && link.rpc.isOverfull) {
-      await link.rpc.drain();
-      link = await this.#link(address);
-    }
+    const known = this.#linkNow(address);
+    const mustWait = known === undefined || (options.body !== undefined && known.rpc.isOverfull);
+    const since = mustWait ? this.#env.clock.now() : 0;
+    const link = mustWait ? await this.#linkWithRoom(address, kind, options, since) : known;
     link.inFlight += 1;
     try {
-      const answer = await link.rpc.call(kind, request, options);
+      const answer = await link.rpc.call(kind, request, mustWait ? this.#leftOf(options, since) : options);
       this.#heard(link);
       return answer;
     } catch (thrown) {
@@ -86,6 +85,33 @@ export class ChunkPool {
       link.lastUsedAt = this.#env.clock.now();
       if (link.inFlight === 0) this.#wakeOne();
     }
+  }
+
+  /** A connection, and room in its queue if there is a body. What is waited for here is taken off the time of the call. */
+  async #linkWithRoom(address: Address, kind: ClientCall, options: CallOptions, since: number): Promise<Link> {
+    for (;;) {
+      const link = await this.#link(address, () => this.#leftOf(options, since).timeoutMs);
+      if (options.body === undefined || !link.rpc.isOverfull) return link;
+      if (await this.#within(this.#leftOf(options, since).timeoutMs, link.rpc.drain())) continue;
+      this.#lost(address);
+      throw new CairnError('TIMED_OUT', `${kind} at ${address}: what was sent before is not taken; try again`);
+    }
+  }
+
+  #leftOf(options: CallOptions, since: number) {
+    const { timeoutMs = callTimeoutMs } = options;
+    return { ...options, timeoutMs: Math.max(1, since + timeoutMs - this.#env.clock.now()) };
+  }
+
+  /** Whether it comes within that time. */
+  #within(ms: number, event: Promise<void>): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.#env.clock.after(ms, () => resolve(false));
+      void event.then(() => {
+        timer.cancel();
+        resolve(true);
+      });
+    });
   }
 
   isSuspect(address: Address): boolean {
@@ -119,14 +145,32 @@ export class ChunkPool {
 
   // ---------------------------------------------------------------- connections
 
-  async #link(address: Address): Promise<Link> {
+  async #link(address: Address, leftMs: () => number): Promise<Link> {
     for (;;) {
-      if (this.#isClosed) throw isClosed('the client');
-      const known = this.#links.get(address);
-      if (known !== undefined) return known;
-      if (this.#links.size < connectionsMax || this.#closeLeastUsed()) return this.#open(address);
-      await new Promise<void>((go) => this.#waitingForRoom.push(go));
+      const link = this.#linkNow(address);
+      if (link !== undefined) return link;
+      if (!(await this.#roomWithin(leftMs())))
+        throw new CairnError('BUSY', `all ${connectionsMax} connections to chunkservers are in use; try again later`);
     }
+  }
+
+  /** Undefined if there is room for no other connection. */
+  #linkNow(address: Address): Link | undefined {
+    if (this.#isClosed) throw isClosed('the client');
+    const known = this.#links.get(address);
+    if (known !== undefined) return known;
+    return this.#links.size < connectionsMax || this.#closeLeastUsed() ? this.#open(address) : undefined;
+  }
+
+  async #roomWithin(ms: number): Promise<boolean> {
+    let tell = () => {};
+    const told = new Promise<void>((go) => {
+      tell = go;
+    });
+    this.#waitingForRoom.push(tell);
+    if (await this.#within(ms, told)) return true;
+    this.#waitingForRoom = this.#waitingForRoom.filter((other) => other !== tell);
+    return false;
   }
 
   #open(address: Address): Link {

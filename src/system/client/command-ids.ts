@@ -1,11 +1,12 @@
 /**
  * Names for commands, so that a retry takes effect once: one client id, sequences from 1, and with each command how far all
- * earlier answers are known. At most `commandsInFlightMax` are without an answer; beyond it callers wait, in order.
+ * earlier answers are known. At most `commandsInFlightMax` are without an answer; beyond it callers wait, in order. The masters keep the
+ * answers behind one that is missing, up to a bound: a command that hangs is left alone with its id before the others come to that.
  */
 import type { Env } from '../../core/base/env.ts';
 import { toCairnError } from '../../core/base/errors.ts';
 import type { CommandId } from '../../core/protocol/types.ts';
-import { commandSessionIdleMs, commandsInFlightMax } from './limits.ts';
+import { commandSessionIdleMs, commandSessionSpanMax, commandsInFlightMax } from './limits.ts';
 
 interface CommandSession {
   readonly client: number;
@@ -14,6 +15,8 @@ interface CommandSession {
   ackBelow: number;
   /** Answered ones at and above it. */
   readonly answered: Set<number>;
+  /** A command succeeded: the masters know the client. Those who do not take an acknowledgement for that of a client they have forgotten. */
+  isKnown: boolean;
 }
 
 export class CommandIds {
@@ -34,9 +37,11 @@ export class CommandIds {
     const session = this.#current();
     const sequence = session.next++;
     try {
-      return await send({ client: session.client, sequence, ackBelow: session.ackBelow });
+      const ackBelow = session.isKnown ? session.ackBelow : 1;
+      const answer = await send({ client: session.client, sequence, ackBelow });
+      session.isKnown = true;
+      return answer;
     } catch (thrown) {
-      // It may never have come to a master: then the next one, which acknowledges it, would be taken for one of a client that was forgotten.
       if (toCairnError(thrown).retry !== 'never') this.sessionExpired(session.client);
       throw thrown;
     } finally {
@@ -56,7 +61,10 @@ export class CommandIds {
 
   #current(): CommandSession {
     const now = this.#env.clock.now();
-    if (this.#inFlight === 0 && now - this.#usedAt > commandSessionIdleMs) this.#session = begin(this.#env);
+    const { next, ackBelow } = this.#session;
+    const isIdle = this.#inFlight === 0 && now - this.#usedAt > commandSessionIdleMs;
+    if (isIdle || next - ackBelow >= commandSessionSpanMax || (!this.#session.isKnown && next > commandSessionSpanMax))
+      this.#session = begin(this.#env);
     this.#usedAt = now;
     return this.#session;
   }
@@ -70,5 +78,5 @@ export class CommandIds {
 }
 
 function begin(env: Env): CommandSession {
-  return { client: env.random.id53(), next: 1, ackBelow: 1, answered: new Set() };
+  return { client: env.random.id53(), next: 1, ackBelow: 1, answered: new Set(), isKnown: false };
 }

@@ -70,6 +70,48 @@ describe('commands', () => {
     for (const { id } of cluster.master.commands) expect(id.sequence - id.ackBelow).toBeLessThan(commandsInFlightMax);
   });
 
+  test('a command that hangs stops no others: what the masters keep of the answers behind it is bounded', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 60_000 });
+    cluster.master.before = (_, request) =>
+      (request as { path: string }).path === '/slow' ? new Promise(() => undefined) : undefined;
+    client.mkdir('/slow').catch(() => undefined);
+    for (let round = 0; round < 5; round++)
+      await cluster.run(Promise.all(Array.from({ length: 1000 }, (_, n) => client.mkdir(`/d${round}-${n}`))));
+    const ids = cluster.master.commands.map(({ id }) => id);
+    expect(ids.length).toBeGreaterThanOrEqual(5001);
+    expect(Math.max(...ids.map(({ sequence, ackBelow }) => sequence - ackBelow))).toBeLessThan(2048);
+    expect(new Set(ids.map(({ client }) => client)).size).toBeLessThanOrEqual(4);
+    await client.close();
+  });
+
+  test('what was never sent is not acknowledged to masters that do not know the client yet', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const nameless = client.mkdir('/a', { durability: 'paper' as 'disk' });
+    await expect(cluster.run(nameless)).rejects.toBeInstanceOf(CairnError);
+    await cluster.run(client.mkdir('/b'));
+    expect(cluster.master.commands.map(({ id }) => id.ackBelow)).toEqual([1]);
+    await cluster.run(client.mkdir('/c'));
+    expect(cluster.master.commands.at(-1)!.id).toMatchObject({ sequence: 3, ackBelow: 3 });
+  });
+
+  test('settings that are no numbers of their kind are refused before they become others on the wire', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    for (const wrong of [
+      { replication: 65_537 },
+      { minReplicas: 1.5 },
+      { chunkBytes: -1 },
+      { replication: Number.NaN },
+    ]) {
+      await expect(cluster.run(client.mkdir('/d', wrong))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      await expect(cluster.run(client.open('/f', 'w', wrong))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      await expect(cluster.run(client.set('/', wrong))).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    }
+    expect(cluster.master.commands).toEqual([]);
+  });
+
   test('after a long silence, or when its session has ended, the client goes on under a new id', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();
@@ -148,6 +190,23 @@ describe('commands', () => {
     await client.close();
     await expect(cluster.run(underWay)).rejects.toMatchObject({ code: 'ABORTED' });
     await expect(cluster.run(client.stat('/'))).rejects.toMatchObject({ code: 'ABORTED' });
+  });
+
+  test('a closed client opens no more connections for reads that may be old', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const before = cluster.world.network.connectionCount;
+    cluster.master.before = (kind) =>
+      kind === 'shadow' ? new Promise((go) => cluster.world.after(50, go)) : undefined;
+    const shadow = client.shadow();
+    await cluster.run(shadow.stat('/'));
+    const underWay = shadow.stat('/');
+    await cluster.world.run(20);
+    await client.close();
+    await expect(cluster.run(underWay)).rejects.toMatchObject({ code: 'ABORTED' });
+    await expect(cluster.run(shadow.stat('/'))).rejects.toMatchObject({ code: 'ABORTED' });
+    await cluster.world.run(100);
+    expect(cluster.world.network.connectionCount).toBeLessThan(before);
   });
 
   test('connections to chunkservers that nobody uses are closed', async () => {

@@ -293,6 +293,13 @@ export class FakeMaster {
       stat: this.#reading('stat', ({ path }) => this.attributesOf(this.#find(path))),
       readdir: this.#reading('readdir', (request) => this.#readdir(request)),
       locate: this.#reading('locate', (request) => this.#locate(request)),
+      shadow: async ({ ask }) => {
+        await this.before('shadow', ask);
+        if (ask.kind !== 'stat') throw new CairnError('NOT_SUPPORTED', 'only stat is answered so here');
+        return {
+          response: { ageMs: 0, answer: { kind: 'stat', attributes: this.attributesOf(this.#find(ask.path)) } },
+        };
+      },
       status: this.#reading('status', () => this.#status()),
       awaitChange: async ({ inode, known, waitMs }) => {
         this.counts.set('awaitChange', (this.counts.get('awaitChange') ?? 0) + 1);

@@ -5,6 +5,8 @@ const mebi = 1024 * 1024;
 
 /** Commands without an answer at one time; callers beyond it wait. The master remembers four times as many. */
 export const commandsInFlightMax = 1024;
+/** So many commands after one that has no answer yet, the others go on under another id. Half of the answers that the masters keep. */
+export const commandSessionSpanMax = 2048;
 /** After so long without a command the client takes a new id: its session may have ended. Far below the master's hour. */
 export const commandSessionIdleMs = 10 * 60 * 1000;
 

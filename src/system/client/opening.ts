@@ -17,9 +17,25 @@ export interface MakeOptions extends CallOptions, FileSettings {
   readonly parents?: boolean | undefined;
 }
 
-/** Of the settings that may be asked for, those that were. */
-export function asked({ replication, durability, chunkBytes, mode, minReplicas }: FileSettings): SettingsAsked {
+/** Of the settings that may be asked for, those that were. @throws CairnError INVALID_ARGUMENT: numbers that no message can carry */
+export function asked(settings: FileSettings): SettingsAsked {
+  checkNumbers(settings);
+  const { replication, durability, chunkBytes, mode, minReplicas } = settings;
   return { replication, durability, chunkBytes, mode, minReplicas };
+}
+
+const replicasAskedMax = 0xffff;
+
+/** What they mean is for the master to judge: here only that they arrive as they are. */
+function checkNumbers({ replication, minReplicas, chunkBytes }: FileSettings): void {
+  checkNumber('replication', replication, replicasAskedMax);
+  checkNumber('minReplicas', minReplicas, replicasAskedMax);
+  checkNumber('chunkBytes', chunkBytes, Number.MAX_SAFE_INTEGER);
+}
+
+function checkNumber(name: string, value: number | undefined, max: number): void {
+  if (value === undefined || (Number.isInteger(value) && value >= 0 && value <= max)) return;
+  throw invalid(`${name} ${value}; give an integer from 1 on`);
 }
 
 export interface Opened {
@@ -87,6 +103,7 @@ export async function makeFile(
   { create, truncate, expected }: HowToMake,
   options: MakeOptions,
 ): Promise<Opened> {
+  checkNumbers(options);
   const asOf = core.env.clock.now();
   const { replication, durability, chunkBytes, mode, minReplicas } = options;
   // Field by field, as it is written: to spread one object into another costs more than to send it.

@@ -11,7 +11,7 @@ import type { Location } from '../../core/protocol/types.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
 import type { AbortSignalLike } from './abort.ts';
 import { attemptsOf, type ClientCore } from './core.ts';
-import { about, invalid, namesOf } from './failures.ts';
+import { about, invalid, isClosed, namesOf } from './failures.ts';
 import { type Stats, settledSizes } from './stats.ts';
 import { type Entry, entriesOf, type ReadSource } from './tree.ts';
 import { type Walked, type WalkOptions, walk } from './walk.ts';
@@ -106,6 +106,7 @@ export class ShadowMasters {
   readonly #connections = new Map<Address, RpcConnection<typeof masterCalls>>();
   /** The one that answered last comes first. */
   #inOrder: readonly Address[] = [];
+  #isClosed = false;
 
   constructor(core: ClientCore) {
     this.#core = core;
@@ -134,6 +135,7 @@ export class ShadowMasters {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const rpc of this.#connections.values()) rpc.close('the client is closed');
     this.#connections.clear();
   }
@@ -145,6 +147,7 @@ export class ShadowMasters {
   }
 
   #to(address: Address): RpcConnection<typeof masterCalls> {
+    if (this.#isClosed) throw isClosed('the client');
     const known = this.#connections.get(address);
     if (known !== undefined && !known.isClosed) return known;
     const rpc = RpcConnection.connect(this.#core.env, address, masterCalls, undefined);

@@ -72,8 +72,15 @@ export class CallContext {
 
   reply(response: unknown, body?: readonly Uint8Array[]): void {
     if (this.#answered) return;
+    let head: Uint8Array | undefined;
+    try {
+      head = this.#id === undefined ? undefined : responseHead(this.#id, this.answerWith!, response);
+    } catch (thrown) {
+      this.fail(toCairnError(thrown)); // else the peer would wait in vain, and its request count as one that is being served
+      return;
+    }
     this.#answered = true;
-    this.#send(this.#id === undefined ? undefined : responseHead(this.#id, this.answerWith!, response), body);
+    this.#send(head, body);
   }
 
   fail(error: CairnError): void {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { toAddress } from '../../core/base/brand.ts';
-import { struct, text, varint } from '../../core/base/codec.ts';
+import { list, struct, text, varint } from '../../core/base/codec.ts';
 import type { BodySink, Connection } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import { call } from '../../core/protocol/call.ts';
@@ -16,6 +16,7 @@ const calls = {
   echo: call(1, struct({ word: text }), struct({ word: text, bytes: varint })),
   wait: call(2, struct({ ms: varint }), struct({})),
   refuse: call(3, struct({}), struct({})),
+  tooMuch: call(6, struct({}), struct({ words: list(text, 1) })),
   give: call(4, struct({ bytes: varint }), struct({})),
   tell: call(5, struct({ word: text }), struct({})),
 } as const;
@@ -39,6 +40,7 @@ function handlersOf(world: SimWorld, told: string[]): Handlers<Calls> {
     refuse: () => {
       throw new CairnError('NOT_LEADER', 'somebody else leads', { hint: 'm2:1' });
     },
+    tooMuch: () => Promise.resolve({ response: { words: ['one', 'two'] } }),
     give: ({ bytes }) => ({ response: {}, body: [new Uint8Array(bytes).fill(7)] }),
     tell: {
       begin({ word }, _bodyBytes, context) {
@@ -116,6 +118,15 @@ describe('a call', () => {
     const body = [new Uint8Array(packetMaxBytes + 1)];
     await expect(world.settle(rpc.call('echo', { word: 'x' }, { body }))).rejects.toMatchObject({ code: 'TOO_LARGE' });
     expect((await world.settle(rpc.call('echo', { word: 'y' }))).response.word).toBe('y');
+  });
+
+  test('whose answer cannot be told fails at once, and costs no place among those that are served', async () => {
+    const { world, rpc, server } = await start(3);
+    await expect(world.settle(rpc.call('tooMuch', {}))).rejects.toMatchObject({ code: 'INTERNAL' });
+    const all = Array.from({ length: servingMax }, () => rpc.call('tooMuch', {}).catch(() => undefined));
+    await world.settle(Promise.all(all));
+    expect((await world.settle(rpc.call('echo', { word: 'still there' }))).response.word).toBe('still there');
+    expect(server.accepted[0]!.isClosed).toBe(false);
   });
 
   test('that is not answered in time throws TIMED_OUT, and its late answer is nobody’s', async () => {

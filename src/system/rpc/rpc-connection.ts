@@ -145,6 +145,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
         return;
       }
       const id = this.#takeId();
+      const head = requestHead(frameKinds.request, id, spec.tag, spec.request, request);
       const { timeoutMs = callTimeoutMs } = options;
       this.#pending.set(id, {
         what: kind,
@@ -158,7 +159,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
         reject,
       });
       this.#sweep ??= this.#env.clock.after(sweepMs, () => this.#expire());
-      this.#send(requestHead(frameKinds.request, id, spec.tag, spec.request, request), options.body);
+      this.#send(head, options.body);
     });
   }
 
