@@ -2,8 +2,8 @@
  * The replicated state machine host: ties engine, log, store and sessions together. Hands what happens to the engine, one step at a time, and
  * carries out its effects in the order that the contract asks for. Commands and reads wait in modules of their own until they are answered.
  */
-import type { Millis, NodeId } from '../../core/base/brand.ts';
-import type { Env, Timer } from '../../core/base/env.ts';
+import type { NodeId } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { farBehindEntries } from '../../core/consensus/catch-up-pace.ts';
 import type {
@@ -11,107 +11,58 @@ import type {
   Dropped,
   Effects,
   Engine,
-  EngineConfig,
-  EngineKind,
   EngineStatus,
-  Envelope,
   Input,
-  IoId,
+  LogIndex,
   ReadLevel,
   SnapshotPoint,
 } from '../../core/consensus/engine.ts';
 import type { OrderedStore } from '../storage/ordered-store.ts';
-import type { OpenWriteAheadLog } from '../storage/write-ahead-log.ts';
 import { Applier } from './applier.ts';
+import { ApplyTurns } from './apply-turns.ts';
 import { Controls } from './controls.ts';
+import { EngineSteps } from './engine-steps.ts';
 import { KeptEntries } from './kept-entries.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { notLeader, stoppedHere } from './not-leader.ts';
+import { Outgoing } from './outgoing.ts';
+import { defaultReplicaLimits, type Leadership, type ReplicaLimits, type ReplicaOptions } from './replica-options.ts';
 import { type ReceivingHost, SnapshotReceiver } from './snapshot-receiver.ts';
 import { type SendingHost, SnapshotSender } from './snapshot-sender.ts';
 import type { SnapshotPart } from './snapshot-transfer.ts';
-import { type FlushingHost, type FlushLimits, StateFlusher } from './state-flusher.ts';
-import type { StateMachine } from './state-machine.ts';
-import { type BatchLimits, type CommandId, type ProposingHost, WaitingCommands } from './waiting-commands.ts';
+import { type FlushingHost, StateFlusher } from './state-flusher.ts';
+import { type CommandId, type ProposingHost, WaitingCommands } from './waiting-commands.ts';
 import { WaitingReads } from './waiting-reads.ts';
 
 export type { ControlRequest, EngineStatus, Members } from '../../core/consensus/engine.ts';
+export {
+  defaultReplicaLimits,
+  type Leadership,
+  type ReplicaLimits,
+  type ReplicaOptions,
+  type Transport,
+} from './replica-options.ts';
 export type { SnapshotPart } from './snapshot-transfer.ts';
 export type { CommandId } from './waiting-commands.ts';
-
-export interface Transport {
-  /** One-way; may be lost. */
-  send(to: NodeId, message: Uint8Array): void;
-  /** Resolves with the number of the next part that the receiver wants. */
-  sendSnapshotPart(to: NodeId, part: SnapshotPart, bytes: Uint8Array): Promise<number>;
-}
-
-export interface Leadership {
-  readonly leading: boolean;
-  readonly established: boolean;
-  readonly leader: NodeId | undefined;
-  readonly term: number;
-}
-
-export interface ReplicaOptions<Message, LogRecord> {
-  readonly env: Env;
-  readonly kind: EngineKind<Message, LogRecord>;
-  readonly config: EngineConfig;
-  /** Of the log, on env.disk. */
-  readonly directory: string;
-  readonly openLog: OpenWriteAheadLog;
-  readonly store: OrderedStore;
-  readonly stateMachine: StateMachine;
-  readonly transport: Transport;
-  /** Awaited once the log is there, before anything is promised in it. */
-  readonly logOpened?: () => Promise<void>;
-  readonly limits?: Partial<ReplicaLimits>;
-  onLeadership(change: Leadership): void;
-  /** More of the log is applied than before. */
-  onApplied?(): void;
-  /** The disk failed or the state contradicts itself: the process must stop. Called once. */
-  onFailure(error: CairnError): void;
-}
-
-export interface ReplicaLimits extends BatchLimits, FlushLimits {
-  readonly segmentBytes: number;
-  /** Entries kept behind the durable state, for peers that are a little behind: at most so many, and so many bytes. */
-  readonly keepEntries: number;
-  readonly keepBytes: number;
-}
-
-export const defaultReplicaLimits: ReplicaLimits = {
-  segmentBytes: 32 * 1024 * 1024,
-  flushDirtyBytes: 4 * 1024 * 1024,
-  flushLogBytes: 128 * 1024 * 1024,
-  keepEntries: 10_000,
-  keepBytes: 16 * 1024 * 1024,
-  batchesInFlight: 2,
-  overlapMinCommands: 32,
-};
 
 export class Replica<Message = unknown, LogRecord = unknown> {
   readonly #options: ReplicaOptions<Message, LogRecord>;
   readonly #env: Env;
   readonly #limits: ReplicaLimits;
   readonly #applier: Applier;
-  #engine!: Engine<Message, LogRecord>;
+  #steps!: EngineSteps<Message, LogRecord>;
   #log!: LogKeeper<Message, LogRecord>;
+  #outgoing!: Outgoing<Message, LogRecord>;
   #stopped: CairnError | undefined;
 
-  /** Inputs wait here while a step's effects are carried out, so that steps never nest. */
-  readonly #inputs: Input<Message>[] = [];
-  #stepping = false;
-  #timer: { readonly timer: Timer; readonly at: Millis } | undefined;
   #leadership: Leadership = { leading: false, established: false, leader: undefined, term: 0 };
 
   readonly #commands: WaitingCommands;
   readonly #reads: WaitingReads;
   readonly #controls = new Controls();
 
-  readonly #gated: { readonly io: IoId; readonly envelopes: readonly Envelope<Message>[] }[] = [];
   readonly #kept: KeptEntries;
-  #applyScheduled = false;
+  readonly #applying: ApplyTurns;
   #flusher!: StateFlusher;
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
@@ -127,6 +78,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       this.#input({ kind: 'read', id, level, now: this.#env.clock.now() }),
     );
     this.#applier = new Applier(options.store, options.stateMachine, options.config.bootstrap, this.#commands);
+    this.#applying = this.#applyTurns();
     this.#sender = new SnapshotSender(this.#sendingHost());
     this.#receiver = new SnapshotReceiver(this.#receivingHost());
   }
@@ -143,7 +95,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   }
 
   #sendingHost(): SendingHost {
-    const engine = () => this.#engine;
+    const engine = () => this.#steps.engine;
     const applier = this.#applier;
     const kept = this.#kept;
     return {
@@ -165,7 +117,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   }
 
   #flushingHost(): FlushingHost {
-    const engine = () => this.#engine;
+    const engine = () => this.#steps.engine;
     const isRunning = () => this.#stopped === undefined;
     const receiver = this.#receiver;
     const sender = this.#sender;
@@ -210,10 +162,41 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       resume: () => {
         applier.paused = false;
         this.#input({ kind: 'snapshotArriving', arriving: false, now: this.#env.clock.now() });
-        this.#applyOn();
+        this.#applying.goOn();
       },
       installed: (_, point) => this.#installed(point),
     };
+  }
+
+  #applyTurns(): ApplyTurns {
+    const isRunning = () => this.#stopped === undefined;
+    return new ApplyTurns({
+      clock: this.#env.clock,
+      applier: this.#applier,
+      get isRunning() {
+        return isRunning();
+      },
+      appliedTo: (index) => this.#appliedTo(index),
+      failed: (thrown) => this.#fail(toCairnError(thrown)),
+    });
+  }
+
+  #outgoingTo(log: LogKeeper<Message, LogRecord>): Outgoing<Message, LogRecord> {
+    const { kind, transport } = this.#options;
+    return new Outgoing({
+      ...{ kind, transport, log },
+      persisted: (io) => this.#input({ kind: 'persisted', io, now: this.#env.clock.now() }),
+      failed: (thrown) => this.#fail(toCairnError(thrown)),
+    });
+  }
+
+  #stepsOf(engine: Engine<Message, LogRecord>): EngineSteps<Message, LogRecord> {
+    return new EngineSteps(engine, {
+      clock: this.#env.clock,
+      carryOut: (effects) => this.#carryOut(effects),
+      stepped: () => this.#noteLeadership(),
+      failed: (thrown) => this.#fail(toCairnError(thrown)),
+    });
   }
 
   /** @throws CairnError LOG_CORRUPT, WRONG_FORMAT, DISK_FAILED */
@@ -228,23 +211,22 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       segmentBytes: replica.#limits.segmentBytes,
       kind: options.kind,
       epoch: options.config.epoch,
-      baseline: () => (replica.#engine === undefined ? [] : replica.#engine.baseline()),
+      baseline: () => (replica.#steps === undefined ? [] : replica.#steps.engine.baseline()),
     });
     replica.#log = keeper;
+    replica.#outgoing = replica.#outgoingTo(keeper);
     await options.logOpened?.();
     replica.#flusher = new StateFlusher(replica.#flushingHost(), replica.#limits, options.config.id);
     const point = replica.#applier.point;
-    replica.#engine = options.kind.create(options.config, {
-      records,
-      applied: point.index > 0 ? point : undefined,
-      now: options.env.clock.now(),
-    });
+    const applied = point.index > 0 ? point : undefined;
+    const engine = options.kind.create(options.config, { records, applied, now: options.env.clock.now() });
+    replica.#steps = replica.#stepsOf(engine);
     replica.#input({ kind: 'tick', now: options.env.clock.now() });
     return replica;
   }
 
   get status(): EngineStatus {
-    return this.#engine.status;
+    return this.#steps.engine.status;
   }
   get store(): OrderedStore {
     return this.#options.store;
@@ -331,34 +313,17 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   // ---------------------------------------------------------------- the engine
 
   #input(input: Input<Message>): void {
-    if (this.#stopped !== undefined) return;
-    this.#inputs.push(input);
-    if (this.#stepping) return;
-    this.#stepping = true;
-    try {
-      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift())
-        this.#carryOut(this.#engine.step(next));
-      this.#armTimer();
-      this.#noteLeadership();
-    } catch (thrown) {
-      this.#fail(toCairnError(thrown));
-    } finally {
-      this.#stepping = false;
-    }
+    if (this.#stopped === undefined) this.#steps.take(input);
   }
 
   #carryOut(effects: Effects<Message, LogRecord>): void {
     for (const event of effects.trace) this.#env.events.emit('info', event.name, event.fields);
-    if (effects.persist !== undefined) this.#persist(effects.persist);
-    for (const envelope of effects.send) this.#send(envelope);
-    for (const gated of effects.sendAfter) this.#gated.push(gated);
+    this.#outgoing.carryOut(effects);
     if (effects.committed.length > 0) {
       this.#kept.note(effects.committed);
       this.#applier.queue(effects.committed);
       this.#receiver.outrun();
-      // Whoever waits for what this step writes waits for no state machine; what it may wait for is one step's at most.
-      if (effects.persist === undefined || this.#applyScheduled) this.#applySlice();
-      else this.#applySoon();
+      this.#applying.committed(effects.persist !== undefined);
     }
     for (const { id, index } of effects.reads) this.#reads.granted(id, index, this.#applier.appliedIndex);
     for (const dropped of effects.dropped) this.#dropped(dropped);
@@ -366,33 +331,9 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     for (const { to } of effects.snapshots) void this.#sendSnapshot(to);
   }
 
-  #persist(persist: NonNullable<Effects<Message, LogRecord>['persist']>): void {
-    this.#log.append(persist.records, persist.mustSync).then(
-      () => this.#persisted(persist.io),
-      (thrown: unknown) => this.#fail(toCairnError(thrown)),
-    );
-  }
-
-  #persisted(io: IoId): void {
-    while (this.#gated.length > 0 && this.#gated[0]!.io <= io) {
-      for (const envelope of this.#gated.shift()!.envelopes) this.#send(envelope);
-    }
-    this.#input({ kind: 'persisted', io, now: this.#env.clock.now() });
-  }
-
-  #send({ to, message }: Envelope<Message>): void {
-    this.#options.transport.send(to, this.#options.kind.encodeMessage(message));
-  }
-
-  #applySlice(): void {
-    const before = this.#applier.appliedIndex;
-    const more = this.#applier.applySlice();
-    const index = this.#applier.appliedIndex;
-    if (index > before) {
-      this.#input({ kind: 'applied', index });
-      this.#noteApplied();
-    }
-    if (more) this.#applySoon();
+  #appliedTo(index: LogIndex): void {
+    this.#input({ kind: 'applied', index });
+    this.#noteApplied();
   }
 
   /** Entry by entry, or with a state that came in. */
@@ -400,24 +341,6 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#reads.release(this.#applier.appliedIndex);
     this.#flusher.consider();
     this.#options.onApplied?.();
-  }
-
-  #applySoon(): void {
-    if (this.#applyScheduled) return;
-    this.#applyScheduled = true;
-    this.#env.clock.soon(() => {
-      this.#applyScheduled = false;
-      this.#applyOn();
-    });
-  }
-
-  #applyOn(): void {
-    if (this.#stopped !== undefined) return;
-    try {
-      this.#applySlice();
-    } catch (thrown) {
-      this.#fail(toCairnError(thrown));
-    }
   }
 
   #dropped(dropped: Dropped): void {
@@ -433,22 +356,8 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     }
   }
 
-  #armTimer(): void {
-    const at = this.#engine.nextTickAt;
-    if (this.#timer !== undefined) {
-      if (this.#timer.at <= at) return; // it fires early, and is armed again then
-      this.#timer.timer.cancel();
-    }
-    const delay = Math.max(0, at - this.#env.clock.now());
-    const timer = this.#env.clock.after(delay, () => {
-      this.#timer = undefined;
-      this.#input({ kind: 'tick', now: this.#env.clock.now() });
-    });
-    this.#timer = { timer, at };
-  }
-
   #noteLeadership(): void {
-    const { role, leader, term, established } = this.#engine.status;
+    const { role, leader, term, established } = this.#steps.engine.status;
     const leading = role === 'leader';
     const known = this.#leadership;
     if (
@@ -493,7 +402,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       this.#applier.paused = false;
       this.#input({ kind: 'snapshotInstalled', at: point, now: this.#env.clock.now() });
       this.#noteApplied();
-      this.#applySlice();
+      this.#applying.now();
     } catch (thrown) {
       this.#fail(toCairnError(thrown));
     }
@@ -510,7 +419,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
 
   #stop(error: CairnError): void {
     this.#stopped = error;
-    this.#timer?.timer.cancel();
+    this.#steps.stop();
     this.#sender.close();
     this.#receiver.close();
     this.#controls.stop(error);
