@@ -320,6 +320,16 @@ describe('copies where they should be', () => {
     expect(await codeOf(c.call('drain', { id: c.id(), server: 99 as typeof id, draining: true }))).toBe('NOT_FOUND');
   });
 
+  it('go to the rack of the server that is drained, where another is: no two copies end up in one rack for want of that', async () => {
+    const racks = ['a', 'b', 'c', 'a', 'b', 'c'];
+    const c = await TestMasters.start(29, { servers: 6, racks, timing });
+    const handles: ChunkHandle[] = [];
+    for (let i = 0; i < 12; i++) handles.push((await c.sealedFile(`/f${i}`, 100)).grant.handle);
+    await c.call('drain', { id: c.id(), server: c.server(1).id, draining: true });
+    await c.until('it is empty', () => handles.every((handle) => !members(c, handle).includes(1)));
+    for (const handle of handles) expect(new Set(members(c, handle).map((id) => racks[id - 1])).size).toBe(3);
+  });
+
   it('stay on a server that is drained as long as there is no other place', async () => {
     const c = await TestMasters.start(31, { servers: 3, timing });
     const { grant } = await c.sealedFile('/a', 10);

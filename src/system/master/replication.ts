@@ -143,7 +143,7 @@ export class Replication {
     }
     if (need.kind === 'none' || need.kind === 'lost') return;
     if (this.#copies >= clonesMax || !this.#throttle.isOpen()) return;
-    const copy = need.kind === 'uneven' ? this.#moveOf(handle, chunk) : this.#copyOf(handle, chunk);
+    const copy = need.kind === 'uneven' ? this.#moveOf(handle, chunk) : this.#copyOf(handle, chunk, need);
     const source = this.#copying.sourceOf(chunk);
     if (copy === undefined || source === undefined) return;
     if (copy.replaces !== undefined) this.#balance.began(copy.replaces, copy.target, chunk.length);
@@ -151,13 +151,23 @@ export class Replication {
     void this.#replicate(copy);
   }
 
-  #copyOf(handle: ChunkHandle, chunk: ChunkRecord): Copy | undefined {
+  #copyOf(handle: ChunkHandle, chunk: ChunkRecord, need: Need): Copy | undefined {
     const { servers, placement } = this.#world;
-    const racks = chunk.servers.filter((id) => isLive(servers, id)).map((id) => servers.get(id)!.rack);
-    const unfit = [...servers.all()].filter((server) => !this.#canTake(server, handle, chunk)).map(({ id }) => id);
-    const without = [...chunk.servers, ...unfit];
-    const [target] = placement.choose({ count: 1, without, racks, bytes: Math.max(1, chunk.length) });
-    return target === undefined ? undefined : { handle, target: servers.get(target)!, replaces: undefined };
+    const staying = chunk.servers.filter((id) => isLive(servers, id) && servers.get(id)?.isDraining === false);
+    const racks = staying.map((id) => servers.get(id)!.rack);
+    const choose = (isFit: (server: ChunkServer) => boolean): ChunkServer | undefined => {
+      const unfit = [...servers.all()].filter((server) => !isFit(server)).map(({ id }) => id);
+      const without = [...chunk.servers, ...unfit];
+      const [target] = placement.choose({ count: 1, without, racks, bytes: Math.max(1, chunk.length) });
+      return target === undefined ? undefined : servers.get(target);
+    };
+    const target = choose((server) => this.#canTake(server, handle, chunk));
+    if (target === undefined) return undefined;
+    const isAmiss = need.kind === 'leaving' && racks.includes(target.rack);
+    const better = isAmiss ? choose((server) => !this.#mayBeBelieved(server, handle, chunk)) : undefined;
+    // There are enough copies yet: this one waits until a server of another rack has time for it.
+    if (better !== undefined && !racks.includes(better.rack)) return undefined;
+    return { handle, target, replaces: undefined };
   }
 
   #moveOf(handle: ChunkHandle, chunk: ChunkRecord): Copy | undefined {
@@ -167,7 +177,10 @@ export class Replication {
   }
 
   #canTake(server: ChunkServer, handle: ChunkHandle, chunk: ChunkRecord): boolean {
-    return this.#copying.isFree(server) && !this.#world.departures.mayBeBelieved(handle, server.id, !chunk.sealed);
+    return this.#copying.isFree(server) && !this.#mayBeBelieved(server, handle, chunk);
+  }
+  #mayBeBelieved(server: ChunkServer, handle: ChunkHandle, { sealed }: ChunkRecord): boolean {
+    return this.#world.departures.mayBeBelieved(handle, server.id, !sealed);
   }
 
   async #replicate(copy: Copy): Promise<void> {
