@@ -31,7 +31,8 @@ export type { Region, RegionState } from '../../system/client/regions.ts';
 export type { ServerScrub } from '../../system/client/scrubbing.ts';
 export type { Shadow, ShadowOptions } from '../../system/client/shadow.ts';
 export type { Stats } from '../../system/client/stats.ts';
-export type { Entry, Usage } from '../../system/client/tree.ts';
+export type { Entry } from '../../system/client/tree.ts';
+export type { Usage } from '../../system/client/usage.ts';
 export type { Walked, WalkOptions } from '../../system/client/walk.ts';
 export type { WriteStream, WriteStreamOptions } from '../../system/client/write-stream.ts';
 

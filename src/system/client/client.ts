@@ -27,7 +27,6 @@ import {
   type GivenSettings,
   readFileMaxBytes,
   recallAttemptMs,
-  walkParallel,
 } from './limits.ts';
 import { Masters } from './masters.ts';
 import {
@@ -48,8 +47,9 @@ import { type ServerScrub, scrubAll } from './scrubbing.ts';
 import { Shadow, ShadowMasters, type ShadowOptions } from './shadow.ts';
 import { Stats, settledSize } from './stats.ts';
 import { Trash } from './trash.ts';
-import { childPath, type Entry, entriesOf, isMissing, type Usage, workThrough } from './tree.ts';
+import { type Entry, entriesOf, isMissing } from './tree.ts';
 import { truncateFile } from './truncate.ts';
+import { type Usage, usageOf } from './usage.ts';
 import { type Walked, type WalkOptions, walk } from './walk.ts';
 import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
 
@@ -362,26 +362,7 @@ export class CairnClient {
 
   /** Adds up what is at a path and below it. */
   usage(path: string, options: CallOptions = {}): Promise<Usage> {
-    return this.#call(path, options, async () => {
-      const sum = { files: 0, directories: 0, bytes: 0, storedBytes: 0 };
-      const add = (stats: Stats) => {
-        if (stats.isDirectory()) sum.directories += 1;
-        else sum.files += 1;
-        sum.bytes += stats.size;
-        sum.storedBytes += stats.size * stats.replication;
-      };
-      const root = await this.stat(path);
-      add(root);
-      await workThrough(root.isDirectory() ? [path] : [], walkParallel, async (directory) => {
-        const below: string[] = [];
-        for await (const entry of this.entries(directory, { withAttributes: true, signal: options.signal })) {
-          add(entry.stats!);
-          if (entry.isDirectory()) below.push(childPath(entry));
-        }
-        return below;
-      });
-      return sum;
-    });
+    return this.#call(path, options, () => usageOf(this.#core, path, options.signal));
   }
 
   // ---------------------------------------------------------------- the cluster

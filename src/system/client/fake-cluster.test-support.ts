@@ -10,6 +10,7 @@ import {
   toChunkIndex,
   toChunkVersion,
   toInodeId,
+  toMutationSerial,
   toNodeId,
   toServerId,
 } from '../../core/base/brand.ts';
@@ -76,6 +77,7 @@ export class FakeServer {
   beforeMutate: Interference<MutateRequest> = () => undefined;
   afterMutate: Interference<MutateRequest> = () => undefined;
   beforeRead: Interference<ReadRequest> = () => undefined;
+  beforeImage: () => void = () => undefined;
   beforeGrowth: () => Promise<void> = () => Promise.resolve();
   /** Changes the body of an answer to a read, after its checksum was made. */
   spoil: ((request: ReadRequest, body: Uint8Array) => void) | undefined;
@@ -115,6 +117,14 @@ export class FakeServer {
             }),
           },
         };
+      },
+      image: ({ handle }) => {
+        this.beforeImage();
+        const chunk = this.chunks.get(handle);
+        if (chunk === undefined) throw new CairnError('CHUNK_MISSING', 'there is no such chunk here');
+        const { version, bytes } = chunk;
+        const state = { version: toChunkVersion(version), serial: toMutationSerial(1), lengthBytes: bytes.length };
+        return { response: { ...state, blockChecksums: [this.host.env.crc32(bytes)], window: [] } };
       },
       awaitGrowth: async ({ handle, known, waitMs }) => {
         this.growthCalls += 1;

@@ -240,3 +240,43 @@ describe('the tree', () => {
     expect(client.clusterId).toBe('fake');
   });
 });
+
+describe('what goes away while a tree is looked at', () => {
+  async function treeWithGoneDirectory() {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    for (const name of ['a', 'b', 'c']) await cluster.run(client.writeFile(`/t/${name}/f`, 'x', { parents: true }));
+    cluster.master.before = (kind, request) => {
+      if (kind === 'readdir' && (request as { path: string }).path === '/t/b')
+        throw new CairnError('NOT_FOUND', '/t/b: no such file or directory');
+    };
+    return { cluster, client };
+  }
+
+  test('is not added up, and not searched for damage: the rest is', async () => {
+    const { cluster, client } = await treeWithGoneDirectory();
+    expect(await cluster.run(client.usage('/t'))).toMatchObject({ files: 2, bytes: 2 });
+    expect(await cluster.run(client.fsck('/t'))).toMatchObject({ files: 2, chunks: 2, lost: 0 });
+    expect(await codeOf(cluster.run(client.fsck('/t/b')))).toBe('NOT_FOUND');
+    expect(await codeOf(cluster.run(client.usage('/t/b')))).toBe('NOT_FOUND');
+  });
+
+  test('a chunk that its file has lost meanwhile is no lost chunk; one that is still its own is', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    for (const path of ['/cut', '/lost']) {
+      await cluster.run(client.writeFile(path, sample(100)));
+      cluster.master.seal(path, 0);
+    }
+    const dropped = ['/cut', '/lost'].map((path) => cluster.master.file(path).chunks.get(0)!.handle);
+    for (const server of cluster.servers)
+      server.beforeImage = () => {
+        cluster.master.file('/cut').chunks.clear();
+        for (const handle of dropped) server.chunks.delete(handle);
+      };
+    const found: string[] = [];
+    const onFinding = ({ path, problem }: { path: string; problem: string }) => found.push(`${path} ${problem}`);
+    expect(await cluster.run(client.fsck('/', { onFinding }))).toMatchObject({ files: 2, lost: 1 });
+    expect(found).toEqual(['/lost lost']);
+  });
+});

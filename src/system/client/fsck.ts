@@ -10,7 +10,7 @@ import type { Attributes, Location, Replica } from '../../core/protocol/types.ts
 import { type AbortSignalLike, throwIfAborted } from './abort.ts';
 import type { ClientCore } from './core.ts';
 import { fsckParallel, locatePage, readAttemptMs, walkParallel } from './limits.ts';
-import { childPath, entriesOf, workThrough } from './tree.ts';
+import { childPath, entriesOf, unlessGone, workThrough } from './tree.ts';
 
 type Image = ResponseOf<(typeof chunkCalls)['image']>;
 
@@ -68,7 +68,9 @@ class Walk {
   async run(path: string): Promise<void> {
     const root = await this.#core.masters.read('stat', { path });
     if (root.kind === 'file') return this.#file(path, root);
-    await workThrough([path], walkParallel, (directory) => this.#directory(directory));
+    await workThrough([path], walkParallel, (directory) =>
+      directory === path ? this.#directory(path) : unlessGone(() => this.#directory(directory)),
+    );
   }
 
   /** @returns the directories in it. */
@@ -86,12 +88,10 @@ class Walk {
   }
 
   async #fileAt(path: string): Promise<void> {
-    try {
+    await unlessGone(async () => {
       await this.#file(path, await this.#core.masters.read('stat', { path }));
-    } catch (thrown) {
-      const { code } = toCairnError(thrown);
-      if (code !== 'NOT_FOUND' && code !== 'STALE_HANDLE') throw thrown; // else it was removed meanwhile
-    }
+      return [];
+    });
   }
 
   async #file(path: string, attributes: Attributes): Promise<void> {
@@ -109,18 +109,48 @@ class Walk {
     this.#options.onProgress?.({ ...this.summary });
   }
 
-  async #chunk(path: string, attributes: Attributes, location: Location): Promise<void> {
+  /** What is wrong counts if the chunk is still the file's, and still there, after the replicas were looked at. */
+  async #chunk(path: string, attributes: Attributes, chunk: Location): Promise<void> {
     this.summary.chunks += 1;
+    let location = chunk;
+    for (let looks = 1; ; looks++) {
+      const finding = await this.#look(path, attributes, location);
+      if (finding === undefined) return;
+      const now = await this.#located(attributes.inode, location.index);
+      if (now?.handle !== location.handle) return; // cut off, or replaced
+      if (looks < looksMax && !isSamePlace(now, location)) {
+        location = now;
+        continue;
+      }
+      this.summary[finding.problem] += 1;
+      this.#options.onFinding?.(finding);
+      return;
+    }
+  }
+
+  async #look(path: string, attributes: Attributes, location: Location): Promise<ChunkFinding | undefined> {
     const looks = await Promise.all(location.replicas.map((replica) => lookAt(this.#core, location.handle, replica)));
     const replicas = compare(location, looks);
     const problem = problemOf(location, attributes, replicas);
-    if (problem === undefined) return;
-    this.summary[problem] += 1;
+    if (problem === undefined) return undefined;
     const { handle, index } = location;
     const lengthBytes = lengthOf(location, looks);
-    const firstByte = index * attributes.chunkBytes;
-    this.#options.onFinding?.({ path, problem, handle, firstByte, lengthBytes, replicas });
+    return { path, problem, handle, firstByte: index * attributes.chunkBytes, lengthBytes, replicas };
   }
+
+  async #located(inode: Attributes['inode'], index: Location['index']): Promise<Location | undefined> {
+    const { locations } = await this.#core.masters.read('locate', { inode, first: index, count: 1 });
+    return locations.find((location) => location.index === index);
+  }
+}
+
+/** A chunk that moves, or is given a new version, is looked at so often at most. */
+const looksMax = 3;
+
+function isSamePlace(a: Location, b: Location): boolean {
+  const placeOf = ({ version, sealedLength, replicas }: Location) =>
+    `${version} ${sealedLength} ${replicas.map(({ server }) => server).join()}`;
+  return placeOf(a) === placeOf(b);
 }
 
 interface Look {

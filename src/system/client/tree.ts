@@ -20,16 +20,6 @@ export interface Entry {
   isDirectory(): boolean;
 }
 
-export interface Usage {
-  readonly files: number;
-  /** The one at the path included. */
-  readonly directories: number;
-  /** Sizes of files added up, once, whatever their replication. */
-  readonly bytes: number;
-  /** The same times each file's replication. */
-  readonly storedBytes: number;
-}
-
 /** Who is asked for metadata: the leading master, or any. */
 export interface ReadSource {
   read<Kind extends 'stat' | 'readdir' | 'locate'>(
@@ -149,4 +139,14 @@ export function childPath({ parentPath, name }: Entry): string {
 export function isMissing(thrown: unknown): boolean {
   const { code } = toCairnError(thrown);
   return code === 'NOT_FOUND' || code === 'NOT_A_DIRECTORY';
+}
+
+/** What there is to do with something that was seen in a listing; nothing if it has gone away since. */
+export async function unlessGone<Item>(work: () => Promise<readonly Item[]>): Promise<readonly Item[]> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (isMissing(thrown) || toCairnError(thrown).code === 'STALE_HANDLE') return [];
+    throw thrown;
+  }
 }

@@ -1,0 +1,44 @@
+/** How much there is at a path and below it. */
+import type { AbortSignalLike } from './abort.ts';
+import type { ClientCore } from './core.ts';
+import { walkParallel } from './limits.ts';
+import { Stats, settledSize } from './stats.ts';
+import { childPath, entriesOf, unlessGone, workThrough } from './tree.ts';
+
+export interface Usage {
+  readonly files: number;
+  /** The one at the path included. */
+  readonly directories: number;
+  /** Sizes of files added up, once, whatever their replication. */
+  readonly bytes: number;
+  /** The same times each file's replication. */
+  readonly storedBytes: number;
+}
+
+/** What goes away meanwhile is passed over. @throws CairnError NOT_FOUND for the path itself */
+export async function usageOf(core: ClientCore, path: string, signal: AbortSignalLike | undefined): Promise<Usage> {
+  const sum = { files: 0, directories: 0, bytes: 0, storedBytes: 0 };
+  const add = (stats: Stats): void => {
+    if (stats.isDirectory()) sum.directories += 1;
+    else sum.files += 1;
+    sum.bytes += stats.size;
+    sum.storedBytes += stats.size * stats.replication;
+  };
+  const { attributes, size } = await settledSize(core, () => core.masters.read('stat', { path }));
+  const root = new Stats(attributes, size, true);
+  add(root);
+  const addEntries = async (directory: string): Promise<readonly string[]> => {
+    const below: string[] = [];
+    for await (const page of entriesOf(core, directory, { withAttributes: true, signal })) {
+      for (const entry of page) {
+        add(entry.stats!);
+        if (entry.isDirectory()) below.push(childPath(entry));
+      }
+    }
+    return below;
+  };
+  await workThrough(root.isDirectory() ? [path] : [], walkParallel, (directory) =>
+    directory === path ? addEntries(path) : unlessGone(() => addEntries(directory)),
+  );
+  return sum;
+}
