@@ -404,4 +404,25 @@ describe('back-pressure and giving up', () => {
     expect(await cluster.run(Promise.all([underWay, alsoUnderWay]))).toEqual([64, 128]);
     expect(cluster.content('/log').length).toBe(192);
   });
+
+  test('an abort ends the wait for room at once too', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 60_000 });
+    const handle = await cluster.run(client.open('/log', 'a', { chunkBytes: 4 * 1024 * kibi }));
+    const bytes = sample(1024 * kibi);
+    for (const server of cluster.servers) server.mutateMs = 500;
+    const all = Array.from({ length: 12 }, () => handle.recordAppend(bytes));
+    await cluster.world.run(20);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const waiting = [handle.recordAppend(bytes, { signal }), handle.appendRecord(record(1), { signal })];
+    await cluster.world.run(20);
+    controller.abort();
+    const before = cluster.world.now;
+    expect(await cluster.run(outcomes(waiting))).toEqual(['ABORTED', 'ABORTED']);
+    expect(cluster.world.now - before).toBeLessThan(1);
+    expect((await cluster.run(Promise.all(all))).length).toBe(12);
+    await cluster.world.run(5000);
+    expect(cluster.content('/log').length).toBe(12 * 1024 * kibi);
+  });
 });

@@ -3,6 +3,7 @@
  * not work; many who need the same at one time ask once.
  */
 import { type InodeId, type ServerId, toChunkIndex } from '../../core/base/brand.ts';
+import { toCairnError } from '../../core/base/errors.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { ClientCore } from './core.ts';
 import { grantIdleMs, grantsPerFileMax } from './limits.ts';
@@ -63,7 +64,9 @@ export class ChunkGrants {
   get(index: number, deadlineMs: number): Promise<Grant> {
     const warm = this.warm(index);
     if (warm !== undefined) return Promise.resolve(warm);
-    return this.#asked.get(index) ?? this.#ask(index, undefined, deadlineMs);
+    const asked = this.#asked.get(index);
+    if (asked === undefined) return this.#ask(index, undefined, deadlineMs);
+    return this.#shared(asked, deadlineMs, (leftMs) => this.get(index, leftMs));
   }
 
   /** A grant later than `stale`, which did not work because of `failed`, if anybody. */
@@ -73,9 +76,29 @@ export class ChunkGrants {
     const asked = this.#asked.get(index);
     // What somebody else has asked for may be older than what failed here: then ask again.
     if (asked !== undefined) {
-      return asked.then((grant) => (isLater(grant, stale) ? grant : this.renew(index, stale, failed, deadlineMs)));
+      const again = (leftMs: number) => this.renew(index, stale, failed, leftMs);
+      const isEnough = (grant: Grant) => isLater(grant, stale);
+      return this.#shared(asked, deadlineMs, again, isEnough);
     }
     return this.#ask(index, { version: stale.version, failed }, deadlineMs);
+  }
+
+  /** What somebody else has asked for, whose time may be over before that of who shares it. */
+  async #shared(
+    asked: Promise<Grant>,
+    deadlineMs: number,
+    again: (leftMs: number) => Promise<Grant>,
+    isEnough: (grant: Grant) => boolean = () => true,
+  ): Promise<Grant> {
+    const { clock } = this.#core.env;
+    const until = clock.now() + deadlineMs;
+    try {
+      const grant = await asked;
+      if (isEnough(grant)) return grant;
+    } catch (thrown) {
+      if (toCairnError(thrown).retry === 'never' || clock.now() >= until) throw thrown;
+    }
+    return again(Math.max(1, until - clock.now()));
   }
 
   #ask(

@@ -92,7 +92,7 @@ export class FileHandle {
    * @returns where it begins. @throws CairnError RECORD_TOO_LARGE
    */
   recordAppend(record: Uint8Array, options: { readonly signal?: AbortSignalLike | undefined } = {}): Promise<number> {
-    return this.#guarded(mayWrite, 'writing', undefined, () => this.#appends().append(record, options.signal));
+    return this.#guarded(mayWrite, 'writing', options.signal, () => this.#appends().append(record, options.signal));
   }
 
   /**
@@ -100,12 +100,14 @@ export class FileHandle {
    * @returns where it begins, its head first. @throws CairnError RECORD_TOO_LARGE
    */
   appendRecord(payload: Uint8Array, options: { readonly signal?: AbortSignalLike | undefined } = {}): Promise<number> {
-    return this.#guarded(mayWrite, 'writing', undefined, () => this.#appends().appendRecord(payload, options.signal));
+    return this.#guarded(mayWrite, 'writing', options.signal, () =>
+      this.#appends().appendRecord(payload, options.signal),
+    );
   }
 
   /** At the end of the file, in several records if it is larger than one: others' may lie between them. */
   append(bytes: Uint8Array, options: { readonly signal?: AbortSignalLike | undefined } = {}): Promise<void> {
-    return this.#guarded(mayWrite, 'writing', undefined, () => this.#append(bytes, options.signal));
+    return this.#guarded(mayWrite, 'writing', options.signal, () => this.#append(bytes, options.signal));
   }
 
   #append(bytes: Uint8Array, signal: AbortSignalLike | undefined): Promise<void> {

@@ -254,6 +254,21 @@ describe('writes that cannot succeed', () => {
     expect(await codeOf(cluster.run(stream.write(sample(1))))).toBe('DISK_FULL');
   });
 
+  test('who shares a question for a grant with one whose time is over goes on by himself', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 3000 });
+    const handle = await cluster.run(client.open('/f', 'w'));
+    let isStuck = true;
+    cluster.master.before = (kind) => (kind === 'acquire' && isStuck ? new Promise(() => undefined) : undefined);
+    const early = codeOf(handle.write(sample(10), { position: 0 }));
+    await cluster.world.run(2500);
+    const late = codeOf(handle.write(sample(10), { position: 10 }));
+    cluster.world.after(1500, () => {
+      isStuck = false;
+    });
+    expect(await cluster.run(Promise.all([early, late]))).toEqual(['NO_QUORUM', 'ok']);
+  });
+
   test('a server that answers nothing: the error comes in time and says that it may have happened', async () => {
     const cluster = await FakeCluster.start(1, { servers: 1 });
     const client = await cluster.client({ deadlineMs: 3000 });
