@@ -65,12 +65,10 @@ export class CutChunks {
 
   #detachedOf(inode: InodeId): readonly Removed[] {
     const { tables } = this.#world;
-    const file = tables.inode(inode);
     const found: Removed[] = [];
     for (const handle of tables.openChunks()) {
       const chunk = tables.chunk(handle);
-      if (chunk?.inode !== inode) continue;
-      if (file?.kind !== 'file' || tables.handleAt(inode, file, chunk.index) !== handle) found.push([handle, chunk]);
+      if (chunk?.inode === inode && !tables.isInFile(handle, chunk)) found.push([handle, chunk]);
     }
     return found;
   }

@@ -219,8 +219,7 @@ export class Leases {
       world.checkLeading();
       const { tables } = world;
       const chunk = tables.chunk(handle);
-      const file = chunk === undefined ? undefined : tables.inode(chunk.inode);
-      if (chunk === undefined || file === undefined)
+      if (chunk === undefined || !tables.isInFile(handle, chunk))
         throw new CairnError('STALE_HANDLE', `chunk ${handle} does not exist any more; drop it`);
       if (chunk.sealed || chunk.servers[0] !== server)
         throw new CairnError('NOT_PRIMARY', `server ${server} is not the primary of chunk ${handle} any more`);

@@ -28,7 +28,7 @@ export class Recalls {
     this.#sealing = sealing;
   }
 
-  /** Open chunks of the files that `concerns` names. `known` are looked at no more; those that are not concerned are added to it. */
+  /** Open chunks that the files have which `concerns` names. `known` are looked at no more; those that are not concerned are added to it. */
   async openOf(concerns: Concerns, known = new Map<ChunkHandle, number>()): Promise<ChunkHandle[]> {
     const { env } = this.#world;
     const found: ChunkHandle[] = [];
@@ -40,7 +40,7 @@ export class Recalls {
       }
       const chunk = this.#world.tables.chunk(handle);
       if (chunk === undefined || chunk.sealed || known.get(handle) === chunk.version) continue;
-      if (concerns(chunk.inode)) found.push(handle);
+      if (concerns(chunk.inode) && this.#world.tables.isInFile(handle, chunk)) found.push(handle);
       else known.set(handle, chunk.version);
     }
     return found;

@@ -49,7 +49,8 @@ export function grant(t: Transition, command: CommandOf<'grant'>): Result<Grante
   if (chunk === undefined) return goneChunk(handle);
   if (chunk.version !== command.version) return staleVersion(handle, command.version, chunk);
   if (chunk.refs > 1) return refused('BUSY', `chunk ${handle} is shared with a snapshot; it must be split first`);
-  if (chunk.sealed && !isInFile(t, handle, chunk)) return goneChunk(handle);
+  // Nobody would see what is written; and copies of the file that have not got it yet must get it as it is.
+  if (!t.tables.isInFile(handle, chunk)) return goneChunk(handle);
   if (!isSet(servers)) return badSet(servers);
   if (!areMembers(chunk, servers)) return movedChunk(handle, servers);
   const version = toChunkVersion(chunk.version + 1);
@@ -163,12 +164,6 @@ function sealedChunk(t: Transition, handle: ChunkHandle, version: number): Resul
   if (chunk.version !== version) return staleVersion(handle, version, chunk);
   if (!chunk.sealed) return refused('BUSY', `chunk ${handle} has an open lease; its primary must release it first`);
   return ok(chunk);
-}
-
-/** Of one that was cut off its file nobody would see what is written; and copies of the file that have not got it yet must get it as it is. */
-function isInFile({ tables }: Transition, handle: ChunkHandle, { inode, index }: ChunkRecord): boolean {
-  const file = tables.inode(inode);
-  return file?.kind === 'file' && tables.handleAt(inode, file, index) === handle;
 }
 
 function isSet(servers: readonly ServerId[]): boolean {

@@ -217,6 +217,11 @@ export class Tables {
     if (index === 0) return file.firstHandle === 0 ? undefined : toChunkHandle(file.firstHandle);
     return this.#listed(listOf(id, file), index);
   }
+  /** Whether the file in a chunk's record has it: not, if it was cut off, and waits to be collected. */
+  isInFile(handle: ChunkHandle, { inode, index }: ChunkRecord): boolean {
+    const file = this.inode(inode);
+    return file?.kind === 'file' && this.handleAt(inode, file, index) === handle;
+  }
   /** In a list that is being laid out as a copy, what is not its own yet is in its origin. */
   #listed(list: number, index: number): ChunkHandle | undefined {
     const bytes = this.store.get(keys.listKey(list, index));

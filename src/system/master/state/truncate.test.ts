@@ -94,6 +94,16 @@ describe('taking chunks off the end of a file', () => {
     expect(m.tables.counters.chunks).toBe(0);
   });
 
+  it('has what waits to be collected granted to nobody, though its lease is out: it would be written in vain', () => {
+    const { m, cut } = fileWith(...Array(40).keys());
+    cut(2);
+    const [handle] = m.tables.listFrom(m.tables.firstDetached()!.id, 1).map((listed) => listed.handle);
+    const { version, sealed, servers } = m.chunk(handle!);
+    expect(sealed).toBe(false);
+    expect(m.grant(handle!, version, [...servers])).toMatchObject({ ok: false, code: 'STALE_HANDLE' });
+    expect(m.grant(m.file('/a').firstHandle, 1, [...servers])).toMatchObject({ ok: true });
+  });
+
   it('of what is gone, or of a directory, is refused', () => {
     const { m, id, cut } = fileWith(0);
     m.remove('/a');
