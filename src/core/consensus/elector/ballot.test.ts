@@ -82,6 +82,30 @@ describe('ballot leader election (Omni-Paxos §5.2)', () => {
     expect(rounds * heartbeatIntervalMs).toBeLessThan(electionTimeoutMinMs + 2 * heartbeatIntervalMs);
   });
 
+  it('leaves others more and more time between campaigns that come to nothing, until a leader is heard', () => {
+    const one = new OneElector('ballot');
+    const roundsToCampaign = () => {
+      let rounds = 0;
+      do {
+        one.round({ 2: {}, 3: {} });
+        rounds += 1;
+      } while (!one.asked.includes('campaign'));
+      one.elector.restart(one.view);
+      one.elector = one.elector.clone();
+      return rounds;
+    };
+    const soon = electionTimeoutMaxMs / heartbeatIntervalMs + 3;
+    const inVain = Array.from({ length: 9 }, roundsToCampaign);
+    expect(Math.max(...inVain.slice(0, 3))).toBeLessThanOrEqual(soon);
+    for (const rounds of inVain.slice(-3)) {
+      expect(rounds).toBeGreaterThanOrEqual((8 * electionTimeoutMinMs) / heartbeatIntervalMs);
+      expect(rounds).toBeLessThanOrEqual((8 * electionTimeoutMaxMs) / heartbeatIntervalMs + 3);
+    }
+    one.elector.leaderHeard(one.view);
+    one.elector.restart(one.view);
+    expect(roundsToCampaign()).toBeLessThanOrEqual(soon);
+  });
+
   it('stays away while a node that it hears is content with a leader (chained)', () => {
     const one = new OneElector('ballot');
     expect(roundsUntilAsked(one, { 2: { contented: true } })).toEqual([]);

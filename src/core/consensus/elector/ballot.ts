@@ -28,6 +28,9 @@ import type { ElectorMessage, HeartbeatReply } from './messages.ts';
 const roundsKeptMax = 16;
 /** How many rounds a seeker stands back for one of a higher ballot. */
 const roundsOfCourtesy = 5;
+/** After so many campaigns in a row that came to nothing patience doubles with each, up to a bound. */
+const campaignsInVain = 2;
+const patienceFactorMax = 8;
 
 /** What a voter said last. */
 interface Heard {
@@ -58,6 +61,8 @@ export class BallotElector implements Elector {
   /** Rounds since we began to seek; 0 while we do not. */
   #seeking = 0;
   #campaigning = false;
+  /** Campaigns of ours since there was a leader. */
+  #campaigns = 0;
   /** Until our patience begins anew a rival goes first. */
   #givesWay = false;
 
@@ -73,8 +78,10 @@ export class BallotElector implements Elector {
     if (view.leading) checkLeadership(view, out);
     if (view.now < this.#nextRoundAt) return;
     this.#nextRoundAt = view.now + view.timing.heartbeatIntervalMs;
-    if (view.leading) this.#stopSeeking();
-    else this.#judge(view, out);
+    if (view.leading) {
+      this.#stopSeeking();
+      this.#campaigns = 0;
+    } else this.#judge(view, out);
     if (!view.leading && view.eligible) this.#beginRound(view, out);
   }
 
@@ -106,6 +113,7 @@ export class BallotElector implements Elector {
       out.canvass();
       out.trace('leadership_sought', { term: view.term + 1 });
     } else if (this.#seeking > roundsOfCourtesy || !this.#hearsHigherBallot(view)) {
+      this.#campaigns += 1;
       out.campaign();
       this.#campaigning = !view.leading;
     }
@@ -209,6 +217,7 @@ export class BallotElector implements Elector {
   leaderHeard(view: ElectorView): void {
     this.#leaderHeardAt = view.now;
     this.#candidate = undefined;
+    this.#campaigns = 0;
     this.#stopSeeking();
     if (view.term === this.#leaderTerm) return;
     this.#leaderTerm = view.term;
@@ -216,10 +225,14 @@ export class BallotElector implements Elector {
     this.#contentAt = view.now;
   }
 
-  /** For a random time, so that rivals who do not hear each other part. */
+  /**
+   * For a random time, so that rivals who do not hear each other part. Who hears a quorum may still never be elected: it may need promises
+   * of voters to come, whom it does not hear. Each of its campaigns keeps others from seeking, so it leaves them more and more time.
+   */
   restart(view: ElectorView): void {
     const { electionTimeoutMinMs: min, electionTimeoutMaxMs: max } = view.timing;
-    this.#patientUntil = view.now + min + nextUniform(this.#random) * (max - min);
+    const factor = Math.min(patienceFactorMax, 2 ** Math.max(0, this.#campaigns - campaignsInVain));
+    this.#patientUntil = view.now + (min + nextUniform(this.#random) * (max - min)) * factor;
     this.#givesWay = false;
     this.#candidate = undefined;
     this.#stopSeeking();
@@ -266,6 +279,7 @@ export class BallotElector implements Elector {
     copy.#patientUntil = this.#patientUntil;
     copy.#seeking = this.#seeking;
     copy.#campaigning = this.#campaigning;
+    copy.#campaigns = this.#campaigns;
     copy.#givesWay = this.#givesWay;
     return copy;
   }
