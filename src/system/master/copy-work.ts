@@ -98,7 +98,7 @@ export class CopyWork {
     if (!chunk.sealed || source === undefined)
       throw new CairnError('BUSY', `chunk ${handle} is in use again; its copy waits`);
     await this.#clone(handle, chunk, source, target, timeoutMs);
-    const leaving = this.#leavingFor(chunk, copy);
+    const leaving = this.#leavingFor(chunkOf(this.#world.tables, handle), copy); // others may have left meanwhile
     // In two steps, so that those who serve it still leave one that others have: see replica-sets.ts.
     const serving = leaving.filter((id) => this.#world.servers.hasSession(id) && chunk.servers.length < replicasMax);
     const silent = leaving.filter((id) => !serving.includes(id));
@@ -113,15 +113,16 @@ export class CopyWork {
     return this.sourceOf(chunk) ?? healthy.find((server) => servers.isHealthy(server));
   }
 
-  /** Dead members, and those that the copy makes dispensable. */
+  /** Dead members, and those that the copy makes dispensable: as many as the chunk should have must stay. */
   #leavingFor(chunk: ChunkRecord, { handle, target, replaces }: Copy): readonly ServerId[] {
     const { servers, tables } = this.#world;
     const live = chunk.servers.filter((id) => isLive(servers, id));
     const dead = chunk.servers.filter((id) => !live.includes(id));
-    if (replaces !== undefined) return [...dead, replaces];
-    const draining = live.filter((id) => servers.get(id)?.isDraining === true && id !== target.id);
-    const staying = live.length - draining.length + 1;
-    return staying >= (goalOf(tables, handle, chunk) ?? 1) ? [...dead, ...draining] : dead;
+    const isToGo = (id: ServerId) =>
+      replaces === undefined ? servers.get(id)?.isDraining === true && id !== target.id : id === replaces;
+    const going = live.filter(isToGo);
+    const staying = live.length - going.length + 1;
+    return staying >= (goalOf(tables, handle, chunk) ?? 1) ? [...dead, ...going] : dead;
   }
 
   async #clone(

@@ -330,6 +330,23 @@ describe('copies where they should be', () => {
     for (const handle of handles) expect(new Set(members(c, handle).map((id) => racks[id - 1])).size).toBe(3);
   });
 
+  it('stay on a server that is drained if another is lost while they are copied: there is one copy more before it may go', async () => {
+    const c = await TestMasters.start(30, { servers: 3, timing });
+    const { grant } = await c.sealedFile('/a', 100, { replication: 2 });
+    const [other, drained] = grant.replicas.map(({ server }) => c.server(server));
+    const target = c.servers.find((server) => server !== other && server !== drained)!;
+    for (const server of c.servers) server.cloneMs = 1000;
+    await c.call('drain', { id: c.id(), server: drained!.id, draining: true });
+    await c.until('it is copied', () => target.orders.some((order) => order.startsWith('clone')));
+    other!.damage(grant.handle);
+    await c.until('the other has none', () => !members(c, grant.handle).includes(other!.id));
+    await c.until('it was copied', () => members(c, grant.handle).includes(target.id));
+    await c.run(500);
+    expect(members(c, grant.handle)).toEqual([drained!.id, target.id].sort());
+    await c.until('it is empty', () => !members(c, grant.handle).includes(drained!.id));
+    expect(members(c, grant.handle)).toEqual([other!.id, target.id].sort());
+  });
+
   it('stay on a server that is drained as long as there is no other place', async () => {
     const c = await TestMasters.start(31, { servers: 3, timing });
     const { grant } = await c.sealedFile('/a', 10);
