@@ -11,20 +11,24 @@
 import { tmpdir } from 'node:os';
 import { Readable, Writable } from 'node:stream';
 import { nodeEnv } from '../../platform/node/node-env.ts';
-import { CairnClient, makeCore, type OpenOptions } from '../../system/client/client.ts';
+import { CairnClient } from '../../system/client/client.ts';
 import { parseClusterUrl } from '../../system/client/cluster-url.ts';
 import type { OpenFlags } from '../../system/client/file-handle.ts';
+import { makeCore } from '../../system/client/make-core.ts';
 import type { CallOptions, MakeOptions } from '../../system/client/opening.ts';
+import type { OpenOptions } from '../../system/client/path-files.ts';
 import type { WriteStream } from '../../system/client/write-stream.ts';
 
 export { CairnError, type ErrorCode, errorTable } from '../../core/base/errors.ts';
 export type { Durability, FileKind } from '../../core/protocol/types.ts';
-export type { ClusterStatus, DiskFree, FileData, OpenOptions } from '../../system/client/client.ts';
+export type { ClusterStatus } from '../../system/client/client.ts';
 export type { CopyOptions } from '../../system/client/copying.ts';
+export type { DiskFree } from '../../system/client/disk-free.ts';
 export type { FileHandle, OpenFlags, Span } from '../../system/client/file-handle.ts';
 export type { ChunkFinding, FsckOptions, FsckSummary } from '../../system/client/fsck.ts';
 export type { FileSettings } from '../../system/client/limits.ts';
 export type { CallOptions, MakeOptions } from '../../system/client/opening.ts';
+export type { FileData, OpenOptions } from '../../system/client/path-files.ts';
 export type { ReadStreamOptions } from '../../system/client/read-range.ts';
 export type { ReadRecord, RecordsOptions, Skipped } from '../../system/client/records.ts';
 export type { Region, RegionState } from '../../system/client/regions.ts';

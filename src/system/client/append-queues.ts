@@ -6,7 +6,8 @@ import type { ClientCore } from './core.ts';
 import { appendersMax } from './limits.ts';
 import { OpenFile } from './open-file.ts';
 
-interface Appended {
+/** A file that is appended to. */
+export interface Appended {
   readonly queue: AppendQueue;
   readonly chunkBytes: number;
 }

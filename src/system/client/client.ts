@@ -7,40 +7,23 @@
 import { type Address, toServerId } from '../../core/base/brand.ts';
 import { toUtf8 } from '../../core/base/bytes.ts';
 import type { Env } from '../../core/base/env.ts';
-import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { toCairnError } from '../../core/base/errors.ts';
 import type { ResponseOf } from '../../core/protocol/call.ts';
 import type { masterCalls, ServerStatus } from '../../core/protocol/master-calls.ts';
 import { abortable, throwIfAborted } from './abort.ts';
 import { recordMaxBytes } from './append-queue.ts';
-import { AppendQueues } from './append-queues.ts';
-import { ChunkPool } from './chunk-pool.ts';
 import { type CopyOptions, copy } from './copying.ts';
-import { type ClientCore, OnceIds } from './core.ts';
-import { about, invalid, isClosed, namesOf } from './failures.ts';
-import { appendBytes, checkPosition, FileHandle, type OpenFlags } from './file-handle.ts';
+import type { ClientCore } from './core.ts';
+import { type DiskFree, diskFreeOf } from './disk-free.ts';
+import { about, isClosed, namesOf } from './failures.ts';
+import { appendBytes, checkPosition, type FileHandle, type OpenFlags } from './file-handle.ts';
 import { type FsckOptions, type FsckSummary, fsck } from './fsck.ts';
 import { MasterGroup } from './group.ts';
-import {
-  type ClientSettings,
-  defaultSettings,
-  type FileSettings,
-  type GivenSettings,
-  readFileMaxBytes,
-  recallAttemptMs,
-} from './limits.ts';
-import { Masters } from './masters.ts';
-import {
-  asked,
-  type CallOptions,
-  expectedOf,
-  fileOf,
-  type MakeOptions,
-  makeFile,
-  openAs,
-  statFile,
-} from './opening.ts';
-import { PathLookups } from './path-lookups.ts';
-import { type ReadStreamOptions, readInto, readStream } from './read-range.ts';
+import { type FileSettings, type GivenSettings, recallAttemptMs } from './limits.ts';
+import { makeCore } from './make-core.ts';
+import { asked, type CallOptions, fileOf, type MakeOptions, statFile } from './opening.ts';
+import { type FileData, type OpenOptions, type PartOptions, PathFiles } from './path-files.ts';
+import { type ReadStreamOptions, readStream } from './read-range.ts';
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
 import { type Region, regionsOfFile } from './regions.ts';
 import { type ServerScrub, scrubAll } from './scrubbing.ts';
@@ -51,13 +34,10 @@ import { type Entry, entriesOf, isMissing } from './tree.ts';
 import { truncateFile } from './truncate.ts';
 import { type Usage, usageOf } from './usage.ts';
 import { type Walked, type WalkOptions, walk } from './walk.ts';
-import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
+import type { WriteStream, WriteStreamOptions } from './write-stream.ts';
 
 export type ClusterStatus = ResponseOf<(typeof masterCalls)['status']>;
 
-export interface OpenOptions extends MakeOptions {
-  readonly flags?: OpenFlags | undefined;
-}
 export interface RemoveOptions extends CallOptions {
   /** Directories with all below. */
   readonly recursive?: boolean | undefined;
@@ -69,32 +49,17 @@ export interface RemoveOptions extends CallOptions {
 export interface MakeDirectoryOptions extends CallOptions, FileSettings {
   readonly recursive?: boolean | undefined;
 }
-/** Whole contents. */
-export type FileData = string | Uint8Array | AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>;
-
-export interface DiskFree {
-  readonly totalBytes: number;
-  readonly usedBytes: number;
-  readonly freeBytes: number;
-  /** Bytes of files that fit still, at the cluster's usual replication. */
-  readonly availableBytes: number;
-  readonly replication: number;
-  /** Servers that are healthy: the figures are theirs. */
-  readonly servers: number;
-}
 
 export class CairnClient {
   readonly #core: ClientCore;
-  readonly #appends: AppendQueues;
-  readonly #lookups: PathLookups;
+  readonly #files: PathFiles;
   #shadowMasters: ShadowMasters | undefined;
   #isClosed = false;
 
   /** For subclasses; use `start`. */
   constructor(core: ClientCore) {
     this.#core = core;
-    this.#appends = new AppendQueues(core);
-    this.#lookups = new PathLookups(core);
+    this.#files = new PathFiles(core);
   }
 
   /** Finds the cluster. @throws CairnError NO_QUORUM when no master answers within the deadline */
@@ -117,40 +82,17 @@ export class CairnClient {
   // ---------------------------------------------------------------- files
 
   async open(path: string, flags: OpenFlags = 'r', options: MakeOptions = {}): Promise<FileHandle> {
-    return this.#call(path, options, async () => {
-      const opened = await openAs(this.#core, path, flags, 'unknown', options);
-      const { attributes, asOf } = opened;
-      return new FileHandle(path, flags, fileOf(this.#core, opened), () => this.#appends.of(attributes, asOf).queue);
-    });
+    return this.#call(path, options, () => this.#files.open(path, flags, options));
   }
 
   /** All of a file, or `length` bytes from `start` on. @throws CairnError TOO_LARGE: stream it */
-  readFile(
-    path: string,
-    options: CallOptions & { readonly start?: number | undefined; readonly length?: number | undefined } = {},
-  ): Promise<Uint8Array> {
-    return this.#call(path, options, async () => {
-      const since = this.#core.env.clock.now();
-      const start = checkPosition(options.start ?? 0);
-      const file = fileOf(this.#core, await statFile(this.#core, path));
-      const bytes = Math.min(Math.max(0, (await file.size(since)) - start), options.length ?? Number.MAX_SAFE_INTEGER);
-      if (bytes > readFileMaxBytes) {
-        throw new CairnError('TOO_LARGE', `${bytes} bytes are too many to hold at once; read it as a stream`);
-      }
-      const memory = this.#core.allocate(bytes);
-      const have = await readInto(file, start, memory, options.signal);
-      return have === bytes ? memory : memory.subarray(0, have);
-    });
+  readFile(path: string, options: PartOptions = {}): Promise<Uint8Array> {
+    return this.#call(path, options, () => this.#files.read(path, options));
   }
 
   /** Makes the file, or replaces what is in it. A reader meanwhile may see a part. */
   writeFile(path: string, data: FileData, options: OpenOptions = {}): Promise<void> {
-    return this.#call(path, options, async () => {
-      const whole = typeof data === 'string' ? toUtf8(data) : data;
-      const expectedBytes = whole instanceof Uint8Array ? whole.length : undefined;
-      const stream = await this.#writeStream(path, { ...options, expectedBytes });
-      await stream.take(whole instanceof Uint8Array ? [whole] : whole);
-    });
+    return this.#call(path, options, () => this.#files.write(path, data, options));
   }
 
   /**
@@ -160,7 +102,7 @@ export class CairnClient {
   appendFile(path: string, data: string | Uint8Array, options: MakeOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
       const bytes = typeof data === 'string' ? toUtf8(data) : data;
-      const { queue, chunkBytes } = await this.#appendsTo(path, options);
+      const { queue, chunkBytes } = await this.#files.appendsTo(path, options);
       await appendBytes(queue, bytes, recordMaxBytes(chunkBytes), options.signal);
     });
   }
@@ -171,7 +113,7 @@ export class CairnClient {
    */
   recordAppend(path: string, record: Uint8Array, options: MakeOptions = {}): Promise<number> {
     return this.#call(path, options, async () => {
-      const { queue } = await this.#appendsTo(path, options);
+      const { queue } = await this.#files.appendsTo(path, options);
       return queue.append(record, options.signal);
     });
   }
@@ -183,7 +125,7 @@ export class CairnClient {
    */
   appendRecord(path: string, payload: Uint8Array, options: MakeOptions = {}): Promise<number> {
     return this.#call(path, options, async () => {
-      const { queue } = await this.#appendsTo(path, options);
+      const { queue } = await this.#files.appendsTo(path, options);
       return queue.appendRecord(payload, options.signal);
     });
   }
@@ -226,7 +168,7 @@ export class CairnClient {
 
   /** A sink with back-pressure. `flags`: `w` (if not given), `wx`, `r+` or `a`. */
   writeStream(path: string, options: OpenOptions & WriteStreamOptions = {}): Promise<WriteStream> {
-    return this.#call(path, options, () => this.#writeStream(path, options));
+    return this.#call(path, options, () => this.#files.writeStream(path, options));
   }
 
   // ---------------------------------------------------------------- the tree
@@ -422,18 +364,7 @@ export class CairnClient {
   }
 
   async df(options: CallOptions = {}): Promise<DiskFree> {
-    const { servers, replication } = await this.status(options);
-    const healthy = servers.filter(({ state }) => state === 'healthy');
-    const sum = (of: (server: ServerStatus) => number) => healthy.reduce((total, server) => total + of(server), 0);
-    const freeBytes = sum((server) => server.freeBytes);
-    return {
-      totalBytes: sum((server) => server.totalBytes),
-      usedBytes: sum((server) => server.usedBytes),
-      freeBytes,
-      availableBytes: Math.floor(freeBytes / Math.max(1, replication)),
-      replication,
-      servers: healthy.length,
-    };
+    return diskFreeOf(await this.status(options));
   }
 
   // ---------------------------------------------------------------- within
@@ -453,50 +384,9 @@ export class CairnClient {
       throw path === undefined ? toCairnError(thrown) : about(path, thrown);
     }
   }
-
-  async #writeStream(path: string, options: OpenOptions & WriteStreamOptions): Promise<WriteStream> {
-    const { flags = 'w' } = options;
-    if (flags === 'r') throw invalid(`a file opened with '${flags}' is not written to; use w, wx, r+ or a`);
-    checkPosition(options.start ?? 0);
-    const expected = (options.start ?? 0) === 0 ? expectedOf(options.expectedBytes) : 'unknown';
-    const opened = await openAs(this.#core, path, flags, expected, options);
-    const file = fileOf(this.#core, opened);
-    if (!flags.startsWith('a')) return WriteStream.writing(path, file, options);
-    const { attributes, asOf } = opened;
-    return WriteStream.appending(path, file, this.#appends.of(attributes, asOf).queue, options);
-  }
-
-  /** The file is looked up for each call, if together with others: it may be another one under this name now. */
-  async #appendsTo(path: string, options: MakeOptions) {
-    try {
-      const { attributes, asOf } = await this.#lookups.find(path);
-      return this.#appends.of(attributes, asOf);
-    } catch (thrown) {
-      if (toCairnError(thrown).code !== 'NOT_FOUND') throw thrown;
-    }
-    const made = await makeFile(this.#core, path, { create: 'ifMissing', truncate: false, expected: 'some' }, options);
-    return this.#appends.of(made.attributes, made.asOf, made.grant);
-  }
 }
 
 /** The master answers when leases have come back. */
 function recalling({ signal }: CallOptions) {
   return { attemptMs: recallAttemptMs, signal };
-}
-
-/** @param allocate memory for what is read; it need not be zeroed. */
-export async function makeCore(
-  env: Env,
-  masters: readonly Address[],
-  settings: GivenSettings,
-  allocate: ClientCore['allocate'] = (bytes) => new Uint8Array(bytes),
-): Promise<ClientCore> {
-  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
-  const all: ClientSettings = { ...defaultSettings, ...Object.fromEntries(given) };
-  if (masters.length === 0) throw invalid('no master was named; name at least one');
-  if (!(all.deadlineMs > 0)) throw invalid(`a deadline of ${all.deadlineMs} ms; give a positive number`);
-  const seed = env.random.below(0x7fff_ffff);
-  const found = await Masters.find(env, masters, all.deadlineMs);
-  const once = new OnceIds(env);
-  return { env, masters: found, pool: new ChunkPool(env), settings: all, allocate, once, seed };
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { CairnError } from '../../core/base/errors.ts';
-import { makeCore } from './client.ts';
 import { FakeCluster, sample } from './fake-cluster.test-support.ts';
+import { makeCore } from './make-core.ts';
 import { PathLookups } from './path-lookups.ts';
 
 test('many appends by path in one turn share two look-ups, and keep their order', async () => {
