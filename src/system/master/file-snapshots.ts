@@ -84,8 +84,9 @@ export class FileSnapshots {
     }
   }
 
+  /** What was on its way when grants were stopped is open after the first round: there is always another one. */
   async #whenClosed<T>(concerns: Concerns, until: number, commit: () => Promise<T>): Promise<T> {
-    for (;;) {
+    for (let isLast = false; ; isLast = this.#world.env.clock.now() >= until) {
       await this.#recalls.recall(concerns, until);
       const { moves } = this.#gate;
       const known = new Map();
@@ -95,8 +96,7 @@ export class FileSnapshots {
         return open.length === 0 ? { value: await commit() } : undefined;
       });
       if (done !== undefined) return done.value;
-      if (this.#world.env.clock.now() >= until)
-        throw new CairnError('UNAVAILABLE', 'leases are given out there again and again; try again later');
+      if (isLast) throw new CairnError('UNAVAILABLE', 'leases are given out there again and again; try again later');
     }
   }
 
