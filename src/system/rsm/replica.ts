@@ -5,7 +5,6 @@
 import type { NodeId } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
-import { farBehindEntries } from '../../core/consensus/catch-up-pace.ts';
 import type {
   ControlRequest,
   Dropped,
@@ -21,16 +20,13 @@ import type { OrderedStore } from '../storage/ordered-store.ts';
 import { Applier } from './applier.ts';
 import { ApplyTurns } from './apply-turns.ts';
 import { Controls } from './controls.ts';
+import { DurableState, type DurableStateHost } from './durable-state.ts';
 import { EngineSteps } from './engine-steps.ts';
-import { KeptEntries } from './kept-entries.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { notLeader, stoppedHere } from './not-leader.ts';
 import { Outgoing } from './outgoing.ts';
 import { defaultReplicaLimits, type Leadership, type ReplicaLimits, type ReplicaOptions } from './replica-options.ts';
-import { type ReceivingHost, SnapshotReceiver } from './snapshot-receiver.ts';
-import { type SendingHost, SnapshotSender } from './snapshot-sender.ts';
 import type { SnapshotPart } from './snapshot-transfer.ts';
-import { type FlushingHost, StateFlusher } from './state-flusher.ts';
 import { type CommandId, type ProposingHost, WaitingCommands } from './waiting-commands.ts';
 import { WaitingReads } from './waiting-reads.ts';
 
@@ -61,17 +57,13 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   readonly #reads: WaitingReads;
   readonly #controls = new Controls();
 
-  readonly #kept: KeptEntries;
   readonly #applying: ApplyTurns;
-  #flusher!: StateFlusher;
-  readonly #sender: SnapshotSender;
-  readonly #receiver: SnapshotReceiver;
+  #state!: DurableState;
 
   private constructor(options: ReplicaOptions<Message, LogRecord>) {
     this.#options = options;
     this.#env = options.env;
     this.#limits = { ...defaultReplicaLimits, ...options.limits };
-    this.#kept = new KeptEntries(this.#limits.keepEntries, this.#limits.keepBytes);
     this.#commands = new WaitingCommands(this.#proposingHost(), this.#limits);
     const level: ReadLevel = options.config.lease === undefined ? 'linearizable' : 'lease';
     this.#reads = new WaitingReads(this.#env.clock, (id) =>
@@ -79,8 +71,6 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     );
     this.#applier = new Applier(options.store, options.stateMachine, options.config.bootstrap, this.#commands);
     this.#applying = this.#applyTurns();
-    this.#sender = new SnapshotSender(this.#sendingHost());
-    this.#receiver = new SnapshotReceiver(this.#receivingHost());
   }
 
   #proposingHost(): ProposingHost {
@@ -91,80 +81,6 @@ export class Replica<Message = unknown, LogRecord = unknown> {
         return applier().time;
       },
       propose: (batch) => this.#input({ kind: 'propose', proposals: [batch], now: this.#env.clock.now() }),
-    };
-  }
-
-  #sendingHost(): SendingHost {
-    const engine = () => this.#steps.engine;
-    const applier = this.#applier;
-    const kept = this.#kept;
-    return {
-      env: this.#env,
-      get term() {
-        return engine().status.term;
-      },
-      get firstIndex() {
-        return engine().status.firstIndex;
-      },
-      get appliedIndex() {
-        return applier.appliedIndex;
-      },
-      isPressed: (index) => kept.presses(index),
-      isNear: (node) => (engine().status.lagPerPeer.get(node) ?? Number.POSITIVE_INFINITY) <= farBehindEntries,
-      freeze: () => this.#flusher.freeze(),
-      send: (...part) => this.#options.transport.sendSnapshotPart(...part),
-    };
-  }
-
-  #flushingHost(): FlushingHost {
-    const engine = () => this.#steps.engine;
-    const isRunning = () => this.#stopped === undefined;
-    const receiver = this.#receiver;
-    const sender = this.#sender;
-    return {
-      store: this.#options.store,
-      applier: this.#applier,
-      kept: this.#kept,
-      log: this.#log,
-      get isRunning() {
-        return isRunning();
-      },
-      get isReceiving() {
-        return receiver.isBusy;
-      },
-      get firstIndex() {
-        return engine().status.firstIndex;
-      },
-      get neededAfter() {
-        return sender.neededAfter;
-      },
-      compacted: (index) => this.#input({ kind: 'compact', index }),
-      failed: (thrown) => this.#fail(toCairnError(thrown)),
-    };
-  }
-
-  #receivingHost(): ReceivingHost {
-    const applier = this.#applier;
-    const isFlushing = () => this.#flusher.underWay !== undefined;
-    return {
-      env: this.#env,
-      store: this.#options.store,
-      get heldIndex() {
-        return applier.heldIndex;
-      },
-      get isFlushing() {
-        return isFlushing();
-      },
-      pause: () => {
-        applier.paused = true;
-        this.#input({ kind: 'snapshotArriving', arriving: true, now: this.#env.clock.now() });
-      },
-      resume: () => {
-        applier.paused = false;
-        this.#input({ kind: 'snapshotArriving', arriving: false, now: this.#env.clock.now() });
-        this.#applying.goOn();
-      },
-      installed: (_, point) => this.#installed(point),
     };
   }
 
@@ -188,6 +104,27 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       persisted: (io) => this.#input({ kind: 'persisted', io, now: this.#env.clock.now() }),
       failed: (thrown) => this.#fail(toCairnError(thrown)),
     });
+  }
+
+  #stateBehind(log: LogKeeper<Message, LogRecord>): DurableState {
+    const { store, transport, config } = this.#options;
+    const isRunning = () => this.#stopped === undefined;
+    const status = () => this.status;
+    const host: DurableStateHost = {
+      ...{ env: this.#env, store, applier: this.#applier, log },
+      send: (...part) => transport.sendSnapshotPart(...part),
+      get status() {
+        return status();
+      },
+      get isRunning() {
+        return isRunning();
+      },
+      compacted: (index) => this.#input({ kind: 'compact', index }),
+      arriving: (isArriving) => this.#arriving(isArriving),
+      installed: (point) => this.#installed(point),
+      failed: (thrown) => this.#fail(toCairnError(thrown)),
+    };
+    return new DurableState(host, this.#limits, config.id);
   }
 
   #stepsOf(engine: Engine<Message, LogRecord>): EngineSteps<Message, LogRecord> {
@@ -216,7 +153,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     replica.#log = keeper;
     replica.#outgoing = replica.#outgoingTo(keeper);
     await options.logOpened?.();
-    replica.#flusher = new StateFlusher(replica.#flushingHost(), replica.#limits, options.config.id);
+    replica.#state = replica.#stateBehind(keeper);
     const point = replica.#applier.point;
     const applied = point.index > 0 ? point : undefined;
     const engine = options.kind.create(options.config, { records, applied, now: options.env.clock.now() });
@@ -320,9 +257,8 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     for (const event of effects.trace) this.#env.events.emit('info', event.name, event.fields);
     this.#outgoing.carryOut(effects);
     if (effects.committed.length > 0) {
-      this.#kept.note(effects.committed);
       this.#applier.queue(effects.committed);
-      this.#receiver.outrun();
+      this.#state.committed(effects.committed);
       this.#applying.committed(effects.persist !== undefined);
     }
     for (const { id, index } of effects.reads) this.#reads.granted(id, index, this.#applier.appliedIndex);
@@ -339,7 +275,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   /** Entry by entry, or with a state that came in. */
   #noteApplied(): void {
     this.#reads.release(this.#applier.appliedIndex);
-    this.#flusher.consider();
+    this.#state.applied();
     this.#options.onApplied?.();
   }
 
@@ -375,24 +311,29 @@ export class Replica<Message = unknown, LogRecord = unknown> {
     this.#options.onLeadership(this.#leadership);
   }
 
-  // ---------------------------------------------------------------- state on disk
+  // ---------------------------------------------------------------- state on disk, and on its way
 
   /** Makes the applied state durable and lets go of the log behind it. */
   flush(): Promise<void> {
-    return this.#flusher.flush();
+    return this.#state.flush();
   }
 
-  // ---------------------------------------------------------------- snapshots
-
   async #sendSnapshot(to: NodeId): Promise<void> {
-    const { at, delivered } = await this.#sender.send(to, this.#applier.point);
+    const { at, delivered } = await this.#state.send(to);
     this.#input({ kind: 'snapshotSent', to, at, delivered, now: this.#env.clock.now() });
   }
 
   /** A part of a peer's state; resolves with the number of the next part wanted. @throws CairnError when it cannot be taken */
   async receiveSnapshotPart(from: NodeId, part: SnapshotPart, bytes: Uint8Array): Promise<number> {
     if (this.#stopped !== undefined) throw this.#stopped;
-    return this.#receiver.take(from, part, bytes);
+    return this.#state.receive(from, part, bytes);
+  }
+
+  /** While a peer's state arrives nothing is applied. */
+  #arriving(arriving: boolean): void {
+    this.#applier.paused = arriving;
+    this.#input({ kind: 'snapshotArriving', arriving, now: this.#env.clock.now() });
+    if (!arriving) this.#applying.goOn();
   }
 
   /** What is in place now may be of a format that this program does not read: then there is nothing to go on with. */
@@ -420,8 +361,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
   #stop(error: CairnError): void {
     this.#stopped = error;
     this.#steps.stop();
-    this.#sender.close();
-    this.#receiver.close();
+    this.#state.stop();
     this.#controls.stop(error);
     this.#commands.stop(error);
     this.#reads.stop(stoppedHere(error));
@@ -429,7 +369,7 @@ export class Replica<Message = unknown, LogRecord = unknown> {
 
   /** Flushes and closes log and store. What was acknowledged is safe without it. */
   async close(): Promise<void> {
-    await this.#flusher.underWay;
+    await this.#state.underWay;
     if (this.#stopped === undefined) await this.flush();
     const failed = this.#stopped !== undefined;
     this.#stop(new CairnError('ABORTED', 'this replica is closed'));
