@@ -5,13 +5,14 @@ import type { ResponseOf } from '../../core/protocol/call.ts';
 import type { MasterStatus, masterCalls } from '../../core/protocol/master-calls.ts';
 import type { Replica } from '../rsm/replica.ts';
 import type { Leader } from './leader.ts';
+import type { Caller } from './membership/doorkeeper.ts';
 import type { Group } from './membership/group.ts';
 import type { Keeper } from './membership/keeper.ts';
 import { directory } from './state/resolve.ts';
 import { rootInode } from './state/tables.ts';
 
 type StatusSource = Pick<Replica, 'status' | 'durableIndex' | 'logBytes'>;
-type GroupSource = Pick<Group<unknown, unknown, object>, 'peers' | 'self' | 'roster' | 'members' | 'addressOf'>;
+type GroupSource = Pick<Group<unknown, unknown, Caller>, 'peers' | 'self' | 'roster' | 'members' | 'addressOf'>;
 
 /** What a master knows of itself; only the leader knows its standing and lag. */
 export function ownStatus(replica: StatusSource, node: NodeId, address: Address, pid: number, elector: Elector) {

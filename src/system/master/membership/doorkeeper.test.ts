@@ -6,7 +6,7 @@ import { protocolVersion } from '../../../core/protocol/types.ts';
 import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
 import type { SimWorld } from '../../../platform/sim/world.ts';
 import { codeOf } from '../cluster.test-support.ts';
-import { Doorkeeper } from './doorkeeper.ts';
+import { type Caller, Doorkeeper } from './doorkeeper.ts';
 import { Self } from './self.ts';
 
 const terms = 'engine raft, elector timeout, lease 0 ms';
@@ -15,7 +15,7 @@ const masters = [1, 2, 3].map((id) => ({ id, address: toAddress(`m${id}:1`) }));
 interface Door {
   readonly world: SimWorld;
   readonly self: Self;
-  readonly door: Doorkeeper<object>;
+  readonly door: Doorkeeper<Caller>;
   readonly gone: Set<number>;
 }
 
@@ -28,7 +28,7 @@ async function doorOf1(): Promise<Door> {
   const { self } = opened;
   await world.settle(self.save({ ...self.record, node: toNodeId(1), opened: true }));
   const gone = new Set<number>();
-  const door = new Doorkeeper<object>(self, { isGone: (node) => gone.has(node), met: () => {}, admitted: () => {} });
+  const door = new Doorkeeper<Caller>(self, { isGone: (node) => gone.has(node), met: () => {}, admitted: () => {} });
   return { world, self, door, gone };
 }
 
@@ -43,9 +43,9 @@ function member(id: number, change: Partial<Introduction> = {}): Introduction {
 describe('who may send messages to a master', () => {
   it('is a member under its own name that means this one', async () => {
     const { world, door } = await doorOf1();
-    const peer = {};
+    const peer = { isClosed: false };
     expect(await codeOf(world.settle(door.introduce(encodeIntroduction(member(2)), peer)))).toBe('ok');
-    expect([door.nodeOf(peer), door.nodeOf({})]).toEqual([2, undefined]);
+    expect([door.nodeOf(peer), door.nodeOf({ isClosed: false })]).toEqual([2, undefined]);
     door.closed(peer);
     expect(door.nodeOf(peer)).toBeUndefined();
   });
@@ -59,7 +59,7 @@ describe('who may send messages to a master', () => {
   ])('is not %s', async (_, change, code) => {
     const { world, door, gone } = await doorOf1();
     gone.add(3);
-    const peer = {};
+    const peer = { isClosed: false };
     expect(await codeOf(world.settle(door.introduce(encodeIntroduction(member(2, change)), peer)))).toBe(code);
     expect(door.nodeOf(peer)).toBeUndefined();
   });
@@ -68,18 +68,34 @@ describe('who may send messages to a master', () => {
     const { world, door } = await doorOf1();
     const rest = Uint8Array.of(1, 2, 3);
     const frame = { protocolVersion: protocolVersion + 1, clusterId: 'c', rest };
-    await expect(world.settle(door.introduce(frame, {}))).rejects.toMatchObject({
+    await expect(world.settle(door.introduce(frame, { isClosed: false }))).rejects.toMatchObject({
       code: 'PROTOCOL',
       message: expect.stringContaining('run the same version on all masters'),
     });
     const malformed = { protocolVersion, clusterId: 'c', rest };
-    expect(await codeOf(world.settle(door.introduce(malformed, {})))).toBe('PROTOCOL');
+    expect(await codeOf(world.settle(door.introduce(malformed, { isClosed: false })))).toBe('PROTOCOL');
   });
 
   it('is not this master itself, under an earlier name that the log still has; nor is that a duplicate', async () => {
     const { world, self, door } = await doorOf1();
     await world.settle(self.save({ ...self.record, node: nodeIdOf(1, 1) }));
     const own = encodeIntroduction(self.introduction(toNodeId(1)));
-    expect(await codeOf(world.settle(door.introduce(own, {})))).toBe('ABORTED');
+    expect(await codeOf(world.settle(door.introduce(own, { isClosed: false })))).toBe('ABORTED');
+  });
+
+  it('is not who is removed, or has gone, while its former process is looked for', async () => {
+    const { world, door, gone } = await doorOf1();
+    await world.settle(door.introduce(encodeIntroduction(member(2)), { isClosed: false }));
+    const again = (instance: number, peer: Caller) => {
+      const answer = codeOf(door.introduce(encodeIntroduction(member(2, { instance })), peer));
+      return { answer, peer };
+    };
+    const left = again(7, { isClosed: false });
+    (left.peer as { isClosed: boolean }).isClosed = true;
+    door.closed(left.peer);
+    expect([await world.settle(left.answer), door.nodeOf(left.peer)]).toEqual(['ABORTED', undefined]);
+    const removed = again(8, { isClosed: false });
+    gone.add(2);
+    expect([await world.settle(removed.answer), door.nodeOf(removed.peer)]).toEqual(['NOT_A_MEMBER', undefined]);
   });
 });

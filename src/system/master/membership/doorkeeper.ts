@@ -33,7 +33,12 @@ interface Seen {
   readonly address: Address;
 }
 
-export class Doorkeeper<Peer extends object> {
+/** A connection from another master. */
+export interface Caller {
+  readonly isClosed: boolean;
+}
+
+export class Doorkeeper<Peer extends Caller> {
   readonly #self: Self;
   readonly #world: DoorkeeperWorld;
   readonly #nodes = new Map<Peer, NodeId>();
@@ -88,10 +93,12 @@ export class Doorkeeper<Peer extends object> {
         'ABORTED',
         `this is ${describe(self.record.node)}, not ${describe(other.to)}; nothing is to be done`,
       );
-    if (this.#world.isGone(node)) throw notAMember(node);
     const before = this.#seen.get(node);
     if (before !== undefined && before.instance !== other.instance && (await this.#lives(before)))
       throw duplicate(other.id, before.address);
+    // It may have been removed, or have gone, while its former process was looked for.
+    if (this.#world.isGone(node)) throw notAMember(node);
+    if (peer.isClosed) throw new CairnError('ABORTED', 'the connection was closed; nothing is to be done');
     this.#remember(node, other);
     this.#nodes.set(peer, node);
     this.#world.admitted(node);

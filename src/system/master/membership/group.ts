@@ -6,24 +6,22 @@ import type { Address, NodeId } from '../../../core/base/brand.ts';
 import type { Env } from '../../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import { configuredIdOf, incarnationOf } from '../../../core/base/node-id.ts';
-import { encodeIntroduction, type IntroductionFrame } from '../../../core/protocol/membership.ts';
+import type { IntroductionFrame } from '../../../core/protocol/membership.ts';
 import { type Leadership, type Members, Replica, type SnapshotPart } from '../../rsm/replica.ts';
 import type { MasterOptions } from '../options.ts';
-import { type PeerConnection, Peers, refusedForGood } from '../peers.ts';
+import { Peers } from '../peers.ts';
 import type { MetadataMachine } from '../state/metadata-machine.ts';
 import type { Roster } from '../state/roster.ts';
-import { introduceTo } from './acquaintance.ts';
 import { asideIfThere, holdsLog } from './aside.ts';
-import { Doorkeeper, notAMember } from './doorkeeper.ts';
+import { type Caller, Doorkeeper, notAMember } from './doorkeeper.ts';
 import { askForName, Founding } from './founding.ts';
+import { Greetings } from './greetings.ts';
+import { Leaving } from './leaving.ts';
 import { Self } from './self.ts';
 import { termsOf } from './terms.ts';
 
-const introductionMs = 5000;
 /** How long a master whose log is damaged looks for a leader that gives it another name. */
 const repairMs = 10_000;
-/** A master that was removed by decision asks so often whether the group is without it. */
-const askWhetherGoneMs = 200;
 
 export interface GroupWorld {
   leadershipChanged(change: Leadership): void;
@@ -31,7 +29,7 @@ export interface GroupWorld {
   rosterChanged(): void;
 }
 
-export class Group<Message, LogRecord, Peer extends object> {
+export class Group<Message, LogRecord, Peer extends Caller> {
   readonly peers: Peers;
   readonly doorkeeper: Doorkeeper<Peer>;
   readonly #options: MasterOptions<Message, LogRecord>;
@@ -41,12 +39,9 @@ export class Group<Message, LogRecord, Peer extends object> {
   readonly #world: GroupWorld;
   readonly #founding: Founding;
   readonly #heardAt = new Map<NodeId, number>();
-  readonly #accepted = new Set<NodeId>();
-  readonly #refused = new Map<NodeId, CairnError>();
+  readonly #leaving: Leaving;
   #damage: CairnError | undefined;
   #replica: Replica<Message, LogRecord> | undefined;
-  #isAskingWhetherGone = false;
-  #isClosed = false;
 
   private constructor(
     options: MasterOptions<Message, LogRecord>,
@@ -67,16 +62,23 @@ export class Group<Message, LogRecord, Peer extends object> {
       met: (other) => this.#founding.met(other),
       admitted: (node) => this.#admitted(node),
     });
+    const { env, onFailure } = options;
+    this.#leaving = new Leaving({ env, self, roster: () => this.roster, onFailure });
+    const greetings = new Greetings({
+      ...{ env, self, onFailure, leaving: this.#leaving },
+      members: () => this.members,
+      addressOf: (node) => this.addressOf(node),
+    });
     this.peers = new Peers(options.env, () => self.node, {
       addressOf: (node) => this.addressOf(node),
       elsewhere: (node) => this.#configuredAddressOf(node),
-      greet: (node, rpc, at) => this.#greet(node, rpc, at),
+      greet: (node, rpc, at) => greetings.greet(node, rpc, at),
     });
     machine.rosterChanged = () => options.env.clock.soon(() => this.#rosterChanged());
   }
 
   /** Reads what the directory says of this master. @throws CairnError WRONG_FORMAT, DISK_FAILED, DISK_FULL */
-  static async read<Message, LogRecord, Peer extends object>(
+  static async read<Message, LogRecord, Peer extends Caller>(
     options: MasterOptions<Message, LogRecord>,
     address: Address,
     machine: MetadataMachine,
@@ -233,13 +235,13 @@ export class Group<Message, LogRecord, Peer extends object> {
 
   /** False if it cannot be read. */
   receive(from: NodeId, message: Uint8Array): boolean {
-    if (this.#isClosed || this.#replica === undefined) return true;
+    if (this.#leaving.isOver || this.#replica === undefined) return true;
     this.#heardAt.set(from, this.#env.clock.now());
     return this.#replica.receive(from, message);
   }
 
   receiveSnapshotPart(from: NodeId, part: SnapshotPart, bytes: Uint8Array): Promise<number> {
-    if (this.#isClosed || this.#replica === undefined)
+    if (this.#leaving.isOver || this.#replica === undefined)
       throw new CairnError('UNAVAILABLE', 'this master is starting or stopping; try again later');
     this.#heardAt.set(from, this.#env.clock.now());
     return this.#replica.receiveSnapshotPart(from, part, bytes);
@@ -259,71 +261,17 @@ export class Group<Message, LogRecord, Peer extends object> {
     if (booked?.node === node && booked.address !== this.doorkeeper.addressOf(node)) this.#world.rosterChanged();
   }
 
-  async #greet(node: NodeId, rpc: PeerConnection, at: Address): Promise<void> {
-    try {
-      await rpc.call('introduce', encodeIntroduction(this.#self.introduction(node)), { timeoutMs: introductionMs });
-      this.#accepted.add(node);
-      this.#refused.delete(node);
-    } catch (thrown) {
-      const error = toCairnError(thrown);
-      if (refusedForGood.has(error.code) && !this.#isClosed) this.#refusedBy(node, error, at);
-      throw error;
-    }
-  }
-
-  #refusedBy(node: NodeId, error: CairnError, at: Address): void {
-    this.#env.events.emit('error', 'master_refused', { by: node, at, code: error.code, why: error.message });
-    if (error.code === 'NOT_A_MEMBER') void this.#leave();
-    else if (error.code === 'DUPLICATE_ID') this.#options.onFailure(error);
-    else if (at === this.addressOf(node)) {
-      // One that refuses may be the one that is wrong; all of them are not. Where a master is only configured another may run.
-      this.#refused.set(node, error);
-      const { voters } = this.members;
-      const others = voters.filter((voter) => voter !== this.#self.node);
-      if (this.#accepted.size === 0 && others.every((voter) => this.#refused.has(voter)))
-        this.#options.onFailure(error);
-    }
-  }
-
   // ---------------------------------------------------------------- being removed
 
   #rosterChanged(): void {
-    if (this.#isClosed || this.#replica === undefined) return;
+    if (this.#leaving.isOver || this.#replica === undefined) return;
     this.peers.keepOnly((node) => !this.isGone(node));
     this.#world.rosterChanged();
-    if (this.roster.isGone(this.#self.node)) void this.#askWhetherGone();
-  }
-
-  /** It may be needed for the change that removes it: it leaves when another master says that the group is without it. */
-  async #askWhetherGone(): Promise<void> {
-    if (this.#isAskingWhetherGone) return;
-    this.#isAskingWhetherGone = true;
-    while (!this.#isClosed) {
-      for (const other of this.roster.members) {
-        const own = this.#self.introduction(other.node);
-        const refusal = await introduceTo(this.#env, other.address, own).then(() => undefined, toCairnError);
-        if (refusal?.code === 'NOT_A_MEMBER') return this.#leave();
-      }
-      await new Promise<void>((resolve) => this.#env.clock.after(askWhetherGoneMs, resolve));
-    }
-  }
-
-  async #leave(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    const error = notAMember(this.#self.node);
-    this.#env.events.emit('error', 'master_removed', { master: this.#self.id, why: error.message });
-    try {
-      await this.#self.save({ ...this.#self.record, removed: true });
-    } catch (thrown) {
-      // It is told again at its next start.
-      this.#env.events.emit('error', 'removal_not_recorded', { why: toCairnError(thrown).message });
-    }
-    this.#options.onFailure(error);
+    if (this.roster.isGone(this.#self.node)) void this.#leaving.askWhetherGone();
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#leaving.stop();
     this.#founding.stop();
     this.peers.close();
     await this.#replica?.close();
