@@ -182,9 +182,28 @@ describe('the map on LMDB', () => {
       ['b', '2'],
     ];
     expect(all(map)).toEqual(expected);
+    open.splice(open.indexOf(map), 1);
+    await map.close();
     expect((await readdir(join(directory, 'map'))).sort()).toEqual(['map-00000002.mdb', 'map-00000002.mdb-lock']);
-    map = await reopened(map);
+    map = await opened();
     expect(all(map)).toEqual(expected);
+  });
+
+  test('nobody reads what replaces it before the replacement is done: who keeps more in memory would mix the two', async () => {
+    const map = await opened();
+    await map.commit([['a', bytes('old')]]);
+    let isDone = false;
+    const replaced = map.replace(batchesOf([['a', bytes('new')]])).then(() => {
+      isDone = true;
+    });
+    const read: string[] = [];
+    while (!isDone) {
+      read.push(String.fromCharCode(...map.get('a')!));
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    await replaced;
+    expect(new Set(read)).toEqual(new Set(['old']));
+    expect(all(map)).toEqual([['a', 'new']]);
   });
 
   test('a replacement is done though the file before it cannot be removed', async () => {

@@ -255,6 +255,8 @@ class LmdbMap implements DurableMap {
   #number: number;
   #generation: Generation;
   #committing = false;
+  /** When the generations before this one are gone, as far as nobody reads them. */
+  #retired: Promise<unknown> = Promise.resolve();
   /** Why it takes nothing more until it is opened again. */
   #failure: CairnError | undefined;
 
@@ -293,11 +295,13 @@ class LmdbMap implements DurableMap {
         throw this.#failure;
       }
       this.#number++;
-      await old.retire();
+      // Not waited for: the new content is read from now on, so nothing may lie between that and the end of the replacement.
+      this.#retired = Promise.all([this.#retired, old.retire()]);
     });
   }
 
   async close(): Promise<void> {
+    await this.#retired;
     await this.#generation.database.close();
   }
 

@@ -68,7 +68,7 @@ export interface DurableMap extends Reader {
   commit(changes: Iterable<Change>): Promise<void>;
   /** A read-only view that later commits do not change. Not while a commit is under way. */
   freeze(): Reader & { close(): void };
-  /** Empties it and takes the batches in, in order, ascending; as a whole or not at all. */
+  /** Empties it and takes the batches in, in order, ascending; as a whole or not at all. Reads see the old content until it resolves. */
   replace(batches: AsyncIterable<readonly Pair[]>): Promise<void>;
   close(): Promise<void>;
 }
