@@ -9,7 +9,6 @@
  *
  * Owner of: the records in #queue and #frames. A record is in exactly one of these until its promise is settled.
  */
-import { assert } from '../../core/base/assert.ts';
 import { type ChunkVersion, toChunkIndex } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { recordsPerMutationMax, windowPerWriterMax } from '../../core/protocol/chunk-calls.ts';
@@ -18,27 +17,16 @@ import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
 import type { Attempts } from './attempts.ts';
 import { attemptsOf } from './core.ts';
 import { invalid, isDoubtful } from './failures.ts';
-import { appendFramesMax, appendQueueBytesMax, appendQueueRecordsMax } from './limits.ts';
+import { appendFramesMax } from './limits.ts';
 import { isForgotten, isPassing, laterGrant, lower, mutateOnce, type Payload, sentBefore } from './mutate.ts';
 import type { OpenFile } from './open-file.ts';
 import { encodeRecord, recordHeadBytes } from './record-format.ts';
+import { type PendingRecord, RecordQueue } from './record-queue.ts';
 
 /** So that all frames under way fit into the window that a chunk keeps of this writer. */
 const recordsPerFrameMax = Math.min(recordsPerMutationMax, Math.floor(windowPerWriterMax / appendFramesMax));
 /** A record with less time left than this is not sent any more: its outcome would likely be unknown. */
 const sendableMs = 500;
-
-interface PendingRecord {
-  readonly bytes: Uint8Array;
-  readonly queuedAt: number;
-  readonly resolve: (position: number) => void;
-  readonly reject: (error: CairnError) => void;
-}
-
-interface Queued {
-  readonly record: PendingRecord;
-  readonly landed: Promise<number>;
-}
 
 type Outcome =
   | { readonly kind: 'answered'; readonly offsets: readonly number[] }
@@ -64,13 +52,8 @@ export class AppendQueue {
   #sequence = 1;
   /** Of self-identifying records: they keep theirs when a frame is sent anew. */
   #recordSequence = 1;
-  #queue: PendingRecord[] = [];
-  #queuedBytes = 0;
+  readonly #queue = new RecordQueue(() => this.#plan());
   #frames: Frame[] = [];
-  /** Callers that wait for room, in a line: how many, when the last of them is through, and how the first is told to look again. */
-  #inLine = 0;
-  #lastInLine: Promise<void> = Promise.resolve();
-  #tellFirst: () => void = () => {};
   #isRunning = false;
   #isRecovering = false;
   #isPlanned = false;
@@ -91,7 +74,7 @@ export class AppendQueue {
   }
 
   get isIdle(): boolean {
-    return !this.#isRunning && this.#queue.length === 0 && this.#inLine === 0;
+    return !this.#isRunning && this.#queue.isIdle;
   }
 
   /** The file was looked up, at `asOf`: if it has another last chunk by now, the next frame goes there. */
@@ -110,15 +93,14 @@ export class AppendQueue {
     checkRecord(bytes, this.#file.chunkBytes);
     throwIfAborted(signal);
     const queuedAt = this.#file.core.env.clock.now();
-    const queued =
-      this.#inLine > 0 || this.#isFull(bytes.length)
-        ? await this.#lineUp(bytes, queuedAt, signal)
-        : this.#enqueue(bytes, queuedAt);
+    const queued = this.#queue.hasRoom(bytes.length)
+      ? this.#queue.put(bytes, queuedAt)
+      : await this.#queue.lineUp(bytes, queuedAt, signal);
     if (signal === undefined) return queued.landed;
     try {
       return await abortable(signal, queued.landed);
     } finally {
-      this.#withdraw(queued.record);
+      this.#queue.withdraw(queued.record);
     }
   }
 
@@ -128,56 +110,6 @@ export class AppendQueue {
     if (payload.length > max) return Promise.reject(tooLarge(payload.length, max));
     const { crc32 } = this.#file.core.env;
     return this.append(encodeRecord(this.#writer, this.#recordSequence++, payload, crc32), signal);
-  }
-
-  #enqueue(bytes: Uint8Array, queuedAt: number): Queued {
-    let settle: Pick<PendingRecord, 'resolve' | 'reject'> | undefined;
-    const landed = new Promise<number>((resolve, reject) => {
-      settle = { resolve, reject };
-    });
-    const record = { bytes, queuedAt, ...settle! };
-    this.#queue.push(record);
-    this.#queuedBytes += bytes.length;
-    this.#plan();
-    return { record, landed };
-  }
-
-  /** Waits for room, behind those that wait already; only the first in line looks for it. */
-  async #lineUp(bytes: Uint8Array, queuedAt: number, signal: AbortSignalLike | undefined): Promise<Queued> {
-    const before = this.#lastInLine;
-    let leave = () => {};
-    this.#lastInLine = new Promise((go) => {
-      leave = go;
-    });
-    this.#inLine += 1;
-    try {
-      await before;
-      while (this.#isFull(bytes.length)) await new Promise<void>((go) => (this.#tellFirst = go));
-      throwIfAborted(signal);
-      return this.#enqueue(bytes, queuedAt);
-    } finally {
-      this.#inLine -= 1;
-      leave();
-    }
-  }
-
-  #isFull(bytes: number): boolean {
-    if (this.#queue.length === 0) return false;
-    return this.#queue.length >= appendQueueRecordsMax || this.#queuedBytes + bytes > appendQueueBytesMax;
-  }
-
-  /** Whoever waited for it does so no more. What was sent goes its way. */
-  #withdraw(record: PendingRecord): void {
-    const at = this.#queue.indexOf(record);
-    if (at < 0) return;
-    this.#queue.splice(at, 1);
-    this.#left([record]);
-  }
-
-  /** Records have left the queue. */
-  #left(records: readonly PendingRecord[]): void {
-    for (const { bytes } of records) this.#queuedBytes -= bytes.length;
-    this.#tellFirst();
   }
 
   // ---------------------------------------------------------------- frames
@@ -216,16 +148,12 @@ export class AppendQueue {
   #expireQueued(): void {
     const { core } = this.#file;
     const oldest = core.env.clock.now() - core.settings.deadlineMs + Math.min(sendableMs, core.settings.deadlineMs / 2);
-    if (this.#queue.length === 0 || this.#queue[0]!.queuedAt > oldest) return;
-    const expired = this.#queue.filter((record) => record.queuedAt <= oldest);
-    this.#queue = this.#queue.filter((record) => record.queuedAt > oldest);
-    this.#left(expired);
     const message = 'the record waited too long behind others and was not sent; try again';
-    for (const record of expired) record.reject(new CairnError('UNAVAILABLE', message));
+    for (const record of this.#queue.takeQueuedUpTo(oldest)) record.reject(new CairnError('UNAVAILABLE', message));
   }
 
   #nextFrame(): Frame {
-    const records = this.#takeRecords();
+    const records = this.#queue.take(recordsPerFrameMax, packetMaxBytes);
     const { crc32 } = this.#file.core.env;
     const parts = records.map((record) => record.bytes);
     const kind = {
@@ -241,20 +169,6 @@ export class AppendQueue {
     const payload = { kind, parts, crc };
     const attempts = attemptsOf(this.#file.core, records[0]!.queuedAt);
     return { records, payload, attempts, outcome: this.#attempt(payload, attempts) };
-  }
-
-  #takeRecords(): readonly PendingRecord[] {
-    let bytes = 0;
-    let count = 0;
-    while (count < this.#queue.length && count < recordsPerFrameMax) {
-      bytes += this.#queue[count]!.bytes.length;
-      if (bytes > packetMaxBytes) break;
-      count += 1;
-    }
-    const records = this.#queue.splice(0, count);
-    assert(count > 0, 'a record fits into a frame');
-    this.#left(records);
-    return records;
   }
 
   async #attempt(payload: Payload, attempts: Attempts): Promise<Outcome> {
@@ -311,8 +225,7 @@ export class AppendQueue {
       if (fate.kind !== 'lost')
         notTaken.push(...frame.records.slice(fate.kind === 'answered' ? fate.offsets.length : 0));
     }
-    this.#queue.unshift(...notTaken);
-    for (const { bytes } of notTaken) this.#queuedBytes += bytes.length;
+    this.#queue.putBack(notTaken);
     if (isReplaced || this.#mustFindEnd) this.#at = undefined;
     else if (notTaken.length > 0) await this.#enter(index + 1);
   }
@@ -395,10 +308,7 @@ export class AppendQueue {
 
   /** There is no chunk that they could go to. */
   #failQueued(error: CairnError): void {
-    const records = this.#queue;
-    this.#queue = [];
-    this.#left(records);
-    for (const record of records) record.reject(error);
+    for (const record of this.#queue.takeAll()) record.reject(error);
   }
 }
 

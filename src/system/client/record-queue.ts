@@ -1,0 +1,133 @@
+/**
+ * Records that wait to be sent, in order, and the line of those for whose records there is no room yet. Bounded in number and in bytes;
+ * whoever comes while somebody is in line goes behind him.
+ *
+ * Invariant: #bytes is what the records of #records hold.
+ */
+import { assert } from '../../core/base/assert.ts';
+import type { CairnError } from '../../core/base/errors.ts';
+import { type AbortSignalLike, throwIfAborted } from './abort.ts';
+import { appendQueueBytesMax, appendQueueRecordsMax } from './limits.ts';
+
+export interface PendingRecord {
+  readonly bytes: Uint8Array;
+  readonly queuedAt: number;
+  readonly resolve: (position: number) => void;
+  readonly reject: (error: CairnError) => void;
+}
+
+export interface Queued {
+  readonly record: PendingRecord;
+  readonly landed: Promise<number>;
+}
+
+export class RecordQueue {
+  readonly #onPut: () => void;
+  #records: PendingRecord[] = [];
+  #bytes = 0;
+  /** The line: how many are in it, when the last of them is through, and how the first is told to look again. */
+  #inLine = 0;
+  #lastInLine: Promise<void> = Promise.resolve();
+  #tellFirst: () => void = () => {};
+
+  /** @param onPut called for each record that comes in. */
+  constructor(onPut: () => void) {
+    this.#onPut = onPut;
+  }
+
+  get length(): number {
+    return this.#records.length;
+  }
+  get isIdle(): boolean {
+    return this.#records.length === 0 && this.#inLine === 0;
+  }
+
+  /** For one of so many bytes, and nobody is in line. */
+  hasRoom(bytes: number): boolean {
+    return this.#inLine === 0 && !this.#isFull(bytes);
+  }
+
+  put(bytes: Uint8Array, queuedAt: number): Queued {
+    let settle: Pick<PendingRecord, 'resolve' | 'reject'> | undefined;
+    const landed = new Promise<number>((resolve, reject) => {
+      settle = { resolve, reject };
+    });
+    const record = { bytes, queuedAt, ...settle! };
+    this.#records.push(record);
+    this.#bytes += bytes.length;
+    this.#onPut();
+    return { record, landed };
+  }
+
+  /** Waits for room, behind those that wait already; only the first in line looks for it. @throws CairnError ABORTED */
+  async lineUp(bytes: Uint8Array, queuedAt: number, signal: AbortSignalLike | undefined): Promise<Queued> {
+    const before = this.#lastInLine;
+    let leave = () => {};
+    this.#lastInLine = new Promise((go) => {
+      leave = go;
+    });
+    this.#inLine += 1;
+    try {
+      await before;
+      while (this.#isFull(bytes.length)) await new Promise<void>((go) => (this.#tellFirst = go));
+      throwIfAborted(signal);
+      return this.put(bytes, queuedAt);
+    } finally {
+      this.#inLine -= 1;
+      leave();
+    }
+  }
+
+  /** Whoever waited for it does so no more. What was taken goes its way. */
+  withdraw(record: PendingRecord): void {
+    const at = this.#records.indexOf(record);
+    if (at < 0) return;
+    this.#records.splice(at, 1);
+    this.#left([record]);
+  }
+
+  /** The first ones, at least one: as many as fit. */
+  take(recordsMax: number, bytesMax: number): readonly PendingRecord[] {
+    let bytes = 0;
+    let count = 0;
+    while (count < this.#records.length && count < recordsMax) {
+      bytes += this.#records[count]!.bytes.length;
+      if (bytes > bytesMax) break;
+      count += 1;
+    }
+    assert(count > 0, 'a record fits into a frame');
+    return this.#left(this.#records.splice(0, count));
+  }
+
+  /** Those that came at that time or before. */
+  takeQueuedUpTo(time: number): readonly PendingRecord[] {
+    if (this.#records.length === 0 || this.#records[0]!.queuedAt > time) return [];
+    const taken = this.#records.filter((record) => record.queuedAt <= time);
+    this.#records = this.#records.filter((record) => record.queuedAt > time);
+    return this.#left(taken);
+  }
+
+  takeAll(): readonly PendingRecord[] {
+    const records = this.#records;
+    this.#records = [];
+    return this.#left(records);
+  }
+
+  /** To the front, room or not: they were in the queue before. */
+  putBack(records: readonly PendingRecord[]): void {
+    this.#records.unshift(...records);
+    for (const { bytes } of records) this.#bytes += bytes.length;
+  }
+
+  #isFull(bytes: number): boolean {
+    if (this.#records.length === 0) return false;
+    return this.#records.length >= appendQueueRecordsMax || this.#bytes + bytes > appendQueueBytesMax;
+  }
+
+  /** Records have left: there may be room. */
+  #left(records: readonly PendingRecord[]): readonly PendingRecord[] {
+    for (const { bytes } of records) this.#bytes -= bytes.length;
+    this.#tellFirst();
+    return records;
+  }
+}
