@@ -40,7 +40,7 @@ interface Mark {
 
 export class ShadowReads {
   readonly #world: ShadowWorld;
-  /** In the order of time, those that are not reached yet. */
+  /** In the order of the answers, those that are not reached yet. */
   #marks: Mark[] = [];
   /** All that was acknowledged by then is applied here. */
   #asOf: number | undefined;
@@ -85,7 +85,8 @@ export class ShadowReads {
     this.#applied = applied;
     const reached = this.#marks.findLastIndex(({ index }) => index <= applied);
     if (reached >= 0) {
-      this.#asOf = this.#marks[reached]!.askedAt;
+      // a question asked earlier may have been answered later: what is here has not grown older by that
+      this.#asOf = Math.max(this.#asOf ?? 0, this.#marks[reached]!.askedAt);
       this.#marks = this.#marks.slice(reached + 1);
     }
   }
