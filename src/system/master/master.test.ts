@@ -150,6 +150,12 @@ describe('a cluster of masters', () => {
     },
   );
 
+  it('refuses pages of the trash that nobody can have asked for', async () => {
+    const c = await TestMasters.start(33);
+    for (const [after, limit] of [['é'.repeat(300_000), 10] as const, ['', 0] as const, ['', 1_000_000] as const])
+      expect(await codeOf(c.call('trash', { after, limit }))).toBe('INVALID_ARGUMENT');
+  });
+
   it('collects what was cut off a long file without being asked again', async () => {
     const c = await TestMasters.start(32);
     const { attributes } = await c.create('/f');

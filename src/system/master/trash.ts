@@ -1,8 +1,10 @@
 /** The trash of the leader: what goes there, what is listed, and what has been there for long enough. */
+import { utf8Length } from '../../core/base/bytes.ts';
 import type { Timer } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { type masterCalls, trashPageMax } from '../../core/protocol/master-calls.ts';
+import { nameMaxBytes } from '../../core/protocol/types.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import { emptiedResult } from './state/commands.ts';
 import { trashed } from './state/trash.ts';
@@ -36,8 +38,8 @@ export class Trash {
   }
 
   list({ after, limit }: RequestOf<typeof masterCalls.trash>): ResponseOf<typeof masterCalls.trash> {
-    if (limit < 1 || limit > trashPageMax)
-      throw new CairnError('INVALID_ARGUMENT', `a page has 1 to ${trashPageMax} entries; ask for that`);
+    if (limit < 1 || limit > trashPageMax || utf8Length(after) > nameMaxBytes)
+      throw new CairnError('INVALID_ARGUMENT', `a page has 1 to ${trashPageMax} entries, after a key; ask for that`);
     const found = trashed(this.#world.tables, after, limit + 1);
     const entries = found
       .slice(0, limit)
