@@ -40,7 +40,12 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
     const replica = chooseReplica(core, place, failed);
     if (replica === undefined) {
       if (isUnwritten(place.location, failed)) {
-        const all = amount(place, 0, packet);
+        const now = await placeOfUnwritten(core, locations, place.location, failed);
+        if (now === undefined) {
+          failed.clear();
+          continue;
+        }
+        const all = amount(now, 0, packet);
         if (all !== undefined) return all;
       }
       if (isLostEverywhere(place.location, failed)) lostRounds += 1;
@@ -86,6 +91,22 @@ async function isStillThis(core: ClientCore, locations: ChunkLocations, { index,
   locations.forget(index);
   const now = await locations.find(index, core.env.clock.now());
   return now.kind === 'chunk' && now.location.handle === handle;
+}
+
+/**
+ * Where the chunk is that no replica has: asked after they said so, for the file may have another since, or it may be on other servers, and has
+ * been written to there.
+ * @returns undefined if so
+ */
+async function placeOfUnwritten(
+  core: ClientCore,
+  locations: ChunkLocations,
+  { index, handle }: Location,
+  failed: ReadonlyMap<number, CairnError>,
+): Promise<(Place & { kind: 'chunk' }) | undefined> {
+  locations.forget(index);
+  const now = await locations.find(index, core.env.clock.now());
+  return now.kind === 'chunk' && now.location.handle === handle && isUnwritten(now.location, failed) ? now : undefined;
 }
 
 /**

@@ -53,6 +53,23 @@ describe('reading', () => {
     expect(cluster.master.counts.get('locate')).toBe(1);
   });
 
+  test('before a chunk that no replica has reads as zeros it is asked for again: the file may have another since', async () => {
+    const bytes = sample(4 * mebi);
+    const [cluster, client] = await withFile(bytes, { chunkBytes: 2 * mebi });
+    const { chunks } = cluster.master.file('/f');
+    const unwritten = chunks.get(0)!;
+    const content = cluster.servers.map((server) => server.chunks.get(unwritten.handle)!);
+    for (const server of cluster.servers) server.chunks.delete(unwritten.handle);
+    const file = await cluster.run(client.open('/f'));
+    const read = async () => (await cluster.run(file.read(new Uint8Array(mebi).fill(1), { position: 0 }))).buffer;
+    expect(bytesEqual(await read(), new Uint8Array(mebi))).toBe(true);
+    const other = 1_000;
+    for (const [i, server] of cluster.servers.entries()) server.chunks.set(other, content[i]!);
+    chunks.set(0, { ...unwritten, handle: other });
+    expect(bytesEqual(await read(), bytes.subarray(0, mebi))).toBe(true);
+    await cluster.run(file.close());
+  });
+
   test('a reader that stops early asks for no more', async () => {
     const [cluster, client] = await withFile(sample(8 * mebi), { chunkBytes: 8 * mebi });
     const first = async () => {
