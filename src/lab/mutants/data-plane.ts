@@ -185,8 +185,14 @@ const table: readonly Short[] = [
   {
     id: 'data-damage-is-not-told',
     bug: 'a damaged replica is not reported to the master',
-    edits: [['inventory.ts', '    this.#unreported.add(handle);\n', '']],
+    edits: [['inventory.ts', 'return [...this.#unreported].slice(0, inventoryPageMax);', 'return [];']],
     test: 'scrubber.test.ts',
+  },
+  {
+    id: 'data-damage-is-told-once',
+    bug: 'a damaged replica is reported once, to a master that may not count on it yet',
+    edits: [['inventory.ts', '  #reportDamageAgain(): void {', '  #reportDamageAgain(): void {\n    return;']],
+    test: 'orders.test.ts',
   },
   {
     id: 'data-goes-on-after-a-failed-write',
