@@ -81,7 +81,7 @@ export class Leases {
     this.#newFrom = Math.min(this.#newFrom, nextHandle);
   }
 
-  /** The replica was removed: no lease of this version, or an older one, begins here any more. */
+  /** The replica is removed: no lease of this version, or an older one, begins here any more. */
   removed(handle: ChunkHandle, version: ChunkVersion): void {
     if ((this.#endedUnder.get(handle) ?? 0) < version) this.#noteEnded(handle, version);
   }

@@ -166,6 +166,21 @@ describe('leases', () => {
     expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(9, 9))))).toBe('STALE_VERSION');
   });
 
+  test('one that comes while its replica is being removed does not begin: who cut the file is told that nothing succeeds any more', async () => {
+    const cluster = await TestCluster.start(12);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2, 3]), 0, pattern(100, 0)));
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const { disk } = cluster.world.node('s1');
+    disk.slowness = 1000;
+    const dropped = cluster.master.order(1, 'drop', { handles: [{ handle: h(5), version: grant.version, length: 0 }] });
+    await cluster.world.run(20);
+    const written = codeOf(cluster.client.write(grant, 100, pattern(9, 9)));
+    await cluster.world.run(20);
+    disk.healSpeed();
+    await cluster.settle(dropped);
+    expect(await cluster.settle(written)).toBe('STALE_VERSION');
+  });
+
   test('one whose replica is dropped in the midst of its recovery leaves the other members what they have', async () => {
     const cluster = await TestCluster.start(11, 4);
     const bytes = pattern(100 * kibi, 0);

@@ -75,12 +75,12 @@ export class Orders {
     const gone = new CairnError('STALE_VERSION', `chunk ${handle} is removed from this server; ask for a new grant`);
     const lease = leases.of(handle);
     if (lease !== undefined && lease.version <= version) lease.end(gone);
+    leases.removed(handle, version); // from now on: one that began while it is being removed would bring it back from the other members
     await writer.exclusive(handle, async () => {
       const info = store.info(handle);
       const known = Math.max(info?.version ?? 0, fences.of(handle), leases.of(handle)?.version ?? 0);
       if (known > version) throw new CairnError('STALE_VERSION', `chunk ${handle} has version ${known} here`);
       await store.remove(handle);
-      leases.removed(handle, version);
       writer.mended(handle);
       fences.reached(handle, undefined);
       inventory.removed(handle);
