@@ -119,6 +119,30 @@ describe('waiting to be sent', () => {
     pool.close();
   });
 
+  test('a call for whose bytes there was no room in its time says nothing against the server', async () => {
+    const world = testWorld(6);
+    const { env } = world.node('server');
+    const routes = routesOf(chunkCalls, {
+      lengths: () => ({ response: { lengths: [] } }),
+      mutate: (_, { peer }) => {
+        peer.hold();
+        return new Promise(() => undefined);
+      },
+    });
+    await world.settle(
+      env.network.listen(address, (connection) => RpcConnection.accept(env, connection, chunkCalls, routes)),
+    );
+    const pool = new ChunkPool(world.node('client').env);
+    const body = [new Uint8Array(1024 * 1024)];
+    const mutate = (timeoutMs: number) => pool.call(address, 'mutate', mutation, { body, timeoutMs });
+    const before = Array.from({ length: 12 }, () => mutate(60_000).catch(() => undefined));
+    await world.run(100);
+    await expect(world.settle(mutate(500), 1000)).rejects.toMatchObject({ code: 'BUSY' });
+    expect(pool.isSuspect(address)).toBe(false);
+    pool.close();
+    await world.settle(Promise.all(before), 60_000);
+  });
+
   test('a call for which there is no connection free ends within its time, and takes no place of others', async () => {
     const world = testWorld(5);
     await serve(world, 6000);

@@ -93,8 +93,8 @@ export class ChunkPool {
       const link = await this.#link(address, () => this.#leftOf(options, since).timeoutMs);
       if (options.body === undefined || !link.rpc.isOverfull) return link;
       if (await this.#within(this.#leftOf(options, since).timeoutMs, link.rpc.drain())) continue;
-      this.#lost(address);
-      throw new CairnError('TIMED_OUT', `${kind} at ${address}: what was sent before is not taken; try again`);
+      // No word against the server: what is in the way is this client's own, and whether it is there at all is asked by itself.
+      throw new CairnError('BUSY', `${kind} at ${address}: what was sent before is not taken yet; try again`);
     }
   }
 
