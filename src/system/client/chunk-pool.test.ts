@@ -35,6 +35,21 @@ async function serve(world: SimWorld, answerAfterMs: number): Promise<void> {
   await world.settle(env.network.listen(address, accept));
 }
 
+/** A chunkserver that takes no more bytes once a mutation has come. */
+async function serveHolding(world: SimWorld): Promise<void> {
+  const { env } = world.node('server');
+  const routes = routesOf(chunkCalls, {
+    lengths: () => ({ response: { lengths: [] } }),
+    mutate: (_, { peer }) => {
+      peer.hold();
+      return new Promise(() => undefined);
+    },
+  });
+  await world.settle(
+    env.network.listen(address, (connection) => RpcConnection.accept(env, connection, chunkCalls, routes)),
+  );
+}
+
 describe('a connection on which nothing comes', () => {
   test('is kept while the server answers on another one: its link is crowded, and the answer comes in time', async () => {
     const world = testWorld(1);
@@ -91,17 +106,7 @@ describe('waiting to be sent', () => {
 
   test('a call ends within its time also behind bytes that its server does not take', async () => {
     const world = testWorld(4);
-    const { env } = world.node('server');
-    const routes = routesOf(chunkCalls, {
-      lengths: () => ({ response: { lengths: [] } }),
-      mutate: (_, { peer }) => {
-        peer.hold();
-        return new Promise(() => undefined);
-      },
-    });
-    await world.settle(
-      env.network.listen(address, (connection) => RpcConnection.accept(env, connection, chunkCalls, routes)),
-    );
+    await serveHolding(world);
     const pool = new ChunkPool(world.node('client').env);
     const body = [new Uint8Array(1024 * 1024)];
     const { clock } = world.node('client').env;
@@ -121,17 +126,7 @@ describe('waiting to be sent', () => {
 
   test('a call for whose bytes there was no room in its time says nothing against the server', async () => {
     const world = testWorld(6);
-    const { env } = world.node('server');
-    const routes = routesOf(chunkCalls, {
-      lengths: () => ({ response: { lengths: [] } }),
-      mutate: (_, { peer }) => {
-        peer.hold();
-        return new Promise(() => undefined);
-      },
-    });
-    await world.settle(
-      env.network.listen(address, (connection) => RpcConnection.accept(env, connection, chunkCalls, routes)),
-    );
+    await serveHolding(world);
     const pool = new ChunkPool(world.node('client').env);
     const body = [new Uint8Array(1024 * 1024)];
     const mutate = (timeoutMs: number) => pool.call(address, 'mutate', mutation, { body, timeoutMs });

@@ -6,7 +6,7 @@
 import type { Env } from '../../core/base/env.ts';
 import { toCairnError } from '../../core/base/errors.ts';
 import type { CommandId } from '../../core/protocol/types.ts';
-import { commandSessionIdleMs, commandSessionSpanMax, commandsInFlightMax } from './limits.ts';
+import { commandSessionIdleMs, commandSessionSpanMax, commandsInFlightMax, commandsRefusedMax } from './limits.ts';
 
 interface CommandSession {
   readonly client: number;
@@ -61,10 +61,10 @@ export class CommandIds {
 
   #current(): CommandSession {
     const now = this.#env.clock.now();
-    const { next, ackBelow } = this.#session;
+    const { next, ackBelow, isKnown } = this.#session;
     const isIdle = this.#inFlight === 0 && now - this.#usedAt > commandSessionIdleMs;
-    if (isIdle || next - ackBelow >= commandSessionSpanMax || (!this.#session.isKnown && next > commandSessionSpanMax))
-      this.#session = begin(this.#env);
+    const isFull = next - ackBelow >= commandSessionSpanMax || (!isKnown && ackBelow > commandsRefusedMax);
+    if (isIdle || isFull) this.#session = begin(this.#env);
     this.#usedAt = now;
     return this.#session;
   }

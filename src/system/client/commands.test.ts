@@ -4,7 +4,7 @@ import { CairnError } from '../../core/base/errors.ts';
 import { CairnClient } from './client.ts';
 import { parseClusterUrl } from './cluster-url.ts';
 import { FakeCluster, sample } from './fake-cluster.test-support.ts';
-import { commandsInFlightMax } from './limits.ts';
+import { commandsInFlightMax, commandsRefusedMax } from './limits.ts';
 
 describe('commands', () => {
   test('a command whose answer was lost is repeated under the same id and takes effect once', async () => {
@@ -94,6 +94,17 @@ describe('commands', () => {
     expect(cluster.master.commands.map(({ id }) => id.ackBelow)).toEqual([1]);
     await cluster.run(client.mkdir('/c'));
     expect(cluster.master.commands.at(-1)!.id).toMatchObject({ sequence: 3, ackBelow: 3 });
+  });
+
+  test('a client all of whose commands are refused goes on under a new id before the masters keep too many of its answers', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    for (let n = 0; n < 2 * commandsRefusedMax; n++)
+      await expect(cluster.run(client.rename('/none', '/other'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await cluster.run(client.mkdir('/d'));
+    const sequences = cluster.master.commands.map(({ id }) => id.sequence);
+    expect(Math.max(...sequences)).toBe(commandsRefusedMax);
+    expect(new Set(cluster.master.commands.map(({ id }) => id.client)).size).toBe(3);
   });
 
   test('settings that are no numbers of their kind are refused before they become others on the wire', async () => {

@@ -7,6 +7,11 @@ const mebi = 1024 * 1024;
 export const commandsInFlightMax = 1024;
 /** So many commands after one that has no answer yet, the others go on under another id. Half of the answers that the masters keep. */
 export const commandSessionSpanMax = 2048;
+/**
+ * So many commands that were all refused, and the others go on under another id: before one succeeds none of their answers can be acknowledged.
+ * The masters keep 512 KiB of a client's answers, so those may name paths of 4 KiB each.
+ */
+export const commandsRefusedMax = 128;
 /** After so long without a command the client takes a new id: its session may have ended. Far below the master's hour. */
 export const commandSessionIdleMs = 10 * 60 * 1000;
 
