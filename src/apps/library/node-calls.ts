@@ -7,6 +7,7 @@ import { commandId } from '../../core/protocol/types.ts';
 export const nodeCalls = {
   consensus: masterCalls.consensus,
   snapshotPart: masterCalls.snapshotPart,
+  introduce: masterCalls.introduce,
   /** At the leader: commits a command, once for each id, and answers with what the machine made of it. */
   execute: call(1, struct({ id: commandId, command: keptBlob }), struct({ result: keptBlob })),
   /** At the leader: asks the machine a question, after everything that was acknowledged before. */

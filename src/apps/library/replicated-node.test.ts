@@ -96,6 +96,31 @@ describe.each([Raft, MultiPaxos])('a group of three under $name', (engine) => {
     for (const id of [1, 2, 3]) await start(id, { engine });
     expect(await add(nodes.get(3)!, 1)).toBe(8);
   });
+
+  it('refuses a member that applies commands by other rules, and goes on without it', async () => {
+    const later: Machine = {
+      ...adder,
+      rules: 2,
+      apply(command, context) {
+        if (fromUtf8(command) !== 'double') return adder.apply(command, context);
+        return adder.apply(context.store.get('sum') ?? toUtf8('0'), context);
+      },
+    };
+    for (const id of [1, 2]) await start(id, { engine });
+    await add(nodes.get(1)!, 3);
+    const failed = new Promise((resolve) => void start(3, { engine, machine: later, onFailure: resolve }));
+    expect(await failed).toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/rules 1, member 3 with .*rules 2; .*one version/),
+    });
+    expect(await add(nodes.get(2)!, 4)).toBe(7);
+    expect(await sum(nodes.get(3)!, 'stale')).toBe(0);
+    await stop(3);
+    await expect(start(3, { engine })).rejects.toMatchObject({ code: 'WRONG_FORMAT' }); // it may have come to hold what these do not know
+    for (const id of [1, 2]) await stop(id);
+    for (const id of [1, 2, 3]) await start(id, { engine, machine: later });
+    expect(fromUtf8(await nodes.get(3)!.execute(toUtf8('double')))).toBe('14');
+  });
 });
 
 describe('a node', () => {

@@ -10,6 +10,7 @@ import {
   defaultLimits,
   defaultTiming,
   type ElectorName,
+  type EngineConfig,
   type EngineKind,
   type EngineStatus,
   type EngineTiming,
@@ -20,6 +21,7 @@ import { type DirectoryLock, lockDirectory } from '../../platform/node/directory
 import { openLmdbMap } from '../../platform/node/lmdb.ts';
 import { nodeEnv } from '../../platform/node/node-env.ts';
 import { CommandIds } from '../../system/client/command-ids.ts';
+import { termsOf } from '../../system/master/membership/terms.ts';
 import { Peers } from '../../system/master/peers.ts';
 import { collectBody } from '../../system/rpc/body.ts';
 import { type Handlers, routesOf } from '../../system/rpc/handlers.ts';
@@ -32,6 +34,7 @@ import { OverlayStore } from '../../system/storage/overlay-store.ts';
 import { openWriteAheadLog } from '../../system/storage/wal/open-write-ahead-log.ts';
 import { isAddress } from '../config/address.ts';
 import { claimDirectory } from '../roles/identity.ts';
+import { Meeting } from './meeting.ts';
 import { type NodeCalls, nodeCalls } from './node-calls.ts';
 
 const deadlineDefaultMs = 10_000;
@@ -41,6 +44,11 @@ const messageMaxBytes = 32 * 1024 * 1024;
 
 /** A state machine that can be asked as well. Its state is in the store: what it keeps elsewhere is a cache, dropped by `reset`. */
 export interface Machine extends Pick<StateMachine, 'apply'>, Partial<Pick<StateMachine, 'reset' | 'save'>> {
+  /**
+   * By which it applies commands; 1 if not given. Raised when a new version of it knows commands that the one before does not: members of
+   * different rules refuse each other, and a directory never goes back to lower ones. What a command that may be in a log does must stay as it is.
+   */
+  readonly rules?: number;
   /** Answers from the state; changes nothing. A throw is the asker's error. */
   query?(question: Uint8Array, store: Reader): Uint8Array;
 }
@@ -63,7 +71,10 @@ export interface NodeOptions {
   /** Within this time a call succeeds or throws; 10 s if not given. */
   readonly deadlineMs?: number;
   readonly events?: Events;
-  /** The disk failed, or the state contradicts itself: this member has stopped. Calls go to the others, `query` at `stale` answers what this one knew then. */
+  /**
+   * The disk failed, or the state contradicts itself: this member has stopped. Calls go to the others, `query` at `stale` answers what this one
+   * knew then. Or CONFIG_INVALID: all others refuse this member, which takes no part until it is started as they are.
+   */
   onFailure?(error: CairnError): void;
 }
 
@@ -73,6 +84,7 @@ export class ReplicatedNode {
   readonly #self: NodeId;
   readonly #addresses: ReadonlyMap<NodeId, Address>;
   readonly #peers: Peers;
+  readonly #meeting: Meeting;
   readonly #ids: CommandIds;
   #replica!: Replica;
   #listener: Listener | undefined;
@@ -87,13 +99,22 @@ export class ReplicatedNode {
     this.#addresses = new Map(
       Object.entries(options.members).map(([id, address]) => [toNodeId(Number(id)), toAddress(address)] as const),
     );
-    this.#peers = new Peers(this.#env, () => this.#self, { addressOf: (id) => this.#addresses.get(id) });
+    const { engine: kind, machine } = options;
+    this.#meeting = new Meeting({
+      ...{ env: this.#env, self: this.#self, others: [...this.#addresses.keys()].filter((id) => id !== this.#self) },
+      terms: termsOf({ kind, config: engineTermsOf(options), rules: machine.rules ?? 1 }),
+      refusedByAll: (error) => options.onFailure?.(error),
+    });
+    this.#peers = new Peers(this.#env, () => this.#self, {
+      addressOf: (id) => this.#addresses.get(id),
+      greet: (node, rpc, at) => this.#meeting.greet(node, rpc, at),
+    });
     this.#ids = new CommandIds(this.#env);
   }
 
   /**
    * @throws CairnError CONFIG_INVALID, DIR_IN_USE, PORT_IN_USE, LOG_CORRUPT, DISK_FAILED; WRONG_CLUSTER, WRONG_FORMAT where the directory is
-   * another member's, or was made with another engine
+   * another member's, was made with another engine, or has seen higher rules
    */
   static async start(options: NodeOptions): Promise<ReplicatedNode> {
     for (const [id, address] of Object.entries(options.members))
@@ -152,10 +173,16 @@ export class ReplicatedNode {
   }
 
   async #open(): Promise<void> {
-    const { dir, engine, machine, timing, elector, lease } = this.#options;
+    const { dir, engine, machine, timing } = this.#options;
     const env = this.#env;
     this.#lock = await lockDirectory(dir);
-    claimDirectory(dir, { cluster: '', role: 'member', id: this.#self, engine: engine.name });
+    claimDirectory(dir, {
+      cluster: '',
+      role: 'member',
+      id: this.#self,
+      engine: engine.name,
+      rules: machine.rules ?? 1,
+    });
     const routes = routesOf(nodeCalls, this.#handlers());
     this.#replica = await Replica.open({
       env,
@@ -168,8 +195,7 @@ export class ReplicatedNode {
         crc32: env.crc32,
         timing: { ...defaultTiming, ...timing },
         limits: defaultLimits,
-        ...(elector === undefined ? {} : { elector }),
-        ...(lease === undefined ? {} : { lease }),
+        ...engineTermsOf(this.#options),
       },
       directory: 'log',
       openLog: openWriteAheadLog,
@@ -216,7 +242,7 @@ export class ReplicatedNode {
       hello: () => ({ response: {} }),
       consensus: {
         begin: ({ from }, bodyBytes, context) => {
-          this.#mustBeMember(from);
+          this.#meeting.mustHaveMet(context.peer, from);
           if (bodyBytes === 0 || bodyBytes > messageMaxBytes)
             throw new CairnError('PROTOCOL', `a message of ${bodyBytes} bytes; it has 1 … ${messageMaxBytes}`);
           const whole = (message: Uint8Array) => {
@@ -226,16 +252,12 @@ export class ReplicatedNode {
           return collectBody(bodyBytes, whole, () => context.reply({}));
         },
       },
-      snapshotPart: async ({ from, to: _, epoch: __, ...part }, ___, body) => {
-        this.#mustBeMember(from);
+      introduce: (frame, { peer }) => ({ response: this.#meeting.introduce(frame, peer) }),
+      snapshotPart: async ({ from, to: _, epoch: __, ...part }, { peer }, body) => {
+        this.#meeting.mustHaveMet(peer, from);
         return { response: { nextPart: await this.#replica.receiveSnapshotPart(from, part, body) } };
       },
     };
-  }
-
-  #mustBeMember(id: NodeId): void {
-    if (id === this.#self || !this.#addresses.has(id))
-      throw new CairnError('PROTOCOL', `node ${id} is no other member of this group`);
   }
 
   #ask(question: Uint8Array): Uint8Array {
@@ -260,4 +282,8 @@ export class ReplicatedNode {
       throw new CairnError('NOT_LEADER', error.message, { cause: error, hint: this.#leaderAddress() ?? '' });
     }
   }
+}
+
+function engineTermsOf({ elector, lease }: NodeOptions): Pick<EngineConfig, 'elector' | 'lease'> {
+  return { ...(elector === undefined ? {} : { elector }), ...(lease === undefined ? {} : { lease }) };
 }

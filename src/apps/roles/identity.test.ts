@@ -6,7 +6,7 @@ import { parseSettings } from '../config/settings.ts';
 import { chooseEngine } from './engines.ts';
 import { claimDirectory, engineOfDirectory, readIdentity } from './identity.ts';
 
-const own = { cluster: 'c', role: 'master', id: 1, engine: 'raft' } as const;
+const own = { cluster: 'c', role: 'master', id: 1, engine: 'raft', rules: 1 } as const;
 let dir: string;
 
 beforeEach(() => {
@@ -37,6 +37,21 @@ describe('a data directory', () => {
     expect(() => claimDirectory(dir, { ...own, engine: 'paxos' })).toThrow(refusal);
   });
 
+  it('goes from one version of the rules of commands to later ones, never back', () => {
+    const { rules: _, ...silent } = own;
+    claimDirectory(dir, silent); // before directories said it
+    claimDirectory(dir, own);
+    claimDirectory(dir, { ...own, rules: 2 });
+    claimDirectory(dir, { ...own, rules: 2 });
+    expect(readIdentity(dir)).toMatchObject({ ...own, rules: 2 });
+    expect(() => claimDirectory(dir, own)).toThrow(
+      expect.objectContaining({
+        code: 'WRONG_FORMAT',
+        message: expect.stringMatching(/applied by rules 2, this program has rules 1; run the version that was last/),
+      }),
+    );
+  });
+
   it('of another format, or damaged, is refused', () => {
     claimDirectory(dir, own);
     const path = join(dir, 'cairn.json');
@@ -52,7 +67,7 @@ describe('cairn.json', () => {
   it('is laid out as docs/formats/data-directory.md shows', () => {
     const page = readFileSync(new URL('../../../docs/formats/data-directory.md', import.meta.url), 'utf8');
     const [, example] = /^```json\n(.*?)^```$/ms.exec(page)!;
-    claimDirectory(dir, { cluster: 'photos', role: 'master', id: 1, engine: 'paxos' });
+    claimDirectory(dir, { cluster: 'photos', role: 'master', id: 1, engine: 'paxos', rules: 1 });
     expect(readFileSync(join(dir, 'cairn.json'), 'utf8')).toBe(example);
     expect(readIdentity(dir)).toEqual(JSON.parse(example!));
   });

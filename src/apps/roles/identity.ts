@@ -20,6 +20,8 @@ const identitySchema = z.object({
   id: z.number().int(),
   /** Of all that have a log, and of whole local clusters: what it was written by. */
   engine: z.enum(['raft', 'paxos']).optional(),
+  /** Of whoever has a log: the highest rules that a state machine here has applied commands by; 1 where it does not say. */
+  rules: z.number().int().optional(),
 });
 export type Identity = z.infer<typeof identitySchema>;
 export type Role = Identity['role'];
@@ -66,6 +68,11 @@ export function claimDirectory(dir: string, wanted: Omit<Identity, 'formatVersio
     return;
   }
   engineOfDirectory(dir, wanted.engine);
+  checkOwner(dir, found, wanted);
+  raiseRules(dir, found, wanted.rules);
+}
+
+function checkOwner(dir: string, found: Identity, wanted: Omit<Identity, 'formatVersion'>): void {
   for (const key of ['cluster', 'role', 'id'] as const) {
     if (found[key] === wanted[key]) continue;
     throw new CairnError(
@@ -73,6 +80,23 @@ export function claimDirectory(dir: string, wanted: Omit<Identity, 'formatVersio
       `${dir} belongs to ${nameOf(found)}, not to ${nameOf(wanted)}; give each node a directory of its own`,
     );
   }
+}
+
+/**
+ * Its log may hold commands that older rules do not know: a program that went back to them would pass over what others have done.
+ * @throws CairnError WRONG_FORMAT
+ */
+function raiseRules(dir: string, found: Identity, wanted: number | undefined): void {
+  const { rules: known = 1 } = found;
+  if (wanted === undefined || wanted === known) return;
+  if (wanted > known) {
+    writeIdentity(dir, { ...found, rules: wanted });
+    return;
+  }
+  throw new CairnError(
+    'WRONG_FORMAT',
+    `commands in ${dir} were applied by rules ${known}, this program has rules ${wanted}; run the version that was last used here, or a later one`,
+  );
 }
 
 function nameOf({ role, id, cluster }: Omit<Identity, 'formatVersion'>): string {

@@ -13,6 +13,7 @@ import { lockDirectory } from '../../platform/node/directory-lock.ts';
 import { openEvents } from '../../platform/node/events.ts';
 import { nodeEnv } from '../../platform/node/node-env.ts';
 import type { MasterAddress } from '../../system/master/options.ts';
+import { metadataRules } from '../../system/master/state/metadata-machine.ts';
 import { parseSettings, type Settings } from '../config/settings.ts';
 import { engineDefault } from './engines.ts';
 import { claimDirectory, engineOfDirectory, makeDirectory } from './identity.ts';
@@ -68,7 +69,7 @@ export async function runRole(
   const lock = await lockDirectory(dir);
   try {
     const engine = engineOfDirectory(dir, settings.engine) ?? engineDefault;
-    claimDirectory(dir, { cluster, role, id: node.id, ...(role === 'master' ? { engine } : {}) });
+    claimDirectory(dir, { cluster, role, id: node.id, ...(role === 'master' ? { engine, rules: metadataRules } : {}) });
     const given = { cluster, dir, address, masters: addresses, engine };
     await untilEnded(start, (fail) => makeContext(role, settings, { ...given, fail }));
   } finally {

@@ -39,7 +39,7 @@ const introductionRest = struct({
   instance: u53,
   /** Where it listens. */
   address: addressCodec,
-  /** Engine, elector, lease: what all members must agree on. */
+  /** Engine, elector, lease, the rules of commands: what all members must agree on. */
   terms: text,
   /** The masters in its configuration, ascending: what a new group is founded with. */
   configured: list(u16, mastersMax),

@@ -42,7 +42,11 @@ describe.each(engines)('a peer under %s that floods', (engine) => {
   const stranger = (address: string, to: number) =>
     encodeIntroduction({
       ...{ clusterId: 'test', id: 9, node: toNodeId(9), directory: 9, instance: 9, configured: [9], founders: [] },
-      ...{ address: address as never, terms: `engine ${engine}, elector timeout, lease 0 ms`, to: toNodeId(to) },
+      ...{
+        address: address as never,
+        terms: `engine ${engine}, elector timeout, lease 0 ms, rules 1`,
+        to: toNodeId(to),
+      },
     });
 
   it('without an introduction is not listened to', async () => {

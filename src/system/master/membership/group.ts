@@ -85,7 +85,8 @@ export class Group<Message, LogRecord, Peer extends Caller> {
     world: GroupWorld,
   ): Promise<Group<Message, LogRecord, Peer>> {
     const { env, clusterId, id, masters, replica } = options;
-    const { self, damage } = await Self.open({ env, clusterId, id, address, masters, terms: termsOf(replica) });
+    const terms = termsOf({ kind: replica.kind, config: replica.config, rules: machine.rules });
+    const { self, damage } = await Self.open({ env, clusterId, id, address, masters, terms });
     const isOrphaned = self.record.node === undefined && (await holdsLog(env.disk, replica.directory));
     const orphaned = isOrphaned
       ? lost(`there is a log in ${replica.directory}/, and nothing says whose it is`)

@@ -1,9 +1,10 @@
 /** The group of masters in the simulated world, both engines: founding, coming back without a disk, coming and going. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { nodeIdOf } from '../../../core/base/node-id.ts';
 import type { EngineName } from '../../../core/consensus/index.ts';
 import type { MasterStatus } from '../../../core/protocol/master-calls.ts';
 import { codeOf, type TestMaster, TestMasters } from '../cluster.test-support.ts';
+import { MetadataMachine } from '../state/metadata-machine.ts';
 
 async function start(seed: number, engine: EngineName): Promise<TestMasters> {
   const c = await TestMasters.start(seed, { engine, servers: 0 });
@@ -221,6 +222,29 @@ describe.each(['raft', 'paxos'] as const)('a group of masters under %s', (engine
     for (const { id } of gone) await untilRemoved(c, id);
     expect((await ids(c)).length).toBe(3);
     await make(c, '/a');
+  });
+
+  it('refuses a master that applies commands by other rules, until it is of the same version as the others', async () => {
+    const c = await start(17, engine);
+    const odd = c.masters.find((member) => member !== c.leader)!;
+    c.crash(odd);
+    const rules = vi.spyOn(MetadataMachine.prototype, 'rules', 'get').mockReturnValue(2);
+    c.restart(odd);
+    await c.until('it gives up', () => odd.failure !== undefined, 10_000);
+    rules.mockRestore();
+    expect(odd.failure).toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringMatching(/rules 1, master \d with .*rules 2; .*one version/),
+    });
+    const refusals = c.eventsNamed('master_refused').filter(({ node }) => node === odd.node.name);
+    expect(refusals.map(({ fields }) => fields.code)).toEqual(['CONFIG_INVALID', 'CONFIG_INVALID']);
+    await make(c, '/meanwhile');
+    expect(odd.master?.machine.tables.counters.files).toBe(0); // nothing came to it
+    c.crash(odd);
+    odd.failure = undefined;
+    c.restart(odd);
+    await untilVotes(c, odd.id, 0);
+    await c.until('it has caught up', () => odd.master?.machine.tables.counters.files === 1);
   });
 
   it('refuses a second process under an id that is taken, and the first goes on', async () => {

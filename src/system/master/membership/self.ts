@@ -6,6 +6,7 @@ import { CairnError } from '../../../core/base/errors.ts';
 import type { Introduction } from '../../../core/protocol/membership.ts';
 import type { MasterAddress } from '../options.ts';
 import { type MemberRecord, newMemberRecord, readMemberFile, writeMemberFile } from './member-file.ts';
+import { checkTerms } from './terms.ts';
 
 export interface SelfOptions {
   readonly env: Env;
@@ -97,11 +98,7 @@ export class Self {
   }
 
   /** @throws CairnError CONFIG_INVALID */
-  checkTerms({ id, terms }: Introduction): void {
-    if (terms === this.terms) return;
-    throw new CairnError(
-      'CONFIG_INVALID',
-      `master ${this.id} runs with ${this.terms}, master ${id} with ${terms}; set engine, elector and lease alike on all`,
-    );
+  checkTerms(other: Introduction): void {
+    checkTerms('master', this, other);
   }
 }

@@ -38,6 +38,14 @@ import type { Transition } from './transition.ts';
 import * as trash from './trash.ts';
 import { truncate } from './truncate.ts';
 
+/**
+ * By which commands are applied. Masters compare it when they meet, for by different rules they come to different states from one log.
+ * Raised whenever two versions may differ in what they make of a command in some state, however rare: a command that is new, one that
+ * does something else. If that command may be in a log already, `metadataFormatVersion` is raised as well: each master applies from where
+ * its own store was flushed, so that some would have done by the old rules what others do by the new ones.
+ */
+export const metadataRules = 1;
+
 export class MetadataMachine implements StateMachine {
   #tables: Tables | undefined;
   /** Told of each chunk that leaves the table. */
@@ -52,6 +60,10 @@ export class MetadataMachine implements StateMachine {
     if (this.#tables === undefined)
       throw new CairnError('UNAVAILABLE', 'the metadata is not open yet; try again later');
     return this.#tables;
+  }
+
+  get rules(): number {
+    return metadataRules;
   }
 
   /** @throws CairnError WRONG_FORMAT */

@@ -21,7 +21,7 @@ import { ByteReader, ByteWriter } from '../../../core/base/bytes.ts';
 import type { Durability, FileKind, Mode } from '../../../core/protocol/types.ts';
 import type { Key } from '../../storage/ordered-store.ts';
 
-/** Raised when a table changes in a way that older programs would misread. */
+/** Raised when a table changes in a way that older programs would misread, or a command that may be in a log does something else. */
 export const metadataFormatVersion = 2;
 
 export interface Identity {
