@@ -1,10 +1,10 @@
 /** What all members of a group must agree on, as a line that is compared and shown. */
 import { CairnError } from '../../../core/base/errors.ts';
-import type { EngineConfig } from '../../../core/consensus/engine.ts';
+import type { ReplicaOptions } from '../../rsm/replica.ts';
 
 export interface TermsSource {
   readonly kind: { readonly name: string };
-  readonly config: Pick<EngineConfig, 'elector' | 'lease' | 'quorums' | 'windowSlots'>;
+  readonly config: Pick<ReplicaOptions<unknown, unknown>['config'], 'elector' | 'lease' | 'quorums' | 'windowSlots'>;
   /** By which the state machine applies commands. */
   readonly rules: number;
 }
