@@ -83,6 +83,8 @@ export class Checkpointer {
     let succeeded = false;
     try {
       const captured = await this.#capture(cache.capture());
+      // Somebody else's sync may have failed meanwhile: what it has lost, a later one of the same file did not make durable.
+      journal.mustTake();
       const there = captured.filter(({ state }) => !state.isRemoved).map(({ chunk }) => chunk);
       const dropOld = await metadata.commit(there, gone, place, journal.change);
       succeeded = true;

@@ -7,18 +7,14 @@ import { blockCount, type ChunkState } from './chunk-state.ts';
 import { reportBadBlocks, type StoreParts } from './parts.ts';
 
 /**
- * One flush of a file after another: the system tells of a failure only once, and whoever comes next must know of it.
+ * One flush of a file after another: the system tells of a failure only once, so whoever waits for one that fails fails with it.
  * @throws CairnError DISK_FAILED, CHUNK_MISSING, or what has ended the changes of the store meanwhile
  */
 export async function flushFile({ files, journal }: StoreParts, state: ChunkState): Promise<void> {
   while (state.flush !== undefined) await state.flush;
   journal.mustTake();
   const flush = files.hold(state, (file) => file.sync());
-  // Whoever waits for it looks at the journal then: who has begun it fails that, if need be.
-  state.flush = flush.then(
-    () => undefined,
-    () => undefined,
-  );
+  state.flush = flush;
   try {
     await flush;
   } finally {
