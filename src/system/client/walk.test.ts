@@ -58,6 +58,14 @@ describe('a walk', () => {
     expect(await pathsOf(cluster, client, '/d')).toHaveLength(61);
   });
 
+  test('goes as deep as a path can be', async () => {
+    const cluster = await FakeCluster.start(3);
+    const client = await cluster.client();
+    const deepest = '/d'.repeat(2048);
+    await cluster.run(client.mkdir(deepest, { recursive: true }));
+    expect((await pathsOf(cluster, client, '/')).at(-1)).toBe(`2048 ${deepest}`);
+  });
+
   test('passes over what goes away meanwhile, and tells what else goes wrong', async () => {
     const { cluster, client } = await tree();
     cluster.master.before = (kind, request) => {

@@ -38,57 +38,101 @@ export async function* walk(
 ): AsyncGenerator<Walked, void, void> {
   const [stats] = await settledSizes(core, [await source.read('stat', { path })]);
   yield { path, depth: 0, stats: stats! };
-  if (stats!.isDirectory() && maxDepth > 0) yield* new Walk(core, source, maxDepth, signal).below(path, 1);
+  if (stats!.isDirectory() && maxDepth > 0) yield* below(new Tree(core, source, maxDepth, signal), path);
 }
 
-class Walk {
+/** With a level for each directory it is in, not a call: paths may have two thousand names. */
+async function* below(tree: Tree, path: string): AsyncGenerator<Walked, void, void> {
+  const levels = [new Level(tree, tree.open(path), 1)];
+  for (let level = levels[0]; level !== undefined; level = levels.at(-1)) {
+    const entry = await level.next();
+    if (entry === undefined) {
+      levels.pop();
+      continue;
+    }
+    yield { path: childPath(entry), depth: level.depth, stats: entry.stats! };
+    const opened = level.opened(entry);
+    if (opened !== undefined) levels.push(new Level(tree, opened, level.depth + 1));
+  }
+}
+
+class Tree {
+  readonly maxDepth: number;
   readonly #core: ClientCore;
   readonly #source: ReadSource;
-  readonly #maxDepth: number;
   readonly #signal: AbortSignalLike | undefined;
 
   constructor(core: ClientCore, source: ReadSource, maxDepth: number, signal: AbortSignalLike | undefined) {
     this.#core = core;
     this.#source = source;
-    this.#maxDepth = maxDepth;
+    this.maxDepth = maxDepth;
     this.#signal = signal;
   }
 
-  async *below(path: string, depth: number, opened: Opened = this.#open(path)): AsyncGenerator<Walked, void, void> {
-    const { pages, first } = opened;
-    try {
-      for (let page = await first; page.done !== true; page = await pages.next()) yield* this.#page(page.value, depth);
-    } catch (thrown) {
-      if (!isMissing(thrown)) throw thrown;
-    }
-  }
-
-  async *#page(entries: readonly Entry[], depth: number): AsyncGenerator<Walked, void, void> {
-    const directories = depth < this.#maxDepth ? entries.filter((entry) => entry.isDirectory()) : [];
-    const ahead = new Map<Entry, Opened>();
-    let next = 0;
-    const readAhead = (): void => {
-      while (next < directories.length && ahead.size < walkParallel) {
-        const directory = directories[next++]!;
-        ahead.set(directory, this.#open(childPath(directory)));
-      }
-    };
-    for (const entry of entries) {
-      readAhead();
-      const path = childPath(entry);
-      yield { path, depth, stats: entry.stats! };
-      const opened = ahead.get(entry);
-      if (opened === undefined) continue;
-      yield* this.below(path, depth + 1, opened);
-      ahead.delete(entry);
-    }
-  }
-
-  #open(path: string): Opened {
+  open(path: string): Opened {
     const options = { withAttributes: true, signal: this.#signal, source: this.#source };
     const pages = entriesOf(this.#core, path, options);
     const first = pages.next();
     first.catch(() => undefined); // told when it is its turn; it may never be
     return { pages, first };
+  }
+}
+
+/** A directory the walk is in: the page it has come to, and the directories of that page that are read ahead. */
+class Level {
+  readonly depth: number;
+  readonly #tree: Tree;
+  readonly #pages: Pages;
+  #nextPage: Opened['first'] | undefined;
+  #entries: Iterator<Entry> = [].values();
+  #directories: Iterator<Entry> = [].values();
+  readonly #ahead = new Map<Entry, Opened>();
+
+  constructor(tree: Tree, { pages, first }: Opened, depth: number) {
+    this.#tree = tree;
+    this.#pages = pages;
+    this.#nextPage = first;
+    this.depth = depth;
+  }
+
+  /** Undefined when there is no more, or the directory has gone away. */
+  async next(): Promise<Entry | undefined> {
+    for (;;) {
+      const entry = this.#entries.next();
+      if (entry.done !== true) {
+        this.#readAhead();
+        return entry.value;
+      }
+      const page = await this.#turn();
+      if (page === undefined) return undefined;
+      this.#entries = page.values();
+      this.#directories = page.filter((one) => one.isDirectory() && this.depth < this.#tree.maxDepth).values();
+    }
+  }
+
+  /** What is in `entry`, which came last, if it is a directory that is to be looked at. */
+  opened(entry: Entry): Opened | undefined {
+    const opened = this.#ahead.get(entry);
+    this.#ahead.delete(entry);
+    return opened;
+  }
+
+  async #turn(): Promise<readonly Entry[] | undefined> {
+    try {
+      const page = await (this.#nextPage ?? this.#pages.next());
+      this.#nextPage = undefined;
+      return page.done === true ? undefined : page.value;
+    } catch (thrown) {
+      if (!isMissing(thrown)) throw thrown;
+      return undefined;
+    }
+  }
+
+  #readAhead(): void {
+    while (this.#ahead.size < walkParallel) {
+      const directory = this.#directories.next();
+      if (directory.done === true) return;
+      this.#ahead.set(directory.value, this.#tree.open(childPath(directory.value)));
+    }
   }
 }
