@@ -49,6 +49,7 @@ function helpAsOption(program: Command, words: readonly string[]): readonly stri
   const verb = words[at];
   if (verb === undefined) {
     if (words.some((word) => word.startsWith('-') && !optionsOfAll.has(word))) return words; // help, version, or a mistake
+    if (words.includes('--json')) throw new CairnError('USAGE', 'a verb is missing; `cairn --help` lists them');
     process.stderr.write(`${program.helpInformation()}\n`);
     throw new CairnError('USAGE', 'a verb is missing; choose one of those above');
   }

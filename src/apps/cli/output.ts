@@ -17,12 +17,12 @@ export function printLine(line: string): void {
 
 /**
  * Prints the one line and sets the exit code of the error table, that of the first error if there are several. With `json` the line is an
- * object on stderr.
+ * object on stderr, with `path` where it is one of many.
  */
-export function reportError(thrown: unknown, json: boolean): void {
+export function reportError(thrown: unknown, json: boolean, path?: string): void {
   const error = toCairnError(thrown);
   if (process.exitCode === undefined || process.exitCode === 0) process.exitCode = errorTable[error.code].exit;
-  if (json) process.stderr.write(`${JSON.stringify(errorDocument(error))}\n`);
+  if (json) process.stderr.write(`${JSON.stringify(errorDocument(error, path))}\n`);
   else process.stderr.write(`cairn: [${error.code}] ${oneLine(error.message)}\n`);
   if (error.code === 'INTERNAL' && process.env.CAIRN_DEBUG !== undefined) process.stderr.write(`${stackOf(error)}\n`);
 }

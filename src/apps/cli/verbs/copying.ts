@@ -3,6 +3,7 @@ import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import { errorDocument, formatBytes, formatCount, oneLine, printJson, printLine } from '../output.ts';
 import { isInterrupted } from './interrupt.ts';
 import { openProgress, type Progress } from './progress.ts';
+import { TakenTargets } from './targets.ts';
 
 export interface CopyItem {
   readonly from: string;
@@ -25,6 +26,7 @@ export async function copyAll(
   const failures = [...skipped];
   const totalBytes = items.reduce((sum, { size }) => sum + size, 0);
   const progress = await openProgress(totalBytes, items.length, settings.json);
+  const taken = new TakenTargets();
   const startedAt = Date.now();
   let next = 0;
   let files = 0;
@@ -32,6 +34,7 @@ export async function copyAll(
   const worker = async (): Promise<void> => {
     for (let item = items[next++]; item !== undefined && !isInterrupted(); item = items[next++]) {
       try {
+        taken.take(item.to, item.from);
         const size = await copyOne(item, progress);
         bytes += size;
         files += 1;

@@ -15,7 +15,7 @@ export async function forEachPath(
     } catch (thrown) {
       const error = toCairnError(thrown);
       if (error.retry !== 'never' || paths.length === 1) throw error;
-      reportError(error, json);
+      reportError(error, json, path);
     }
   }
 }

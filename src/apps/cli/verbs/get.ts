@@ -1,9 +1,10 @@
 /** `cairn get`: files and trees out of the cluster. */
 import { rmSync, type Stats } from 'node:fs';
-import { link, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { link, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { Cairn } from '../../library/client.ts';
+import { makeDirectory } from '../../roles/identity.ts';
 import type { Invocation } from '../invocation.ts';
 import { withCluster } from './connect.ts';
 import { type CopyItem, copyAll, localError } from './copying.ts';
@@ -62,7 +63,7 @@ async function planAll(cairn: Cairn, sources: readonly string[], target: string,
 }
 
 async function planTree(cairn: Cairn, source: string, to: string, files: CopyItem[]): Promise<void> {
-  await mkdir(to, { recursive: true }).catch((cause: unknown) => Promise.reject(localError(to, 'make', cause)));
+  makeDirectory(to);
   for await (const entry of cairn.entries(source, { withAttributes: true })) {
     const from = joinPath(source, entry.name);
     if (entry.isDirectory()) await planTree(cairn, from, join(to, entry.name), files);
@@ -121,7 +122,7 @@ async function fetchWhole(
   );
 }
 
-/** @param there the file that is replaced; the new one is as accessible. */
+/** @param there the file that is replaced; the new one is as accessible. Or the device or pipe that is written to. */
 async function fetchInto(
   cairn: Cairn,
   from: string,
@@ -135,7 +136,7 @@ async function fetchInto(
   try {
     if (there?.isFile() === true) await local.chmod(there.mode & 0o7777);
     const { size } = await remote.stat();
-    if (size >= largeBytes) {
+    if (size >= largeBytes && there?.isFile() !== false) {
       await fetchLarge(remote, size, to, (bytes) => {
         total += bytes;
         progress.advance(bytes);
@@ -143,8 +144,8 @@ async function fetchInto(
       return total;
     }
     for await (const piece of remote.readStream({ reuseMemory: true })) {
-      for (let at = 0; at < piece.length; )
-        at += (await local.write(piece, at, piece.length - at, total + at)).bytesWritten;
+      // Without a position: a pipe has none.
+      for (let at = 0; at < piece.length; ) at += (await local.write(piece, at, piece.length - at, null)).bytesWritten;
       total += piece.length;
       progress.advance(piece.length);
     }

@@ -19,6 +19,7 @@ export async function forEachSource(
   const to = invocation.args.at(-1)!;
   if (sources.length === 0)
     throw new CairnError('USAGE', `missing required argument 'to'; see \`cairn ${verb} --help\``);
+  const taken = new TakenTargets();
   await withCluster(invocation, async (cairn) => {
     const isDirectory = (await statIfThere(cairn, to))?.isDirectory() === true;
     if (sources.length > 1 && !isDirectory)
@@ -26,9 +27,27 @@ export async function forEachSource(
     await forEachPath(invocation, sources, async (from) => {
       if (!isDirectory && to.endsWith('/') && (await cairn.stat(from)).isFile())
         throw new CairnError('NOT_FOUND', `${to}: there is no such directory; make it first, or leave out the last /`);
-      await work(cairn, from, isDirectory ? joinPath(to, baseName(from)) : to);
+      const target = isDirectory ? joinPath(to, baseName(from)) : to;
+      taken.take(target, from);
+      await work(cairn, from, target);
     });
   });
+}
+
+/** Where the sources of one call have gone: of two with one name the second would silently take the place of the first. */
+export class TakenTargets {
+  readonly #sources = new Map<string, string>();
+
+  /** @throws CairnError EXISTS */
+  take(target: string, from: string): void {
+    const first = this.#sources.get(target);
+    if (first !== undefined)
+      throw new CairnError(
+        'EXISTS',
+        `${from}: ${first} goes to ${target} too, and would be replaced; choose another place for one of them`,
+      );
+    this.#sources.set(target, from);
+  }
 }
 
 /** `to`, or the same name inside it if it is a directory. */
