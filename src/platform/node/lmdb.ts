@@ -36,6 +36,8 @@ type Database = RootDatabase<Uint8Array, Key>;
 export async function openLmdbMap(directory: string): Promise<DurableMap> {
   try {
     await makeDirectory(directory);
+    // Who named the highest generation may have been killed before that was durable: it counts from now on, and the others go.
+    await sync(directory);
     const generation = await cleanUp(directory);
     if (generation === 0) {
       await prepare(directory, nothing());
@@ -87,9 +89,9 @@ async function publish(directory: string, generation: number): Promise<Generatio
 
 /** With the parents that are missing; all names are durable when it resolves. */
 async function makeDirectory(directory: string): Promise<void> {
-  const first = await fs.promises.mkdir(directory, { recursive: true });
-  if (first === undefined) return;
-  for (let made = resolve(directory); made.length >= first.length; made = dirname(made)) await sync(dirname(made));
+  const whole = resolve(directory);
+  const first = (await fs.promises.mkdir(directory, { recursive: true })) ?? whole;
+  for (let made = whole; made.length >= first.length; made = dirname(made)) await sync(dirname(made));
 }
 
 /** Of a file or a directory. */

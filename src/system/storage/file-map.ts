@@ -18,6 +18,8 @@ const checksumBytes = 4;
 /** @throws CairnError DISK_CORRUPT, WRONG_FORMAT, DISK_FULL, DISK_FAILED */
 export async function openFileMap(env: Env, directory: string): Promise<DurableMap> {
   await makeDurableDirectory(env.disk, directory);
+  // Who wrote what is read now may have been killed before its name was durable.
+  await env.disk.syncDirectory(directory);
   const path = `${directory}/map`;
   const pairs = (await env.disk.exists(path)) ? decodeMap(await readWhole(env, path), env.crc32, path) : undefined;
   return new FileMap(env, directory, pairs ?? new OrderedMap());

@@ -208,8 +208,9 @@ export function afterPowerLoss(journal: readonly DiskOperation[], loss: Loss): M
       pendingNames.push(operation);
     } else if (operation.kind === 'remove' || operation.kind === 'rename') pendingNames.push(operation);
     else if (operation.kind === 'syncDirectory') {
-      for (const change of pendingNames) changeName(names, change);
-      pendingNames = [];
+      const chosen = changesWith(pendingNames, operation.path);
+      for (const change of pendingNames) if (chosen.has(change)) changeName(names, change);
+      pendingNames = pendingNames.filter((change) => !chosen.has(change));
     } else if (operation.kind === 'sync') {
       for (const change of unsynced.get(operation.inode) ?? [])
         keep(contents.get(operation.inode)!, change, losses['everything is kept']!);
@@ -223,6 +224,24 @@ export function afterPowerLoss(journal: readonly DiskOperation[], loss: Loss): M
   for (const change of pendingNames.slice(0, loss.names(pendingNames.length))) changeName(names, change);
   for (const [inode, changes] of unsynced) for (const change of changes) keep(contents.get(inode)!, change, loss);
   return rebuilt(names, contents);
+}
+
+/** The changes of this directory, and those before them that they hang on. */
+function changesWith(pending: readonly DiskOperation[], directory: string): ReadonlySet<DiskOperation> {
+  const wanted = new Set([directory]);
+  const chosen = new Set<DiskOperation>();
+  for (const change of [...pending].reverse()) {
+    const touched = directoriesOf(change);
+    if (!touched.some((one) => wanted.has(one))) continue;
+    chosen.add(change);
+    for (const one of touched) wanted.add(one);
+  }
+  return chosen;
+}
+
+function directoriesOf(change: DiskOperation): string[] {
+  const paths = change.kind === 'rename' ? [change.from, change.to] : 'path' in change ? [change.path] : [];
+  return paths.map((path) => path.slice(0, Math.max(0, path.lastIndexOf('/'))));
 }
 
 function changeName(names: Map<string, number>, change: DiskOperation): void {

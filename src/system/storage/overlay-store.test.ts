@@ -321,6 +321,21 @@ describe('the map in a file', () => {
     });
   }
 
+  test('has found nothing that a power loss could take, though who wrote it was killed before it was durable', async () => {
+    const { disk, ...env } = testEnv();
+    const store = new OverlayStore(await openFileMap({ ...env, disk }, 'state'));
+    disk.syncDirectory = () => new Promise(() => {}); // it goes no further
+    store.put('key', bytes('value'));
+    store.applied(7);
+    void store.flush();
+    await settle();
+    Reflect.deleteProperty(disk, 'syncDirectory');
+    const found = new OverlayStore(await openFileMap({ ...env, disk }, 'state'));
+    expect(found.durableIndex).toBe(7);
+    const left = afterPowerLoss(disk.journal, losses['nothing unsynced is kept']!);
+    expect(new OverlayStore(await openFileMap(testEnv(left), 'state')).durableIndex).toBe(7);
+  });
+
   test('refuses every flipped bit', async () => {
     const env = testEnv();
     const map = await openFileMap(env, 'state');

@@ -666,6 +666,29 @@ describe('a disk that fails', () => {
 });
 
 describe('power loss', () => {
+  test('takes nothing that was synced since a kill, though the one that was killed had not made the names of its segments durable', async () => {
+    for (let kill = 1; kill <= 5; kill++) {
+      const disk = new MemoryDisk();
+      let syncs = 0;
+      // It goes no further than this sync.
+      disk.syncDirectory = (name) =>
+        name === 'log' && ++syncs >= kill ? new Promise(() => {}) : MemoryDisk.prototype.syncDirectory.call(disk, name);
+      const killed = open(disk).then(async ({ log }) => {
+        for (const text of numbered(0, 60)) await log.append([payload(text)], true);
+      });
+      await Promise.race([killed, new Promise((resolve) => setImmediate(resolve))]);
+      Reflect.deleteProperty(disk, 'syncDirectory');
+      const { log, replayed } = await open(disk);
+      const since = numbered(100, 160);
+      for (const [n, text] of since.entries()) {
+        await log.append([payload(text)], true);
+        const found = await open(afterPowerLoss(disk.journal, losses['nothing unsynced is kept']!));
+        const held = [...replayed, ...since.slice(0, n + 1)];
+        expect(found.replayed, `killed in sync ${kill} of the directory`).toEqual(held);
+      }
+    }
+  });
+
   /** Small enough that the log flushes by itself now and then, or what is usual. */
   const behinds = { '': undefined, ' and the log flushes by itself': 128 };
   const ways = Object.entries(losses).flatMap(([how, loss]) =>

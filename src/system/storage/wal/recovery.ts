@@ -204,7 +204,8 @@ class Recovery {
 
   /**
    * Wipes what the torn flush left behind the end: records written there from now on could lead up to one of its records.
-   * Then flushes, for what was read may not have been durable yet, and the next records will say that it is.
+   * Then flushes, for what was read may not have been durable yet, and the next records will say that it is; the names of the segments
+   * neither, if their maker was killed.
    */
   async #openTail(tail: Tail): Promise<DiskFile> {
     const { segment } = tail.image;
@@ -219,6 +220,7 @@ class Recovery {
       });
     }
     await file.sync();
+    await this.#env.disk.syncDirectory(this.#options.directory);
     return file;
   }
 
