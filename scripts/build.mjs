@@ -15,6 +15,7 @@ const entries = {
   bench: 'src/lab/bench/main.ts',
   'lab-process': 'src/lab/compare/process/main.ts',
   simulator: 'src/lab/simulator/main.ts',
+  'seed-worker': 'src/lab/simulator/seed-worker.ts',
   mutants: 'src/lab/mutants/main.ts',
   kills: 'src/lab/kill-rounds/main.ts',
 };

@@ -2,7 +2,7 @@
 import { closeSync, fdatasyncSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { arch, availableParallelism, cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { projectRoot } from './process/root.ts';
+import { projectRoot } from '../tool/project-root.ts';
 import type { Report } from './report/report.ts';
 import { median } from './report/statistics.ts';
 

@@ -19,6 +19,7 @@ it.each([['--help'], ['run', '--help'], ['replay', '-h']])(
       'members',
       'elector',
       'scenario',
+      'jobs',
       'until-failure',
       'seconds',
       'out',
@@ -35,3 +36,15 @@ it('an option that there is not is wrong usage, and help is pointed to', async (
     stderr: expect.stringMatching(/--sedes.*npm run sim -- --help/s),
   });
 });
+
+it('threads find what one thread finds, and tell it in the same order', async () => {
+  const seeds = async (...more: readonly string[]) => {
+    const { stdout } = await sim('run', '--seeds', '40', '--start', '900', '--json', ...more);
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    return lines.map(({ seed, passed, hash, events }) => ({ seed, passed, hash, events }));
+  };
+  expect(await seeds('--jobs', '2')).toEqual(await seeds());
+}, 60_000);

@@ -1,7 +1,7 @@
 /** `npm run sim`: the simulator without the rest of the program; takes what `cairn sim` takes. */
 import { toCairnError } from '../../core/base/errors.ts';
 import { natural, runTool, tool } from '../tool/tool.ts';
-import { defaultFlags, type SimFlags, seedMax, seedsMax, toRequest } from './sim-request.ts';
+import { defaultFlags, jobsMax, type SimFlags, seedMax, seedsMax, toRequest } from './sim-request.ts';
 import { simulate } from './simulate.ts';
 import { terminalOutput } from './terminal.ts';
 
@@ -22,6 +22,7 @@ const command = tool(
   .option('--members <n>', 'voters of a group; else each seed draws', natural(1, membersMax))
   .option('--elector <name>', 'timeout or ballot; else each seed draws')
   .option('--scenario <name>', 'consensus, cluster, or a file that minimise --out wrote', defaultFlags.scenario)
+  .option('--jobs <n>', 'run: so many threads', natural(1, jobsMax), defaultFlags.jobs)
   .option('--until-failure', 'run: stop at the first seed that fails')
   .option('--seconds <n>', 'run: stop after so much processor time', natural(1, secondsMax))
   .option('--out <file>', 'minimise: write what is left to a file')

@@ -10,6 +10,7 @@ import type { ScenarioKind } from './scenario-kind.ts';
 
 export const seedMax = 2 ** 31;
 export const seedsMax = 10_000_000;
+export const jobsMax = 256;
 
 /** As they come from a command line. */
 export interface SimFlags {
@@ -27,6 +28,8 @@ export interface SimFlags {
   /** Stop after so much processor time. */
   readonly seconds?: number | undefined;
   readonly out?: string | undefined;
+  /** Threads that run seeds. */
+  readonly jobs: number;
 }
 
 export const defaultFlags: SimFlags = {
@@ -37,6 +40,7 @@ export const defaultFlags: SimFlags = {
   json: false,
   verbose: false,
   untilFailure: false,
+  jobs: 1,
 };
 
 export interface SimRequest {

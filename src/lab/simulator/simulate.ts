@@ -5,6 +5,7 @@ import { minimise } from './consensus/minimise.ts';
 import { describeHappening } from './consensus/plan.ts';
 import { GroupScenario, reportOf } from './group-scenario.ts';
 import type { SeedReport } from './scenario-kind.ts';
+import { seedRuns } from './seed-runs.ts';
 import type { SimRequest } from './sim-request.ts';
 import { Trace } from './trace.ts';
 
@@ -40,22 +41,20 @@ export async function simulate(request: SimRequest, output: Output): Promise<boo
 }
 
 async function runSeeds(request: SimRequest, output: Output): Promise<Summary> {
-  const { start, seeds, scenario, flags } = request;
+  const { seeds, scenario, flags } = request;
   const began = performance.now();
   const progress = new Progress(request, output);
   const failed: number[] = [];
   let done = 0;
   let simulatedMs = 0;
-  for (let seed = start; seed < start + seeds; seed++) {
-    const before = performance.now();
-    const isTold = flags.verbose && seeds === 1 && !flags.json;
-    const report = await scenario.runSeed(seed, isTold ? { onLine: output.print } : {});
+  const isTold = flags.verbose && seeds === 1 && !flags.json;
+  for await (const { report, wallMs } of seedRuns(request, isTold ? output.print : undefined)) {
     done += 1;
     simulatedMs += report.simulatedMs;
-    if (!report.passed) failed.push(seed);
+    if (!report.passed) failed.push(report.seed);
     if (flags.json || !report.passed || seeds <= toldOneByOneMax) {
       progress.clear();
-      await tell(request, report, performance.now() - before, output);
+      await tell(request, report, wallMs, output);
     }
     progress.show(done, failed.length, simulatedMs);
     if (!report.passed && flags.untilFailure) break;

@@ -22,6 +22,7 @@ function addSim(program: Command): void {
     .option('--members <n>', 'voters of a group; else each seed draws', natural(1, 9))
     .option('--elector <name>', 'timeout or ballot; else each seed draws')
     .option('--scenario <name>', 'consensus, cluster, or a file that minimise --out wrote', 'consensus')
+    .option('--jobs <n>', 'run: so many threads', natural(1, 256), 1)
     .option('--until-failure', 'run: stop at the first seed that fails')
     .option('--seconds <n>', 'run: stop after so much processor time', natural(1, 86_400))
     .option('--out <file>', 'minimise: write what is left to a file')

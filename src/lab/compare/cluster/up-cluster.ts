@@ -7,10 +7,10 @@ import { CairnError } from '../../../core/base/errors.ts';
 import { nodeEnv } from '../../../platform/node/node-env.ts';
 import { CairnClient } from '../../../system/client/client.ts';
 import { parseClusterUrl } from '../../../system/client/cluster-url.ts';
+import { projectRoot } from '../../tool/project-root.ts';
 import type { Lab } from '../experiment.ts';
 import { until } from '../groups/group.ts';
 import { OwnedProcess } from '../process/owned-process.ts';
-import { projectRoot } from '../process/root.ts';
 import type { Scope } from '../scope.ts';
 
 const readyDeadlineMs = 120_000;

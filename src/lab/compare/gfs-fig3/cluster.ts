@@ -2,9 +2,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processFlags } from '../../../platform/node/process-flags.ts';
+import { projectRoot } from '../../tool/project-root.ts';
 import type { SwitchedHost } from '../network/two-switches.ts';
 import { OwnedProcess } from '../process/owned-process.ts';
-import { projectRoot } from '../process/root.ts';
 import type { Scope } from '../scope.ts';
 
 const port = 7070;

@@ -5,8 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { processFlags } from '../../../platform/node/process-flags.ts';
+import { processProgram } from '../../tool/project-root.ts';
 import type { Scope } from '../scope.ts';
-import { processProgram } from './root.ts';
 
 const lastWordsBytes = 2000;
 /** A profile of some minutes is written in this time. */

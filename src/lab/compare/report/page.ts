@@ -1,7 +1,7 @@
 /** A report as one HTML file that needs nothing else: style, charts and their library are in it. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { projectRoot } from '../process/root.ts';
+import { projectRoot } from '../../tool/project-root.ts';
 import { style } from './page-style.ts';
 import type { Metric, Report, Setting } from './report.ts';
 import { figure } from './table.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
-import { projectRoot } from '../process/root.ts';
+import { projectRoot } from '../../tool/project-root.ts';
 
 export interface LocateRequest {
   readonly path: string;

@@ -4,8 +4,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const projectRoot = rootAbove(dirname(fileURLToPath(import.meta.url)));
-/** The program that the lab's own processes run; see main.ts. */
+/** The program that the lab's own processes run; see compare/process/main.ts. */
 export const processProgram = join(projectRoot, 'dist/lab-process.js');
+/** What a thread of the simulator runs; see simulator/seed-worker.ts. */
+export const seedWorkerProgram = join(projectRoot, 'dist/seed-worker.js');
 
 function rootAbove(dir: string): string {
   if (existsSync(join(dir, 'package.json'))) return dir;
