@@ -9,6 +9,7 @@ import type { ChunkState } from './chunk-state.ts';
 import { syncChunkFile } from './file-flushes.ts';
 import type { CapturedChunk } from './metadata-store.ts';
 import type { StoreParts } from './parts.ts';
+import { settled } from './turns.ts';
 
 /**
  * Files synced at the same time. A sync may take long, and a process has few threads for its disk (four, with Node): one is left for the
@@ -55,13 +56,7 @@ export class Checkpointer {
 
   /** Waits for the one under way, if any, whatever becomes of it. */
   async quiet(): Promise<void> {
-    const running = this.#running;
-    if (running !== undefined) {
-      await running.then(
-        () => {},
-        () => {},
-      );
-    }
+    if (this.#running !== undefined) await settled(this.#running);
   }
 
   #isDue(): boolean {

@@ -123,10 +123,8 @@ export class ChunkCache {
   /** Drops what the table has of a chunk that cannot be used. */
   forget(handle: ChunkHandle): void {
     const state = this.#inMemory(handle);
-    this.#usedBytes -= this.info(handle)?.lengthBytes ?? 0;
-    if (state !== undefined) state.isRemoved = true;
-    this.#dirty.delete(handle);
-    this.#clean.delete(handle);
+    if (state !== undefined) return this.remove(state);
+    this.#usedBytes -= this.#metadata.table.info(handle)?.lengthBytes ?? 0;
     this.#metadata.delete(handle);
     this.#ordered.removed(this.#isLive);
   }

@@ -12,7 +12,7 @@ import type { Mutator } from './mutator.ts';
 import { reportBadBlocks, reportLost, type StoreParts } from './parts.ts';
 import { readVerified, zeroParts } from './plan.ts';
 import { slotMaxBytes } from './slabs.ts';
-import { Turn } from './turns.ts';
+import { settled, Turn } from './turns.ts';
 
 /** Blocks that one journal batch of an adoption carries. */
 const blocksPerBatch = 16;
@@ -22,6 +22,8 @@ export class Editor {
   readonly #mutator: Mutator;
   /** Chunks that are being made by an adoption: nobody else knows them until they are whole. */
   readonly #arriving = new Map<ChunkHandle, ChunkState>();
+  /** Replicas that are off the books, and whose file has its name still: the changes of one that is made anew come behind that. */
+  readonly #leaving = new Map<ChunkHandle, Promise<void>>();
 
   constructor(parts: StoreParts, mutator: Mutator) {
     this.#parts = parts;
@@ -33,7 +35,8 @@ export class Editor {
     if (this.#parts.cache.info(handle) !== undefined || this.#arriving.has(handle)) {
       throw new CairnError('EXISTS', `chunk ${handle} is on this server already`);
     }
-    this.#parts.cache.add({ handle, version, serial: 0 as MutationSerial, lengthBytes: 0 });
+    const state = this.#parts.cache.add({ handle, version, serial: 0 as MutationSerial, lengthBytes: 0 });
+    state.tail = this.#leaving.get(handle);
   }
 
   /** Durable when it resolves: a removed replica never comes back. */
@@ -53,7 +56,7 @@ export class Editor {
 
   /** Its metadata cannot be read: nobody can do anything with it but this. */
   async #removeUnread(handle: ChunkHandle): Promise<void> {
-    const { cache, journal, files, metadata, removed } = this.#parts;
+    const { cache, journal, metadata, removed } = this.#parts;
     const state = cache.prepare(metadata.table.info(handle)!);
     state.slot = metadata.table.slot(handle);
     state.hasFile = state.slot === undefined;
@@ -67,12 +70,12 @@ export class Editor {
     } finally {
       done();
     }
-    await files.retire(state);
+    await this.#retire(state);
   }
 
   /** @returns false if somebody else was faster */
   async #removeAlone(state: ChunkState): Promise<boolean> {
-    const { cache, journal, files } = this.#parts;
+    const { cache, journal } = this.#parts;
     const { handle } = state;
     return this.#alone(state, async () => {
       if (state.isRemoved) return false;
@@ -85,9 +88,19 @@ export class Editor {
       } finally {
         done();
       }
-      await files.retire(state);
+      await this.#retire(state);
       return true;
     });
+  }
+
+  async #retire(state: ChunkState): Promise<void> {
+    const { handle } = state;
+    const retired = this.#parts.files.retire(state);
+    const left = settled(retired);
+    this.#leaving.set(handle, left);
+    await left;
+    if (this.#leaving.get(handle) === left) this.#leaving.delete(handle);
+    await retired;
   }
 
   /** The file is not there any more: takes the chunk off the books, durably, and says so. Another one of this handle has its own file. */
@@ -156,6 +169,7 @@ export class Editor {
 
   #arrive({ handle, version, serial }: ChunkImage): ChunkState {
     const state = this.#parts.cache.prepare({ handle, version, serial, lengthBytes: 0 });
+    state.tail = this.#leaving.get(handle);
     this.#arriving.set(handle, state);
     return state;
   }
@@ -226,7 +240,7 @@ export class Editor {
   async #discard(state: ChunkState): Promise<void> {
     this.#arriving.delete(state.handle);
     state.isRemoved = true;
-    await this.#parts.files.retire(state);
+    await this.#retire(state);
   }
 
   async #writeBeyond(state: ChunkState, lengthBytes: number, blocks: readonly BlockData[]): Promise<void> {

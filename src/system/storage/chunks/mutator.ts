@@ -30,7 +30,7 @@ import {
   writtenBytes,
 } from './plan.ts';
 import { type Run, type Stage, toStages } from './run.ts';
-import { Turn } from './turns.ts';
+import { settled, Turn } from './turns.ts';
 
 /** Merged small appends up to here are written without leaving the turn. */
 const writeNowMaxBytes = 256 * 1024;
@@ -348,13 +348,6 @@ function noteWrite(plan: Plan): void {
 
 function touched(plan: Plan): number[] {
   return Array.from(plan.checksums, (_, i) => plan.firstBlock + i).filter((n) => n < blockCount(plan.lengthAfter));
-}
-
-async function settled(promise: Promise<unknown>): Promise<void> {
-  await promise.then(
-    () => {},
-    () => {},
-  );
 }
 
 /** Waits for all, then throws the first failure: none goes on unseen. */

@@ -406,6 +406,27 @@ describe('an adoption', () => {
     expectBytes(await two.settle(contentOf(two.store, 9)), content);
   });
 
+  test('or a first mutation of a chunk that is on its way out comes behind that, and keeps the file it makes', async () => {
+    const before = pattern(300_000, 1);
+    const after = pattern(200_000, 2);
+    for (let seed = 1; seed <= 20; seed++) {
+      const world = testWorld(seed);
+      const one = await serverOn(world, world.node('server'), {});
+      const { store } = one;
+      await make(one, 1, before);
+      await make(one, 2, before);
+      const removed = [store.remove(h(1)), store.remove(h(2))];
+      await world.runUntil(() => store.info(h(1)) === undefined && store.info(h(2)) === undefined);
+      store.create(h(1), v(2));
+      const made = [
+        store.apply([mutation(1, 0, after, { version: 2, sync: true })]),
+        store.adopt(imageOf(2, 2, after), blocksOf(after, 0, 1, 2, 3)),
+      ];
+      await world.settle(Promise.all([...removed, ...made]));
+      for (const handle of [1, 2]) expectBytes(await world.settle(contentOf(store, handle)), after);
+    }
+  });
+
   test('cuts, extends by zeros, and replaces more blocks than one batch carries', async () => {
     const one = await server({ chunkBytes: 64 * blockBytes });
     const { store, settle } = one;

@@ -44,3 +44,11 @@ export class Turn {
     for (const state of this.#states) state.pins--;
   }
 }
+
+/** Waits for it, whatever becomes of it. */
+export async function settled(promise: Promise<unknown>): Promise<void> {
+  await promise.then(
+    () => {},
+    () => {},
+  );
+}
