@@ -38,7 +38,7 @@ export interface WriteAheadLog {
    * @param payloads each at least one byte; none at all: resolves once everything earlier is written (durable with `sync`).
    * @returns the place of the first payload.
    * @throws CairnError DISK_FULL, DISK_FAILED: the log takes nothing more afterwards; the owner must stop or reopen it.
-   * @throws CairnError BUSY when `queuedMaxBytes` wait already: nothing of this batch is taken, the log goes on.
+   * @throws CairnError BUSY when `queuedMaxBytes` wait already: nothing of this batch is taken, the log goes on. Not for an empty one.
    */
   append(payloads: readonly Uint8Array[], sync: boolean): Promise<LogPlace>;
   /** Drops whole segments that lie before `place`, never the one that is being written. */

@@ -43,7 +43,7 @@ export class Checkpointer {
   readonly backlog = (): Promise<unknown> | undefined => {
     const { journal, options } = this.#parts;
     const bound = backlogFactor * options.checkpointJournalBytes + options.journalSegmentBytes;
-    return journal.bytes > bound ? this.run() : journal.congestion();
+    return journal.bytes > bound ? this.run() : undefined;
   };
 
   /** One checkpoint; joins the one under way. */

@@ -60,8 +60,7 @@ export class Editor {
     const state = cache.prepare(metadata.table.info(handle)!);
     state.slot = metadata.table.slot(handle);
     state.hasFile = state.slot === undefined;
-    await this.#uncongested();
-    const { written, done } = journal.append([{ kind: 'removed', handle }], true);
+    const { written, done } = await journal.append([{ kind: 'removed', handle }], true);
     try {
       await written;
       if (!metadata.table.has(handle)) return; // somebody else was faster
@@ -79,8 +78,7 @@ export class Editor {
     const { handle } = state;
     return this.#alone(state, async () => {
       if (state.isRemoved) return false;
-      await this.#uncongested();
-      const { written, done } = journal.append([{ kind: 'removed', handle }], true);
+      const { written, done } = await journal.append([{ kind: 'removed', handle }], true);
       try {
         await written;
         cache.remove(state);
@@ -210,8 +208,7 @@ export class Editor {
   ): Promise<void> {
     const { handle, version, serial, lengthBytes, blockChecksums: checksums, window } = image;
     const record = { kind: 'replaced', handle, version, serial, lengthBytes, checksums, window, redo } as const;
-    await this.#uncongested();
-    const { change, written, done } = this.#parts.journal.append([record], true);
+    const { change, written, done } = await this.#parts.journal.append([record], true);
     try {
       await written;
       const failure = await this.#writeOver(state, redo);
@@ -228,12 +225,6 @@ export class Editor {
     } finally {
       done();
     }
-  }
-
-  /** Waits until the journal has room: what it refuses ends all changes. */
-  async #uncongested(): Promise<void> {
-    const { journal } = this.#parts;
-    for (let wait = journal.congestion(); wait !== undefined; wait = journal.congestion()) await wait;
   }
 
   /** A chunk that was made for an image that it could not take over. */

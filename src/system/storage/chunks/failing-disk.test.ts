@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { toMutationSerial } from '../../../core/base/brand.ts';
 import type { CairnError } from '../../../core/base/errors.ts';
 import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
+import { blockBytes } from '../chunk-store.ts';
 import { h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
 import { openChunkStore } from './open-chunk-store.ts';
 
@@ -86,9 +87,13 @@ test('a disk that stalls holds up what the journal has no room for, and fails no
   await world.settle(Promise.all(handles.map((handle) => store.apply([mutation(handle, 0, content)]))));
   disk.stall();
   const image = store.image(h(1))!;
+  const blocks = Array.from(image.blockChecksums, (_, block) => ({
+    block,
+    bytes: content.subarray(block * blockBytes, (block + 1) * blockBytes),
+  }));
   const changes = [
     ...handles.map((handle) => store.apply([mutation(handle, 0, content, { serial: 2 })])),
-    ...handles.map((handle) => store.adopt({ ...image, handle: h(handle), version: v(2) }, [])),
+    ...handles.map((handle) => store.adopt({ ...image, handle: h(handle), version: v(2) }, blocks)),
     store.remove(h(handles.length)),
   ];
   const outcomes = Promise.allSettled(changes);
@@ -97,4 +102,23 @@ test('a disk that stalls holds up what the journal has no room for, and fails no
   for (const outcome of await world.settle(outcomes)) expect(outcome.status).toBe('fulfilled');
   expect(store.hasFailed).toBe(false);
   expect(store.info(h(1))).toMatchObject({ version: 2, lengthBytes: content.length });
+});
+
+test('overwrites that wait for the same group of the log are given to it as it has room, and none is too many', async () => {
+  const world = testWorld(1);
+  const { env } = world.node('s');
+  const chunkBytes = 1024 * 1024;
+  const store = await world.settle(
+    openChunkStore(env, { ...smallOptions, chunkBytes, checkpointJournalBytes: 256 * 1024 * 1024 }),
+  );
+  const handles = Array.from({ length: 100 }, (_, n) => n + 1);
+  const content = pattern(chunkBytes - 100, 1);
+  for (const handle of handles) store.create(h(handle), v(1));
+  await world.settle(Promise.all(handles.map((handle) => store.apply([mutation(handle, 0, content)]))));
+  const changes = handles.flatMap((handle) => [
+    store.apply([mutation(handle, content.length, pattern(100, 2), { serial: 2 })]),
+    store.apply([mutation(handle, 0, content, { serial: 3 })]),
+  ]);
+  for (const outcome of await world.settle(Promise.allSettled(changes))) expect(outcome.status).toBe('fulfilled');
+  expect(store.hasFailed).toBe(false);
 });

@@ -12,7 +12,7 @@ import { type JournalRecord, readJournalRecord, writeJournalRecord } from './jou
 /** Records are gathered in payloads of about this size. */
 const payloadBytes = 256 * 1024;
 const sparePayloadsMax = 16;
-/** More than this waiting for the log, and changes wait; well below what the log refuses. */
+/** More than this waiting for the log, and batches wait; well below what the log refuses. */
 const queuedSoftMaxBytes = 16 * 1024 * 1024;
 
 export class Journal {
@@ -48,11 +48,6 @@ export class Journal {
     return this.#log.bytes;
   }
 
-  /** Resolves when what waits for the log has become less; undefined while it is not too much. */
-  congestion(): Promise<unknown> | undefined {
-    return this.#log.queuedBytes > queuedSoftMaxBytes ? this.#log.append([], false) : undefined;
-  }
-
   get hasFailed(): boolean {
     return this.#failure !== undefined;
   }
@@ -71,9 +66,12 @@ export class Journal {
   }
 
   /**
-   * One batch. Whoever appends calls the returned `done` when what follows from it is done, so that a checkpoint can wait.
+   * Gives one batch to the log, as soon as that has room: what it refuses would end all changes. Whoever appends calls the returned `done`
+   * when what follows from it is done, so that a checkpoint can wait.
    */
-  append(records: readonly JournalRecord[], sync: boolean): Appended {
+  async append(records: readonly JournalRecord[], sync: boolean): Promise<Appended> {
+    // Asked anew by each who has waited: those before may have taken the room.
+    while (this.#log.queuedBytes > queuedSoftMaxBytes) await this.#log.append([], false);
     this.mustTake();
     const change = ++this.#change;
     const written = this.#write(this.#encode(records, change), sync);

@@ -70,7 +70,7 @@ export class Mutator {
       const run = runOfBlock(state, block, bytes);
       group.plans.push(planOverwrite(state, run, file, this.#parts.env.crc32));
     }
-    const { change, written, done } = this.#parts.journal.append(group.plans.map(toRecord), true);
+    const { change, written, done } = await this.#parts.journal.append(group.plans.map(toRecord), true);
     try {
       await written;
       await this.#writeOverwrites(group);
@@ -263,7 +263,7 @@ export class Mutator {
     if (plans.length === 0) return;
     const overwrites = plans.some((plan) => plan.isOverwrite);
     const sync = overwrites || plans.some((plan) => plan.run.sync);
-    const { change, written, done } = this.#parts.journal.append(plans.map(toRecord), sync);
+    const { change, written, done } = await this.#parts.journal.append(plans.map(toRecord), sync);
     try {
       if (overwrites) {
         await written;

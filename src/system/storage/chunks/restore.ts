@@ -175,7 +175,7 @@ function write(run: () => void): boolean {
 /** Takes lost chunks off the books, durably, so that a later one of the same handle inherits nothing. */
 async function forgetLost(parts: StoreParts, lost: ReadonlyMap<ChunkHandle, string>): Promise<void> {
   if (lost.size === 0) return;
-  const { written, done } = parts.journal.append(
+  const { written, done } = await parts.journal.append(
     [...lost.keys()].map((handle) => ({ kind: 'removed', handle })),
     true,
   );

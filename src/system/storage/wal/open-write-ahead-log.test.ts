@@ -657,6 +657,7 @@ describe('a disk that fails', () => {
     const large = new Uint8Array(queuedMaxBytes / 2);
     appended.push(log.append([large], false), log.append([large], false));
     expect(await code(log.append([payload('refused')], true))).toBe('BUSY');
+    appended.push(log.append([], true)); // who only waits takes no room
     env.disk.syncGate = async () => {};
     release();
     await Promise.all(appended);

@@ -174,7 +174,7 @@ class Log implements WriteAheadLog {
     for (const { length } of payloads) {
       assert(length >= 1 && length <= recordMaxBytes, 'a payload has 1 … recordMaxBytes bytes', { length });
     }
-    if (this.#queuedBytes > queuedMaxBytes) {
+    if (payloads.length > 0 && this.#queuedBytes > queuedMaxBytes) {
       return new CairnError(
         'BUSY',
         `${this.#queuedBytes} bytes wait for the log already; try again when they are written`,
