@@ -123,7 +123,10 @@ export class ChunkCache {
   /** Drops what the table has of a chunk that cannot be used. */
   forget(handle: ChunkHandle): void {
     const state = this.#inMemory(handle);
-    if (state !== undefined) return this.remove(state);
+    if (state !== undefined) {
+      this.remove(state);
+      return;
+    }
     this.#usedBytes -= this.#metadata.table.info(handle)?.lengthBytes ?? 0;
     this.#metadata.delete(handle);
     this.#ordered.removed(this.#isLive);

@@ -558,6 +558,25 @@ describe('start', () => {
     expect(await codeOf(restarted(one))).toBe('DISK_CORRUPT');
   });
 
+  test('whose first start was cut short by a loss of power opens all the same', async () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const world = testWorld(seed);
+      const node = world.node('server');
+      const { disk } = node.env;
+      const { syncDirectory } = disk;
+      let isSynced = false;
+      disk.syncDirectory = (path) =>
+        syncDirectory.call(disk, path).then(() => {
+          isSynced ||= path === 'store/chunks';
+        });
+      void openChunkStore(node.env, smallOptions);
+      await world.runUntil(() => isSynced);
+      node.crash({ loseUnsynced: true });
+      node.restart();
+      await make(await serverOn(world, node, {}), 1, pattern(100, 1));
+    }
+  });
+
   test('after a clean close nothing is replayed', async () => {
     const events: string[] = [];
     const world = testWorld(1, { onEvent: ({ name }) => void events.push(name) });

@@ -99,13 +99,17 @@ async function makeDirectories(env: Env, layout: Layout): Promise<void> {
     ...layout.fanOutDirectories(),
   ];
   const last = wanted.at(-1)!;
-  // The last one is made when all others are: where it is, they are.
+  const syncNames = async () => {
+    await env.disk.syncDirectory(layout.chunks);
+    await env.disk.syncDirectory(parentOf(layout.chunks));
+  };
+  // The last one is made when all others are, for good: where it is, they are.
   if (!(await env.disk.exists(last))) {
     await Promise.all(wanted.slice(0, -1).map((directory) => env.disk.makeDirectory(directory)));
+    await syncNames();
     await env.disk.makeDirectory(last);
   }
-  await env.disk.syncDirectory(layout.chunks);
-  await env.disk.syncDirectory(parentOf(layout.chunks));
+  await syncNames();
 }
 
 function parentOf(path: string): string {
