@@ -60,6 +60,7 @@ export const errorTable = {
   STALE_VERSION: row('relocate', 503, 'SlowDown', 'RetriableException', 'EAGAIN', 7),
   LEASE_EXPIRED: row('relocate', 503, 'SlowDown', 'RetriableException', 'EAGAIN', 7),
   CHUNK_FULL: row('relocate', 503, 'SlowDown', 'RetriableException', 'EAGAIN', 7),
+  CHUNK_CUT: row('relocate', 503, 'SlowDown', 'RetriableException', 'EAGAIN', 7),
   CHUNK_MISSING: row('relocate', 503, 'SlowDown', 'RetriableException', 'EIO', 10),
   REPLICA_FAILED: row('relocate', 503, 'SlowDown', 'RetriableException', 'EIO', 7),
   NO_SERVERS: row('later', 503, 'ServiceUnavailable', 'IOException', 'ENOSPC', 7),

@@ -117,6 +117,13 @@ const locateFields = { inode: inodeId, first: chunkIndex, count: u16 };
 const pageFields = { entries: list(entry, readdirPageMax), more: bool };
 const locatedFields = { attributes, locations: list(location, locatePageMax) };
 
+/**
+ * What becomes of a chunk that is asked for and not there. A write makes it, wherever the file ends; an append only directly behind `last`,
+ * the chunk that was full, or not at all where it was last: else the file was cut meanwhile (CHUNK_CUT), and there would be a hole before it.
+ */
+const ifMissing = union({ make: [1, nothing], makeBehind: [2, struct({ last: chunkHandle })], refuse: [3, nothing] });
+export type IfMissing = TypeOf<typeof ifMissing>;
+
 export const masterCalls = {
   // ---- clients: reading
   /** Who leads; answered by every master. `leader` is undefined while none is known. */
@@ -214,8 +221,8 @@ export const masterCalls = {
     struct({ attributes, created: bool, grant: optional(grant) }),
   ),
   /**
-   * The right to mutate chunk `index` of a file: makes the chunk if the file ends before it, else grants a lease, or repeats the open one.
-   * `after`: the version whose grant did not work for the client, with the servers that failed it; the answer is a later version, or an error.
+   * The right to mutate chunk `index` of a file: grants a lease, or repeats the open one; of a chunk that the file does not have as `ifMissing`
+   * says. `after`: the version whose grant did not work for the client, with the servers that failed it; the answer is a later version, or an error.
    */
   acquire: call(
     17,
@@ -224,6 +231,7 @@ export const masterCalls = {
       inode: inodeId,
       index: chunkIndex,
       after: optional(struct({ version: chunkVersion, failed: list(serverId, 16) })),
+      ifMissing,
     }),
     struct({ grant, created: bool }),
   ),

@@ -12,9 +12,11 @@
 import { type ChunkVersion, toChunkIndex } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { recordsPerMutationMax, windowPerWriterMax } from '../../core/protocol/chunk-calls.ts';
+import type { IfMissing } from '../../core/protocol/master-calls.ts';
 import { type Attributes, type Grant, packetMaxBytes } from '../../core/protocol/types.ts';
 import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
 import type { Attempts } from './attempts.ts';
+import { makeIfMissing } from './chunk-grants.ts';
 import { attemptsOf } from './core.ts';
 import { invalid, isDoubtful } from './failures.ts';
 import { appendFramesMax } from './limits.ts';
@@ -25,6 +27,7 @@ import { type PendingRecord, RecordQueue } from './record-queue.ts';
 
 /** So that all frames under way fit into the window that a chunk keeps of this writer. */
 const recordsPerFrameMax = Math.min(recordsPerMutationMax, Math.floor(windowPerWriterMax / appendFramesMax));
+const refuseIfMissing: IfMissing = { kind: 'refuse' };
 /** A record with less time left than this is not sent any more: its outcome would likely be unknown. */
 const sendableMs = 500;
 
@@ -227,7 +230,7 @@ export class AppendQueue {
     }
     this.#queue.putBack(notTaken);
     if (isReplaced || this.#mustFindEnd) this.#at = undefined;
-    else if (notTaken.length > 0) await this.#enter(index + 1);
+    else if (notTaken.length > 0) await this.#enter(index + 1, { kind: 'makeBehind', last: this.#at!.grant.handle });
   }
 
   /** Repeats a frame to the chunk that it was sent to until that has answered. */
@@ -240,11 +243,21 @@ export class AppendQueue {
       try {
         attempts.failed('the append', error, true);
         if (tries > 1 || isPassing(error)) await attempts.pause();
-        if (!isPassing(error) && !(await this.#hasChunk(index, attempts))) return { kind: 'replaced' };
-        const grant = await laterGrant(this.#file.core, this.#file, index, outcome.grant, payload, error, attempts);
+        const { core } = this.#file;
+        const grant = await laterGrant(
+          core,
+          this.#file,
+          index,
+          outcome.grant,
+          payload,
+          error,
+          attempts,
+          refuseIfMissing,
+        );
         this.#at = { index, grant };
       } catch (thrown) {
         const error = toCairnError(thrown);
+        if (error.code === 'CHUNK_CUT') return { kind: 'replaced' };
         // Nobody has this chunk any more, nor will: it took nothing, and the file goes on behind it.
         if (error.code === 'DATA_LOST') return { kind: 'answered', offsets: [] };
         return { kind: 'lost', error: attempts.giveUp('the append', error) };
@@ -264,13 +277,6 @@ export class AppendQueue {
       this.#doubtSince = lower(this.#doubtSince, outcome.grant.version);
   }
 
-  /** Whether the file still has this chunk, or another in its place: asking for a grant would make one otherwise. */
-  async #hasChunk(index: number, attempts: Attempts): Promise<boolean> {
-    const request = { inode: this.#file.inode, first: toChunkIndex(index), count: 1 };
-    const { locations } = await this.#file.core.masters.read('locate', request, { deadlineMs: attempts.leftMs });
-    return locations.some((location) => location.index === index);
-  }
-
   // ---------------------------------------------------------------- where the file ends
 
   /** Whether the last chunk that is known was appended to a moment ago. */
@@ -283,26 +289,30 @@ export class AppendQueue {
   }
 
   async #findEnd(): Promise<void> {
+    this.#expireQueued(); // others may cut the file again and again
     this.#at = undefined;
     this.#file.grants.forgetAll(); // the file may have been emptied, and its chunks be others
     const request = { inode: this.#file.inode, first: toChunkIndex(0), count: 1 };
     try {
       const { attributes } = await this.#file.core.masters.read('locate', request);
-      await this.#enter(Math.max(0, attributes.chunkCount - 1));
+      const last = Math.max(0, attributes.chunkCount - 1);
+      await this.#enter(last, last === 0 ? makeIfMissing : refuseIfMissing);
     } catch (thrown) {
       this.#failQueued(toCairnError(thrown));
     }
   }
 
-  async #enter(index: number): Promise<void> {
+  /** Where the file was cut meanwhile its end is looked up anew. */
+  async #enter(index: number, ifMissing: IfMissing): Promise<void> {
     this.#at = undefined;
     this.#mustFindEnd = false;
     this.#enteredAt = this.#file.core.env.clock.now();
     try {
-      const grant = await this.#file.grants.get(index, this.#file.core.settings.deadlineMs);
+      const grant = await this.#file.grants.get(index, this.#file.core.settings.deadlineMs, ifMissing);
       this.#at = { index, grant };
     } catch (thrown) {
-      this.#failQueued(toCairnError(thrown));
+      const error = toCairnError(thrown);
+      if (error.code !== 'CHUNK_CUT') this.#failQueued(error);
     }
   }
 

@@ -135,6 +135,38 @@ describe('record append', () => {
     expectOnceEach(cluster.content('/log'), [first, second]);
   });
 
+  test.each([
+    ['whose chunk is full', 'a'],
+    ['that has looked for the end', 'b'],
+  ])('an append %s leaves no hole in a file that is emptied just then', async (_, who) => {
+    const cluster = await FakeCluster.start(1);
+    const [client, other] = [await cluster.client(), await cluster.client()];
+    await cluster.run(Promise.all(appendAll(client, '/log', 0, who === 'a' ? 6 : 7, 10_000)));
+    let cuts = 0;
+    cluster.master.before = async (kind, request) => {
+      if (kind !== 'acquire' || (request as { index: number }).index !== 1 || cuts > 0) return;
+      cuts += 1;
+      await other.truncate('/log', 0);
+    };
+    const appended = (who === 'a' ? client : await cluster.client()).recordAppend('/log', record(7, 10_000));
+    expect(await cluster.run(appended)).toBe(0);
+    expect([cuts, ...cluster.master.file('/log').chunks.keys()]).toEqual([1, 0]);
+  });
+
+  test('an append whose chunk is full goes to the chunk that has taken its place meanwhile, if it has room', async () => {
+    const cluster = await FakeCluster.start(1);
+    const [client, other] = [await cluster.client(), await cluster.client()];
+    await cluster.run(Promise.all(appendAll(client, '/log', 0, 6, 10_000)));
+    let isCut = false;
+    cluster.master.before = async (kind, request) => {
+      if (kind !== 'acquire' || (request as { index: number }).index !== 1 || isCut) return;
+      isCut = true;
+      await other.truncate('/log', 0);
+      await other.recordAppend('/log', record(8, 100));
+    };
+    expect(await cluster.run(client.recordAppend('/log', record(7, 10_000)))).toBe(100);
+  });
+
   test('what is sent again says since when; what was refused before it had its place is sent as new', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();

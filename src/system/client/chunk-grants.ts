@@ -4,9 +4,12 @@
  */
 import { type InodeId, type ServerId, toChunkIndex } from '../../core/base/brand.ts';
 import { toCairnError } from '../../core/base/errors.ts';
+import type { IfMissing } from '../../core/protocol/master-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { ClientCore } from './core.ts';
 import { grantIdleMs, grantsPerFileMax } from './limits.ts';
+
+export const makeIfMissing: IfMissing = { kind: 'make' };
 
 interface Held {
   readonly grant: Grant;
@@ -60,27 +63,33 @@ export class ChunkGrants {
     for (const held of this.#held.keys()) if (held >= index) this.#held.delete(held);
   }
 
-  /** Makes the chunk if the file ends before it. */
-  get(index: number, deadlineMs: number): Promise<Grant> {
+  /** @throws CairnError CHUNK_CUT where the file has no such chunk and it is not made */
+  get(index: number, deadlineMs: number, ifMissing: IfMissing = makeIfMissing): Promise<Grant> {
     const warm = this.warm(index);
     if (warm !== undefined) return Promise.resolve(warm);
     const asked = this.#asked.get(index);
-    if (asked === undefined) return this.#ask(index, undefined, deadlineMs);
-    return this.#shared(asked, deadlineMs, (leftMs) => this.get(index, leftMs));
+    if (asked === undefined) return this.#ask(index, undefined, ifMissing, deadlineMs);
+    return this.#shared(asked, deadlineMs, (leftMs) => this.get(index, leftMs, ifMissing));
   }
 
-  /** A grant later than `stale`, which did not work because of `failed`, if anybody. */
-  renew(index: number, stale: Grant, failed: readonly ServerId[], deadlineMs: number): Promise<Grant> {
+  /** A grant later than `stale`, which did not work because of `failed`, if anybody. @throws CairnError CHUNK_CUT, as `get` */
+  renew(
+    index: number,
+    stale: Grant,
+    failed: readonly ServerId[],
+    deadlineMs: number,
+    ifMissing: IfMissing = makeIfMissing,
+  ): Promise<Grant> {
     const held = this.#held.get(index);
     if (held !== undefined && isLater(held.grant, stale)) return Promise.resolve(held.grant);
     const asked = this.#asked.get(index);
     // What somebody else has asked for may be older than what failed here: then ask again.
     if (asked !== undefined) {
-      const again = (leftMs: number) => this.renew(index, stale, failed, leftMs);
+      const again = (leftMs: number) => this.renew(index, stale, failed, leftMs, ifMissing);
       const isEnough = (grant: Grant) => isLater(grant, stale);
       return this.#shared(asked, deadlineMs, again, isEnough);
     }
-    return this.#ask(index, { version: stale.version, failed }, deadlineMs);
+    return this.#ask(index, { version: stale.version, failed }, ifMissing, deadlineMs);
   }
 
   /** What somebody else has asked for, whose time may be over before that of who shares it. */
@@ -104,9 +113,10 @@ export class ChunkGrants {
   #ask(
     index: number,
     after: { readonly version: Grant['version']; readonly failed: readonly ServerId[] } | undefined,
+    ifMissing: IfMissing,
     deadlineMs: number,
   ): Promise<Grant> {
-    const request = { inode: this.#inode, index: toChunkIndex(index), after };
+    const request = { inode: this.#inode, index: toChunkIndex(index), after, ifMissing };
     const asked = this.#core.masters
       .command('acquire', request, { deadlineMs, isHarmless: true })
       .then(({ grant }) => {

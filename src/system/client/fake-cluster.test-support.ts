@@ -568,10 +568,16 @@ export class FakeMaster {
     };
   }
 
-  #acquire({ inode, index, after }: RequestOf<typeof masterCalls.acquire>) {
+  #acquire({ inode, index, after, ifMissing }: RequestOf<typeof masterCalls.acquire>) {
     const file = this.#inode(inode);
     const known = file.chunks.get(index);
-    if (known === undefined) return { grant: this.#grantOf(file, this.#newChunk(file, index)), created: true };
+    if (known === undefined) {
+      const { last } = ifMissing.kind === 'makeBehind' ? ifMissing : { last: undefined };
+      const isBehind = file.chunks.get(index - 1)?.handle === last;
+      if (ifMissing.kind === 'refuse' || (last !== undefined && !isBehind))
+        throw new CairnError('CHUNK_CUT', `chunk ${index} was cut off`);
+      return { grant: this.#grantOf(file, this.#newChunk(file, index)), created: true };
+    }
     if (known.sealedLength !== undefined || (after !== undefined && after.version >= known.version)) {
       known.version += 1;
       known.sealedLength = undefined;

@@ -6,6 +6,7 @@ import { assert } from '../../core/base/assert.ts';
 import type { ChunkVersion, ServerId } from '../../core/base/brand.ts';
 import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import type { MutationKind } from '../../core/protocol/chunk-calls.ts';
+import type { IfMissing } from '../../core/protocol/master-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { Attempts } from './attempts.ts';
 import type { ChunkGrants } from './chunk-grants.ts';
@@ -106,10 +107,11 @@ export function laterGrant(
   payload: Payload,
   error: CairnError,
   attempts: Attempts,
+  ifMissing?: IfMissing,
 ): Promise<Grant> | Grant {
   if (error.code === 'CHECKSUM_MISMATCH') mustBeUnchanged(core, payload);
   if (isPassing(error)) return grant;
-  return file.grants.renew(index, grant, failedBy(error, grant), attempts.leftMs);
+  return file.grants.renew(index, grant, failedBy(error, grant), attempts.leftMs, ifMissing);
 }
 
 /** Bytes that the caller changed while they were under way are not worth another try. */

@@ -426,7 +426,7 @@ export class TestMasters {
     return this.call('acquire', this.acquireRequest(inode, index, after));
   }
   acquireRequest(inode: Attributes['inode'], index: number, after?: RequestOf<typeof masterCalls.acquire>['after']) {
-    return { id: this.id(), inode, index: toChunkIndex(index), after };
+    return { id: this.id(), inode, index: toChunkIndex(index), after, ifMissing: { kind: 'make' } } as const;
   }
 
   /** A client's mutation: true if every member of the grant took it. */

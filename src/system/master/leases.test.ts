@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { toChunkHandle, toServerId } from '../../core/base/brand.ts';
+import type { IfMissing } from '../../core/protocol/master-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import { codeOf, TestMasters } from './cluster.test-support.ts';
 
@@ -36,6 +37,22 @@ describe('leases', () => {
     };
     const alone = await asked(1);
     expect(await asked(32)).toBeLessThan(4 * alone);
+  });
+
+  it('for an append make a chunk only where the file ends, even if it is cut while they are asked for', async () => {
+    const { c, inode, grant } = await openFile(17);
+    const ask = (index: number, ifMissing: IfMissing) =>
+      c.ask('acquire', { ...c.acquireRequest(inode, index), ifMissing });
+    const codes = (...asked: Promise<unknown>[]) => c.world.settle(Promise.all(asked.map(codeOf)));
+    const makeBehind = { kind: 'makeBehind', last: grant.handle } as const;
+    expect(await codes(ask(1, { kind: 'refuse' }), ask(2, makeBehind))).toEqual(['CHUNK_CUT', 'CHUNK_CUT']);
+    const cut = c.ask('truncate', { id: c.id(), inode, chunkCount: 0 });
+    expect(await codes(cut, ask(1, makeBehind))).toEqual(['ok', 'CHUNK_CUT']);
+    expect(await codes(ask(0, { kind: 'refuse' }))).toEqual(['CHUNK_CUT']);
+    const { grant: first } = await c.acquire(inode, 0);
+    const next = { kind: 'makeBehind', last: first.handle } as const;
+    expect(await codes(ask(1, next), ask(1, next), ask(1, { kind: 'refuse' }))).toEqual(['ok', 'ok', 'ok']);
+    expect((await c.call('stat', { path: '/log' })).chunkCount).toBe(2);
   });
 
   it('are granted anew, one version higher, after the primary gave them up', async () => {

@@ -6,12 +6,13 @@
 import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf } from '../../core/protocol/call.ts';
-import type { masterCalls } from '../../core/protocol/master-calls.ts';
+import type { IfMissing, masterCalls } from '../../core/protocol/master-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { Gate } from './gate.ts';
 import { type Concerns, fileOf, grantOf, type LeaderWorld } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
 import { Splitting } from './splitting.ts';
+import { cutChunk } from './state/chunks.ts';
 import { doneResult, type Granted, grantResult } from './state/commands.ts';
 import { isSettled } from './state/copies.ts';
 import type { ChunkRecord, FileInode } from './state/records.ts';
@@ -120,7 +121,7 @@ export class Leases {
     }
   }
 
-  async #acquire({ inode, index, after }: AcquireRequest): Promise<{ grant: Grant; created: boolean }> {
+  async #acquire({ inode, index, after, ifMissing }: AcquireRequest): Promise<{ grant: Grant; created: boolean }> {
     const world = this.#world;
     const until = world.env.clock.now() + world.timing.acquireMs;
     for (;;) {
@@ -138,7 +139,7 @@ export class Leases {
       }
       const handle = tables.handleAt(inode, file, index);
       if (handle === undefined) {
-        const made = await this.#make(inode, file, index);
+        const made = await this.#make(inode, file, index, ifMissing);
         if (made !== undefined) return { grant: this.#answerOf(made, inode), created: true };
         continue;
       }
@@ -197,14 +198,20 @@ export class Leases {
     );
   }
 
-  /** Undefined if somebody else has made it meanwhile. */
+  /** Undefined if somebody else has made it meanwhile. @throws CairnError CHUNK_CUT, NO_SERVERS, … */
   async #make(
     inode: AcquireRequest['inode'],
     file: FileInode,
     index: AcquireRequest['index'],
+    ifMissing: IfMissing,
   ): Promise<Granted | undefined> {
+    if (ifMissing.kind === 'refuse') return valueOrThrow(cutChunk(inode, index));
     const servers = this.#world.placement.chooseForNew(file.replication, file.minReplicas);
-    const command = { kind: 'addChunk', inode, index, servers } as const;
+    const chunk = { inode, index, servers };
+    const command =
+      ifMissing.kind === 'make'
+        ? ({ kind: 'addChunk', ...chunk } as const)
+        : ({ kind: 'adjoinChunk', ...chunk, last: ifMissing.last } as const);
     const result = await this.#gate.through(() => this.#world.execute(command, grantResult));
     if (!result.ok && result.code === 'EXISTS') return undefined;
     const made = valueOrThrow(result);

@@ -15,7 +15,7 @@ const backOffMaxMs = 250;
 /** Hints followed in a row without a pause: masters that do not know better may point at each other. */
 const hintsInARowMax = 3;
 /** The caller knows what to do about these; another master would say the same. */
-const aboutChunks: ReadonlySet<ErrorCode> = new Set(['NOT_PRIMARY', 'STALE_VERSION', 'CHUNK_MISSING']);
+const aboutChunks: ReadonlySet<ErrorCode> = new Set(['NOT_PRIMARY', 'STALE_VERSION', 'CHUNK_CUT', 'CHUNK_MISSING']);
 /** Said by who leads: to be asked there again. */
 const fromTheLeader: ReadonlySet<ErrorCode> = new Set(['BUSY', 'NO_SERVERS', 'UNAVAILABLE']);
 /** One attempt at one master; a master that is stopped, or cut off, costs this much. */

@@ -82,7 +82,13 @@ class Client {
         return;
       case 'findLeaseHolder': {
         const index = toChunkIndex(0);
-        await this.#masters.command('acquire', { inode: await this.#inodeOf(path), index, after: undefined });
+        const ifMissing = { kind: 'make' } as const;
+        await this.#masters.command('acquire', {
+          inode: await this.#inodeOf(path),
+          index,
+          after: undefined,
+          ifMissing,
+        });
         return;
       }
       case 'findMatchingFiles':

@@ -35,6 +35,25 @@ describe('adding chunks', () => {
     expect(m.tables.handlesFrom(inode, m.file('/a'), 0, 10).map(({ index }) => index)).toEqual([0, 5, 300]);
   });
 
+  it('of an append makes one behind the last, and none where the file has been cut, or ends elsewhere', () => {
+    const { m, inode, handle } = withFile();
+    const { handle: second } = must(m.adjoinChunk(inode, 1, handle));
+    expect(codeOf(m.adjoinChunk(inode, 1, handle))).toBe('EXISTS');
+    expect(codeOf(m.adjoinChunk(inode, 2, handle))).toBe('CHUNK_CUT');
+    expect(codeOf(m.adjoinChunk(inode, 3, second))).toBe('CHUNK_CUT');
+    must(m.addChunk(inode, 4));
+    expect(codeOf(m.adjoinChunk(inode, 2, second))).toBe('CHUNK_CUT');
+    m.truncate(inode, 1);
+    expect(codeOf(m.adjoinChunk(inode, 2, second))).toBe('CHUNK_CUT');
+    expect(codeOf(m.adjoinChunk(inode, 0, handle))).toBe('EXISTS');
+    m.truncate(inode, 0);
+    must(m.addChunk(inode, 0));
+    expect(codeOf(m.adjoinChunk(inode, 1, handle))).toBe('CHUNK_CUT');
+    expect(m.file('/a').chunkCount).toBe(1);
+    expect(codeOf(m.adjoinChunk(toInodeId(99), 1, handle))).toBe('STALE_HANDLE');
+    expect(codeOf(m.adjoinChunk(toInodeId(1), 1, handle))).toBe('IS_A_DIRECTORY');
+  });
+
   it('refuses a chunk that exists, a file that does not, a directory, and bad sets', () => {
     const { m, inode } = withFile();
     expect(codeOf(m.addChunk(inode, 0))).toBe('EXISTS');

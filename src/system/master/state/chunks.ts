@@ -25,7 +25,7 @@ export function newChunk(t: Transition, inode: InodeId, file: FileInode, index: 
   return { file: t.tables.withHandleAt(inode, file, index, handle), grant };
 }
 
-export function addChunk(t: Transition, command: CommandOf<'addChunk'>): Result<Granted> {
+export function addChunk(t: Transition, command: Omit<CommandOf<'addChunk'>, 'kind'>): Result<Granted> {
   const { inode, index, servers } = command;
   settleFile(t, inode, index);
   const file = t.tables.inode(inode);
@@ -39,6 +39,22 @@ export function addChunk(t: Transition, command: CommandOf<'addChunk'>): Result<
   const made = newChunk(t, inode, file, index, servers);
   t.tables.putInode(inode, { ...made.file, modifiedAt: t.now });
   return ok(made.grant);
+}
+
+export function adjoinChunk(t: Transition, command: CommandOf<'adjoinChunk'>): Result<Granted> {
+  const { inode, index, last } = command;
+  const file = t.tables.inode(inode);
+  const isMissing = file?.kind === 'file' && t.tables.handleAt(inode, file, index) === undefined;
+  if (isMissing && !(file.chunkCount === index && t.tables.handleAt(inode, file, index - 1) === last))
+    return cutChunk(inode, index);
+  return addChunk(t, command);
+}
+
+export function cutChunk(inode: InodeId, index: number): Refused {
+  return refused(
+    'CHUNK_CUT',
+    `inode ${inode} has no chunk ${index}, and was cut since it ended there; look where it ends`,
+  );
 }
 
 export function grant(t: Transition, command: CommandOf<'grant'>): Result<Granted> {

@@ -79,6 +79,8 @@ export const command = union({
   emptyTrash: [10, struct({ inode: optional(inodeId), before: f64, limit: u16 })],
   /** Makes chunk `index` of a file, with its first grant. */
   addChunk: [16, struct({ inode: inodeId, index: chunkIndex, servers })],
+  /** The same directly behind `last`, which must be the file's last chunk. */
+  adjoinChunk: [23, struct({ inode: inodeId, index: chunkIndex, last: chunkHandle, servers })],
   /** A lease: version + 1 for `servers`, the primary first, out of the present set. */
   grant: [17, struct({ handle: chunkHandle, version: chunkVersion, servers })],
   /** What primaries report: how far chunks have grown, and which leases are given up. */

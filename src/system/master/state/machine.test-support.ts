@@ -105,6 +105,16 @@ export class TestMachine {
   addChunk(inode: InodeId, index: number, on = servers(1, 2, 3)) {
     return this.#run(grantResult, { kind: 'addChunk', inode, index: toChunkIndex(index), servers: on });
   }
+  adjoinChunk(inode: InodeId, index: number, last: ChunkHandle) {
+    const command = {
+      kind: 'adjoinChunk',
+      inode,
+      index: toChunkIndex(index),
+      last,
+      servers: servers(1, 2, 3),
+    } as const;
+    return this.#run(grantResult, command);
+  }
   grant(handle: number, version: number, on: ServerId[]) {
     const guard = { handle: toChunkHandle(handle), version: toChunkVersion(version) };
     return this.#run(grantResult, { kind: 'grant', ...guard, servers: on });

@@ -44,7 +44,7 @@ import { truncate } from './truncate.ts';
  * does something else. If that command may be in a log already, `metadataFormatVersion` is raised as well: each master applies from where
  * its own store was flushed, so that some would have done by the old rules what others do by the new ones.
  */
-export const metadataRules = 1;
+export const metadataRules = 2;
 
 export class MetadataMachine implements StateMachine {
   #tables: Tables | undefined;
@@ -131,6 +131,8 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(madeResult, fileSnapshot(t, command));
     case 'addChunk':
       return encodeResult(grantResult, chunks.addChunk(t, command));
+    case 'adjoinChunk':
+      return encodeResult(grantResult, chunks.adjoinChunk(t, command));
     case 'grant':
       return encodeResult(grantResult, chunks.grant(t, command));
     case 'recordLengths':
