@@ -72,6 +72,26 @@ describe('a replicated state machine', () => {
     expect(seen).toContain('snapshot_installed');
   });
 
+  it('that cannot begin, because its log does not reach back to its state, lets go of the log: another may take its place', async () => {
+    const cluster = await TestCluster.start(7, { limits: { keepEntries: 0, segmentBytes: 64 * 1024 } });
+    const [member] = cluster.members;
+    const { disk } = member!.node;
+    let sequence = 0;
+    do {
+      await cluster.execute(7, ++sequence, `k${sequence}=${'x'.repeat(5000)}`);
+      await cluster.world.settle(member!.replica!.flush());
+    } while (disk.paths().includes('log/0000000000000001.wal'));
+    cluster.crash(member!, false);
+    const prepared = disk.paths().findLast((path) => path.endsWith('.wal'))!;
+    for (const path of ['store/map', prepared]) disk.remove(path);
+    cluster.restart(member!);
+    await cluster.world.runUntil(() => member!.failure !== undefined);
+    expect(member!.failure).toMatchObject({ code: 'LOG_CORRUPT' });
+    const left = disk.paths();
+    await cluster.world.run(10_000);
+    expect(disk.paths()).toEqual(left);
+  });
+
   it('restarts on a flushed store and the rest of the log, with the log behind it dropped', async () => {
     const cluster = await TestCluster.start(7, { limits: { keepEntries: 0, segmentBytes: 16 * 1024 } });
     const value = 'x'.repeat(200);

@@ -151,15 +151,26 @@ export class Replica<Message = unknown, LogRecord = unknown> {
       baseline: () => (replica.#steps === undefined ? [] : replica.#steps.engine.baseline()),
     });
     replica.#log = keeper;
-    replica.#outgoing = replica.#outgoingTo(keeper);
-    await options.logOpened?.();
-    replica.#state = replica.#stateBehind(keeper);
-    const point = replica.#applier.point;
-    const applied = point.index > 0 ? point : undefined;
-    const engine = options.kind.create(options.config, { records, applied, now: options.env.clock.now() });
-    replica.#steps = replica.#stepsOf(engine);
-    replica.#input({ kind: 'tick', now: options.env.clock.now() });
+    try {
+      await replica.#begin(records);
+    } catch (thrown) {
+      // It goes on making segments until it is closed, and another log may take its place.
+      await keeper.close();
+      throw thrown;
+    }
     return replica;
+  }
+
+  async #begin(records: readonly LogRecord[]): Promise<void> {
+    const { env, kind, config, logOpened } = this.#options;
+    this.#outgoing = this.#outgoingTo(this.#log);
+    await logOpened?.();
+    this.#state = this.#stateBehind(this.#log);
+    const { point } = this.#applier;
+    const applied = point.index > 0 ? point : undefined;
+    const engine = kind.create(config, { records, applied, now: env.clock.now() });
+    this.#steps = this.#stepsOf(engine);
+    this.#input({ kind: 'tick', now: env.clock.now() });
   }
 
   get status(): EngineStatus {

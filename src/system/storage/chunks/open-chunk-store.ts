@@ -18,7 +18,7 @@ import { ChunkCache } from './chunk-cache.ts';
 import { ChunkFiles } from './chunk-files.ts';
 import { Editor } from './editor.ts';
 import { FilePool } from './file-pool.ts';
-import { openJournal } from './journal.ts';
+import { type Journal, openJournal, type Replayed } from './journal.ts';
 import { type BlockData, readJournalRecord } from './journal-record.ts';
 import { Layout } from './layout.ts';
 import { loadMetadata } from './metadata-load.ts';
@@ -30,6 +30,7 @@ import { Replayer } from './replayer.ts';
 import { restoreFiles } from './restore.ts';
 import { Slabs } from './slabs.ts';
 import { Space } from './space.ts';
+import { settled } from './turns.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -64,6 +65,22 @@ export async function openChunkStore(env: Env, options: ChunkStoreOptions): Prom
   const { journalSegmentBytes, checkpointJournalBytes } = resolved;
   const sparesMax = Math.max(1, Math.floor(checkpointJournalBytes / journalSegmentBytes));
   const { journal, replayed } = await openJournal(env, layout.journal, journalSegmentBytes, sparesMax);
+  try {
+    return await openOn(env, resolved, layout, journal, replayed);
+  } catch (thrown) {
+    // Its log goes on making segments until it is closed.
+    await settled(journal.close());
+    throw thrown;
+  }
+}
+
+async function openOn(
+  env: Env,
+  resolved: ResolvedOptions,
+  layout: Layout,
+  journal: Journal,
+  replayed: readonly Replayed[],
+): Promise<ChunkStore> {
   journal.onFailure = resolved.onFailure;
   const loaded = await loadMetadata(env, layout.metadata, resolved.metadataSegmentBytes, reachOf(replayed));
   const bounds = { entriesPerWriter: resolved.windowEntriesPerWriter, writers: resolved.windowWriters };

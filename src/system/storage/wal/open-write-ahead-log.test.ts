@@ -281,6 +281,18 @@ describe('releasing', () => {
     expect((await open(env.disk)).replayed).toEqual(numbered(middle - 1, 60));
   });
 
+  test('has ended when the log is closed: whoever opens it next has the directory to itself', async () => {
+    const { env, log } = await open();
+    let place: LogPlace | undefined;
+    for (const text of numbered(0, 100)) place = await log.append([payload(text)], true);
+    const released = log.release(place!);
+    await log.close();
+    const operations = env.disk.journal.length;
+    await released;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(env.disk.journal.length).toBe(operations);
+  });
+
   test('rotate starts a segment with its preamble, durable, so that all older ones can go', async () => {
     const disk = new MemoryDisk();
     const { env, log } = await open(disk, () => ['state']);

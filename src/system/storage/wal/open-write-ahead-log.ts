@@ -162,6 +162,7 @@ class Log implements WriteAheadLog {
       if (this.#failure === undefined && this.#wroteAnything) await this.#writeMark();
     } finally {
       await this.#files.close();
+      await this.#released.catch(() => undefined); // who asked for it is told
       await this.#file.close();
     }
   }
