@@ -34,6 +34,7 @@ export class ChunkState {
   /** Of the block that the committed end lies in, up to that end; meaningless when the end is a block's end. */
   tailChecksum = 0;
   plannedLength = 0;
+  plannedVersion: ChunkVersion;
   /** As planned. */
   checksums = new Uint32Array(1);
 
@@ -43,7 +44,7 @@ export class ChunkState {
   lastCommit: Promise<unknown> | undefined;
   /** While > 0 the state must not leave memory: somebody holds it across an await. */
   pins = 0;
-  /** Raised before and after every overwrite, so that a read that overlapped it can tell. */
+  /** Raised before and after every overwrite, and by every cut, so that a read that overlapped it can tell. */
   overwrites = 0;
   isRemoved = false;
   /** Set by a failed mutation: the version that it belonged to takes no more of them. */
@@ -72,6 +73,7 @@ export class ChunkState {
   constructor(handle: ChunkHandle, version: ChunkVersion, serial: MutationSerial, window: AppendWindow) {
     this.handle = handle;
     this.version = version;
+    this.plannedVersion = version;
     this.serial = serial;
     this.window = window;
   }
@@ -118,17 +120,18 @@ export class ChunkState {
     this.checksums = checksums;
     this.lengthBytes = lengthBytes;
     this.plannedLength = lengthBytes;
+    this.plannedVersion = this.version;
     this.tailChecksum = lengthBytes % blockBytes === 0 ? 0 : checksums[checksums.length - 1]!;
   }
 }
 
-/** Whether the chunk takes changes under this version. @throws CairnError CHUNK_MISSING, STALE_VERSION, what has failed before under it */
+/** The chunk takes a change under this version, and none of an older one after it. @throws CairnError CHUNK_MISSING, STALE_VERSION, what has failed before under it */
 export function mustAccept(state: ChunkState, version: ChunkVersion): void {
   if (state.isRemoved) throw missing(state.handle);
-  if (version < state.version) {
+  if (version < state.plannedVersion) {
     throw new CairnError(
       'STALE_VERSION',
-      `a change of chunk ${state.handle} under version ${version} comes after version ${state.version}; ask the master again`,
+      `a change of chunk ${state.handle} under version ${version} comes after version ${state.plannedVersion}; ask the master again`,
     );
   }
   const { fence } = state;
@@ -140,6 +143,7 @@ export function mustAccept(state: ChunkState, version: ChunkVersion): void {
     );
   }
   state.fence = undefined;
+  state.plannedVersion = version;
 }
 
 export function missing(handle: ChunkHandle): CairnError {

@@ -303,6 +303,7 @@ export class Editor {
 
   #become(state: ChunkState, image: ChunkImage, blocks: readonly BlockData[]): void {
     const lengthBefore = state.lengthBytes;
+    state.overwrites++; // what it cuts off may be written over at once
     state.version = image.version;
     state.serial = image.serial;
     state.window.replace(image.window, image.version);

@@ -277,6 +277,38 @@ describe('mutations', () => {
     expect(bytes.equals(before) || bytes.equals(after.subarray(0, bytes.length))).toBe(true);
   });
 
+  test('a read that overlaps one cut after another finds nothing bad', async () => {
+    const { store, settle, node, reports } = await server();
+    const { openNow } = node.env.disk;
+    let release = (): void => {};
+    let reads = 0;
+    node.env.disk.openNow = (path, mode) => {
+      const file = openNow.call(node.env.disk, path, mode);
+      const { read } = file;
+      file.read = async (offset, into) => {
+        reads += 1;
+        await new Promise<void>((go) => {
+          release = go;
+        });
+        return read.call(file, offset, into);
+      };
+      return file;
+    };
+    store.create(h(1), v(1));
+    await settle(store.apply([mutation(1, 0, pattern(400_000, 1))]));
+    const read = codeOf(store.read(h(1), 0, 400_000));
+    for (let round = 1; round <= 3; round++) {
+      const serial = toMutationSerial(2 * round);
+      await settle(store.cut({ ...mutation(1, 0, []), serial, lengthBytes: 100 }));
+      await settle(store.apply([mutation(1, 100, pattern(300_000, 1 + round), { serial: serial + 1 })]));
+      release();
+      await settle(new Promise<void>((go) => node.env.clock.after(10, go)));
+    }
+    release();
+    expect(await settle(read)).toBe('no error');
+    expect([reads, reports]).toEqual([4, []]);
+  });
+
   test('of a stale version, of no chunk, and the creation of one that is there, are refused', async () => {
     const { store, settle } = await server();
     store.create(h(1), v(3));
@@ -285,6 +317,16 @@ describe('mutations', () => {
     expect(await codeOf(settle(store.read(h(2), 0, 1)))).toBe('CHUNK_MISSING');
     expect(() => store.create(h(1), v(1))).toThrow(expect.objectContaining({ code: 'EXISTS' }));
     await settle(store.apply([mutation(1, 0, pattern(1, 1), { version: 3 })]));
+  });
+
+  test('of an older version behind one that is not committed yet is stale too', async () => {
+    const { store, settle } = await server();
+    store.create(h(1), v(1));
+    const newer = store.apply([mutation(1, 0, pattern(100, 1), { version: 2, sync: true })]);
+    const older = codeOf(store.apply([mutation(1, 100, pattern(100, 2), { version: 1, serial: 7 })]));
+    await settle(newer);
+    expect(await settle(older)).toBe('STALE_VERSION');
+    expect(store.info(h(1))).toMatchObject({ version: 2, serial: 1, lengthBytes: 100 });
   });
 
   test('a failed write fails its own chunk of the group, and fences it until a higher version', async () => {

@@ -16,7 +16,6 @@ import { ReadHistory } from './read-history.ts';
 const readNowMaxBytes = 128 * 1024;
 /** The unit of verification. */
 const verifyBytes = 1024 * 1024;
-const spareBuffersMax = 4;
 /** A block that fails is read once more before it is called bad: the memory it was read into may have been at fault. */
 const looks = 2;
 
@@ -41,7 +40,7 @@ const nothingRead: Verdict = { bad: [], crc: { value: 0, bytes: 0 } };
 
 export class Reader {
   readonly #parts: StoreParts;
-  /** For verification: its reads go past the page cache, which is for readers. */
+  /** For verification: its reads go past the page cache, which is for readers. All that there ever were: such memory is never given back. */
   readonly #buffers: Uint8Array[] = [];
 
   constructor(parts: StoreParts) {
@@ -96,7 +95,7 @@ export class Reader {
       return bad;
     } finally {
       state.pins--;
-      if (this.#buffers.length < spareBuffersMax) this.#buffers.push(into);
+      this.#buffers.push(into);
     }
   }
 
