@@ -223,6 +223,7 @@ export const masterCalls = {
   /**
    * The right to mutate chunk `index` of a file: grants a lease, or repeats the open one; of a chunk that the file does not have as `ifMissing`
    * says. `after`: the version whose grant did not work for the client, with the servers that failed it; the answer is a later version, or an error.
+   * `chunkBytes`: what the client takes it for; STALE_HANDLE if it has changed since, for then all its positions are others.
    */
   acquire: call(
     17,
@@ -230,13 +231,14 @@ export const masterCalls = {
       id: commandId,
       inode: inodeId,
       index: chunkIndex,
+      chunkBytes: varint,
       after: optional(struct({ version: chunkVersion, failed: list(serverId, 16) })),
       ifMissing,
     }),
     struct({ grant, created: bool }),
   ),
-  /** Takes the chunks from index `chunkCount` on off a file; the last that stays is cut by its primary. */
-  truncate: call(31, struct({ id: commandId, inode: inodeId, chunkCount: varint }), attributes),
+  /** Takes the chunks from index `chunkCount` on off a file; the last that stays is cut by its primary. `chunkBytes`: as for `acquire`. */
+  truncate: call(31, struct({ id: commandId, inode: inodeId, chunkCount: varint, chunkBytes: varint }), attributes),
   mkdir: call(18, struct({ id: commandId, path: text, parents: bool, ...askedFields }), attributes),
   /** A directory must be empty unless `recursive`: then it goes in one step, its content is collected afterwards. */
   remove: call(19, struct({ id: commandId, path: text, recursive: bool }), nothing),

@@ -25,7 +25,8 @@ export class AppendQueues {
 
   /** @param attributes as they were at `asOf`; `grant`: of its first chunk, if it came along. */
   of(attributes: Attributes, asOf: number, grant?: Grant): Appended {
-    const known = this.#byInode.get(attributes.inode);
+    const found = this.#byInode.get(attributes.inode);
+    const known = found?.chunkBytes === attributes.chunkBytes ? found : undefined;
     const appended = known ?? this.#make(attributes, asOf, grant);
     if (known === undefined || this.#last !== attributes.inode) this.#moveToEnd(attributes.inode, appended);
     known?.queue.note(attributes, asOf);

@@ -19,13 +19,15 @@ interface Held {
 export class ChunkGrants {
   readonly #core: ClientCore;
   readonly #inode: InodeId;
+  readonly #chunkBytes: number;
   /** By chunk index, the one used last at the end. */
   readonly #held = new Map<number, Held>();
   readonly #asked = new Map<number, Promise<Grant>>();
 
-  constructor(core: ClientCore, inode: InodeId) {
+  constructor(core: ClientCore, inode: InodeId, chunkBytes: number) {
     this.#core = core;
     this.#inode = inode;
+    this.#chunkBytes = chunkBytes;
   }
 
   /** A grant that came with another answer. */
@@ -116,7 +118,8 @@ export class ChunkGrants {
     ifMissing: IfMissing,
     deadlineMs: number,
   ): Promise<Grant> {
-    const request = { inode: this.#inode, index: toChunkIndex(index), after, ifMissing };
+    const chunk = { inode: this.#inode, index: toChunkIndex(index), chunkBytes: this.#chunkBytes };
+    const request = { ...chunk, after, ifMissing };
     const asked = this.#core.masters
       .command('acquire', request, { deadlineMs, isHarmless: true })
       .then(({ grant }) => {

@@ -3,6 +3,7 @@
  * chunk is *not* there (a hole, the end of the file) is believed only if it was looked up since the reading began.
  */
 import { type InodeId, toChunkIndex } from '../../core/base/brand.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import type { Attributes, Location } from '../../core/protocol/types.ts';
 import type { ClientCore } from './core.ts';
 import { locatePage, locationMs, locationsPerFileMax } from './limits.ts';
@@ -44,8 +45,14 @@ export class ChunkLocations {
     this.#inode = inode;
   }
 
-  /** What was learnt with another answer that was asked for at `asOf`. */
+  /**
+   * What was learnt with another answer that was asked for at `asOf`.
+   * @throws CairnError STALE_HANDLE where the chunk size was changed: whoever has the file open would look in wrong places
+   */
   put(attributes: Attributes, asOf: number): void {
+    const { chunkBytes = attributes.chunkBytes } = this.#attributes ?? {};
+    if (attributes.chunkBytes !== chunkBytes)
+      throw new CairnError('STALE_HANDLE', 'the file has got another chunk size since it was opened; open it again');
     if (asOf < this.#attributesAsOf) return;
     this.#attributes = attributes;
     this.#attributesAsOf = asOf;
@@ -107,9 +114,9 @@ export class ChunkLocations {
   async #ask(first: number, asOf: number): Promise<Attributes> {
     const request = { inode: this.#inode, first: toChunkIndex(first), count: locatePage };
     const { attributes, locations } = await this.#core.masters.read('locate', request);
+    this.put(attributes, asOf);
     for (let index = first; index < first + locatePage; index++) this.#drop(index, asOf);
     for (const location of locations) this.#keep(location, asOf);
-    this.put(attributes, asOf);
     return attributes;
   }
 

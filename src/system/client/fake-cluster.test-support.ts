@@ -268,6 +268,10 @@ interface FakeInode {
   durability: 'memory' | 'disk';
 }
 
+function mustBeOf(file: FakeInode, chunkBytes: number): void {
+  if (file.chunkBytes !== chunkBytes) throw new CairnError('STALE_HANDLE', 'it has another chunk size now');
+}
+
 export class FakeMaster {
   address: Address;
   readonly #host: FakeHost;
@@ -328,8 +332,9 @@ export class FakeMaster {
       discard: this.#command('discard', (request) => ({ ...this.#remove(request), isKept: false })),
       set: this.#command('set', (request) => this.#set(request)),
       rename: this.#command('rename', (request) => this.#rename(request)),
-      truncate: this.#command('truncate', ({ inode, chunkCount }) => {
+      truncate: this.#command('truncate', ({ inode, chunkCount, chunkBytes }) => {
         const file = this.#inode(inode);
+        mustBeOf(file, chunkBytes);
         for (const index of [...file.chunks.keys()]) if (index >= chunkCount) file.chunks.delete(index);
         return this.attributesOf(file);
       }),
@@ -519,8 +524,9 @@ export class FakeMaster {
     return { attributes: this.attributesOf(file), locations: chunks.map((chunk) => this.#locationOf(chunk)) };
   }
 
-  #set({ path, replication, durability }: RequestOf<typeof masterCalls.set>) {
+  #set({ path, replication, durability, chunkBytes }: RequestOf<typeof masterCalls.set>) {
     const inode = this.#find(path);
+    if (inode.chunks.size === 0) inode.chunkBytes = chunkBytes ?? inode.chunkBytes;
     inode.replication = replication ?? inode.replication;
     inode.durability = durability ?? inode.durability;
     return this.attributesOf(inode);
@@ -568,8 +574,9 @@ export class FakeMaster {
     };
   }
 
-  #acquire({ inode, index, after, ifMissing }: RequestOf<typeof masterCalls.acquire>) {
+  #acquire({ inode, index, chunkBytes, after, ifMissing }: RequestOf<typeof masterCalls.acquire>) {
     const file = this.#inode(inode);
+    mustBeOf(file, chunkBytes);
     const known = file.chunks.get(index);
     if (known === undefined) {
       const { last } = ifMissing.kind === 'makeBehind' ? ifMissing : { last: undefined };

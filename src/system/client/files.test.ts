@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { bytesEqual } from '../../core/base/bytes.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import { FakeCluster, sample } from './fake-cluster.test-support.ts';
+import type { FileHandle } from './file-handle.ts';
 
 const kibi = 1024;
 
@@ -127,6 +128,26 @@ describe('handles', () => {
     const far = await cluster.run(writer.open('/log', 'r+'));
     await cluster.run(far.write(sample(7), { position: 64 * kibi + 3 }));
     expect((await cluster.run(handle.read(memory))).bytesRead).toBe(64 * kibi + 3 + 7 - 6);
+  });
+
+  test('of an empty file that has got another chunk size are of no use any more, and do no harm', async () => {
+    const cluster = await FakeCluster.start(1);
+    const [client, other] = [await cluster.client(), await cluster.client()];
+    await cluster.run(client.writeFile('/f', '', { chunkBytes: 128 * kibi }));
+    const handles = await cluster.run(
+      Promise.all((['r+', 'a', 'r+', 'r'] as const).map((as) => client.open('/f', as))),
+    );
+    const [written, appended, cut, read] = handles as [FileHandle, FileHandle, FileHandle, FileHandle];
+    await cluster.run(other.set('/f', { chunkBytes: 64 * kibi }));
+    expect(await cluster.run(codeOf(written.write(sample(10), { position: 70 * kibi })))).toBe('STALE_HANDLE');
+    expect(await cluster.run(codeOf(appended.recordAppend(sample(10))))).toBe('STALE_HANDLE');
+    const bytes = sample(120 * kibi);
+    await cluster.run(other.writeFile('/f', bytes));
+    expect(await cluster.run(codeOf(cut.truncate(100 * kibi)))).toBe('STALE_HANDLE');
+    expect(bytesEqual(cluster.content('/f'), bytes)).toBe(true);
+    expect(await cluster.run(codeOf(read.read(new Uint8Array(120 * kibi))))).toBe('STALE_HANDLE');
+    expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
+    expect(await cluster.run(client.recordAppend('/f', sample(10)))).toBe(120 * kibi); // by the path it is looked up anew
   });
 
   test('flags say what may be done, and what must be there', async () => {

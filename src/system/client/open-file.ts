@@ -19,7 +19,7 @@ export class OpenFile {
     this.core = core;
     this.inode = attributes.inode;
     this.chunkBytes = attributes.chunkBytes;
-    this.grants = new ChunkGrants(core, attributes.inode);
+    this.grants = new ChunkGrants(core, attributes.inode, attributes.chunkBytes);
     this.locations = new ChunkLocations(core, attributes.inode);
     this.locations.put(attributes, asOf);
     if (grant !== undefined) this.grants.put(0, grant);

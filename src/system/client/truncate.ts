@@ -18,7 +18,7 @@ export async function truncateFile(file: OpenFile, size: number, signal?: AbortS
     throw new CairnError('TOO_LARGE', `${size} bytes would end beyond 2^53; files are smaller than that`);
   }
   const asOf = core.env.clock.now();
-  const attributes = await core.masters.command('truncate', { inode, chunkCount }, { signal });
+  const attributes = await core.masters.command('truncate', { inode, chunkCount, chunkBytes }, { signal });
   file.cut(attributes, asOf);
   if (chunkCount === 0) return;
   const index = chunkCount - 1;

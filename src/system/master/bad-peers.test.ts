@@ -5,6 +5,7 @@ import { masterCalls } from '../../core/protocol/master-calls.ts';
 import { encodeIntroduction } from '../../core/protocol/membership.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
 import { codeOf, TestMasters } from './cluster.test-support.ts';
+import { metadataRules } from './state/metadata-machine.ts';
 
 const engines = ['raft', 'paxos'] as const;
 
@@ -44,7 +45,7 @@ describe.each(engines)('a peer under %s that floods', (engine) => {
       ...{ clusterId: 'test', id: 9, node: toNodeId(9), directory: 9, instance: 9, configured: [9], founders: [] },
       ...{
         address: address as never,
-        terms: `engine ${engine}, elector timeout, lease 0 ms, rules 1`,
+        terms: `engine ${engine}, elector timeout, lease 0 ms, rules ${metadataRules}`,
         to: toNodeId(to),
       },
     });

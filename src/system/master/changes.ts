@@ -8,7 +8,7 @@ import { parsePath } from '../../core/protocol/paths.ts';
 import type { Attributes, CommandId } from '../../core/protocol/types.ts';
 import type { Replica } from '../rsm/replica.ts';
 import type { Leader } from './leader.ts';
-import { grantOf } from './leader-world.ts';
+import { grantOf, mustHaveChunksOf } from './leader-world.ts';
 import { attributesOf } from './reads.ts';
 import { valueOrThrow } from './refusal.ts';
 import {
@@ -131,9 +131,11 @@ export async function mkdir(
 export async function truncate(
   replica: Executor,
   leader: Leader,
-  { id, ...request }: RequestOf<typeof masterCalls.truncate>,
+  { id, chunkBytes, ...request }: RequestOf<typeof masterCalls.truncate>,
 ): Promise<Attributes> {
   const file = leader.tables.inode(request.inode);
+  // A file whose chunk size changes before the command is carried out is empty then, and nothing is cut off it.
+  if (file?.kind === 'file') await prepared(replica, id, () => mustHaveChunksOf(chunkBytes, request.inode, file));
   const cut = await commit(replica, id, { kind: 'truncate', ...request }, madeResult);
   leader.garbage.reap();
   await leader.cutChunks.closed(cut.inode, file?.kind === 'file' ? file.chunkCount : 0);

@@ -426,7 +426,12 @@ export class TestMasters {
     return this.call('acquire', this.acquireRequest(inode, index, after));
   }
   acquireRequest(inode: Attributes['inode'], index: number, after?: RequestOf<typeof masterCalls.acquire>['after']) {
-    return { id: this.id(), inode, index: toChunkIndex(index), after, ifMissing: { kind: 'make' } } as const;
+    const chunk = { inode, index: toChunkIndex(index), chunkBytes: testChunkBytes };
+    return { id: this.id(), ...chunk, after, ifMissing: { kind: 'make' } } as const;
+  }
+
+  truncateRequest(inode: Attributes['inode'], chunkCount: number) {
+    return { id: this.id(), inode, chunkCount, chunkBytes: testChunkBytes };
   }
 
   /** A client's mutation: true if every member of the grant took it. */

@@ -66,6 +66,15 @@ export function fileOf(tables: Tables, { inode }: Pick<ChunkRecord, 'inode'>): I
   return file;
 }
 
+/** Whoever takes the file for one of another chunk size looks for everything in wrong places. @throws CairnError STALE_HANDLE */
+export function mustHaveChunksOf(chunkBytes: number, inode: InodeId, file: Pick<Inode, 'chunkBytes'>): void {
+  if (file.chunkBytes === chunkBytes) return;
+  throw new CairnError(
+    'STALE_HANDLE',
+    `inode ${inode} has chunks of ${file.chunkBytes} bytes by now, not of ${chunkBytes}; open the file by its path again`,
+  );
+}
+
 /** @throws CairnError UNAVAILABLE */
 export function ordersTo({ id, rpc }: ChunkServer): ServerConnection {
   if (rpc === undefined || rpc.isClosed)

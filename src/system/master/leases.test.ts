@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { toChunkHandle, toServerId } from '../../core/base/brand.ts';
 import type { IfMissing } from '../../core/protocol/master-calls.ts';
-import type { Grant } from '../../core/protocol/types.ts';
-import { codeOf, TestMasters } from './cluster.test-support.ts';
+import { type Grant, nothingAsked } from '../../core/protocol/types.ts';
+import { codeOf, TestMasters, testChunkBytes } from './cluster.test-support.ts';
 
 function ids(grant: Grant): number[] {
   return grant.replicas.map(({ server }) => server);
@@ -46,13 +46,30 @@ describe('leases', () => {
     const codes = (...asked: Promise<unknown>[]) => c.world.settle(Promise.all(asked.map(codeOf)));
     const makeBehind = { kind: 'makeBehind', last: grant.handle } as const;
     expect(await codes(ask(1, { kind: 'refuse' }), ask(2, makeBehind))).toEqual(['CHUNK_CUT', 'CHUNK_CUT']);
-    const cut = c.ask('truncate', { id: c.id(), inode, chunkCount: 0 });
+    const cut = c.ask('truncate', c.truncateRequest(inode, 0));
     expect(await codes(cut, ask(1, makeBehind))).toEqual(['ok', 'CHUNK_CUT']);
     expect(await codes(ask(0, { kind: 'refuse' }))).toEqual(['CHUNK_CUT']);
     const { grant: first } = await c.acquire(inode, 0);
     const next = { kind: 'makeBehind', last: first.handle } as const;
     expect(await codes(ask(1, next), ask(1, next), ask(1, { kind: 'refuse' }))).toEqual(['ok', 'ok', 'ok']);
     expect((await c.call('stat', { path: '/log' })).chunkCount).toBe(2);
+  });
+
+  it('are for whoever takes the file for what it is: not under another chunk size, even if that changes just then', async () => {
+    const c = await TestMasters.start(18);
+    const { attributes } = await c.create('/log', { allocate: false });
+    const { inode } = attributes;
+    const resize = (chunkBytes: number) => c.ask('set', { id: c.id(), path: '/log', ...nothingAsked, chunkBytes });
+    const codes = (...asked: Promise<unknown>[]) => c.world.settle(Promise.all(asked.map(codeOf)));
+    const twice = 2 * testChunkBytes;
+    expect(await codes(resize(twice), c.ask('acquire', c.acquireRequest(inode, 0)))).toEqual(['ok', 'STALE_HANDLE']);
+    expect(await codes(c.ask('truncate', c.truncateRequest(inode, 0)))).toEqual(['STALE_HANDLE']);
+    const own = { ...c.acquireRequest(inode, 0), chunkBytes: twice };
+    expect(await codes(c.ask('acquire', own), c.ask('acquire', c.acquireRequest(inode, 0)))).toEqual([
+      'ok',
+      'STALE_HANDLE',
+    ]);
+    expect(await codes(resize(testChunkBytes))).toEqual(['INVALID_ARGUMENT']);
   });
 
   it('are granted anew, one version higher, after the primary gave them up', async () => {

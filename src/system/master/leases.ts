@@ -9,7 +9,7 @@ import type { RequestOf } from '../../core/protocol/call.ts';
 import type { IfMissing, masterCalls } from '../../core/protocol/master-calls.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { Gate } from './gate.ts';
-import { type Concerns, fileOf, grantOf, type LeaderWorld } from './leader-world.ts';
+import { type Concerns, fileOf, grantOf, type LeaderWorld, mustHaveChunksOf } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
 import { Splitting } from './splitting.ts';
 import { cutChunk } from './state/chunks.ts';
@@ -121,7 +121,13 @@ export class Leases {
     }
   }
 
-  async #acquire({ inode, index, after, ifMissing }: AcquireRequest): Promise<{ grant: Grant; created: boolean }> {
+  async #acquire({
+    inode,
+    index,
+    chunkBytes,
+    after,
+    ifMissing,
+  }: AcquireRequest): Promise<{ grant: Grant; created: boolean }> {
     const world = this.#world;
     const until = world.env.clock.now() + world.timing.acquireMs;
     for (;;) {
@@ -132,6 +138,7 @@ export class Leases {
         throw new CairnError('STALE_HANDLE', `inode ${inode} does not exist any more; open the file by its path again`);
       if (file.kind === 'directory')
         throw new CairnError('IS_A_DIRECTORY', `inode ${inode} is a directory; name a file`);
+      mustHaveChunksOf(chunkBytes, inode, file);
       if (await this.#waitedForThaw(inode, until)) continue;
       if (!isSettled(tables, inode, index)) {
         await world.execute({ kind: 'settleFile', inode, index }, doneResult);
@@ -140,8 +147,9 @@ export class Leases {
       const handle = tables.handleAt(inode, file, index);
       if (handle === undefined) {
         const made = await this.#make(inode, file, index, ifMissing);
-        if (made !== undefined) return { grant: this.#answerOf(made, inode), created: true };
-        continue;
+        if (made === undefined) continue;
+        mustHaveChunksOf(chunkBytes, inode, fileOf(tables, { inode })); // from now on it keeps that size
+        return { grant: this.#answerOf(made, inode), created: true };
       }
       if (await this.#waitedForHold(handle, until)) continue;
       const chunk = tables.chunk(handle)!;

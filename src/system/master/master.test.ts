@@ -122,7 +122,7 @@ describe('a cluster of masters', () => {
       c.write(open, 10);
       const fallen = c.leader!;
       c.world.network.blackhole([fallen.node.name], [primary.node.name]);
-      const cut = c.ask('truncate', { id: c.id(), inode: attributes.inode, chunkCount: 0 });
+      const cut = c.ask('truncate', c.truncateRequest(attributes.inode, 0));
       await c.run(50);
       c.crash(fallen);
       await c.world.settle(cut);
@@ -142,7 +142,7 @@ describe('a cluster of masters', () => {
         return { handle: grant.handle, primary: c.server(grant.replicas[0]!.server) };
       };
       const cut = await openTail();
-      await c.call('truncate', { id: c.id(), inode, chunkCount: 0 });
+      await c.call('truncate', c.truncateRequest(inode, 0));
       expect(cut.primary.chunks.has(cut.handle)).toBe(false);
       const emptied = await openTail();
       await c.create('/f', { truncate: true });
@@ -160,7 +160,7 @@ describe('a cluster of masters', () => {
     const c = await TestMasters.start(32);
     const { attributes } = await c.create('/f');
     for (let index = 1; index < 40; index++) await c.acquire(attributes.inode, index);
-    await c.call('truncate', { id: c.id(), inode: attributes.inode, chunkCount: 2 });
+    await c.call('truncate', c.truncateRequest(attributes.inode, 2));
     const { counters } = c.leader!.master!.machine.tables;
     await c.until('it is collected', () => counters.chunks === 2, 5000);
   });

@@ -1,7 +1,7 @@
 /** The requests that the GFS paper's clusters make of their master (Table 6), made of ours: without the caches of a client in between. */
 import { tmpdir } from 'node:os';
-import { type Address, type InodeId, toAddress, toChunkIndex } from '../../../core/base/brand.ts';
-import { nothingAsked } from '../../../core/protocol/types.ts';
+import { type Address, toAddress, toChunkIndex } from '../../../core/base/brand.ts';
+import { type Attributes, nothingAsked } from '../../../core/protocol/types.ts';
 import { nodeEnv } from '../../../platform/node/node-env.ts';
 import { Masters } from '../../../system/client/masters.ts';
 import { type PaperCluster, PaperMix } from '../workload/paper-mix.ts';
@@ -54,7 +54,7 @@ class Client {
   readonly #mix: PaperMix;
   readonly #random: () => number;
   readonly #plan: MasterPlan;
-  readonly #inodes = new Map<string, InodeId>();
+  readonly #files = new Map<string, Attributes>();
   /** What it deletes it makes before: two requests, counted as one. */
   readonly #own: string;
 
@@ -78,17 +78,16 @@ class Client {
         await this.#stat(path);
         return;
       case 'findLocation':
-        await this.#masters.read('locate', { inode: await this.#inodeOf(path), first: toChunkIndex(0), count: 1 });
+        await this.#masters.read('locate', {
+          inode: (await this.#opened(path)).inode,
+          first: toChunkIndex(0),
+          count: 1,
+        });
         return;
       case 'findLeaseHolder': {
-        const index = toChunkIndex(0);
-        const ifMissing = { kind: 'make' } as const;
-        await this.#masters.command('acquire', {
-          inode: await this.#inodeOf(path),
-          index,
-          after: undefined,
-          ifMissing,
-        });
+        const { inode, chunkBytes } = await this.#opened(path);
+        const chunk = { inode, chunkBytes, index: toChunkIndex(0), ifMissing: { kind: 'make' } } as const;
+        await this.#masters.command('acquire', { ...chunk, after: undefined });
         return;
       }
       case 'findMatchingFiles':
@@ -112,12 +111,12 @@ class Client {
   }
 
   /** A client knows the file that it has open: it is looked up once. */
-  async #inodeOf(path: string): Promise<InodeId> {
-    const known = this.#inodes.get(path);
+  async #opened(path: string): Promise<Attributes> {
+    const known = this.#files.get(path);
     if (known !== undefined) return known;
-    const { inode } = await this.#stat(path);
-    this.#inodes.set(path, inode);
-    return inode;
+    const attributes = await this.#stat(path);
+    this.#files.set(path, attributes);
+    return attributes;
   }
 
   #stat(path: string) {

@@ -4,7 +4,7 @@ import { nodeIdOf } from '../../../core/base/node-id.ts';
 import type { EngineName } from '../../../core/consensus/index.ts';
 import type { MasterStatus } from '../../../core/protocol/master-calls.ts';
 import { codeOf, type TestMaster, TestMasters } from '../cluster.test-support.ts';
-import { MetadataMachine } from '../state/metadata-machine.ts';
+import { MetadataMachine, metadataRules } from '../state/metadata-machine.ts';
 
 async function start(seed: number, engine: EngineName): Promise<TestMasters> {
   const c = await TestMasters.start(seed, { engine, servers: 0 });
@@ -228,13 +228,13 @@ describe.each(['raft', 'paxos'] as const)('a group of masters under %s', (engine
     const c = await start(17, engine);
     const odd = c.masters.find((member) => member !== c.leader)!;
     c.crash(odd);
-    const rules = vi.spyOn(MetadataMachine.prototype, 'rules', 'get').mockReturnValue(2);
+    const rules = vi.spyOn(MetadataMachine.prototype, 'rules', 'get').mockReturnValue(metadataRules + 1);
     c.restart(odd);
     await c.until('it gives up', () => odd.failure !== undefined, 10_000);
     rules.mockRestore();
     expect(odd.failure).toMatchObject({
       code: 'CONFIG_INVALID',
-      message: expect.stringMatching(/rules 1, master \d with .*rules 2; .*one version/),
+      message: expect.stringMatching(/rules \d+, master \d with .*rules \d+; .*one version/),
     });
     const refusals = c.eventsNamed('master_refused').filter(({ node }) => node === odd.node.name);
     expect(refusals.map(({ fields }) => fields.code)).toEqual(['CONFIG_INVALID', 'CONFIG_INVALID']);
