@@ -84,6 +84,7 @@ export function deliverCounted(s: PaxosState, leading: Leading, out: Outbox): vo
   renewLease(leading, s.log.chosenIndex);
   scheduleAnnouncement(s, leading);
   establish(s, leading, out);
+  confirmReads(s, leading, out); // of new members those who have answered may be all who are asked
   proposeWaiting(s, leading, out);
 }
 

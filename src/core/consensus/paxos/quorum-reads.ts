@@ -2,7 +2,8 @@
  * Linearizable reads on any node, without the leader (Charapko, Ailijiang, Demirbas 2019, "Linearizable Quorum Reads in Paxos"): ask a
  * prepare quorum for the last slot in which each has voted or knows a value. Whatever was acknowledged before was voted for by an accept
  * quorum, which meets it; so once everything up to the highest of those slots is delivered here, the read may be served. A change of
- * members that is delivered on the way may mean that others decide by now: then they are asked as well.
+ * members that is delivered on the way may mean that others decide by now: then they are asked instead, since everything before it is here; those
+ * who decided before may be gone.
  *
  * One round is under way at a time; reads that arrive meanwhile wait for the next. Its token is unique for the life of the engine and,
  * but for a chance of 2^-50, for the node: a late answer never confirms a later read.
@@ -67,14 +68,14 @@ export function onReadReply(s: PaxosState, from: NodeId, { token, lastIndex }: R
 export function continueQuorumReads(s: PaxosState, out: Outbox): void {
   const q = s.quorumReads;
   for (let { round } = q; round !== undefined; round = q.round) {
+    if (round.configuration !== s.configuration) {
+      beginRound(s, out, round.reads, round.giveUpAt);
+      continue;
+    }
     round.index ??= highestOfQuorum(round);
     if (round.index === undefined || s.log.chosenIndex < round.index) {
       askOn(s, out, round);
       return;
-    }
-    if (round.configuration !== s.configuration) {
-      beginRound(s, out, round.reads, round.giveUpAt);
-      continue;
     }
     for (const id of round.reads) out.grantRead(id, round.index);
     endRound(s, out);

@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { defaultTiming } from '../engine.ts';
-import { accept, ballot, chain, index, OneNode, promise, reported, sent, value } from './one-node.test-support.ts';
+import {
+  accept,
+  ballot,
+  chain,
+  index,
+  members,
+  OneNode,
+  promise,
+  reported,
+  sent,
+  value,
+} from './one-node.test-support.ts';
 import type { PaxosEffects } from './outbox.ts';
 
 const { electionTimeoutMaxMs, heartbeatIntervalMs } = defaultTiming;
@@ -40,6 +51,19 @@ describe('a linearizable read (read index)', () => {
     const effects = leader.receive(2, leader.accepted(own, 1, 1));
     expect(leader.status.established).toBe(true);
     expect(sent(effects, 'accept').map(({ message }) => message.round)).toContain(1);
+  });
+
+  it('is granted when a change leaves nobody to be asked who has not answered, and holds up no later one', () => {
+    const leader = new OneNode({ voters: 2, config: { windowSlots: 4 } });
+    const own = leader.lead();
+    leader.receive(2, leader.accepted(own, 1, 0));
+    leader.changeMembers(members([1]));
+    leader.persist();
+    leader.receive(2, leader.accepted(own, 1, 1));
+    leader.read();
+    leader.receive(2, leader.accepted(own, 2, 4));
+    expect(granted(leader.persist().effects)).toEqual([1]);
+    expect(granted(leader.read().effects)).toEqual([5]);
   });
 
   it('is dropped by a node that does not lead, and by one that ceases to', () => {
@@ -152,6 +176,21 @@ describe('a quorum read (Charapko et al. 2019)', () => {
     expect(asked).toEqual([{ to: 1, message: { kind: 'learn', first: 1, last: 2 } }]);
     const effects = reader.receive(1, { kind: 'chosen', first: index(1), firstRetained: index(1), entries });
     expect(granted(effects)).toEqual([2]);
+  });
+
+  it('asks those who decide by now, once it has heard that they do: the others may be gone', () => {
+    const reader = new OneNode();
+    reader.read('quorum');
+    const goal = members([1, 4, 5]);
+    const changes = chain(
+      1,
+      0,
+      [1, { kind: 'members', members: { ...members([1, 2, 3]), votersNext: goal.voters } }],
+      [1, { kind: 'members', members: goal }],
+    );
+    const told = accept(ballot(1, 4), changes, { chosen: 2, chosenChecksum: changes[1]!.checksum });
+    const token = sent(reader.receive(4, told), 'readQuery').at(-1)!.message.token;
+    expect(granted(reader.receive(5, reply(token, 2)))).toEqual([2]);
   });
 
   it('asks again who has not answered, and is given up at last', () => {

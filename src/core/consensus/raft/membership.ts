@@ -11,6 +11,7 @@ import { isVoter, peersOf, quorumReached } from '../quorums.ts';
 import type { Outbox } from './outbox.ts';
 import { newProgress, type Progress } from './progress.ts';
 import { appendOwn } from './proposals.ts';
+import { confirmReads } from './read-index.ts';
 import { heartbeatAll, replicateToAll } from './replication.ts';
 import { becomeFollower } from './role.ts';
 import { type ChangeRequest, type Leading, type MemberChange, membersOf, type RaftState } from './state.ts';
@@ -157,6 +158,7 @@ function enter(s: RaftState, leading: Leading, out: Outbox, members: Members): v
   const fields = { voters: voters.join(' '), votersNext: votersNext.join(' '), nonVoters: nonVoters.join(' ') };
   out.trace('members_entered', { index: s.log.lastIndex, ...fields });
   replicateToAll(s, leading, out);
+  confirmReads(s, leading, out); // those who have answered may be all who are asked now
 }
 
 /** Who has just left is still followed, so that it learns that it has. */

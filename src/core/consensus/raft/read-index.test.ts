@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { defaultTiming } from '../engine.ts';
-import { OneNode, sent, term } from './one-node.test-support.ts';
+import { toMillis } from '../../base/brand.ts';
+import { defaultTiming, toControlId } from '../engine.ts';
+import { node, OneNode, sent, term } from './one-node.test-support.ts';
 
 function leading(voters = 3): OneNode {
   const leader = new OneNode({ voters });
@@ -107,6 +108,18 @@ describe('a linearizable read (dissertation §6.4)', () => {
     const follower = new OneNode();
     const { id, effects } = follower.read();
     expect(effects.dropped).toEqual([{ kind: 'read', id, reason: 'notLeader' }]);
+  });
+
+  it('is granted when a change leaves nobody to be asked who has not answered, and holds up no later one', () => {
+    const leader = leading(2);
+    const request = { kind: 'changeMembers', members: { voters: [node(1)], nonVoters: [] } } as const;
+    leader.input({ kind: 'control', id: toControlId(1), request, now: toMillis(leader.now) });
+    const first = leader.read();
+    leader.persist();
+    const alone = leader.ack(2);
+    expect(alone.reads.map(({ id }) => id)).toEqual([first.id]);
+    const second = leader.read();
+    expect(second.effects.reads.map(({ id }) => id)).toEqual([second.id]);
   });
 
   it('of a group of one is granted at once', () => {

@@ -1,7 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { toMillis } from '../../base/brand.ts';
 import { defaultTiming, type SnapshotPoint } from '../engine.ts';
-import { appendEntriesOf, index, logOf, node, OneNode, pointOf, recordsOf, sent } from './one-node.test-support.ts';
+import {
+  appendEntriesOf,
+  index,
+  logOf,
+  node,
+  OneNode,
+  pointOf,
+  preVoteAnswer,
+  recordsOf,
+  sent,
+  term,
+} from './one-node.test-support.ts';
 
 const { heartbeatIntervalMs } = defaultTiming;
 
@@ -163,5 +174,63 @@ describe('a follower whose state was replaced by a snapshot', () => {
     const follower = new OneNode();
     install(follower, { ...pointOf(log, 5), members });
     expect(follower.status.members).toEqual(members);
+  });
+});
+
+describe('a node that seeks election, or leads, while a snapshot takes the place of its log', () => {
+  const others = (...voters: number[]) => ({ voters: voters.map(node), nonVoters: [] });
+
+  /** Node 5 of 5 with the vote of node 4, which it has, and its own. */
+  function candidate(): OneNode {
+    const five = new OneNode({ id: 5, voters: 5 });
+    five.timeOut();
+    for (const id of [3, 4]) five.receive(id, preVoteAnswer(1, true));
+    five.persist();
+    five.receive(4, { kind: 'requestVoteResponse', term: term(1), voteGranted: true });
+    expect(five.status.role).toBe('candidate');
+    return five;
+  }
+
+  it('does not lead a term in which another has led and changed the members, by votes of before', () => {
+    const five = candidate();
+    install(five, { ...pointOf(logOf(1, 1, 1), 3), members: others(4, 5, 6) });
+    expect(five.status.role).toBe('follower');
+    five.receive(4, { kind: 'requestVoteResponse', term: term(1), voteGranted: true });
+    expect(five.leads).toBe(false);
+  });
+
+  it.each([
+    ['a candidate', candidate],
+    [
+      'who asks whether it would be elected',
+      () => {
+        const five = new OneNode({ id: 5, voters: 5 });
+        five.timeOut();
+        five.receive(4, preVoteAnswer(1, true));
+        return five;
+      },
+    ],
+  ])('is not elected once it has no vote any more: %s', (_, seeker) => {
+    const five = seeker();
+    install(five, { ...pointOf(logOf(0, 0, 0), 3), members: others(1, 2, 3, 4) });
+    expect(five.status.role).toBe('follower');
+    five.receive(3, preVoteAnswer(1, true));
+    expect(five.timeOut().send).toEqual([]);
+  });
+
+  it('leads no longer if others have committed something else', () => {
+    const deposed = new OneNode({ records: recordsOf(2, logOf(1, 1)) });
+    deposed.elect();
+    deposed.propose(2);
+    const { dropped } = install(deposed, pointOf(logOf(1, 1, 2, 2), 4));
+    expect(dropped).toMatchObject([{ kind: 'proposal', reason: 'steppedDown' }, { reason: 'steppedDown' }]);
+    expect(deposed.status).toMatchObject({ role: 'follower', term: 3, firstIndex: 5, commitIndex: 4 });
+  });
+
+  it('leads on if it is told of what it has itself', () => {
+    const leader = new OneNode({ records: recordsOf(1, logOf(1, 1)) });
+    leader.lead();
+    install(leader, pointOf(logOf(1, 1), 2));
+    expect(leader.status).toMatchObject({ role: 'leader', firstIndex: 3 });
   });
 });

@@ -38,11 +38,12 @@ export function snapshotInstalled(s: RaftState, out: Outbox, { at }: Of<'snapsho
 }
 
 function adopt(s: RaftState, out: Outbox, at: SnapshotPoint): void {
+  giveWay(s, out, at);
   if (s.log.matches(at.index, at.term)) {
     if (at.index > s.commitIndex) raiseCommitIndex(s, out, at.index);
     s.log.compactTo(at.index);
   } else {
-    assert(at.index > s.commitIndex && s.leading === undefined, 'a snapshot agrees with what is committed here', {
+    assert(at.index > s.commitIndex, 'a snapshot agrees with what is committed here', {
       index: at.index,
       term: at.term,
     });
@@ -54,6 +55,15 @@ function adopt(s: RaftState, out: Outbox, at: SnapshotPoint): void {
   noteStoredState(s.durability, at.index);
   out.recordSnapshotPoint();
   out.trace('snapshot_adopted', { index: at.index, term: at.term, keptEntries: s.log.lastIndex - at.index });
+}
+
+/**
+ * Who seeks election begins anew: it asked with another log, and the members that come with the state are not those it asked; perhaps
+ * somebody has led in its very term, and changed them. A leader that has another entry at that place has been deposed, and does not know it.
+ */
+function giveWay(s: RaftState, out: Outbox, at: SnapshotPoint): void {
+  const keepsRole = s.leading === undefined ? s.role === 'follower' : s.log.matches(at.index, at.term);
+  if (!keepsRole) becomeFollower(s, out, s.currentTerm, undefined, 'a snapshot takes the place of its log');
 }
 
 /** The stream is over. Delivered: the next heartbeat asks whether the log goes on from there. If not, it asks for another. */
