@@ -5,6 +5,7 @@
 import { defaultTiming, type EngineName, type EngineTiming, type LeaseTerms } from '../../../core/consensus/engine.ts';
 import { SimRandom } from '../../../platform/sim/random.ts';
 import { drawPlots } from './draw-plots.ts';
+import { addRarities } from './draw-rarities.ts';
 import { calm, type Weather } from './group-network.ts';
 import { moments } from './group-world.ts';
 import {
@@ -31,6 +32,10 @@ const timings: readonly EngineTiming[] = [
 ];
 
 export function drawPlan(seed: number, options: PlanOptions): GroupPlan {
+  return addRarities(drawUsual(seed, options));
+}
+
+function drawUsual(seed: number, options: PlanOptions): GroupPlan {
   const random = SimRandom.fromSeed(`group ${seed}`);
   const { engine } = options;
   const drawnVoters = random.pick([3, 3, 3, 5, 5, 4, 7, 2, 1]);
@@ -306,6 +311,7 @@ class Drawing {
         };
       }
       case 'pause':
+      case 'freeze':
         return { kind, atMs, target: this.#target(), forMs: this.#span() };
       case 'jump':
         return { kind, atMs, target: this.#target(), ms: this.#span() };

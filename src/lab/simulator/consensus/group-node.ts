@@ -73,6 +73,7 @@ export class GroupNode<Message, LogRecord> implements Peer<Message> {
       disk: this.disk,
       store: this.#store,
       after: (delayMs, run) => this.#after(delayMs, run),
+      pause: (ms) => this.pause(ms),
     });
     this.#life = life;
     life.begin(records);
@@ -117,6 +118,12 @@ export class GroupNode<Message, LogRecord> implements Peer<Message> {
 
   resume(): void {
     this.#pausedUntil = 0;
+    this.#life?.thaw();
+  }
+
+  /** A pause that begins in the middle of its next step. */
+  freeze(ms: number): void {
+    this.#life?.freeze(ms);
   }
 
   /** Later, if this life goes on until then. */
@@ -126,7 +133,10 @@ export class GroupNode<Message, LogRecord> implements Peer<Message> {
       if (lives !== this.#lives || this.#life === undefined) return;
       const pauseMs = this.#pausedUntil - this.#world.agenda.nowMs;
       if (pauseMs > 0) this.#world.agenda.after(pauseMs, this.id, awake);
-      else run();
+      else {
+        this.#life.thaw();
+        if (lives === this.#lives && this.isUp) run();
+      }
     };
     return this.#world.agenda.after(delayMs, this.id, awake);
   }
@@ -136,7 +146,10 @@ export class GroupNode<Message, LogRecord> implements Peer<Message> {
     if (life === undefined) return;
     const pauseMs = this.#pausedUntil - this.#world.agenda.nowMs;
     if (pauseMs > 0) this.#after(pauseMs, () => run(life));
-    else run(life);
+    else {
+      life.thaw();
+      if (this.#life === life) run(life);
+    }
   }
 
   // ---------------------------------------------------------------- what comes to it

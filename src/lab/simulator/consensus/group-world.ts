@@ -21,6 +21,8 @@ export interface HostSettings {
   readonly keepEntries: number;
   /** Receiving a snapshot takes so long, with a disk that is well. */
   readonly installMs: number;
+  /** Before that it may be on its way for so long; absent: as long as two messages. */
+  readonly streamMs?: number;
   /** Messages and records go through their bytes. */
   readonly isCoded: boolean;
 }

@@ -26,7 +26,7 @@ import type { GroupPlan } from './plan.ts';
 import type { Answer, Request } from './requests.ts';
 import { watchOf } from './watches.ts';
 
-/** A stream of a snapshot that does not end is given up. */
+/** A stream of a snapshot that does not end is given up, once it has had as long as any takes and so much more. */
 const snapshotMs = 1_000;
 /** What a supervisor takes to start a node again that ended by itself. */
 const restartMs = 100;
@@ -125,9 +125,11 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
       isOver = true;
       ended(delivered);
     };
-    this.agenda.after(snapshotMs, from, () => end(false));
+    const { streamMs = 0 } = this.host;
+    this.agenda.after(snapshotMs + streamMs, from, () => end(false));
     const isLost = () => this.network.isCut(from, to) || this.random.chance(this.network.weather.loss);
-    this.agenda.after(2 * this.network.delay(), to, () => {
+    const underWayMs = streamMs === 0 ? 0 : streamMs * this.random.next();
+    this.agenda.after(2 * this.network.delay() + underWayMs, to, () => {
       const installed = () => this.agenda.after(this.network.delay(), from, () => end(!this.network.isCut(to, from)));
       if (isLost() || !this.node(to).takeSnapshot(snapshot, installed)) end(false);
     });
@@ -193,11 +195,13 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
   /** The node that leads in the highest term, as far as it knows. */
   get leader(): Node | undefined {
     let found: Node | undefined;
-    for (const node of this.nodesById.values()) {
-      const { status } = node;
-      if (status?.role === 'leader' && status.term > (found?.status?.term ?? -1)) found = node;
-    }
+    for (const node of this.leaders) if (node.status!.term > (found?.status?.term ?? -1)) found = node;
     return found;
+  }
+
+  /** Everybody who leads as far as it knows. */
+  get leaders(): readonly Node[] {
+    return [...this.nodesById.values()].filter(({ status }) => status?.role === 'leader');
   }
 
   /**

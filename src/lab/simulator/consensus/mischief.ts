@@ -136,6 +136,10 @@ export class Mischief implements Trouble {
         node.pause(happening.forMs);
         this.#lasts(happening.forMs, () => node.resume());
         break;
+      case 'freeze':
+        node.freeze(happening.forMs);
+        this.#lasts(happening.forMs, () => node.resume());
+        break;
       case 'jump':
         node.clock.jump(happening.ms);
         node.clockChanged();

@@ -36,6 +36,8 @@ export interface Body<LogRecord> {
   readonly store: GroupStore;
   /** Later, if this life goes on until then. */
   after(delayMs: number, run: () => void): Due;
+  /** Holds back all that happens to the node. */
+  pause(ms: number): void;
 }
 
 const livesMax = 1_000_000;
@@ -50,6 +52,10 @@ export class NodeLife<Message, LogRecord> {
   #isOver = false;
   readonly #inputs: Input<Message>[] = [];
   #isStepping = false;
+  /** How long the next step is held up halfway; 0: it is not. */
+  #freezeMs = 0;
+  /** What is left of a step that is. */
+  #rest: (() => void) | undefined;
   readonly #gated: { readonly io: IoId; readonly envelopes: readonly Envelope<Message>[] }[] = [];
   #timer: { readonly due: Due; readonly at: Millis } | undefined;
   #isApplyDue = false;
@@ -124,15 +130,46 @@ export class NodeLife<Message, LogRecord> {
   #input(input: Input<Message>): void {
     if (this.#isOver) return;
     this.#inputs.push(input);
-    if (this.#isStepping) return;
+    if (!this.#isStepping) this.#stepOn();
+  }
+
+  #stepOn(): void {
     this.#isStepping = true;
-    for (let next = this.#inputs.shift(); next !== undefined && !this.#isOver; next = this.#inputs.shift())
-      this.#step(next);
+    for (let next = this.#inputs.shift(); next !== undefined && !this.#isOver; next = this.#inputs.shift()) {
+      const effects = this.#step(next);
+      if (this.#freezeMs > 0) {
+        this.#standStill(effects);
+        return;
+      }
+      this.#carryOut(effects);
+    }
     this.#isStepping = false;
     if (!this.#isOver) this.#armTimer();
   }
 
-  #step(input: Input<Message>): void {
+  freeze(ms: number): void {
+    this.#freezeMs = ms;
+  }
+
+  /** What the step has decided is done when the pause is over; nothing else happens before. */
+  #standStill(effects: Effects<Message, LogRecord>): void {
+    this.#body.pause(this.#freezeMs);
+    this.#freezeMs = 0;
+    this.#rest = () => {
+      this.#carryOut(effects);
+      if (!this.#isOver) this.#stepOn();
+    };
+    this.#body.after(0, () => {});
+  }
+
+  /** The pause is over: before anything else the step is brought to its end. */
+  thaw(): void {
+    const rest = this.#rest;
+    this.#rest = undefined;
+    rest?.();
+  }
+
+  #step(input: Input<Message>): Effects<Message, LogRecord> {
     const engine = this.#engine;
     let effects: Effects<Message, LogRecord>;
     try {
@@ -143,11 +180,15 @@ export class NodeLife<Message, LogRecord> {
     }
     this.#status = engine.status;
     this.#world.checker.stepped(this.#status, effects);
-    this.#carryOut(effects);
-    if (!this.#isOver) this.#noteLeadership();
+    return effects;
   }
 
   #carryOut(effects: Effects<Message, LogRecord>): void {
+    this.#carryOutAll(effects);
+    if (!this.#isOver) this.#noteLeadership();
+  }
+
+  #carryOutAll(effects: Effects<Message, LogRecord>): void {
     const { persist, send, sendAfter, committed, reads, dropped, completed, snapshots, trace } = effects;
     const { note } = this.#world;
     if (note !== undefined) for (const { name, fields } of trace) note(`n${this.#body.id}`, name + describe(fields));
@@ -259,7 +300,7 @@ export class NodeLife<Message, LogRecord> {
   }
 
   flush(keep: number): void {
-    if (this.#applier.paused) return;
+    if (this.#applier.paused || this.#isStepping) return;
     const upTo = toLogIndex(Math.max(0, this.#makeDurable() - keep));
     if (upTo < this.#status.firstIndex) return;
     this.#input({ kind: 'compact', index: upTo });

@@ -1,12 +1,19 @@
 /** What an operator does to a group: asks whoever leads for other members, or for another leader. */
 import type { NodeId } from '../../../core/base/brand.ts';
 import type { Members } from '../../../core/consensus/engine.ts';
-import type { Group } from './group.ts';
+import type { Group, Node } from './group.ts';
 import { describeMembers } from './members-of-group.ts';
 import type { MemberChange } from './plan.ts';
 
+/** Whom an operator takes for the leader. */
+function whoLeads(group: Group, pick: number): Node | undefined {
+  if (group.plan.isLeaderGuessed !== true) return group.leader;
+  const { leaders } = group;
+  return leaders[Math.floor(((pick * 977) % 1) * leaders.length)];
+}
+
 export function transferLeadership(group: Group, pick: number): void {
-  const { leader } = group;
+  const leader = whoLeads(group, pick);
   const voters = leader?.status?.members.voters ?? [];
   const to = voters[Math.floor(pick * voters.length)];
   if (leader === undefined || to === undefined) return;
@@ -14,7 +21,7 @@ export function transferLeadership(group: Group, pick: number): void {
 }
 
 export function changeMembers(group: Group, change: MemberChange, pick: number): void {
-  const { leader } = group;
+  const leader = whoLeads(group, pick);
   if (leader?.status === undefined) return;
   const members = goalOf(group, leader.id, leader.status.members, change, pick);
   if (members === undefined) return;
@@ -66,6 +73,8 @@ function goalOf(
         const member = one([...voters, ...nonVoters]);
         return { voters: without(voters, member), nonVoters: without(nonVoters, member) };
       }
+      case 'alone':
+        return { voters: [leader], nonVoters: [] };
       case 'removeLeader':
         return { voters: without(voters, leader), nonVoters };
       case 'replace': {

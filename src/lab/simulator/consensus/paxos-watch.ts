@@ -228,7 +228,7 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
 
   /** An acceptor promises each round to one node; so where any two prepare quorums meet, one leads in it. */
   #leads(node: NodeId, round: number): void {
-    if (this.#sizes !== undefined && this.#sizes.prepare * 2 <= this.#bootstrap.voters.length) return;
+    if (this.#sizes !== undefined && this.#sizes.prepare * 2 <= this.#mostVoters) return;
     const known = this.#leaders.get(round);
     hold(
       known === undefined || known === node,
@@ -236,6 +236,12 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
       () => `n${known} and n${node} lead in round ${round}`,
     );
     this.#leaders.set(round, node);
+  }
+
+  /** Of any configuration so far. */
+  get #mostVoters(): number {
+    const sizes = this.#log.configurations.map(({ members }) => everyHalf(members).map(({ length }) => length));
+    return Math.max(...sizes.flat());
   }
 
   #mustHavePromised(node: NodeId, kind: string, ballot: number): void {
@@ -316,9 +322,7 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
     const inLog = configurations.slice(Math.max(0, settled));
     // who has not heard that a configuration is chosen acts by the one before
     const known = shadows.map(({ chosen }) => configurations.findLast(({ index }) => index <= chosen)!.members);
-    return [...held, ...known, ...open, ...inLog.map(({ members }) => members)].flatMap(({ voters, votersNext }) =>
-      votersNext === undefined ? [voters] : [voters, votersNext],
-    );
+    return [...held, ...known, ...open, ...inLog.map(({ members }) => members)].flatMap(everyHalf);
   }
 
   #votersAt(slot: number): readonly NodeId[] {
@@ -342,6 +346,11 @@ export class PaxosWatch implements ProtocolWatch<PaxosMessage, PaxosRecord> {
   #diskOf(node: NodeId): AcceptorShadow {
     return shadowOf(this.#disks, node, this.#bootstrap);
   }
+}
+
+/** Those who vote, and those who are to. */
+function everyHalf({ voters, votersNext }: Members): readonly (readonly NodeId[])[] {
+  return votersNext === undefined ? [voters] : [voters, votersNext];
 }
 
 function shadowOf(shadows: Map<NodeId, AcceptorShadow>, node: NodeId, bootstrap: Members): AcceptorShadow {

@@ -40,6 +40,8 @@ export interface GroupPlan {
   readonly happenings: readonly Happening[];
   /** Who is no member any more once a change is done is switched off for good. */
   readonly retires?: boolean;
+  /** Operators ask anybody who takes itself for the leader, and not only the one that is. */
+  readonly isLeaderGuessed?: boolean;
 }
 
 /** Whoever leads at that time, or one of all nodes: `pick` is 0 … 1. */
@@ -71,7 +73,8 @@ export const memberChanges = [
   'replace',
   'shuffle',
 ] as const;
-export type MemberChange = (typeof memberChanges)[number];
+/** `alone`: the leader, and nobody else. */
+export type MemberChange = (typeof memberChanges)[number] | 'alone';
 
 export type Happening = { readonly atMs: number } & (
   | { readonly kind: 'work'; readonly client: number; readonly forMs: number; readonly thinkMs: number }
@@ -109,6 +112,8 @@ export type Happening = { readonly atMs: number } & (
       readonly keep: number;
     }
   | { readonly kind: 'pause'; readonly target: Target; readonly forMs: number }
+  /** A pause in the middle of its next step: the clock has been read, and nothing of what follows has been done. */
+  | { readonly kind: 'freeze'; readonly target: Target; readonly forMs: number }
   | { readonly kind: 'jump'; readonly target: Target; readonly ms: number }
   | { readonly kind: 'day'; readonly target: Target; readonly ms: number }
   | { readonly kind: 'drift'; readonly target: Target; readonly rate: number }

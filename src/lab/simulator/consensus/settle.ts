@@ -16,7 +16,7 @@ function progressMsOf({ plan }: Group): number {
   const leaseMs = (plan.lease?.durationMs ?? 0) * (1 + (plan.lease?.driftMax ?? 0));
   // Multi-Paxos fills a window of slots, one message after another at worst, before other voters decide
   const windowMs = plan.engine === 'paxos' && plan.spares > 0 ? 2_000 : 0;
-  return 20 * plan.timing.electionTimeoutMaxMs + 2 * leaseMs + windowMs + 3_000;
+  return 20 * plan.timing.electionTimeoutMaxMs + 2 * leaseMs + windowMs + 4 * (plan.host.streamMs ?? 0) + 3_000;
 }
 
 export function settle(group: Group): void {
