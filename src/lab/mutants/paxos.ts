@@ -315,6 +315,29 @@ const table: readonly Short[] = [
     seen: 'TiKV #964; sofa-jraft PR 34',
     edits: [['leases.ts', '  return s.now >= s.othersLeaseUntil;\n', '  return s.now >= 0;\n']],
   },
+  {
+    id: 'paxos-lease-inherited',
+    bug: 'a value that is proposed again in a higher ballot carries a lease, and whoever has delivered it before does not know',
+    seen: 'found here',
+    test: 'leases.test.ts',
+    edits: [
+      ['leases.ts', '=== undefined || slot < firstOwn) return;', '=== undefined || slot + firstOwn === 0) return;'],
+      ['leases.ts', 'if (chosenIndex < leading.firstOwn ||', 'if (chosenIndex < leading.start ||'],
+    ],
+  },
+  {
+    id: 'paxos-deposed-leader-ends-leases',
+    bug: 'a leader says that no lease is left before it hands over, and speaks for those who were elected after it as well',
+    seen: 'found here',
+    test: 'reads.test.ts',
+    edits: [['leases.ts', '  s.othersLeaseUntil = s.anybodysLeaseUntil;\n', '  s.othersLeaseUntil = s.now;\n']],
+  },
+  {
+    id: 'paxos-read-waits-for-who-left',
+    bug: 'reads under way wait for the answer of a voter that a change has left out, and all later ones behind them',
+    seen: 'found here',
+    edits: [['learner.ts', '  confirmReads(s, leading, out); // of new members', '  // of new members']],
+  },
 ];
 
 export const paxos: readonly Mutant[] = table.map(({ edits, test, ...rest }) => ({

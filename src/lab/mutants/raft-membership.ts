@@ -165,4 +165,26 @@ export const raftMembership: readonly Mutant[] = [
       },
     ],
   },
+  {
+    id: 'members-read-waits-for-who-left',
+    bug: 'reads under way wait for the answer of a voter that a change has left out, and all later ones behind them',
+    seen: 'found here',
+    trial,
+    edits: [
+      { file: `${raft}/membership.ts`, find: '  confirmReads(s, leading, out); // those', replace: '  // those' },
+    ],
+  },
+  {
+    id: 'members-votes-outlive-snapshot',
+    bug: 'a candidate counts the votes that it has by the members that a snapshot of its very term brings',
+    seen: 'found here',
+    trial: { kind: 'tests', files: [`${raft}/snapshot.test.ts`] },
+    edits: [
+      {
+        file: `${raft}/snapshot.ts`,
+        find: "s.leading === undefined ? s.role === 'follower' : s.log",
+        replace: 's.leading === undefined ? true : s.log',
+      },
+    ],
+  },
 ];

@@ -13,7 +13,7 @@ import { isVoter, peersOf } from '../quorums.ts';
 import { noBallot, sameBallot } from './ballot.ts';
 import { windowOf } from './configuration.ts';
 import { deliver, deliverFollowed, extendHeld, lacked, reportLearned } from './learner.ts';
-import { noteOthersValues } from './leases.ts';
+import { noteValuesOfAnybody } from './leases.ts';
 import type { Chosen, Learn } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import type { Learning, PaxosState } from './state.ts';
@@ -151,7 +151,7 @@ function continuesChain(s: PaxosState, m: Chosen): boolean {
 
 /** Values that we have voted for in the same log are here already. @returns whether anything was delivered */
 function learn(s: PaxosState, out: Outbox, m: Chosen): boolean {
-  noteOthersValues(s);
+  noteValuesOfAnybody(s);
   const entries = [];
   for (const entry of m.entries) {
     if (entry.index !== s.log.firstUnchosen) continue;

@@ -35,6 +35,7 @@ export function cloneState(s: PaxosState): PaxosState {
     stateArriving: s.stateArriving,
     streaming: new Set(s.streaming),
     othersLeaseUntil: s.othersLeaseUntil,
+    anybodysLeaseUntil: s.anybodysLeaseUntil,
     quorumReads: cloneQuorumReads(s.quorumReads),
     transfer: s.transfer,
     unrecorded: s.unrecorded,

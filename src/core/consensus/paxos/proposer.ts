@@ -10,7 +10,7 @@ import { isVoter, peersOf, type QuorumSystem, quorumSystemOf } from '../quorums.
 import { compareBallots, nameOf, sameBallot, toRound } from './ballot.ts';
 import { considerLearning } from './catch-up.ts';
 import { establish } from './learner.ts';
-import { noteFoundVotes } from './leases.ts';
+import { noteFoundVotes, noteLeasesEnded } from './leases.ts';
 import type { PromiseMessage, Rejected, TakeOver } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { newPhaseOne, type PhaseOne, takeOwnPromise, takePage } from './phase-one.ts';
@@ -36,7 +36,7 @@ export function campaign(s: PaxosState, out: Outbox, asked?: TakeOver): void {
     hasAdvanced: false,
     giveUpAt: (s.now + s.config.timing.electionTimeoutMaxMs) as Millis,
   };
-  if (asked?.leasesEnded === true) s.othersLeaseUntil = s.now;
+  if (asked?.leasesEnded === true) noteLeasesEnded(s);
   s.elector.restart(s.view);
   out.trace('phase_one_begun', { ballot: nameOf(ballot), first: s.log.firstUnchosen });
   continueCampaign(s, s.campaign, out);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { defaultTiming } from '../engine.ts';
+import type { PaxosMessage } from './messages.ts';
 import {
   accept,
   ballot,
@@ -89,6 +90,44 @@ describe('a read by lease (LeaseGuard)', () => {
     const leader = new OneNode({ config });
     leader.lead();
     expect(granted(leader.read('lease').effects)).toEqual([]);
+  });
+
+  it('is none by a value of an earlier ballot that is proposed again: who leads next may have had it for long', () => {
+    const leader = new OneNode({ config });
+    leader.receive(2, accept(ballot(1, 2), chain(1, 0, [1, value(1)])));
+    leader.persist();
+    leader.tick(150);
+    const { ballot: own } = leader.campaign();
+    leader.receive(2, promise(own, {}));
+    leader.tick(70);
+    leader.propose();
+    leader.persist();
+    leader.receive(2, leader.accepted(own, 1, 1));
+    expect(leader.status).toMatchObject({ established: true, commitIndex: 1 });
+    expect(granted(leader.read('lease').effects)).toEqual([]);
+    leader.receive(2, leader.accepted(own, 2, 2));
+    expect(granted(leader.read('lease').effects)).toEqual([2]);
+  });
+
+  it('of who led elsewhere meanwhile does not end by the word of a leader that has been deposed', () => {
+    const late = { leasesEnded: true, kind: 'takeOver', ballot: ballot(1, 1) } as const;
+    const entries = chain(1, 0, [1, value(1)], [2, value(2)]);
+    const followed = accept(ballot(1, 1), entries.slice(0, 1));
+    const chosen = { kind: 'chosen', first: index(1), firstRetained: index(1), entries } as const;
+    const waits = (...told: PaxosMessage[]) => {
+      const next = new OneNode({ id: 3, config });
+      next.receive(1, followed);
+      for (const message of told) next.receive(2, message);
+      next.receive(1, late);
+      next.persist();
+      const own = ballot(next.status.term, 3);
+      next.receive(2, promise(own, { first: next.status.commitIndex + 1 }));
+      next.propose();
+      next.persist();
+      next.receive(2, next.accepted(own, 1, next.status.lastIndex));
+      return next.status.commitIndex < next.status.lastIndex;
+    };
+    expect([waits(), waits(chosen)]).toEqual([false, true]);
   });
 
   it('holds back what the next leader delivers, until the last value of others is old enough by any clock', () => {

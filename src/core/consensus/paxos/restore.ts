@@ -29,6 +29,8 @@ export function restore(config: EngineConfig, { records, applied, now }: Restore
   for (const record of records) replay.take(record);
   const { base, isNew } = replay.settle(applied);
   const log = replay.log(applied?.index ?? base.index);
+  const isNewcomer = records.length === 0 && applied === undefined;
+  const leaseUntil = isNewcomer ? (0 as Millis) : leaseEnd(now, config.lease);
   const state = withView({
     config,
     id: config.id,
@@ -51,7 +53,8 @@ export function restore(config: EngineConfig, { records, applied, now }: Restore
     learning: undefined,
     stateArriving: false,
     streaming: new Set(),
-    othersLeaseUntil: records.length === 0 && applied === undefined ? (0 as Millis) : leaseEnd(now, config.lease),
+    othersLeaseUntil: leaseUntil,
+    anybodysLeaseUntil: leaseUntil,
     quorumReads: { token: firstToken(config, now), waiting: [], round: undefined },
     transfer: undefined,
     unrecorded: isNew ? [{ kind: 'snapshotPoint', point: base }] : [],

@@ -3,7 +3,7 @@ import { assert } from '../../base/assert.ts';
 import type { Input, LogIndex } from '../engine.ts';
 import { afterLearning, considerLearning } from './catch-up.ts';
 import { configurationAt } from './configuration.ts';
-import { noteOthersValues } from './leases.ts';
+import { noteValuesOfAnybody } from './leases.ts';
 import type { PaxosMessage } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { noteStateDelivered } from './reconfiguration.ts';
@@ -25,7 +25,7 @@ export function snapshotInstalled(s: PaxosState, out: Outbox, { at }: Of<'snapsh
   });
   s.appliedIndex = at.index;
   s.stateArriving = false;
-  noteOthersValues(s);
+  noteValuesOfAnybody(s);
   if (at.index > s.log.chosenIndex) {
     if (s.leading !== undefined) becomeFollower(s, out, undefined, 'others have chosen what it proposes');
     s.log.reset(at);

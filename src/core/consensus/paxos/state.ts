@@ -70,6 +70,8 @@ export interface PaxosState {
   readonly quorumReads: QuorumReads;
   /** Until then values that others proposed may carry a leader's lease; see leases.ts. */
   othersLeaseUntil: Millis;
+  /** The same of values of which it is not known in which ballot they were chosen. */
+  anybodysLeaseUntil: Millis;
   /** A transfer of leadership that this node was asked for while it led. */
   transfer: Transfer | undefined;
   /** What restoring found out that the log does not say yet; goes before the first record. */
@@ -147,9 +149,9 @@ export interface Leading {
   announceAt: Millis;
   /** Of values in slots that are not delivered. */
   unchosenBytes: number;
-  /** When values that are not delivered were proposed, oldest first. Kept only where there are leases. */
+  /** When values of our own that are not delivered were proposed, oldest first. Kept only where there are leases. */
   readonly proposed: { upTo: LogIndex; readonly at: Millis }[];
-  /** When the youngest value of this ballot that is delivered was proposed; before all time if none is. */
+  /** When the youngest of them that is delivered was proposed; before all time if none is. */
   leaseFrom: Millis;
   /** Somebody was asked to take over. */
   leaseGivenUp: boolean;
