@@ -336,6 +336,7 @@ const table: readonly Short[] = [
     id: 'paxos-read-waits-for-who-left',
     bug: 'reads under way wait for the answer of a voter that a change has left out, and all later ones behind them',
     seen: 'found here',
+    test: 'reads.test.ts',
     edits: [['learner.ts', '  confirmReads(s, leading, out); // of new members', '  // of new members']],
   },
 ];

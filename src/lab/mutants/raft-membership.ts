@@ -169,7 +169,7 @@ export const raftMembership: readonly Mutant[] = [
     id: 'members-read-waits-for-who-left',
     bug: 'reads under way wait for the answer of a voter that a change has left out, and all later ones behind them',
     seen: 'found here',
-    trial,
+    trial: { kind: 'tests', files: [`${raft}/read-index.test.ts`] },
     edits: [
       { file: `${raft}/membership.ts`, find: '  confirmReads(s, leading, out); // those', replace: '  // those' },
     ],

@@ -110,17 +110,18 @@ class Plotting {
     ];
   }
 
-  /** The leader is to go on alone, while calls are under way; and the others are gone before they have answered all. */
+  /** The leader is to go on alone, while calls are under way, and hears nothing more of the others before they have answered all. */
   #retreat(atMs: number): readonly Happening[] {
     const random = this.#random;
+    const pick = random.next();
+    const forMs = random.pick([0.3, 6]) * this.#patienceMs;
+    const cut = { kind: 'partition', shape: 'isolate', target: leader(random), pick, forMs } as const;
+    const grows = random.chance(0.5);
     return [
-      this.#burst(atMs - this.#shortly()),
-      { kind: 'members', atMs, change: 'alone', pick: random.next() },
-      this.#burst(atMs + this.#shortly()),
-      this.#upheaval(atMs + this.#shortly(), this.#somebody()),
-      this.#burst(atMs + this.#shortly()),
-      { kind: 'members', atMs: atMs + this.#soon(), change: 'addVoter', pick: random.next() },
-      { kind: 'members', atMs: atMs + 2 * this.#soon(), change: 'addVoter', pick: random.next() },
+      { kind: 'members', atMs, change: 'alone', pick },
+      ...Array.from({ length: 4 }, () => this.#burst(atMs + this.#shortly())),
+      { ...cut, atMs: atMs + 2 * this.#shortly() },
+      ...(grows ? [{ kind: 'members', atMs: atMs + forMs, change: 'addVoter', pick } as const] : []),
     ];
   }
 
