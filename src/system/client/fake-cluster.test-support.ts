@@ -78,6 +78,7 @@ export class FakeServer {
   afterMutate: Interference<MutateRequest> = () => undefined;
   beforeRead: Interference<ReadRequest> = () => undefined;
   beforeImage: () => void = () => undefined;
+  beforeLengths: () => void = () => undefined;
   beforeGrowth: () => Promise<void> = () => Promise.resolve();
   /** Changes the body of an answer to a read, after its checksum was made. */
   spoil: ((request: ReadRequest, body: Uint8Array) => void) | undefined;
@@ -109,6 +110,7 @@ export class FakeServer {
       read: (request, { peer }) => this.#read(request, peer),
       lengths: ({ handles }) => {
         if (handles.length > 0) this.lengthCalls += 1;
+        this.beforeLengths();
         return {
           response: {
             lengths: handles.map((handle) => {

@@ -191,6 +191,27 @@ describe('the tree', () => {
     expect(cluster.world.now - before).toBeLessThan(4000);
   });
 
+  test('a server that cannot tell lengths at all spoils no size that another knows, and ends no listing', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 3000 });
+    await cluster.run(client.writeFile('/a', 'text'));
+    await cluster.run(client.writeFile('/alone', 'text', { replication: 1 }));
+    for (const path of ['/a', '/alone'])
+      cluster.primaryOf(path).beforeLengths = () => {
+        throw new CairnError('INTERNAL', 'a bug of this server');
+      };
+    expect((await cluster.run(client.stat('/a'))).size).toBe(4);
+    const entries = await cluster.run(client.readdir('/', { withAttributes: true }));
+    expect(entries.map(({ stats }) => [stats!.size, stats!.isSizeExact])).toEqual([
+      [4, true],
+      [0, false],
+    ]);
+    expect(await codeOf(cluster.run(client.stat('/alone')))).toBe('UNAVAILABLE');
+    const asking = client.stat('/alone');
+    client.close();
+    expect(await codeOf(cluster.run(asking))).toBe('ABORTED');
+  });
+
   test('a huge directory comes in pages', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();

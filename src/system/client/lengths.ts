@@ -90,9 +90,11 @@ async function askOne(core: ClientCore, address: Address, page: readonly Asked[]
       }
     });
   } catch (thrown) {
-    const error = toCairnError(thrown);
-    if (error.retry === 'never') throw error;
-    core.env.events.emit('debug', 'client.lengthsNotTold', { address, code: error.code, chunks: page.length });
+    const { code, retry, message } = toCairnError(thrown);
+    if (code === 'ABORTED') throw thrown; // by the caller
+    // Whatever this server makes of the question, others may have the answer.
+    const level = retry === 'never' ? 'warn' : 'debug';
+    core.env.events.emit(level, 'client.lengthsNotTold', { address, code, why: message, chunks: page.length });
   }
 }
 
