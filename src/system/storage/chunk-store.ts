@@ -164,7 +164,10 @@ export interface ChunkStoreOptions {
   readonly pooledFileMinBytes?: number;
   /** Small chunks share files of about this size; at least 64 KiB. */
   readonly slabBytes?: number;
-  /** A checkpoint begins when the journal has grown by this, or so much bulk data was written, or so many chunks changed. */
+  /**
+   * A checkpoint begins when the journal has grown by this, or small chunks have left so much room, or so much bulk data was written, or so
+   * many chunks changed.
+   */
   readonly checkpointJournalBytes?: number;
   readonly checkpointBulkBytes?: number;
   readonly checkpointChunks?: number;

@@ -30,13 +30,16 @@ export class Checkpointer {
     this.#parts = parts;
   }
 
-  /** Begins a checkpoint if it is time for one. */
+  /** Begins a checkpoint if it is time for one, and another behind it if that has become so meanwhile. */
   consider(): void {
     if (this.#running !== undefined || !this.#isDue()) return;
-    this.run().catch((thrown: unknown) => {
-      const { code, message } = toCairnError(thrown);
-      this.#parts.env.events.emit('error', 'chunk-checkpoint-failed', { code, message });
-    });
+    this.run().then(
+      () => this.consider(),
+      (thrown: unknown) => {
+        const { code, message } = toCairnError(thrown);
+        this.#parts.env.events.emit('error', 'chunk-checkpoint-failed', { code, message });
+      },
+    );
   }
 
   /** What changes must wait for before the journal grows further; undefined: nothing. */
@@ -60,9 +63,10 @@ export class Checkpointer {
   }
 
   #isDue(): boolean {
-    const { journal, options, cache } = this.#parts;
+    const { journal, options, cache, files } = this.#parts;
     return (
       journal.bytesSinceCheckpoint >= options.checkpointJournalBytes ||
+      files.slabs.leftBytes >= options.checkpointJournalBytes ||
       journal.bulkBytesSinceCheckpoint >= options.checkpointBulkBytes ||
       cache.dirtyCount >= options.checkpointChunks
     );

@@ -95,7 +95,7 @@ async function openOn(
   const slabs = new Slabs(env, layout, resolved.slabBytes, open);
   await slabs.load();
   const files = new ChunkFiles(env, layout, open, pool, slabs, (state) => cache.moved(state));
-  const space = new Space(env, resolved.reserveBytes, () => pool.drain());
+  const space = new Space(env, resolved.reserveBytes);
   const removed = new Set<ChunkHandle>();
   const parts = { env, options: resolved, layout, metadata: loaded.store, cache, files, journal, space, removed };
   const replay = new Replayer(cache).run(replayed, loaded.journal);
@@ -153,6 +153,13 @@ class OpenChunkStore implements ChunkStore {
     this.#mutator = new Mutator(parts, this.#checkpointer.backlog);
     this.#editor = new Editor(parts, this.#mutator);
     this.#reader = new Reader(parts);
+    parts.space.giveBack = () => this.#giveBack();
+  }
+
+  async #giveBack(): Promise<void> {
+    const { pool, slabs } = this.#parts.files;
+    await pool.drain();
+    if (slabs.leftBytes > 0) await this.#checkpointer.run();
   }
 
   get hasFailed(): boolean {
@@ -225,8 +232,9 @@ class OpenChunkStore implements ChunkStore {
     this.#checkpointer.consider();
   }
 
-  remove(handle: ChunkHandle): Promise<void> {
-    return this.#editor.remove(handle);
+  async remove(handle: ChunkHandle): Promise<void> {
+    await this.#editor.remove(handle);
+    this.#checkpointer.consider();
   }
 
   async verify(handle: ChunkHandle, pace?: (bytes: number) => Promise<void>): Promise<readonly number[]> {

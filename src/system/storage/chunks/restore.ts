@@ -29,6 +29,7 @@ export async function restoreFiles(parts: StoreParts, replay: Replay, damaged: r
   await forgetLost(parts, lost);
   // Where metadata was damaged, a file without a chunk may be all that is left of one.
   await clearOrphans(parts, orphans, damaged.length > 0);
+  await parts.files.slabs.removeSpares();
 }
 
 /** Marks the chunks whose own files are there; returns the files of no chunk. */

@@ -238,6 +238,46 @@ test('slabs go away when they are empty, but for a spare one', async () => {
   expect(await slabsOf(disk)).toHaveLength(1);
 });
 
+/** Ten slabs full of chunks of the largest size. */
+async function withTwentyChunks(disk: MemoryDisk, more: Partial<ChunkStoreOptions> = {}): Promise<ChunkStore> {
+  const store = await open(disk, more);
+  for (let n = 1; n <= 20; n++) await make(store, n, pattern(blockBytes, n));
+  expect((await slabsOf(disk)).length).toBe(10);
+  return store;
+}
+
+async function removeAll(store: ChunkStore): Promise<void> {
+  for (let n = 1; n <= 20; n++) await store.remove(h(n));
+}
+
+test('what removed chunks have left is given back though nothing is written any more', async () => {
+  const disk = new MemoryDisk();
+  const store = await withTwentyChunks(disk, { checkpointJournalBytes: 16 * blockBytes });
+  await untilQuiet(disk);
+  await removeAll(store);
+  await untilQuiet(disk);
+  expect((await slabsOf(disk)).length).toBeLessThanOrEqual(3);
+});
+
+test('it is given back at once when the disk is full', async () => {
+  const disk = new MemoryDisk();
+  disk.usage = async () => ({
+    totalBytes: 2 ** 21,
+    freeBytes: 2 ** 21 - (await slabsOf(disk)).length * options.slabBytes!,
+  });
+  const store = await withTwentyChunks(disk, { reserveBytes: 500_000 });
+  await removeAll(store);
+  await make(store, 21, pattern(100_000, 21));
+  expect(await slabsOf(disk)).toHaveLength(1);
+});
+
+test('it is given back by the next start', async () => {
+  const disk = new MemoryDisk();
+  await removeAll(await withTwentyChunks(disk));
+  await open(disk);
+  expect((await slabsOf(disk)).length).toBe(1);
+});
+
 test('a slab that is gone costs the chunks in it, which are reported; others are served, and new ones find a place', async () => {
   const disk = new MemoryDisk();
   const store = await open(disk);
@@ -253,6 +293,24 @@ test('a slab that is gone costs the chunks in it, which are reported; others are
   disk.deleteFile(`store/slabs/${(await slabsOf(disk))[1]}`);
   await make(found, 4, pattern(1000, 4));
   await expectContent(found, 4, pattern(1000, 4));
+});
+
+test('a slab that is gone while others of its size have room is forgotten with its last chunk', async () => {
+  const disk = new MemoryDisk();
+  const perSlab = options.slabBytes! / 4096;
+  const env = testEnv(disk);
+  const store = await openChunkStore(env, { ...options, openFilesMax: 1, checkpointJournalBytes: 4096 });
+  for (let n = 1; n <= 2 * perSlab + 1; n++) await make(store, n, pattern(4096, n));
+  for (const n of [1, perSlab + 1, perSlab + 2]) await store.remove(h(n));
+  await untilQuiet(disk); // all three have room
+  disk.deleteFile(`store/slabs/${(await slabsOf(disk))[0]}`);
+  await make(store, 1, pattern(4096, 1));
+  for (let n = 2; n <= perSlab; n++) await expect(store.verify(h(n))).rejects.toMatchObject({ code: 'CHUNK_MISSING' });
+  await untilQuiet(disk);
+  expect(env.emitted.map(({ name }) => name)).not.toContain('chunk-checkpoint-failed');
+  await store.close();
+  const found = await open(disk);
+  for (const n of [1, perSlab + 3, 2 * perSlab, 2 * perSlab + 1]) await expectContent(found, n, pattern(4096, n));
 });
 
 function failed(): CairnError {

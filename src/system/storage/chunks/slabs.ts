@@ -51,6 +51,7 @@ export class Slabs {
   readonly #roomy: Slab[][] = Array.from({ length: sizes }, () => []);
   /** Left since the last checkpoint began. */
   #left: Slot[] = [];
+  #leftBytes = 0;
   #unsynced = new Set<number>();
   #hasUnsyncedNames = false;
   #next = 1;
@@ -115,6 +116,12 @@ export class Slabs {
   /** The chunk is not there any more; the next checkpoint says so. */
   leave(slot: Slot): void {
     this.#left.push(slot);
+    this.#leftBytes += slotBytesOf(slot);
+  }
+
+  /** The next checkpoint makes so much room. */
+  get leftBytes(): number {
+    return this.#leftBytes;
   }
 
   /** For use within this turn. @throws CairnError NOT_FOUND when the slab is gone */
@@ -163,25 +170,31 @@ export class Slabs {
   takeLeft(): readonly Slot[] {
     const left = this.#left;
     this.#left = [];
+    this.#leftBytes = 0;
     return left;
   }
 
   /** It has failed: they wait for the next one. */
   giveBack(left: readonly Slot[]): void {
-    this.#left.push(...left);
+    for (const slot of left) this.leave(slot);
   }
 
-  /** It is done, and no start goes back behind it. Slabs that have become empty go away, save one of each size. */
+  /** It is done, and no start goes back behind it. */
   async release(left: readonly Slot[]): Promise<void> {
-    const emptied: Slab[] = [];
     for (const { slab: number, index } of left) {
       const slab = this.#slabs.get(number);
       if (slab === undefined) continue;
       slab.free.push(index);
-      if (--slab.taken === 0) emptied.push(slab);
+      slab.taken--;
       if (slab.free.length === 1) this.#addRoomy(slab);
     }
-    for (const slab of emptied) await this.#removeIfSpare(slab);
+    await this.removeSpares();
+  }
+
+  /** Slabs that are empty go away, save one of each size. */
+  async removeSpares(): Promise<void> {
+    const empty = [...this.#slabs.values()].filter(({ taken }) => taken === 0);
+    for (const slab of empty) await this.#removeIfSpare(slab);
   }
 
   #fillUp(slab: Slab, taken: ReadonlySet<number>): void {
@@ -227,11 +240,14 @@ export class Slabs {
 
   async #removeIfSpare(slab: Slab): Promise<void> {
     const roomy = this.#roomy[slab.number % numbersPerSize]!;
-    if (slab.taken > 0 || roomy.length === 1) return;
-    roomy.splice(roomy.indexOf(slab), 1);
+    const at = roomy.indexOf(slab);
+    const isGone = at < 0; // somebody has taken it away
+    if (slab.taken > 0 || (!isGone && roomy.length === 1)) return;
     this.#slabs.delete(slab.number);
     this.#unsynced.delete(slab.number);
     this.#files.dismiss(keyOf(slab.number));
+    if (isGone) return;
+    roomy.splice(at, 1);
     await this.#env.disk.remove(this.#pathOf(slab.number));
   }
 

@@ -11,15 +11,14 @@ const askEveryBytes = 256 * 1024 * 1024;
 export class Space {
   readonly #env: Env;
   readonly #reserveBytes: number;
-  readonly #giveBack: () => Promise<void>;
+  /** Frees what is kept only for speed, or only until it is asked for. */
+  giveBack: () => Promise<void> = async () => {};
   #freeBytes = 0;
   #writtenSince = Number.POSITIVE_INFINITY;
 
-  /** @param giveBack frees what is kept only for speed. */
-  constructor(env: Env, reserveBytes: number, giveBack: () => Promise<void>) {
+  constructor(env: Env, reserveBytes: number) {
     this.#env = env;
     this.#reserveBytes = reserveBytes;
-    this.#giveBack = giveBack;
   }
 
   /** Counts the bytes as written if there is surely room for them; else `ask` must say. */
@@ -35,7 +34,7 @@ export class Space {
   async ask(bytes: number): Promise<void> {
     await this.#refresh();
     if (this.#lacks(bytes)) {
-      await this.#giveBack();
+      await this.giveBack();
       await this.#refresh();
     }
     if (this.#lacks(bytes)) {
