@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, promises, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { lockDirectory } from './directory-lock.ts';
 
 let work: string;
@@ -53,6 +53,15 @@ test('a directory is held by one process, until it lets go', async () => {
   expect((await holder()).said).toBe('DIR_IN_USE');
   await lock.release();
   expect((await holder()).said).toBe('held');
+});
+
+test('who cannot look for others leaves nothing behind that would hold it', async () => {
+  const failure = Object.assign(new Error('EMFILE'), { code: 'EMFILE' });
+  const readdir = vi.spyOn(promises, 'readdir').mockRejectedValueOnce(failure);
+  await expect(lockDirectory(dir)).rejects.toMatchObject({ code: 'BUSY' });
+  readdir.mockRestore();
+  expect(readdirSync(dir)).toEqual([]);
+  await (await lockDirectory(dir)).release();
 });
 
 test('who finds it held learns the process', async () => {

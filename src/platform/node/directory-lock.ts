@@ -36,8 +36,14 @@ const bindingName = /^lock-binding\.\d+\.[0-9a-f]+$/;
 export async function lockDirectory(dir: string): Promise<DirectoryLock> {
   for (let attempt = 1; ; attempt++) {
     const own = await putUp(dir);
-    const holder = await livingOther(dir, own.name);
-    if (holder === undefined) return own;
+    let holder: string | undefined;
+    try {
+      holder = await livingOther(dir, own.name);
+      if (holder === undefined) return own;
+    } catch (thrown) {
+      await own.release();
+      throw thrown;
+    }
     await own.release();
     if (attempt === attemptsMax) {
       throw new CairnError('DIR_IN_USE', `${dir} is in use by process ${holder}; stop it, or choose another directory`);
@@ -93,7 +99,7 @@ function listen(server: net.Server, path: string): Promise<void> {
 
 /** The process that listens behind another lock in `dir`, if any; removes the locks of the dead on the way. */
 async function livingOther(dir: string, ownName: string): Promise<string | undefined> {
-  for (const name of await fs.promises.readdir(dir)) {
+  for (const name of await namesIn(dir)) {
     if (bindingName.test(name)) await removeRemains(join(dir, name));
     const pid = lockName.exec(name)?.[1];
     if (pid === undefined || name === ownName) continue;
@@ -101,6 +107,14 @@ async function livingOther(dir: string, ownName: string): Promise<string | undef
     await fs.promises.rm(join(dir, name), { force: true });
   }
   return undefined;
+}
+
+async function namesIn(dir: string): Promise<readonly string[]> {
+  try {
+    return await fs.promises.readdir(dir);
+  } catch (thrown) {
+    throw diskError(`lock of ${dir}`, thrown);
+  }
 }
 
 async function removeRemains(path: string): Promise<void> {
