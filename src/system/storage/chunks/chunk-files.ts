@@ -67,6 +67,8 @@ export class ChunkFiles {
     if (state.hasFile || this.pool.isEmpty) return;
     const path = this.#layout.pathOf(state.handle);
     if (!(await this.pool.take(path))) return;
+    // Of a move that failed a file may be open still that has lost the name by now.
+    this.#open.dismiss(state.handle);
     this.#moveToFile(state, 'write');
     this.#unsyncedDirectories.add(this.#layout.pool);
   }

@@ -347,6 +347,22 @@ describe('mutations', () => {
     expectBytes(await settle(contentOf(store, 1)), expected);
   });
 
+  test('a move to a file of its own that failed is not gone on with when a recycled file takes the name', async () => {
+    const one = await server();
+    const { store, settle, node } = one;
+    const content = pattern(210_000, 1);
+    await make(one, 1, content.subarray(0, 10_000));
+    await make(one, 2, pattern(300_000, 2));
+    node.disk.arm('writeError', (path) => path === chunkPath(1));
+    const append = (version: number) =>
+      settle(store.apply([mutation(1, 10_000, content.subarray(10_000), { version, serial: 2, sync: true })]));
+    expect(await codeOf(append(1))).toBe('DISK_FAILED');
+    await settle(store.remove(h(2)));
+    await append(2);
+    expect(await settle(store.verify(h(1)))).toEqual([]);
+    expectBytes(await settle(contentOf(store, 1)), content);
+  });
+
   test('a full disk refuses a mutation before anything is touched, once the pool has been given back', async () => {
     const before = await server();
     await make(before, 1, pattern(300_000, 1));
