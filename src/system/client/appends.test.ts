@@ -312,6 +312,34 @@ describe('record append', () => {
     expect(new TextDecoder().decode(content.subarray(60 * kibi))).toBe('end');
   });
 
+  test('appends by path go to the file that is there, however often it is removed and made anew meanwhile', async () => {
+    const cluster = await FakeCluster.start(1);
+    const [client, other] = [await cluster.client(), await cluster.client({}, 'other')];
+    let replaced = 0;
+    const replaceFor = (times: number) => {
+      replaced = 0;
+      cluster.master.before = async (kind) => {
+        if (kind !== 'locate' || replaced === times) return;
+        replaced += 1;
+        await other.rm('/log');
+        await other.writeFile('/log', 'new');
+      };
+    };
+    await cluster.run(client.writeFile('/log', ''));
+    replaceFor(3);
+    expect(await cluster.run(client.recordAppend('/log', record(0)))).toBe(3);
+    expect([replaced, cluster.content('/log').length]).toEqual([3, 67]);
+    replaceFor(2);
+    const long = sample(40 * kibi);
+    const cold = await cluster.client();
+    await cluster.run(Promise.all([cold.appendRecord('/log', record(1)), cold.appendFile('/log', long)]));
+    expect(cluster.content('/log').length).toBe(3 + 32 + 64 + long.length);
+    replaceFor(1000);
+    const last = await cluster.client();
+    expect(await cluster.run(outcomes([last.recordAppend('/log', record(2))]))).toEqual(['STALE_HANDLE']);
+    expect(replaced).toBeLessThan(20);
+  });
+
   test('a file that was emptied by somebody else is appended to from its beginning', async () => {
     const cluster = await FakeCluster.start(1);
     const [client, other] = [await cluster.client(), await cluster.client({}, 'other')];

@@ -21,7 +21,7 @@ import { type FsckOptions, type FsckSummary, fsck } from './fsck.ts';
 import { MasterGroup } from './group.ts';
 import { type FileSettings, type GivenSettings, recallAttemptMs } from './limits.ts';
 import { makeCore } from './make-core.ts';
-import { asked, type CallOptions, fileOf, type MakeOptions, statFile } from './opening.ts';
+import { asked, type CallOptions, type MakeOptions } from './opening.ts';
 import { type FileData, type OpenOptions, type PartOptions, PathFiles } from './path-files.ts';
 import { type ReadStreamOptions, readStream } from './read-range.ts';
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
@@ -102,8 +102,9 @@ export class CairnClient {
   appendFile(path: string, data: string | Uint8Array, options: MakeOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
       const bytes = typeof data === 'string' ? toUtf8(data) : data;
-      const { queue, chunkBytes } = await this.#files.appendsTo(path, options);
-      await appendBytes(queue, bytes, recordMaxBytes(chunkBytes), options.signal);
+      await this.#files.appending(path, options, ({ queue, chunkBytes }) =>
+        appendBytes(queue, bytes, recordMaxBytes(chunkBytes), options.signal),
+      );
     });
   }
 
@@ -112,10 +113,10 @@ export class CairnClient {
    * @returns where it begins in the file. @throws CairnError RECORD_TOO_LARGE
    */
   recordAppend(path: string, record: Uint8Array, options: MakeOptions = {}): Promise<number> {
-    return this.#call(path, options, async () => {
-      const { queue } = await this.#files.appendsTo(path, options);
-      return queue.append(record, options.signal);
-    });
+    const { signal } = options;
+    return this.#call(path, options, () =>
+      this.#files.appending(path, options, ({ queue }) => queue.append(record, signal)),
+    );
   }
 
   /**
@@ -124,10 +125,10 @@ export class CairnClient {
    * @returns where it begins in the file, its head first. @throws CairnError RECORD_TOO_LARGE
    */
   appendRecord(path: string, payload: Uint8Array, options: MakeOptions = {}): Promise<number> {
-    return this.#call(path, options, async () => {
-      const { queue } = await this.#files.appendsTo(path, options);
-      return queue.appendRecord(payload, options.signal);
-    });
+    const { signal } = options;
+    return this.#call(path, options, () =>
+      this.#files.appending(path, options, ({ queue }) => queue.appendRecord(payload, signal)),
+    );
   }
 
   /** What `appendRecord` has put into a file, in order, each once; with `follow` also what comes. @see RecordsOptions */
@@ -135,8 +136,7 @@ export class CairnClient {
     try {
       this.#check(path, options);
       if (typeof options.from === 'number') checkPosition(options.from);
-      const opened = await abortable(options.signal, statFile(this.#core, path));
-      yield* recordsOf(fileOf(this.#core, opened), options);
+      yield* this.#files.pieces(path, options, (file) => recordsOf(file, options));
     } catch (thrown) {
       throw about(path, thrown);
     }
@@ -150,7 +150,7 @@ export class CairnClient {
   truncate(path: string, size = 0, options: CallOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
       checkPosition(size);
-      await truncateFile(fileOf(this.#core, await statFile(this.#core, path)), size, options.signal);
+      await this.#files.work(path, (file) => truncateFile(file, size, options.signal));
     });
   }
 
@@ -159,8 +159,7 @@ export class CairnClient {
     try {
       this.#check(path, options);
       checkPosition(options.start ?? 0);
-      const opened = await abortable(options.signal, statFile(this.#core, path));
-      yield* readStream(fileOf(this.#core, opened), options);
+      yield* this.#files.pieces(path, options, (file) => readStream(file, options));
     } catch (thrown) {
       throw about(path, thrown);
     }

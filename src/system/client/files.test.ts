@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { bytesEqual } from '../../core/base/bytes.ts';
+import { bytesEqual, fromUtf8 } from '../../core/base/bytes.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import { FakeCluster, sample } from './fake-cluster.test-support.ts';
 import type { FileHandle } from './file-handle.ts';
@@ -69,6 +69,39 @@ describe('whole files', () => {
     const settings = { replication: 2, durability: 'disk', chunkBytes: 128 * kibi } as const;
     await cluster.run(client.writeFile('/a', 'x', settings));
     expect(await cluster.run(client.stat('/a'))).toMatchObject(settings);
+  });
+
+  test('a path means the file that is there: one that is replaced meanwhile is read, cut and written by its path', async () => {
+    const cluster = await FakeCluster.start(1);
+    const [client, other] = [await cluster.client(), await cluster.client()];
+    let replaced = 0;
+    const replaceOnce = (at: string) => {
+      replaced = 0;
+      cluster.master.before = async (kind) => {
+        if (kind !== at || replaced > 0) return;
+        replaced += 1;
+        await other.rm('/f');
+        await other.writeFile('/f', `new ${at}`);
+      };
+    };
+    await cluster.run(client.writeFile('/f', sample(70 * kibi)));
+    replaceOnce('locate');
+    expect(fromUtf8(await cluster.run(client.readFile('/f')))).toBe('new locate');
+    replaceOnce('truncate');
+    await cluster.run(client.truncate('/f', 3));
+    expect([replaced, fromUtf8(cluster.content('/f'))]).toEqual([1, 'new']);
+    replaceOnce('acquire');
+    await cluster.run(client.writeFile('/f', 'whole', { flags: 'r+' }));
+    expect([replaced, fromUtf8(cluster.content('/f'))]).toEqual([1, 'wholecquire']);
+    cluster.master.before = () => undefined;
+    await cluster.run(other.writeFile('/f', sample(70 * kibi)));
+    replaceOnce('locate');
+    const pieces: (string | undefined)[] = [];
+    const read = async () => {
+      for await (const piece of client.readStream('/f')) pieces.push(fromUtf8(piece));
+    };
+    await cluster.run(read());
+    expect([replaced, ...pieces]).toEqual([1, 'new locate']);
   });
 
   test('a part of a file is read without the rest', async () => {

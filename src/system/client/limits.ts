@@ -43,6 +43,9 @@ export const locatePage = 64;
 /** Where a chunk was is believed for so long. */
 export const locationMs = 5_000;
 
+/** How often a path is looked up for one call, where each file that was found there is gone at once. */
+export const lookUpsMax = 8;
+
 /** Frames of records under way per file: two, so that a batch forms while one is away. */
 export const appendFramesMax = 2;
 export const appendQueueRecordsMax = 8192;
