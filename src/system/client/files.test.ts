@@ -104,6 +104,24 @@ describe('whole files', () => {
     expect([replaced, ...pieces]).toEqual([1, 'new locate']);
   });
 
+  test('a length of Infinity is all there is; one that is no number of bytes is refused, of files and of streams', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.writeFile('/a', 'whole'));
+    const streamed = async (length: number) => {
+      const pieces: (string | undefined)[] = [];
+      for await (const piece of client.readStream('/a', { start: 2, length })) pieces.push(fromUtf8(piece));
+      return pieces.join('');
+    };
+    const read = async (length: number) => fromUtf8(await client.readFile('/a', { start: 2, length }));
+    for (const reading of [read, streamed]) {
+      expect(await cluster.run(reading(Number.POSITIVE_INFINITY))).toBe('ole');
+      expect(await cluster.run(reading(2))).toBe('ol');
+      for (const wrong of [-1, 0.5, Number.NaN])
+        expect(await codeOf(cluster.run(reading(wrong)))).toBe('INVALID_ARGUMENT');
+    }
+  });
+
   test('a part of a file is read without the rest', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();

@@ -11,7 +11,7 @@ import { readFileMaxBytes } from './limits.ts';
 import type { OpenFile } from './open-file.ts';
 import { type CallOptions, expectedOf, fileOf, type MakeOptions, makeFile, openAs, statFile } from './opening.ts';
 import { PathLookups } from './path-lookups.ts';
-import { readInto } from './read-range.ts';
+import { checkLength, readInto } from './read-range.ts';
 import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
 
 export interface OpenOptions extends MakeOptions {
@@ -20,6 +20,7 @@ export interface OpenOptions extends MakeOptions {
 /** A part of a file. */
 export interface PartOptions extends CallOptions {
   readonly start?: number | undefined;
+  /** All there is if not given, or Infinity. */
   readonly length?: number | undefined;
 }
 /** Whole contents. */
@@ -61,7 +62,7 @@ export class PathFiles {
   /** @throws CairnError TOO_LARGE */
   read(path: string, options: PartOptions): Promise<Uint8Array> {
     const start = checkPosition(options.start ?? 0);
-    const length = checkPosition(options.length ?? Number.MAX_SAFE_INTEGER);
+    const length = checkLength(options.length);
     return this.work(path, async (file, asOf) => {
       const bytes = Math.min(Math.max(0, (await file.size(asOf)) - start), length);
       if (bytes > readFileMaxBytes)

@@ -1,6 +1,7 @@
 /** Reading more than a packet: several packets under way at a time, across the borders of chunks. */
 import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
+import { invalid } from './failures.ts';
 import { packetsIn } from './limits.ts';
 import type { OpenFile } from './open-file.ts';
 import { Window } from './window.ts';
@@ -8,13 +9,19 @@ import { Window } from './window.ts';
 export interface ReadStreamOptions {
   /** First byte; 0 if not given. */
   readonly start?: number | undefined;
-  /** At most so many bytes; all there are if not given. */
+  /** At most so many bytes; all there are if not given, or Infinity. */
   readonly length?: number | undefined;
   /** Bytes under way; also what the reader holds in memory. */
   readonly windowBytes?: number | undefined;
   /** Each piece is valid only until the next is asked for: its memory is used again. */
   readonly reuseMemory?: boolean | undefined;
   readonly signal?: AbortSignalLike | undefined;
+}
+
+/** Of a part of a file. @throws CairnError INVALID_ARGUMENT */
+export function checkLength(length: number = Number.POSITIVE_INFINITY): number {
+  if (length === Number.POSITIVE_INFINITY || (Number.isSafeInteger(length) && length >= 0)) return length;
+  throw invalid(`length ${length} is no number of bytes; give an integer from 0 on, or Infinity for all there is`);
 }
 
 interface Ahead {
@@ -25,7 +32,8 @@ interface Ahead {
 
 /** The bytes that the file has now, from `start` on, in pieces of up to packetMaxBytes. */
 export async function* readStream(file: OpenFile, options: ReadStreamOptions): AsyncGenerator<Uint8Array, void, void> {
-  const { signal, start = 0, length = Number.MAX_SAFE_INTEGER } = options;
+  const { signal, start = 0 } = options;
+  const length = checkLength(options.length);
   throwIfAborted(signal);
   const since = file.core.env.clock.now();
   const end = Math.min(await abortable(signal, file.size(since)), start + length);
