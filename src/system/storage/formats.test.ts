@@ -34,7 +34,7 @@ describe('docs/formats/write-ahead-log.md', () => {
     expect(image.link()).toEqual({ previousEnd: 0, preambleEnd: 108 });
     expect([88, 108, 132].map((offset) => image.recordAt(offset))).toEqual([4, 5, 0]);
     expect(String.fromCharCode(...image.payloadAt(88, 4), ...image.payloadAt(108, 5))).toBe('votehello');
-    expect(image.soundEnd()).toBe(bytes.length);
+    expect(image.soundPart().end).toBe(bytes.length);
   });
 
   test('its example is what the log writes', async () => {

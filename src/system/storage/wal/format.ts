@@ -148,13 +148,15 @@ export class SegmentImage {
     return { previousEnd: this.#view.getUint32(at, true), preambleEnd: this.#view.getUint32(at + 4, true) };
   }
 
-  /** The first offset at which no sound record lies; everything before it is sound. */
-  soundEnd(): number {
-    let offset = segmentHeaderBytes;
+  /** Where the sound records end that the segment begins with, and up to where their heads say that it was durable. */
+  soundPart(): { readonly end: number; readonly durableEnd: number } {
+    let end = segmentHeaderBytes;
+    let durableEnd = segmentHeaderBytes;
     for (;;) {
-      const length = this.recordAt(offset);
-      if (length === undefined) return offset;
-      offset += recordBytes(length);
+      const length = this.recordAt(end);
+      if (length === undefined) return { end, durableEnd };
+      durableEnd = Math.max(durableEnd, this.#view.getUint32(end + 4, true));
+      end += recordBytes(length);
     }
   }
 

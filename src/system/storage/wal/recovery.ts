@@ -39,6 +39,8 @@ export interface RecoveredTail {
 interface Tail {
   readonly image: SegmentImage;
   readonly endOffset: number;
+  /** Surely on the disk up to here. */
+  readonly durableEnd: number;
   readonly leftoverEnd: number;
   readonly opened: boolean;
 }
@@ -148,17 +150,20 @@ class Recovery {
 
   /** Where a segment ends that nothing is known to follow. */
   #judge(image: SegmentImage): Tail {
-    const endOffset = image.soundEnd();
+    const { end: endOffset, durableEnd } = image.soundPart();
     const { proof, leftoverEnd } = image.behind(endOffset);
     if (proof !== undefined) {
       throw this.#corrupt(image.segment, endOffset, `the record is damaged: the one at ${proof} was written after it`);
     }
     const link = image.link();
     // Without its whole preamble a segment must not become the first one: it counts as never opened.
-    if (link !== undefined && endOffset >= link.preambleEnd) return { image, endOffset, leftoverEnd, opened: true };
+    if (link !== undefined && endOffset >= link.preambleEnd) {
+      return { image, endOffset, durableEnd, leftoverEnd, opened: true };
+    }
     return {
       image,
       endOffset: segmentHeaderBytes,
+      durableEnd: segmentHeaderBytes,
       leftoverEnd: Math.max(leftoverEnd, endOffset),
       opened: false,
     };
@@ -205,17 +210,18 @@ class Recovery {
   /**
    * Wipes what the torn flush left behind the end: records written there from now on could lead up to one of its records.
    * Then flushes, for what was read may not have been durable yet, and the next records will say that it is; the names of the segments
-   * neither, if their maker was killed.
+   * neither, if their maker was killed. What is not surely on the disk is written again before: if a flush of it has failed, the system holds
+   * it for clean, and would not flush it.
    */
-  async #openTail(tail: Tail): Promise<DiskFile> {
-    const { segment } = tail.image;
+  async #openTail({ image, endOffset, durableEnd, leftoverEnd }: Tail): Promise<DiskFile> {
+    const { segment, bytes } = image;
     const file = await this.#env.disk.open(this.#path(segment), 'write');
-    const leftoverBytes = tail.leftoverEnd - tail.endOffset;
+    const leftoverBytes = leftoverEnd - endOffset;
+    await file.write(durableEnd, [bytes.subarray(durableEnd, endOffset), new Uint8Array(leftoverBytes)]);
     if (leftoverBytes > 0) {
-      await file.write(tail.endOffset, [new Uint8Array(leftoverBytes)]);
       this.#env.events.emit('warn', 'log_tail_cut', {
         file: this.#path(segment),
-        offset: tail.endOffset,
+        offset: endOffset,
         bytes: leftoverBytes,
       });
     }
