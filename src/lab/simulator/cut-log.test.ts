@@ -46,7 +46,22 @@ describe('a file that is appended to and cut', () => {
     expect(story.wrong(0)).toContain('is not there, and no cut has taken it');
     expect(story.wrong(100 + length, [0, first.bytes], [100, first.bytes])).toMatch(/zeros from \d+ on end at 100/);
     expect(story.wrong(2 * length, [0, first.bytes], [length, first.bytes])).toContain('and again at');
-    expect(story.wrong(chunkBytes + length, [chunkBytes, first.bytes])).toContain(`is at ${chunkBytes}`);
+    const second = story.append(length);
+    expect(story.wrong(2 * length, [0, second.bytes], [length, first.bytes])).toContain(`is at ${length}`);
+  });
+
+  it('has no hole but where a cut has made it longer', () => {
+    const story = new Story();
+    const record = story.append(2 * chunkBytes);
+    const length = 2 * chunkBytes + record.bytes.length;
+    const wrong = () => story.wrong(length, [2 * chunkBytes, record.bytes]);
+    expect(wrong()).toContain('the chunk at 0 is a hole');
+    story.cut(2 * chunkBytes);
+    const again = story.append(2 * chunkBytes);
+    expect(story.wrong(length, [2 * chunkBytes, again.bytes])).toBe('');
+    story.cut(chunkBytes);
+    const last = story.append(2 * chunkBytes);
+    expect(story.wrong(length, [2 * chunkBytes, last.bytes])).toContain(`the chunk at ${chunkBytes} is a hole`);
   });
 
   it('has a record that was under way with a cut, or has it not', () => {

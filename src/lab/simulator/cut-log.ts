@@ -167,7 +167,19 @@ export class CutLog {
     let at = from;
     while (at < end && content[at] === 0) at += 1;
     mustHold(at === end || this.#sizes().has(at), () => `${this.path}: zeros from ${from} on end at ${at}`);
+    const isHole = at - from === this.chunkBytes;
+    mustHold(
+      !isHole || this.#mayBeHole(from),
+      () => `${this.path}: the chunk at ${from} is a hole, and no cut made it`,
+    );
     return at;
+  }
+
+  /** Appends leave none: the file was made longer than to there, and not cut before that again. */
+  #mayBeHole(chunkStart: number): boolean {
+    return this.#cuts.some(
+      (made) => made.size > chunkStart && !this.#cuts.some((cut) => cut.size <= chunkStart && isBefore(made, cut)),
+    );
   }
 
   #sizes(): ReadonlySet<number> {
@@ -179,6 +191,10 @@ export class CutLog {
     if (this.isSure(record))
       mustEqualBytes(bytes, record.bytes, `${this.path}: record ${record.id} at ${record.offset}`);
   }
+}
+
+function isBefore({ endedAt }: Cut, { begunAt, endedAt: isOver }: Cut): boolean {
+  return endedAt !== undefined && isOver !== undefined && endedAt < begunAt;
 }
 
 /** It may have taken effect after something that began then. */
