@@ -154,7 +154,7 @@ describe('whatever was under way when the process or the machine died', () => {
 
   test('a sync or a journal that fails ends the changes, and what was acknowledged stays', async () => {
     const met = await runSeeds({
-      losesPower: [false],
+      losesPower: [false, true],
       harm: (disk, random) => {
         const folder = random.pick(['/chunks/', '/slabs/', '/journal/', '/metadata/']);
         disk.mayStrike = (path) => path.includes(folder);

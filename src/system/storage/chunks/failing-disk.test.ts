@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { toMutationSerial } from '../../../core/base/brand.ts';
 import type { CairnError } from '../../../core/base/errors.ts';
 import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
-import { blockBytes } from '../chunk-store.ts';
-import { h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
+import { blockBytes, type ChunkStore } from '../chunk-store.ts';
+import { contentOf, h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
 import { openChunkStore } from './open-chunk-store.ts';
 
 test('a store whose journal fails tells its owner once, and takes no more until it is opened anew', async () => {
@@ -121,4 +121,61 @@ test('overwrites that wait for the same group of the log are given to it as it h
   ]);
   for (const outcome of await world.settle(Promise.allSettled(changes))) expect(outcome.status).toBe('fulfilled');
   expect(store.hasFailed).toBe(false);
+});
+
+test('what a failed sync has lost, and a kill has left in the page cache, survives a power loss once the store was opened and closed', async () => {
+  const places: Record<string, (path: string) => boolean> = {
+    'chunk files': (path) => path.includes('/chunks/00/'),
+    slabs: (path) => path.includes('/slabs/'),
+    metadata: (path) => path.includes('/metadata/'),
+  };
+  const options = { ...smallOptions, checkpointChunks: 1000, checkpointJournalBytes: 2 ** 24 };
+  // One with a file, and so many small ones that a checkpoint of them fills a segment of metadata.
+  const handles = Array.from({ length: 100 }, (_, n) => n + 1);
+  const contents = handles.map((handle) => pattern(handle === 1 ? 200_000 : 1000, handle));
+  const append = (store: ChunkStore, from: (length: number) => number, to: (length: number) => number) =>
+    store.apply(
+      handles.map((handle, n) => {
+        const { length } = contents[n]!;
+        return mutation(handle, from(length), contents[n]!.subarray(from(length), to(length)), { sync: true });
+      }),
+    );
+  for (const [place, matches] of Object.entries(places)) {
+    for (let seed = 1; seed <= 4; seed++) {
+      const world = testWorld(seed);
+      const node = world.node('s');
+      const open = () => world.settle(openChunkStore(node.env, options));
+      let store = await open();
+      for (const handle of handles) store.create(h(handle), v(1));
+      await world.settle(
+        append(
+          store,
+          () => 0,
+          (length) => 0.8 * length,
+        ),
+      );
+      await world.settle(store.close());
+      store = await open();
+      await world.settle(
+        append(
+          store,
+          (length) => 0.8 * length,
+          (length) => length,
+        ),
+      );
+      node.disk.arm('syncError', matches);
+      await expect(world.settle(store.close())).rejects.toMatchObject({ code: 'DISK_FAILED' });
+      node.crash();
+      for (const loseUnsynced of [false, true]) {
+        node.restart();
+        store = await open();
+        for (const [n, content] of contents.entries()) {
+          const found = await world.settle(contentOf(store, n + 1));
+          expect(Buffer.compare(found, content), `${place}, seed ${seed}, chunk ${n + 1}`).toBe(0);
+        }
+        await world.settle(store.close());
+        node.crash({ loseUnsynced: !loseUnsynced });
+      }
+    }
+  }
 });

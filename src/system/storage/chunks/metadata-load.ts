@@ -89,9 +89,15 @@ class Loader {
       this.#apply(content, batches[i]!, number);
     }
     const { broken } = content;
-    return broken === undefined
-      ? { number, file, bytes: bytes.length }
-      : this.#cut(file, number, batches.at(-1), broken);
+    if (broken !== undefined) return this.#cut(file, number, batches.at(-1), broken);
+    if (isLast) await this.#writeAgain(file, bytes, batches);
+    return { number, file, bytes: bytes.length };
+  }
+
+  /** If the sync of the last batch has failed, the system holds it for clean, and would not write it before it is built on. */
+  async #writeAgain(file: DiskFile, bytes: Uint8Array, batches: readonly Batch[]): Promise<void> {
+    const from = batches.length === 1 ? 0 : (batches.at(-1)?.start ?? 0);
+    await file.write(from, [bytes.subarray(from)]);
   }
 
   /** Removes segments that no longer count and looks whether all that count are there. */

@@ -53,8 +53,8 @@ describe('redo', () => {
     redo.replaced(replaced(5 * blockBytes), 4 * blockBytes);
     expect(redo.touched(5 * blockBytes)).toEqual([1, 2, 3, 4]);
     expect(redo.touched(2 * blockBytes + 1)).toEqual([1, 2]);
-    expect([redo.covers(0), redo.covers(2)]).toEqual([false, false]);
+    expect([redo.rangeIn(0), redo.rangeIn(2)]).toEqual([undefined, undefined]);
     redo.replaced(replaced(5 * blockBytes, [{ block: 2, bytes: pattern(blockBytes, 1) }]), 5 * blockBytes);
-    expect([redo.covers(1), redo.covers(2), redo.covers(3)]).toEqual([false, true, false]);
+    expect([1, 2, 3].map((block) => redo.rangeIn(block))).toEqual([undefined, { from: 0, to: blockBytes }, undefined]);
   });
 });

@@ -42,10 +42,17 @@ export class Redo {
     return [...this.#touched].filter((block) => block < blockCount(lengthBytes)).sort((a, b) => a - b);
   }
 
-  /** Whether there is anything to do again in the block. */
-  covers(block: number): boolean {
+  /** What of the block there is anything to do again for, from the first byte of that to behind the last; undefined: nothing. */
+  rangeIn(block: number): { readonly from: number; readonly to: number } | undefined {
     const start = block * blockBytes;
-    return this.#pieces.some((piece) => piece.from < start + blockBytes && piece.to > start);
+    let from = blockBytes;
+    let to = 0;
+    for (const piece of this.#pieces) {
+      if (piece.from >= start + blockBytes || piece.to <= start) continue;
+      from = Math.min(from, Math.max(piece.from - start, 0));
+      to = Math.max(to, Math.min(piece.to - start, blockBytes));
+    }
+    return from < to ? { from, to } : undefined;
   }
 
   /** Does the block again, in the order of the journal, on what the file holds. @returns whether there was anything to do. */

@@ -6,6 +6,7 @@ import type { ChunkHandle } from '../../../core/base/brand.ts';
 import type { DiskFile } from '../../../core/base/env.ts';
 import { toCairnError } from '../../../core/base/errors.ts';
 import { blockBytes } from '../chunk-store.ts';
+import type { ChunkBytes } from './chunk-files.ts';
 import { blockCount, type ChunkState } from './chunk-state.ts';
 import { handleOfName } from './layout.ts';
 import { reportBadBlocks, reportLost, type StoreParts } from './parts.ts';
@@ -80,8 +81,8 @@ function restoreSmall(parts: StoreParts, { state, redo }: Recovered): number {
   const { slot } = state;
   // One that has outgrown its slot by zeros alone is right in it, and has no room there all the same.
   if (slot !== undefined && state.lengthBytes <= slotBytesOf(slot) && env.crc32(content) === expected) {
-    // Perhaps in the page cache only, and the next checkpoint lets the journal go that has it too.
     files.slabs.written(slot);
+    writeAgain(files.existing(state), 0, content, redo.rangeIn(0));
     return 0;
   }
   redo.applyTo(0, content);
@@ -127,7 +128,7 @@ async function restoreInFile(
   await files.hold(state, async (file) => {
     const into = new Uint8Array(blockBytes);
     for (const block of blocks) {
-      if (isThere && !redo.covers(block)) {
+      if (isThere && redo.rangeIn(block) === undefined) {
         if (budget.bytes <= 0) continue;
         budget.bytes -= blockBytes;
       }
@@ -154,12 +155,30 @@ function restoreBlock(
   const bytes = into.subarray(0, state.bytesIn(block));
   const got = file.readNow(block * blockBytes, bytes);
   const expected = state.checksumOf(block);
-  if (got === bytes.length && crc32(bytes) === expected) return 'sound';
+  if (got === bytes.length && crc32(bytes) === expected) {
+    writeAgain(file, block, bytes, base === undefined ? redo.rangeIn(block) : { from: 0, to: bytes.length });
+    return 'sound';
+  }
   if (base !== undefined) bytes.set(base.subarray(0, bytes.length));
   else bytes.fill(0, got);
   const isRedone = redo.applyTo(block, bytes) || base !== undefined;
   if (!isRedone || crc32(bytes) !== expected) return 'bad';
   return write(() => file.writeNow(block * blockBytes, [bytes])) ? 'redone' : 'bad';
+}
+
+/**
+ * The block is right, but perhaps in the page cache only, where it looks clean if a sync of it has failed: nothing would write it before the
+ * next checkpoint lets go of the journal, which has it too. What cannot be written now is right as long as it is there.
+ */
+function writeAgain(
+  file: ChunkBytes,
+  block: number,
+  bytes: Uint8Array,
+  range: { readonly from: number; readonly to: number } | undefined,
+): void {
+  if (range === undefined) return;
+  const again = bytes.subarray(range.from, range.to);
+  if (again.length > 0) write(() => file.writeNow(block * blockBytes + range.from, [again]));
 }
 
 /** A spot of the disk that takes no writes costs its block; a disk without room would cost more than that, and must get some. */
