@@ -656,6 +656,24 @@ describe('a disk that fails', () => {
     expect((await open(env.disk.copy())).replayed).toEqual(['in 0', 'in 1', 'in 2', 'in 3', 'more']);
   });
 
+  test('while segments are released makes no later one of a file whose old name may come back', async () => {
+    const { env, log } = await open();
+    for (let i = 0; i < 8; i++) {
+      if (i === 4) {
+        env.disk.before = (operation) => {
+          if (operation.kind === 'syncDirectory') throw failed;
+        };
+        expect(await code(log.release({ segment: 3, offset: 0 }))).toBe('DISK_FAILED');
+        env.disk.before = () => {};
+      }
+      await log.append([payload(`in ${i}`)], true);
+      await log.rotate();
+    }
+    const { journal } = env.disk;
+    for (let cut = 0; cut <= journal.length; cut++)
+      await open(afterPowerLoss(journal.slice(0, cut), losses['nothing unsynced is kept']!));
+  });
+
   test('or does not keep up makes appends be refused above a bound, and taken again below it', async () => {
     const { env, log } = await open(undefined, undefined, 2 ** 20);
     let release = (): void => {};

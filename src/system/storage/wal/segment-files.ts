@@ -101,14 +101,15 @@ export class SegmentFiles {
   /** Takes a segment out of the log: kept for a later preparation if there are not too many yet, else removed. */
   retire(segment: number): Promise<void> {
     return this.#afterEarlierChanges(async () => {
+      const { disk } = this.#env;
       const path = this.#path(segmentName(segment));
       const spare = `spare-${segment}.tmp`;
-      if (this.#spares.length >= this.#sparesMax) await this.#env.disk.remove(path);
-      else {
-        await this.#env.disk.rename(path, this.#path(spare));
-        this.#spares.push(spare);
-      }
-      await this.#env.disk.syncDirectory(this.#directory);
+      const isKept = this.#spares.length < this.#sparesMax;
+      if (isKept) await disk.rename(path, this.#path(spare));
+      else await disk.remove(path);
+      await disk.syncDirectory(this.#directory);
+      // Only now: as long as the old name may come back, it must not be that of another segment.
+      if (isKept) this.#spares.push(spare);
     });
   }
 
