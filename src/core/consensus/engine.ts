@@ -199,6 +199,11 @@ export interface EngineStatus {
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
   readonly members: Members;
+  /**
+   * Whether this node knows that whoever `members` leave out is not needed any more, not even after a crash of anybody: until then it must not be
+   * switched off for good. With Multi-Paxos only who leads knows.
+   */
+  readonly membersSettled: boolean;
   /** On a leader: how many entries each peer is known to lack. */
   readonly lagPerPeer: ReadonlyMap<NodeId, number>;
 }

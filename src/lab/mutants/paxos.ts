@@ -304,6 +304,12 @@ const table: readonly Short[] = [
     edits: [['reconfiguration.ts', '  if (!votersHaveAll(s, leading, out)) return;\n', '']],
   },
   {
+    id: 'paxos-left-out-too-early',
+    bug: 'old voters may leave for good as soon as a leader goes on with what the one before had begun',
+    seen: 'found here',
+    edits: [['reconfiguration.ts', 'return log.membersIndex < start && isVoter', 'return start > 0 && isVoter']],
+  },
+  {
     id: 'paxos-read-before-own',
     bug: 'a leader answers reads before it knows everything that others had chosen',
     seen: 'etcd #7331',

@@ -166,6 +166,19 @@ export const raftMembership: readonly Mutant[] = [
     ],
   },
   {
+    id: 'members-left-out-too-early',
+    bug: 'a voter may leave for good as soon as the configuration without it is in the log, and is missed when that is lost in a crash',
+    seen: 'found here',
+    trial,
+    edits: [
+      {
+        file: `${raft}/status.ts`,
+        find: 'this.members.votersNext === undefined && s.log.membersIndex <= s.commitIndex;',
+        replace: 'this.members.votersNext === undefined;',
+      },
+    ],
+  },
+  {
     id: 'members-read-waits-for-who-left',
     bug: 'reads under way wait for the answer of a voter that a change has left out, and all later ones behind them',
     seen: 'found here',

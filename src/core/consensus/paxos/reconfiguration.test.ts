@@ -224,6 +224,35 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
     expect(follower.restart().tick(0).committed).toEqual([entry]);
   });
 
+  it('lets nobody go before an accept quorum of the new voters lacks nothing, by whomever it was begun', () => {
+    const { leader, own } = leaderOf(4, [], 1, { windowSlots: 4 });
+    leader.changeMembers(members([1, 2, 3]));
+    choose(leader, own, 2, 3);
+    const next = new OneNode({ voters: 4, config: { windowSlots: 4 }, records: leader.written });
+    const second = next.campaign([2, 3, 4]).ballot;
+    const votes = [reported(own, 5, 1, { kind: 'members', members: members([1, 2, 3]) })];
+    for (const id of [2, 3]) next.receive(id, promise(second, { first: next.status.commitIndex + 1, votes }));
+    expect(next.status.role).toBe('leader');
+    choose(next, second, 2, 3);
+    expect(next.status).toMatchObject({ members: members([1, 2, 3]), membersSettled: false });
+    answer(next, second, [2, 3], 1);
+    expect(next.status.membersSettled).toBe(false);
+    answer(next, second, [2]);
+    expect(next.status.membersSettled).toBe(true);
+  });
+
+  it('of before a leader lets nobody go either before an accept quorum has answered that it lacks nothing', () => {
+    const leader = new OneNode();
+    const own = leader.lead();
+    leader.persist();
+    expect(leader.status.membersSettled).toBe(false);
+    leader.receive(2, leader.accepted(own, 1, 0, { lacks: 1 }));
+    expect(leader.status.membersSettled).toBe(false);
+    leader.receive(3, leader.accepted(own, 1, 0));
+    expect(leader.status.membersSettled).toBe(true);
+    expect(new OneNode().status.membersSettled).toBe(false); // who follows does not know
+  });
+
   it('begun by an earlier leader, is seen through in the same way by one that it leaves out', () => {
     const { leader, own } = leaderOf(3);
     leader.changeMembers(members([2, 3]));

@@ -80,7 +80,22 @@ export function continueChange(s: PaxosState, leading: Leading, out: Outbox): vo
   else if (change?.stage === 'asked') begin(s, leading, out, change);
   else if (change?.stage === 'catchingUp') catchUp(s, leading, out, change);
   else if (change !== undefined) finish(s, leading, out, change);
-  else if (isVoter(s.log.members, s.id) || votersHaveAll(s, leading, out)) settle(s, leading, out);
+  else if (areOfBefore(s, leading) || votersHaveAll(s, leading, out)) settle(s, leading, out);
+}
+
+/** The members were chosen before we led, and we have a vote: there is nothing to be done. */
+function areOfBefore({ id, log }: PaxosState, { start }: Leading): boolean {
+  return log.membersIndex < start && isVoter(log.members, id);
+}
+
+/** See EngineStatus. Of members that were chosen before we led, whoever answers to us that it lacks nothing has them, and all before them. */
+export function membersAreSettled(s: PaxosState): boolean {
+  const { leading, log, id, configuration } = s;
+  if (leading?.membersSettled !== true) return false;
+  if (log.membersIndex >= leading.start) return true;
+  const has = (voter: NodeId) =>
+    voter === id ? isOnRecord(s, log.membersIndex) : leading.progress.get(voter)?.lacks === 0;
+  return configuration.electorate.isQuorum('accept', log.members.voters.filter(has));
 }
 
 /**

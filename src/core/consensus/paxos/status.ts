@@ -3,6 +3,7 @@ import type { NodeId } from '../../base/brand.ts';
 import type { EngineStatus } from '../engine.ts';
 import { termOf } from './elector-view.ts';
 import type { Progress } from './progress.ts';
+import { membersAreSettled } from './reconfiguration.ts';
 import type { Leading, PaxosState } from './state.ts';
 
 export class PaxosStatus implements EngineStatus {
@@ -33,6 +34,10 @@ export class PaxosStatus implements EngineStatus {
     this.commitIndex = s.log.chosenIndex;
     this.appliedIndex = s.appliedIndex;
     this.members = s.log.members;
+  }
+
+  get membersSettled(): boolean {
+    return membersAreSettled(this.#state);
   }
 
   get lagPerPeer(): ReadonlyMap<NodeId, number> {

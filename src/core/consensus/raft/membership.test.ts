@@ -298,6 +298,21 @@ describe('a configuration in the log', () => {
     expect(candidate.status.role).toBe('candidate');
   });
 
+  it('does not let anybody go whom it leaves out before it is committed: a crash may bring the joint one back', () => {
+    const leader = leaderOf(2);
+    expect(leader.status.membersSettled).toBe(true);
+    change(leader, members([1]));
+    leader.persist();
+    expect(leader.status.membersSettled).toBe(false);
+    leader.ack(2);
+    expect(leader.status).toMatchObject({ members: members([1]), membersSettled: false });
+    const unsaved = leader.written.filter((r) => r.kind !== 'entry' || r.entry.index < leader.status.lastIndex);
+    const again = new OneNode({ voters: 2, records: unsaved });
+    expect(said(again.timeOut(), 'preVote').map(({ to }) => to)).toEqual([2]);
+    leader.persist();
+    expect(leader.status.membersSettled).toBe(true);
+  });
+
   it('is carried on by the next leader: from the joint to the new one (§4.3)', () => {
     const next = new OneNode({ records: recordsOf(1, logWith(joint)) });
     next.elect();

@@ -16,6 +16,7 @@ export class RaftStatus implements EngineStatus {
   readonly commitIndex;
   readonly appliedIndex;
   readonly members;
+  readonly membersSettled;
   readonly #state: RaftState;
 
   constructor(s: RaftState) {
@@ -31,6 +32,7 @@ export class RaftStatus implements EngineStatus {
     this.commitIndex = s.commitIndex;
     this.appliedIndex = s.appliedIndex;
     this.members = membersOf(s);
+    this.membersSettled = this.members.votersNext === undefined && s.log.membersIndex <= s.commitIndex;
   }
 
   get lagPerPeer(): ReadonlyMap<NodeId, number> {

@@ -26,6 +26,7 @@ export function addRarities(plan: GroupPlan): GroupPlan {
     quorums: resizes ? drawSizes(random, plan.voters) : plan.quorums,
     host: { ...plan.host, streamMs },
     isLeaderGuessed: random.chance(0.5),
+    leavesWhenTold: churns && random.chance(0.5),
     happenings: happenings.sort((a, b) => a.atMs - b.atMs),
   };
 }

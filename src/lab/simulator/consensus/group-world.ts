@@ -1,6 +1,6 @@
 /** What surrounds the nodes of a group: time, links, checks, and whoever decides what goes wrong. */
 import type { NodeId } from '../../../core/base/brand.ts';
-import type { EngineConfig, EngineKind, SnapshotPoint } from '../../../core/consensus/engine.ts';
+import type { EngineConfig, EngineKind, EngineStatus, SnapshotPoint } from '../../../core/consensus/engine.ts';
 import type { Agenda } from './agenda.ts';
 import type { GroupChecker } from './group-checker.ts';
 import type { GroupNetwork } from './group-network.ts';
@@ -56,6 +56,8 @@ export interface GroupWorld<Message, LogRecord> {
   installMs(node: NodeId): number;
   /** A node is at a moment where it may be made to crash. */
   at(moment: Moment, node: NodeId): void;
+  /** What a node knows after a step. */
+  stepped(status: EngineStatus): void;
   /** A node ended by itself: its disk failed, or its log is damaged. */
   ended(node: NodeId, why: string): void;
   /** For people; without it nothing is written down, which is quicker. */

@@ -5,6 +5,7 @@ import {
   defaultLimits,
   type EngineConfig,
   type EngineKind,
+  type EngineStatus,
   type Members,
   toEpoch,
 } from '../../../core/consensus/engine.ts';
@@ -40,6 +41,7 @@ export interface Trouble {
   writeMs(node: NodeId): number | undefined;
   installDelayMs(node: NodeId): number;
   at(moment: Moment, node: NodeId): void;
+  stepped(status: EngineStatus): void;
 }
 
 export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
@@ -149,6 +151,10 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
     this.trouble?.at(moment, node);
   }
 
+  stepped(status: EngineStatus): void {
+    this.trouble?.stepped(status);
+  }
+
   ended(id: NodeId, why: string): void {
     this.note?.(`n${id}`, `ends: ${why}`);
     this.agenda.after(restartMs, id, () => this.node(id).start());
@@ -226,6 +232,14 @@ export class Group implements GroupWorld<unknown, unknown>, ClientWorld {
     this.note?.(`n${id}`, 'is switched off for good');
     this.#retired.add(id);
     this.node(id).retire();
+  }
+
+  /** It was a member, and is none of those whom the latest change is to lead to. */
+  wasRemoved(id: NodeId): boolean {
+    const { configurations } = this.checker.log;
+    const { voters, votersNext = voters, nonVoters } = configurations.at(-1)!.members;
+    const remains = isMember({ voters: votersNext, nonVoters }, id);
+    return !remains && configurations.some(({ members }) => isMember(members, id));
   }
 
   /** Whether a change later than the one to these voters, which is done, is asked for or under way that `id` has a part in. */

@@ -1,11 +1,12 @@
 /** Does to a group what its plan says, each thing at its time, and undoes what does not last. */
 import { unreachable } from '../../../core/base/assert.ts';
 import type { NodeId } from '../../../core/base/brand.ts';
+import type { EngineStatus, Members } from '../../../core/consensus/engine.ts';
 import type { SimRandom } from '../../../platform/sim/random.ts';
 import type { Group, Node, Trouble } from './group.ts';
 import type { Moment } from './group-world.ts';
 import { everyVoter } from './members-of-group.ts';
-import { changeMembers, transferLeadership } from './operator.ts';
+import { changeMembers, letRemovedGo, transferLeadership } from './operator.ts';
 import { linksToCut } from './partitions.ts';
 import { describeHappening, type Happening, type Target } from './plan.ts';
 
@@ -38,6 +39,8 @@ export class Mischief implements Trouble {
   readonly #failing = new Set<NodeId>();
   readonly #unrest = new Set<Of<'unrest'>>();
   #isOver = false;
+  /** The members that were said to be settled last. */
+  #settled: Members | undefined;
   /** Undone when the storm is over, if not before. */
   readonly #lasting = new Set<() => void>();
 
@@ -71,6 +74,12 @@ export class Mischief implements Trouble {
     this.#traps = this.#traps.filter((other) => other !== trap);
     this.#group.note?.(`n${id}`, `walks into a trap: ${moment}`);
     this.#crash(this.#group.node(id), trap.downMs, trap.keep);
+  }
+
+  stepped({ members, membersSettled }: EngineStatus): void {
+    if (this.#group.plan.leavesWhenTold !== true || members === this.#settled || !membersSettled) return;
+    this.#settled = members;
+    this.#later(0, () => letRemovedGo(this.#group, members));
   }
 
   /** Everything that lasts is undone: links, disks, pauses, weather. Nodes that are down stay so. */

@@ -185,7 +185,9 @@ export class NodeLife<Message, LogRecord> {
 
   #carryOut(effects: Effects<Message, LogRecord>): void {
     this.#carryOutAll(effects);
-    if (!this.#isOver) this.#noteLeadership();
+    if (this.#isOver) return;
+    this.#noteLeadership();
+    this.#world.stepped(this.#status);
   }
 
   #carryOutAll(effects: Effects<Message, LogRecord>): void {

@@ -33,10 +33,15 @@ export function changeMembers(group: Group, change: MemberChange, pick: number):
   });
 }
 
+/** Somebody says that the members are settled: whoever was removed hears of it, and goes. */
+export function letRemovedGo(group: Group, members: Members): void {
+  switchOffFormer(group, members, (id) => group.wasRemoved(id));
+}
+
 /** A change that is done needs nobody of before: whoever is no member then, nor to be one again, may be switched off for good. */
-function switchOffFormer(group: Group, { voters, nonVoters }: Members): void {
+function switchOffFormer(group: Group, { voters, nonVoters }: Members, isMeant = (_: NodeId) => true): void {
   const former = group.nodes().filter((id) => !voters.includes(id) && !nonVoters.includes(id) && group.isSound(id));
-  for (const id of former) if (!group.mayVoteAgain(id, voters)) group.retire(id);
+  for (const id of former.filter(isMeant)) if (!group.mayVoteAgain(id, voters)) group.retire(id);
 }
 
 /** Undefined if it makes no sense now, or could leave the group without a quorum of sound disks. */

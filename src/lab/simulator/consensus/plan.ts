@@ -40,6 +40,8 @@ export interface GroupPlan {
   readonly happenings: readonly Happening[];
   /** Who is no member any more once a change is done is switched off for good. */
   readonly retires?: boolean;
+  /** The same as soon as any node says that the members are settled. */
+  readonly leavesWhenTold?: boolean;
   /** Operators ask anybody who takes itself for the leader, and not only the one that is. */
   readonly isLeaderGuessed?: boolean;
 }

@@ -198,11 +198,12 @@ export class Group<Message, LogRecord, Peer extends Caller> {
 
   // ---------------------------------------------------------------- the others
 
-  /** Removed or replaced by decision, and the configuration is without it. */
+  /** Removed or replaced by decision, and the configuration is without it, for all that may come: else its vote might still be needed. */
   isGone(node: NodeId): boolean {
     if (this.#replica === undefined || !this.roster.isGone(node)) return false;
-    const { voters, votersNext = [], nonVoters } = this.members;
-    return ![...voters, ...votersNext, ...nonVoters].includes(node);
+    const { members, membersSettled } = this.#replica.status;
+    const { voters, votersNext = [], nonVoters } = members;
+    return membersSettled && ![...voters, ...votersNext, ...nonVoters].includes(node);
   }
 
   /** Where the node listens: where it said itself, else as the roster says, else as configured. */
