@@ -48,6 +48,8 @@ describe('cairn.yaml', () => {
   it('names line and key of a wrong value', () => {
     expect(mistake('\n\nreplication:\n  factor: many\n')).toContain('line 4: replication.factor');
     expect(mistake('chunk_size: 100\n')).toContain('line 1: chunk_size');
+    expect(mistake('chunk_size:\n')).toContain('line 1: chunk_size: give a size such as 64MiB');
+    expect(mistake('dead_after: true\n')).toContain('line 1: dead_after: give a time such as 250ms or 5s');
     expect(mistake('masters:\n  - id: 1\n    address: nowhere\n')).toContain('line 3: masters.0.address');
   });
 

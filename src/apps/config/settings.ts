@@ -17,21 +17,24 @@ const units: Readonly<Record<string, number>> = {
 };
 const spans: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-const bytes = z.union([z.number().int().nonnegative(), z.string()]).transform((given, context) => {
+const sizeForm = 'give a size such as 64MiB';
+const spanForm = 'give a time such as 250ms or 5s';
+
+const bytes = z.union([z.number().int().nonnegative(), z.string()], sizeForm).transform((given, context) => {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([KMG]?i?B?)\s*$/.exec(String(given));
   const unit = match === null ? undefined : units[match[2]!];
   if (match !== null && unit !== undefined) return Math.round(Number(match[1]) * unit);
-  context.addIssue({ code: 'custom', message: 'give a size such as 64MiB' });
+  context.addIssue({ code: 'custom', message: sizeForm });
   return z.NEVER;
 });
 
 /** A time from `least` to `most`, as they would be written in the file. */
 function span(least: string, most: string) {
   const [leastMs, mostMs] = [spanMs(least)!, spanMs(most)!];
-  return z.union([z.number().nonnegative(), z.string()]).transform((given, context) => {
+  return z.union([z.number().nonnegative(), z.string()], spanForm).transform((given, context) => {
     const ms = spanMs(typeof given === 'number' ? `${given}s` : given);
     if (ms !== undefined && ms >= leastMs && ms <= mostMs) return ms;
-    const message = ms === undefined ? 'give a time such as 250ms or 5s' : `give a time from ${least} to ${most}`;
+    const message = ms === undefined ? spanForm : `give a time from ${least} to ${most}`;
     context.addIssue({ code: 'custom', message });
     return z.NEVER;
   });

@@ -1,4 +1,5 @@
 /** `cairn up` and the roles it runs: what they refuse, how they stop, what comes back. */
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -37,6 +38,22 @@ function isAlive(pid: number): boolean {
 }
 
 describe('up', () => {
+  it('that is interrupted while it starts takes no node for dead that the same Ctrl-C has ended', {
+    timeout: 60_000,
+  }, async () => {
+    const dir = join(scratch, 'interrupted');
+    const words = [program, 'up', '--json', '--dir', dir, '--port-base', '28400'];
+    const child = spawn(process.execPath, words, { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+    let out = '';
+    for await (const piece of child.stdout) {
+      const before = out;
+      out += String(piece);
+      if (out.includes('started') && !before.includes('started')) process.kill(-child.pid!, 'SIGINT'); // as a terminal does
+    }
+    expect(out).toContain('"event":"started"');
+    expect(out).not.toContain('"event":"died"');
+  });
+
   it('refuses a port in use, another directory, another format and another set of masters, each by its name', {
     timeout: 90_000,
   }, async () => {
@@ -50,6 +67,9 @@ describe('up', () => {
     );
     expect(second.stdout).toBe(''); // nothing was started
     expect(readdirSync(join(scratch, 'two'))).toEqual([]); // nor settled: it may be tried again with other nodes
+
+    const inTheWay = await run(['up', '--dir', join(cluster.dir, 'cairn.json'), ...ports]);
+    expect([inTheWay.code, inTheWay.stderr]).toEqual([14, expect.stringContaining('a file is in the way')]);
 
     const same = await run(['up', '--dir', cluster.dir, ...ports]);
     expect([same.code, same.stderr]).toEqual([12, expect.stringContaining('[DIR_IN_USE]')]);

@@ -232,6 +232,17 @@ describe('a secondary that fails', () => {
     const refused = cluster.client.write(cluster.master.grants.get(5)!, 513_000, pattern(400 * kibi, 2));
     await expect(cluster.settle(refused)).rejects.toMatchObject({ code: 'DISK_FULL', hint: '1' });
   });
+
+  test('that has only its reserve left says that there is no room, so that it gets no new chunks', async () => {
+    const cluster = await TestCluster.start(13);
+    const last = () => cluster.master.heartbeats.at(-1)!;
+    expect(last().freeBytes).toBeGreaterThan(0);
+    for (const id of [1, 2, 3]) {
+      const { disk } = cluster.world.node(`s${id}`);
+      disk.capacityBytes = disk.usedBytes + 500 * kibi; // half of what is kept
+    }
+    expect(await cluster.world.runUntil(() => last().freeBytes === 0, 5000)).toBe(true);
+  });
 });
 
 describe('a disk that fails', () => {
@@ -322,7 +333,7 @@ describe('versions', () => {
   test.each([false, true])(
     'a primary whose machine lost what was not synced loses nothing of it (old grant used: %s)',
     async (isOld) => {
-      const cluster = await TestCluster.start(`amnesia ${isOld} 1`);
+      const cluster = await TestCluster.start(`amnesia ${isOld} 5`);
       let grant = cluster.master.grant(5, [1, 2, 3]);
       const records = [...Array(6).keys()].map((n) => pattern(50 * kibi + n, n));
       for (const [n, record] of records.entries()) await cluster.settle(cluster.client.append(grant, 1, n, [record]));

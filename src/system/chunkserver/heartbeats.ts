@@ -154,7 +154,7 @@ export class Heartbeats {
 
   async #measureDisk(now: number): Promise<void> {
     if (now - this.#usageAt < usageEveryMs) return;
-    this.#usage = await this.#world.env.disk.usage();
+    this.#usage = await this.#world.store.room();
     this.#usageAt = now;
   }
 }

@@ -194,7 +194,7 @@ describe('mode gfs', () => {
   );
 
   test.each([1, 2])('nothing of durability memory is lost with the power of one member (server %s)', async (weak) => {
-    const { cluster, grant } = await inMode('gfs', 9);
+    const { cluster, grant } = await inMode('gfs', 10);
     const records = [1, 2, 3, 4, 5, 6].map((n) => pattern(50_000 + n, n));
     const append = (open: Grant, n: number) => cluster.settle(cluster.client.append(open, 9, n, [records[n]!]));
     const flushed = { ...grant([1, 2, 3]), durability: 'disk' as const };

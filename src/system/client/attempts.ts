@@ -15,6 +15,8 @@ export class Attempts {
   readonly #givenUp: GivenUp;
   /** An attempt may have taken effect without our knowing. */
   #outcomeUnknown = false;
+  /** A full or broken disk that an attempt has met: what the cluster tries in its place may fail for no better reason. */
+  #disk: CairnError | undefined;
 
   constructor(env: Env, deadlineMs: number, since: number = env.clock.now(), givenUp: GivenUp = () => undefined) {
     this.#env = env;
@@ -43,6 +45,7 @@ export class Attempts {
   /** To be told of each failed attempt. @throws CairnError what is to be reported, if there will be no other attempt */
   failed(what: string, error: CairnError, mutates: boolean): void {
     if (mutates && isDoubtful(error)) this.#outcomeUnknown = true;
+    if (isOfDisk(error)) this.#disk = error;
     if (error.retry === 'never') throw error;
     if (this.isOver) throw this.giveUp(what, error);
   }
@@ -56,8 +59,10 @@ export class Attempts {
   }
 
   /** What is to be reported when no other attempt is made. */
-  giveUp(what: string, last: CairnError): CairnError {
-    if (last.retry === 'never') return last;
+  giveUp(what: string, error: CairnError): CairnError {
+    if (error.retry === 'never') return error;
+    const isOfNoUse = error.retry === 'relocate' || error.code === 'NO_SERVERS';
+    const last = isOfNoUse ? (this.#disk ?? error) : error;
     const fate = this.#outcomeUnknown ? '; it may have taken effect all the same' : '';
     return new CairnError(
       this.#finalCode(last),
@@ -68,8 +73,12 @@ export class Attempts {
 
   /** What a cluster says to itself means nothing to callers; a full or broken disk does. */
   #finalCode(last: CairnError): ErrorCode {
-    if (last.code.startsWith('DISK_')) return last.code;
+    if (isOfDisk(last)) return last.code;
     if (this.#outcomeUnknown) return 'TIMED_OUT';
     return last.retry === 'later' ? last.code : 'UNAVAILABLE';
   }
+}
+
+function isOfDisk({ code }: CairnError): boolean {
+  return code.startsWith('DISK_');
 }

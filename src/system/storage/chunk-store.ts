@@ -2,7 +2,7 @@
  * The contract of the chunk store: every chunk replica of one chunkserver, on its disk. See docs/formats/chunk-files.md.
  */
 import type { ChunkHandle, ChunkVersion, MutationSerial } from '../../core/base/brand.ts';
-import type { Env } from '../../core/base/env.ts';
+import type { DiskUsage, Env } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
 
 export const blockBytes = 64 * 1024;
@@ -91,6 +91,8 @@ export interface ChunkStore {
   readonly hasFailed: boolean;
   readonly chunkCount: number;
   readonly usedBytes: number;
+  /** The disk's size, and how much of it chunks can still take: without the reserve, which is not for them. */
+  room(): Promise<DiskUsage>;
   /** An empty chunk. Outlasts a crash from its first mutation on. @throws EXISTS */
   create(handle: ChunkHandle, version: ChunkVersion): void;
   /**

@@ -38,8 +38,8 @@ export async function run({ options, json }: Invocation): Promise<void> {
   const flags = options as unknown as Flags;
   const settings = settingsOf(flags);
   const dir = resolve(flags.dir);
-  const engine = engineOfDirectory(dir, settings.engine) ?? engineDefault;
   makeDirectory(dir);
+  const engine = engineOfDirectory(dir, settings.engine) ?? engineDefault;
   const lock = await lockDirectory(dir);
   try {
     const { masters, chunkservers, portBase } = flags;
@@ -106,13 +106,20 @@ async function superviseUntilStopped(layout: Layout, json: boolean): Promise<voi
   });
   const signalled = () => stop.abort();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, signalled);
+  // At once: Ctrl-C reaches the nodes too, and those that end of it are not to be started again.
+  const stopped = new Promise<void>((done) =>
+    stop.signal.addEventListener('abort', () => {
+      if (!json) printLine('stopping …');
+      done(supervisor.stop());
+    }),
+  );
   supervisor.start();
   try {
     await announceReady(layout, supervisor, json, stop.signal);
-    if (!stop.signal.aborted) await new Promise<void>((done) => stop.signal.addEventListener('abort', () => done()));
+    await stopped;
   } finally {
-    if (!json) printLine('stopping …');
-    await supervisor.stop();
+    stop.abort();
+    await stopped;
   }
 }
 

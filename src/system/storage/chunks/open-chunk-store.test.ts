@@ -372,6 +372,9 @@ describe('mutations', () => {
     const one = await restarted(before, { reserveBytes: 1_000_000 });
     expect(one.node.disk.paths().some((path) => path.startsWith('store/pool/'))).toBe(true);
     const used = one.node.disk.usedBytes;
+    const { freeBytes } = await one.settle(one.store.room()); // with what is kept for reuse, without the reserve
+    expect(freeBytes).toBeGreaterThan(150_000);
+    expect(freeBytes).toBeLessThan(400_000);
     expect(await codeOf(one.settle(one.store.apply([mutation(2, 1000, pattern(400_000, 3))])))).toBe('DISK_FULL');
     expect(one.node.disk.paths().some((path) => path.startsWith('store/pool/'))).toBe(false);
     expect(one.node.disk.usedBytes).toBeLessThan(used);

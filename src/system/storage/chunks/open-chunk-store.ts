@@ -1,7 +1,7 @@
 /** Opens the chunk store of one chunkserver on its disk. */
 import type { ChunkHandle, ChunkVersion } from '../../../core/base/brand.ts';
 import { ByteReader } from '../../../core/base/bytes.ts';
-import type { Env } from '../../../core/base/env.ts';
+import type { DiskUsage, Env } from '../../../core/base/env.ts';
 import { toCairnError } from '../../../core/base/errors.ts';
 import type {
   ChunkCut,
@@ -154,6 +154,11 @@ class OpenChunkStore implements ChunkStore {
     this.#editor = new Editor(parts, this.#mutator);
     this.#reader = new Reader(parts);
     parts.space.giveBack = () => this.#giveBack();
+  }
+
+  room(): Promise<DiskUsage> {
+    const { pool, slabs } = this.#parts.files;
+    return this.#parts.space.room(pool.bytes + slabs.leftBytes);
   }
 
   async #giveBack(): Promise<void> {

@@ -2,7 +2,7 @@
  * Room on the disk. Mutations are refused before they touch anything once less than the reserve would be left: the reserve is
  * what the journal and the checkpoints need to go on. The disk is asked now and then; between, what is written is counted.
  */
-import type { Env } from '../../../core/base/env.ts';
+import type { DiskUsage, Env } from '../../../core/base/env.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 
 /** After so many written bytes the disk is asked anew: others fill it too. */
@@ -19,6 +19,12 @@ export class Space {
   constructor(env: Env, reserveBytes: number) {
     this.#env = env;
     this.#reserveBytes = reserveBytes;
+  }
+
+  /** Of the disk, and what chunks can still take of it; `keptBytes` are given back when they are asked for. */
+  async room(keptBytes: number): Promise<DiskUsage> {
+    const { totalBytes, freeBytes } = await this.#env.disk.usage();
+    return { totalBytes, freeBytes: Math.max(0, freeBytes + keptBytes - this.#reserveBytes) };
   }
 
   /** Counts the bytes as written if there is surely room for them; else `ask` must say. */
