@@ -90,7 +90,7 @@ async function readWhole(env: Env, path: string): Promise<Uint8Array> {
   }
 }
 
-export function encodeMap(pairs: OrderedMap<Uint8Array>, crc32: Env['crc32']): Uint8Array {
+function encodeMap(pairs: OrderedMap<Uint8Array>, crc32: Env['crc32']): Uint8Array {
   const writer = new ByteWriter(4096);
   writer.raw(magic);
   writer.u32(formatVersion);

@@ -1,14 +1,10 @@
-/** A map that lasts as long as the process: for the browser and for tests. */
+/** A map that lasts as long as the process: for tests; and what it has in common with the one in a file. */
 
 import { OrderedMap } from './ordered-map.ts';
 import type { Change, DurableMap, Key, Pair, Reader } from './ordered-store.ts';
 
 export class MemoryMap implements DurableMap {
   #pairs = new OrderedMap<Uint8Array>();
-
-  get size(): number {
-    return this.#pairs.size;
-  }
 
   get(key: Key): Uint8Array | undefined {
     return this.#pairs.get(key);

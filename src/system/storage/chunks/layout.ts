@@ -2,7 +2,7 @@
 import { type ChunkHandle, toChunkHandle } from '../../../core/base/brand.ts';
 
 /** Directories that the chunk files are spread over. */
-export const fanOut = 256;
+const fanOut = 256;
 /** Consecutive handles share a directory: chunks born together lie together, and a checkpoint syncs few directories. */
 const handlesPerDirectory = 4096;
 const handleDigits = 16;

@@ -24,7 +24,7 @@ export interface Run {
 export type Stage = Map<ChunkHandle, Run>;
 
 /** What one run may carry: it is one write, and its redo one journal payload. */
-export const runMaxBytes = 8 * 1024 * 1024;
+const runMaxBytes = 8 * 1024 * 1024;
 
 export function toStages(mutations: readonly ChunkMutation[]): readonly Stage[] {
   const stages: Stage[] = [];

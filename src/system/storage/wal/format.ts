@@ -15,7 +15,7 @@ const headerChecksumAt = 60;
 export const recordHeadBytes = 16;
 /** The first record of each segment: where the one before ends, where the preamble of this one ends. */
 export const linkPayloadBytes = 8;
-export const linkRecordBytes = recordHeadBytes + linkPayloadBytes;
+const linkRecordBytes = recordHeadBytes + linkPayloadBytes;
 /** Where the first record after the link lies. */
 export const firstRecordOffset = segmentHeaderBytes + linkRecordBytes;
 /** A single payload holds 1 … `recordMaxBytes` bytes. */
@@ -99,7 +99,7 @@ export function segmentSeed(segment: number, logId: number): number {
 }
 
 /** Ties a head to its log, segment and offset, so that stale and misdirected records never pass. Never 0: zeros are no record. */
-export function headCheck(seed: number, offset: number, length: number, synced: number, checksum: number): number {
+function headCheck(seed: number, offset: number, length: number, synced: number, checksum: number): number {
   return finish(mix(mix(mix(mix(seed, offset), length), synced), checksum)) || 1;
 }
 

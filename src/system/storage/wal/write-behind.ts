@@ -7,7 +7,7 @@
 import { type CairnError, toCairnError } from '../../../core/base/errors.ts';
 
 /** A disk takes so much in about a millisecond. */
-export const writeBehindBytesDefault = 1024 * 1024;
+const writeBehindBytesDefault = 1024 * 1024;
 
 export class WriteBehind {
   readonly #dueBytes: number;
