@@ -176,6 +176,7 @@ describe('the map on LMDB', () => {
     }
     await expect(map.replace(broken())).rejects.toThrow(/the peer is gone/);
     expect(all(map).length).toBe(100);
+    expect((await readdir(join(directory, 'map'))).sort()).toEqual(['map-00000001.mdb', 'map-00000001.mdb-lock']);
     await map.replace(batchesOf([['a', bytes('1')]], [], [['b', bytes('2')]]));
     const expected = [
       ['a', '1'],

@@ -73,8 +73,15 @@ async function* nothing(): AsyncIterable<readonly Pair[]> {}
 async function prepare(directory: string, batches: AsyncIterable<readonly Pair[]>): Promise<void> {
   const loading = join(directory, 'loading.mdb');
   await removeFiles(loading);
-  await load(loading, batches);
-  await sync(loading);
+  try {
+    await load(loading, batches);
+    await sync(loading);
+  } catch (thrown) {
+    const error = await mapError('filling', directory, thrown); // while a full disk can still be told
+    // Half of it takes room that the log may need. What cannot be removed now, the next replacement or the next start removes.
+    await removeFiles(loading).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Gives the prepared file the name of a generation: from then on it counts. */
@@ -321,7 +328,7 @@ class LmdbMap implements DurableMap {
   }
 }
 
-/** Fills a new file; durable when it resolves. A caller's failing source leaves it behind, to be removed. */
+/** Fills a new file. */
 async function load(file: string, batches: AsyncIterable<readonly Pair[]>): Promise<void> {
   const database = openDatabase(file);
   try {
