@@ -19,12 +19,15 @@ const syncsAtOnce = 2;
 /** So much of what chunks remember is captured in one turn: checksums and entries of windows, and something for the chunk itself. */
 const numbersPerTurn = 4096;
 const numbersPerChunk = 16;
+/** After one that failed the next is not begun at once: each begins a segment of the journal, for which a full disk has no room. */
+const retryAfterMs = 1000;
 /** The journal may grow to so many times the size that a checkpoint is begun at; then changes wait. */
 const backlogFactor = 4;
 
 export class Checkpointer {
   readonly #parts: StoreParts;
   #running: Promise<void> | undefined;
+  #notBefore = Number.NEGATIVE_INFINITY;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
@@ -32,12 +35,14 @@ export class Checkpointer {
 
   /** Begins a checkpoint if it is time for one, and another behind it if that has become so meanwhile. */
   consider(): void {
-    if (this.#running !== undefined || !this.#isDue()) return;
+    const { env, journal } = this.#parts;
+    if (this.#running !== undefined || journal.hasFailed || env.clock.now() < this.#notBefore || !this.#isDue()) return;
     this.run().then(
       () => this.consider(),
       (thrown: unknown) => {
+        this.#notBefore = env.clock.now() + retryAfterMs;
         const { code, message } = toCairnError(thrown);
-        this.#parts.env.events.emit('error', 'chunk-checkpoint-failed', { code, message });
+        env.events.emit('error', 'chunk-checkpoint-failed', { code, message });
       },
     );
   }
