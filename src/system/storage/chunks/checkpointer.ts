@@ -27,7 +27,7 @@ const backlogFactor = 4;
 export class Checkpointer {
   readonly #parts: StoreParts;
   #running: Promise<void> | undefined;
-  #notBefore = Number.NEGATIVE_INFINITY;
+  #failure: { readonly until: number; readonly cause: unknown } | undefined;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
@@ -36,11 +36,10 @@ export class Checkpointer {
   /** Begins a checkpoint if it is time for one, and another behind it if that has become so meanwhile. */
   consider(): void {
     const { env, journal } = this.#parts;
-    if (this.#running !== undefined || journal.hasFailed || env.clock.now() < this.#notBefore || !this.#isDue()) return;
+    if (this.#running !== undefined || journal.hasFailed || this.#hasJustFailed || !this.#isDue()) return;
     this.run().then(
       () => this.consider(),
       (thrown: unknown) => {
-        this.#notBefore = env.clock.now() + retryAfterMs;
         const { code, message } = toCairnError(thrown);
         env.events.emit('error', 'chunk-checkpoint-failed', { code, message });
       },
@@ -51,15 +50,35 @@ export class Checkpointer {
   readonly backlog = (): Promise<unknown> | undefined => {
     const { journal, options } = this.#parts;
     const bound = backlogFactor * options.checkpointJournalBytes + options.journalSegmentBytes;
-    return journal.bytes > bound ? this.run() : undefined;
+    if (journal.bytes <= bound) return undefined;
+    return this.#hasJustFailed ? Promise.reject(this.#failure?.cause) : this.run();
   };
+
+  /** Frees what small chunks have left in slabs, as far as that can be done now. */
+  async makeRoom(): Promise<void> {
+    if (this.#parts.files.slabs.leftBytes > 0 && !this.#hasJustFailed) await this.run();
+  }
 
   /** One checkpoint; joins the one under way. */
   run(): Promise<void> {
-    this.#running ??= this.#checkpoint().finally(() => {
+    this.#running ??= this.#noted(this.#checkpoint()).finally(() => {
       this.#running = undefined;
     });
     return this.#running;
+  }
+
+  async #noted(checkpoint: Promise<void>): Promise<void> {
+    try {
+      await checkpoint;
+      this.#failure = undefined;
+    } catch (cause) {
+      this.#failure = { until: this.#parts.env.clock.now() + retryAfterMs, cause };
+      throw cause;
+    }
+  }
+
+  get #hasJustFailed(): boolean {
+    return this.#failure !== undefined && this.#parts.env.clock.now() < this.#failure.until;
   }
 
   /** Waits for the one under way, if any, whatever becomes of it. */

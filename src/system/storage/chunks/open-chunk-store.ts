@@ -162,9 +162,8 @@ class OpenChunkStore implements ChunkStore {
   }
 
   async #giveBack(): Promise<void> {
-    const { pool, slabs } = this.#parts.files;
-    await pool.drain();
-    if (slabs.leftBytes > 0) await this.#checkpointer.run();
+    await this.#parts.files.pool.drain();
+    await this.#checkpointer.makeRoom();
   }
 
   get hasFailed(): boolean {

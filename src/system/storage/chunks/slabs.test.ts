@@ -271,6 +271,25 @@ test('it is given back at once when the disk is full', async () => {
   expect(await slabsOf(disk)).toHaveLength(1);
 });
 
+test('a full disk that has no room to give it back is not asked again and again: each attempt takes a segment of the journal', async () => {
+  const disk = new MemoryDisk();
+  disk.usage = async () => ({ totalBytes: 2 ** 21, freeBytes: (await slabsOf(disk)).length < 10 ? 2 ** 21 : 0 });
+  const store = await withTwentyChunks(disk);
+  await removeAll(store);
+  disk.before = (operation) => {
+    if (operation.kind === 'create' && operation.path.includes('metadata'))
+      throw new CairnError('DISK_FULL', operation.path);
+  };
+  const segments = () => disk.journal.filter((one) => one.kind === 'rename' && one.to.endsWith('.wal')).length;
+  const before = segments();
+  for (let n = 21; n <= 30; n++) {
+    store.create(h(n), v(1));
+    const applied = store.apply([mutation(n, 0, pattern(400_000, n))]);
+    await expect(applied).rejects.toMatchObject({ code: 'DISK_FULL' });
+  }
+  expect(segments()).toBeLessThanOrEqual(before + 1);
+});
+
 test('it is given back by the next start', async () => {
   const disk = new MemoryDisk();
   await removeAll(await withTwentyChunks(disk));
