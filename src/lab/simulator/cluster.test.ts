@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { engineNames } from './engines.ts';
 import { type Outcome, type RunOptions, runSeed } from './run-seed.ts';
 
 const execute = promisify(execFile);
@@ -52,6 +53,19 @@ describe('a whole cluster in a simulated world', () => {
     async () => {
       const { counts } = await passing(21, { scenario: { ...short, chunkservers: 4, drainEveryMs: 300 } });
       expect(counts.drains).toBeGreaterThan(3);
+    },
+    runMs,
+  );
+
+  it.each(engineNames)(
+    'keeps everything acknowledged while masters of %s are given empty disks, and leadership is handed over, with leases',
+    async (engine) => {
+      const group = { elector: 'ballot', lease: { durationMs: 285, driftMax: 0.01 }, transferEveryMs: 300 } as const;
+      const { counts } = await passing(22, {
+        engine,
+        scenario: { ...short, group: { ...group, replaceDiskEveryMs: 500 } },
+      });
+      expect(counts.newDisks).toBeGreaterThan(1);
     },
     runMs,
   );

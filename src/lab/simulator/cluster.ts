@@ -2,7 +2,7 @@
  * A whole cluster in one simulated world: the masters, chunkservers and clients that run as processes elsewhere, put together in the same
  * way. What a supervisor would do (start again what died) is up to the scenario; a process that gives up on its own is reported.
  */
-import { type Address, toAddress, toServerId } from '../../core/base/brand.ts';
+import { type Address, type NodeId, toAddress, toServerId } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { type CairnError, toCairnError } from '../../core/base/errors.ts';
 import { defaultLimits, type EngineName, toEpoch } from '../../core/consensus/index.ts';
@@ -88,6 +88,22 @@ export class SimCluster {
     return true;
   }
 
+  /** Its disk fails, and the machine is started with an empty one. */
+  replaceDisk(master: Member<SimulatedMaster>): void {
+    master.node.crash({ loseUnsynced: true });
+    master.node.disk.replace();
+    this.restart(master.node);
+  }
+
+  /** All masters run and vote, and one of them leads. */
+  get areMastersWhole(): boolean {
+    const members = this.leader?.replica.status.members;
+    if (members === undefined || members.votersNext !== undefined || members.nonVoters.length > 0) return false;
+    const isWhole = (master: Member<SimulatedMaster>) =>
+      !master.node.isHeld && members.voters.includes(runningOf(master)?.node ?? (0 as NodeId));
+    return members.voters.length === this.masters.length && this.masters.every(isWhole);
+  }
+
   /** Every machine but the clients' loses power at this moment, those too whose process was down. */
   blackout(): void {
     for (const { node } of [...this.masters, ...this.chunkservers]) {
@@ -152,8 +168,11 @@ export class SimCluster {
   }
 
   #engineConfig(env: Env) {
-    const { electionTimeoutMs } = this.scenario;
+    const { electionTimeoutMs, group } = this.scenario;
+    const { elector, lease } = group;
     return {
+      elector,
+      ...(lease === undefined ? {} : { lease }),
       epoch: toEpoch(1),
       seed: env.random.id53(),
       crc32: env.crc32,

@@ -1,6 +1,9 @@
-/** Who runs the cluster: has chunkservers emptied and lets them have chunks again, while everything else goes wrong. */
+/**
+ * Who runs the cluster: has chunkservers emptied and lets them have chunks again, hands leadership over, and gives masters new disks, while everything
+ * else goes wrong.
+ */
 import { toServerId } from '../../core/base/brand.ts';
-import { toCairnError } from '../../core/base/errors.ts';
+import { type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import type { SimRandom } from '../../platform/sim/random.ts';
 import type { CairnClient } from '../../system/client/client.ts';
 import type { SimCluster } from './cluster.ts';
@@ -24,6 +27,7 @@ export class Operator {
   #isStopping = false;
   #underWay = 0;
   drains = 0;
+  newDisks = 0;
 
   constructor(context: OperatorContext) {
     this.#context = context;
@@ -38,10 +42,15 @@ export class Operator {
 
   /** Begins, with what this run has. */
   live(client: CairnClient): void {
-    const { drainEveryMs, rot } = this.#context.cluster.scenario;
+    const { drainEveryMs, rot, group } = this.#context.cluster.scenario;
+    const { transferEveryMs, replaceDiskEveryMs } = group;
     if (drainEveryMs !== undefined)
       this.#again(drainEveryMs, this.#random.fork('drains'), (random) => this.#turn(client, random));
     if (rot !== undefined) this.#again(rot.scrubEveryMs, this.#random.fork('scrubs'), () => this.#scrub(client));
+    if (transferEveryMs !== undefined)
+      this.#again(transferEveryMs, this.#random.fork('transfers'), (random) => this.#transfer(client, random));
+    if (replaceDiskEveryMs !== undefined)
+      this.#again(replaceDiskEveryMs, this.#random.fork('disks'), (random) => this.#replaceDisk(random));
   }
 
   /** Ends after the call that is under way; what is being drained then is left to end. */
@@ -94,13 +103,30 @@ export class Operator {
     await this.#command('scrub', () => client.scrub({ now: true }));
   }
 
-  async #command(what: string, run: () => Promise<unknown>): Promise<void> {
+  /** A master with a new disk has no vote for a while. */
+  async #transfer(client: CairnClient, random: SimRandom): Promise<void> {
+    const { id } = random.pick(this.#context.cluster.masters);
+    const hasNoVote = ['INVALID_ARGUMENT', 'NOT_FOUND'] as const;
+    await this.#command(`hand leadership to m${id}`, () => client.masters.transferLeadership(id), hasNoVote);
+  }
+
+  /** Of one master at a time: the others vote, and have everything. */
+  async #replaceDisk(random: SimRandom): Promise<void> {
+    const { cluster, note } = this.#context;
+    if (!cluster.areMastersWhole) return;
+    const master = random.pick(cluster.masters);
+    note('operator', `m${master.id} is given an empty disk`);
+    cluster.replaceDisk(master);
+    this.newDisks += 1;
+  }
+
+  async #command(what: string, run: () => Promise<unknown>, also: readonly ErrorCode[] = []): Promise<void> {
     this.#context.note('operator', what);
     try {
       await run();
     } catch (thrown) {
       const error = toCairnError(thrown);
-      mustHold(mayEnd(error), () => `${what}: [${error.code}] ${error.message}`);
+      mustHold(mayEnd(error) || also.includes(error.code), () => `${what}: [${error.code}] ${error.message}`);
       this.#context.note('operator', `${what}: fate unknown: ${error.message}`);
     }
   }

@@ -45,7 +45,7 @@ export interface Outcome {
   readonly simulatedMs: number;
   readonly eventCount: number;
   readonly counts: Readonly<
-    Record<'calls' | 'unknown' | 'records' | 'bytes' | 'cuts' | 'faults' | 'drains' | 'rotten', number>
+    Record<'calls' | 'unknown' | 'records' | 'bytes' | 'cuts' | 'faults' | 'drains' | 'newDisks' | 'rotten', number>
   >;
   readonly trace: Trace;
 }
@@ -222,6 +222,7 @@ class Run {
       ...this.#ledger.counts,
       faults: this.#faults,
       drains: this.#operator.drains,
+      newDisks: this.#operator.newDisks,
       rotten: this.#rotten,
     };
     const passed = why === undefined;

@@ -3,6 +3,7 @@
  * differ in kind reach states that one average run would not ("swarm testing").
  */
 
+import type { ElectorName, LeaseTerms } from '../../core/consensus/engine.ts';
 import { windowWritersMax } from '../../core/protocol/chunk-calls.ts';
 import type { Mode } from '../../core/protocol/types.ts';
 import { drawFaultPlan, type FaultKind, type FaultPlan, soundDiskKinds } from '../../platform/sim/fault-plan.ts';
@@ -20,6 +21,15 @@ export interface Rot {
   /** Mean time from one bit to the next, and from one search for damage to the next. */
   readonly everyMs: number;
   readonly scrubEveryMs: number;
+}
+
+/** How the masters agree, and what their operator does to them. */
+export interface MasterGroupDraw {
+  readonly elector: ElectorName;
+  readonly lease: LeaseTerms | undefined;
+  /** Mean time from one transfer of leadership to the next, and from one master whose disk is replaced by an empty one; undefined: there are none. */
+  readonly transferEveryMs: number | undefined;
+  readonly replaceDiskEveryMs: number | undefined;
 }
 
 export interface Scenario {
@@ -46,6 +56,7 @@ export interface Scenario {
   /** Mean time from one command to drain a chunkserver, or to undo it, to the next; undefined: there are none. */
   readonly drainEveryMs: number | undefined;
   readonly rot: Rot | undefined;
+  readonly group: MasterGroupDraw;
   /** Most that a clock is off; the masters allow for a hundredth. */
   readonly clockDriftPpm: number;
   /** The longest pause of a client between two calls. */
@@ -85,6 +96,7 @@ export function drawScenario(random: SimRandom): Scenario {
     blackoutAtMs: hasBlackout ? random.between(500, stormMs) : undefined,
     drainEveryMs: random.fork('drains').pick([undefined, undefined, 300, 1_000, 3_000]),
     rot: hasBlackout ? undefined : drawRot(random.fork('rot')),
+    group: drawGroup(random.fork('group')),
     clockDriftPpm: random.pick([100, 4_000]),
     thinkMs,
     electionTimeoutMs: random.pick([150, 150, 400]),
@@ -112,6 +124,17 @@ export function drawScenario(random: SimRandom): Scenario {
 /** Clients that hardly pause do in some seconds what others do in many: what is done in a run is bounded, so that there are more runs. */
 function stormMaxMs(thinkMs: number): number {
   return thinkMs < 50 ? 4_000 : thinkMs < 200 ? 8_000 : 20_000;
+}
+
+/** Leases are shorter or longer than it takes to lose patience. Clocks differ by less than they allow for. */
+function drawGroup(random: SimRandom): MasterGroupDraw {
+  const durationMs = random.pick([undefined, undefined, 75, 150, 285]);
+  return {
+    elector: random.pick(['timeout', 'timeout', 'ballot']),
+    lease: durationMs === undefined ? undefined : { durationMs, driftMax: 0.01 },
+    transferEveryMs: random.pick([undefined, undefined, 300, 2_000]),
+    replaceDiskEveryMs: random.pick([undefined, undefined, undefined, 2_000]),
+  };
 }
 
 function drawRot(random: SimRandom): Rot | undefined {

@@ -167,6 +167,12 @@ export class DiskImage {
     }
   }
 
+  /** An empty disk in the place of this one. Called when no process of the machine is left. */
+  replace(): void {
+    for (const [, file] of this.tree.files()) file.detach();
+    this.tree.replace();
+  }
+
   // -------------------------------------------------------------- for SimDisk
 
   latencyUs(operation: DiskOperation, bytes: number): number {

@@ -123,6 +123,13 @@ export class DiskTree {
     forget(this.root);
   }
 
+  /** Nothing is there any more, and nothing comes back. */
+  replace(): void {
+    this.#pending = [];
+    this.root.entries.clear();
+    this.root.durable.clear();
+  }
+
   /** All files with their paths, in order of the paths' names per directory. */
   *files(directory: Directory = this.root, prefix = ''): Generator<readonly [string, PagedFile]> {
     for (const name of [...directory.entries.keys()].sort()) {
