@@ -158,7 +158,7 @@ export interface ChunkStoreOptions {
   /** Mutations are refused with DISK_FULL when less than this would stay free: room for journal and checkpoints. Default 512 MiB. */
   readonly reserveBytes?: number;
   readonly openFilesMax?: number;
-  /** Chunks kept in memory beyond those that changed since the last checkpoint. */
+  /** Chunks kept in memory beyond those that changed since the last checkpoint: fewer, if they remember more than 16 KiB each of their writers. */
   readonly cachedChunksMax?: number;
   /** Files of removed chunks that are kept for reuse, in bytes and number; 0 keeps none. */
   readonly poolBytesMax?: number;

@@ -24,6 +24,9 @@ export class SequenceRows {
   get count(): number {
     return this.#count;
   }
+  get memoryBytes(): number {
+    return this.#rows.byteLength;
+  }
   /** Infinity while there are none. */
   get lowest(): number {
     return this.#count === 0 ? Number.POSITIVE_INFINITY : this.#rows[0]!;

@@ -26,6 +26,13 @@ export class AppendWindow {
     this.add(entries, version);
   }
 
+  /** What its entries take, with room for those to come. */
+  get memoryBytes(): number {
+    let bytes = 0;
+    for (const rows of this.#byWriter.values()) bytes += rows.memoryBytes;
+    return bytes;
+  }
+
   /**
    * An entry of the same writer and sequence is replaced; of each writer the highest sequences are kept.
    * @param version under which they come

@@ -97,3 +97,44 @@ test('bulk data that a checkpoint has synced in a file whose name it has not is 
     expect(Buffer.compare(await world.settle(contentOf(found, 1)), content)).toBe(0);
   }
 });
+
+test('what chunks remember of their writers is kept in memory up to a bound, however few they are', async () => {
+  const world = testWorld(1);
+  const { env } = world.node('s');
+  const options = {
+    ...smallOptions,
+    cachedChunksMax: 32,
+    windowEntriesPerWriter: 128,
+    windowWriters: 256,
+    checkpointChunks: 2 ** 30,
+    checkpointJournalBytes: 2 ** 30,
+  };
+  const window = Array.from({ length: 128 * 128 }, (_, n) => ({
+    writer: 1 + (n >> 7),
+    sequence: n & 127,
+    offset: n,
+    lengthBytes: 1,
+  }));
+  let reads = 0;
+  const { open } = env.disk;
+  env.disk.open = async (path, mode) => {
+    const file = await open.call(env.disk, path, mode);
+    const { readNow } = file;
+    if (path.includes('metadata/'))
+      file.readNow = (offset, into) => {
+        reads += 1;
+        return readNow.call(file, offset, into);
+      };
+    return file;
+  };
+  const chunks = [1, 2, 3, 4];
+  let store = await world.settle(openChunkStore(env, options));
+  for (const n of chunks) {
+    store.create(h(n), v(1));
+    await world.settle(store.apply([mutation(n, 0, pattern(1, n), { window })]));
+  }
+  await world.settle(store.close());
+  store = await world.settle(openChunkStore(env, options));
+  for (const n of [...chunks, ...chunks]) expect(store.windowOf(h(n))).toHaveLength(window.length);
+  expect(reads).toBe(2 * chunks.length); // each takes more than half of the bound
+});

@@ -6,28 +6,25 @@ import type { ChunkHandle } from '../../../core/base/brand.ts';
 import type { ChunkInfo } from '../chunk-store.ts';
 import { AppendWindow, type WindowBounds } from './append-window.ts';
 import { ChunkState } from './chunk-state.ts';
+import { CleanStates } from './clean-states.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import { OrderedHandles } from './ordered-handles.ts';
-
-/** Entries that one eviction looks at most: those in use are passed over. */
-const evictionLooks = 16;
 
 export class ChunkCache {
   readonly #metadata: MetadataStore;
   readonly #windowBounds: WindowBounds;
-  readonly #cleanMax: number;
   readonly #ordered: OrderedHandles;
   readonly #isLive = (handle: number): boolean => this.#metadata.table.has(handle as ChunkHandle);
   #dirty = new Map<ChunkHandle, ChunkState>();
   /** Captured by the checkpoint under way, and not changed since. */
   #captured = new Map<ChunkHandle, ChunkState>();
-  readonly #clean = new Map<ChunkHandle, ChunkState>();
+  readonly #clean: CleanStates;
   #usedBytes = 0;
 
   constructor(metadata: MetadataStore, windowBounds: WindowBounds, cleanMax: number) {
     this.#metadata = metadata;
     this.#windowBounds = windowBounds;
-    this.#cleanMax = cleanMax;
+    this.#clean = new CleanStates(cleanMax);
     const handles = metadata.table.handles();
     this.#ordered = new OrderedHandles(handles);
     for (const handle of handles) this.#usedBytes += metadata.table.info(handle as ChunkHandle)!.lengthBytes;
@@ -57,7 +54,7 @@ export class ChunkCache {
   get(handle: ChunkHandle): ChunkState | undefined {
     const known = this.#inMemory(handle);
     if (known !== undefined) {
-      if (this.#clean.delete(handle)) this.#clean.set(handle, known);
+      this.#clean.touch(handle);
       return known;
     }
     const record = this.#metadata.read(handle);
@@ -69,7 +66,7 @@ export class ChunkCache {
     state.slot = record.slot;
     state.hasFile = record.lengthBytes > 0 && record.slot === undefined;
     state.isPlaced = state.hasFile;
-    this.#keepClean(state);
+    this.#clean.keep(state);
     return state;
   }
 
@@ -144,22 +141,12 @@ export class ChunkCache {
   captureEnded(succeeded: boolean): void {
     for (const [handle, state] of this.#captured) {
       if (!succeeded) this.#dirty.set(handle, state);
-      else this.#keepClean(state);
+      else this.#clean.keep(state);
     }
     this.#captured = new Map();
   }
 
   #inMemory(handle: ChunkHandle): ChunkState | undefined {
     return this.#dirty.get(handle) ?? this.#clean.get(handle) ?? this.#captured.get(handle);
-  }
-
-  #keepClean(state: ChunkState): void {
-    this.#clean.set(state.handle, state);
-    let looks = evictionLooks;
-    for (const [handle, oldest] of this.#clean) {
-      if (this.#clean.size <= this.#cleanMax || looks-- === 0) return;
-      if (oldest === state || !oldest.isIdle) continue;
-      this.#clean.delete(handle);
-    }
   }
 }

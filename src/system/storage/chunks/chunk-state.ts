@@ -82,6 +82,11 @@ export class ChunkState {
     return { handle: this.handle, version: this.version, lengthBytes: this.lengthBytes, serial: this.serial };
   }
 
+  /** About what it takes. */
+  get memoryBytes(): number {
+    return this.checksums.byteLength + this.window.memoryBytes;
+  }
+
   get isIdle(): boolean {
     return this.pins === 0 && this.fence === undefined && this.badBlocks.size === 0;
   }
