@@ -176,6 +176,7 @@ function answer(s: PaxosState, out: Outbox, m: Accept, f: Following): void {
   const { ballot, first, round } = m;
   if (m.entries.length === 0) {
     report(s, out, f, first, round);
+    if (s.stateArriving) out.sendAfter(s.durability.termIo, ballot.node, { kind: 'fed', ballot });
     return;
   }
   const last = first + m.entries.length - 1;

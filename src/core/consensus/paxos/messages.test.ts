@@ -51,6 +51,7 @@ const small = fc
       { kind: 'readQuery', token: a },
       { kind: 'readReply', token: a, lastIndex: index(b) },
       { kind: 'fill', slot: index(a) },
+      { kind: 'fed', ballot: of },
       { kind: 'elector', message: { kind: 'preVoteResponse', term: a, granted: flag } },
     ),
   );

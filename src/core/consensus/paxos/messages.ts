@@ -48,6 +48,8 @@ const smallMessage = union({
   readReply: [13, struct({ token: varint, lastIndex: slot })],
   /** A reader waits for this slot to be chosen. */
   fill: [14, struct({ slot })],
+  /** To the leader of `ballot`: somebody's state is arriving here, and I come no nearer before it is whole. */
+  fed: [15, struct({ ballot: ballotCodec })],
 });
 
 type SmallMessage = TypeOf<typeof smallMessage>;
@@ -59,6 +61,7 @@ export type TakeOver = Extract<SmallMessage, { kind: 'takeOver' }>;
 export type ReadQuery = Extract<SmallMessage, { kind: 'readQuery' }>;
 export type ReadReply = Extract<SmallMessage, { kind: 'readReply' }>;
 export type Fill = Extract<SmallMessage, { kind: 'fill' }>;
+export type Fed = Extract<SmallMessage, { kind: 'fed' }>;
 export type Learn = Extract<SmallMessage, { kind: 'learn' }>;
 
 /** A vote that a Promise reports. */

@@ -19,7 +19,7 @@ import { propose } from './proposals.ts';
 import { askForPromises, continueCampaign, countOwnPromise, onPromise, onRejected, onTakeOver } from './proposer.ts';
 import { continueQuorumReads, onFill, onReadQuery, onReadReply } from './quorum-reads.ts';
 import { read } from './reads.ts';
-import { askAgainForPromises, continueChange, sayFarewell } from './reconfiguration.ts';
+import { askAgainForPromises, continueChange, onFed, sayFarewell } from './reconfiguration.ts';
 import { decodeRecord, encodeRecord, indexOfRecord, type PaxosRecord } from './records.ts';
 import { restore } from './restore.ts';
 import { announceChosen, heartbeatAll, onMissing } from './sending.ts';
@@ -188,6 +188,9 @@ function onMessage(s: PaxosState, out: Outbox, from: NodeId, message: PaxosMessa
       break;
     case 'fill':
       onFill(s, out, message);
+      break;
+    case 'fed':
+      onFed(s, from, message);
       break;
     case 'takeOver':
       onTakeOver(s, out, from, message);

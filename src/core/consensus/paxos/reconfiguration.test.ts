@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { toMillis } from '../../base/brand.ts';
 import { farBehindEntries } from '../catch-up-pace.ts';
 import { standstillMaxTimeouts } from '../catch-up-round.ts';
 import { type DropReason, defaultTiming } from '../engine.ts';
@@ -331,6 +332,31 @@ describe('a change of voters (Part-Time Parliament §3.3.5; Reconfiguring a Stat
     for (let ms = 0; ms < electionTimeoutMaxMs; ms += heartbeatIntervalMs) goOn();
     expect(all.flatMap(reasons)).toEqual(['targetUnavailable']);
     expect(leader.status.members).toEqual(members([1, 2, 3]));
+  });
+
+  it('does not give up a node to which somebody else streams his state, as long as it says so', () => {
+    const { leader, own } = leaderOf(3);
+    leader.changeMembers(members([1, 2, 3, 4]));
+    const all: PaxosEffects[] = choose(leader, own, 2, 3);
+    const stranger = new OneNode({ id: 4 });
+    const goOn = () => {
+      const beat = leader.tick(heartbeatIntervalMs);
+      all.push(beat, ...choose(leader, own, 2, 3));
+      const answers = sent(beat, 'accept').flatMap(({ to, message }) =>
+        to === 4
+          ? [...stranger.receive(1, message).send.map((each) => each.message), ...stranger.persist().released]
+          : [],
+      );
+      for (const answer of answers) if (answer.kind === 'fed') all.push(leader.receive(4, answer));
+      all.push(leader.receive(4, leader.accepted(own, 1, 0, { lacks: 7 })));
+    };
+    goOn();
+    stranger.input({ kind: 'snapshotArriving', arriving: true, now: toMillis(stranger.now) });
+    for (let ms = 0; ms < 2 * standstillMs; ms += heartbeatIntervalMs) goOn();
+    expect(all.flatMap(reasons)).toEqual([]);
+    stranger.input({ kind: 'snapshotArriving', arriving: false, now: toMillis(stranger.now) });
+    for (let ms = 0; ms < standstillMs + electionTimeoutMaxMs; ms += heartbeatIntervalMs) goOn();
+    expect(all.flatMap(reasons)).toEqual(['targetUnavailable']);
   });
 
   it('gives a vote to its leader, which has none any more and need not be waited for', () => {

@@ -10,6 +10,8 @@ import { type CatchUpRound, lookAgain, newRound, withState } from '../catch-up-r
 import type { ControlId, DropReason, LogIndex, Members } from '../engine.ts';
 import { noop } from '../entry-format.ts';
 import { isVoter, peersOf, quorumSystemOf, sizesFit } from '../quorums.ts';
+import { sameBallot } from './ballot.ts';
+import type { Fed } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import { prepare } from './prepare.ts';
 import { newProgress, type Progress } from './progress.ts';
@@ -173,6 +175,12 @@ function catchUpView(s: PaxosState, leading: Leading, id: NodeId, { target }: Ca
     isSentState: s.streaming.has(id),
     end: lastProposed(leading),
   };
+}
+
+/** Somebody else streams his state to a node that is to vote: it is not given up meanwhile. */
+export function onFed(s: PaxosState, from: NodeId, { ballot }: Fed): void {
+  const { leading } = s;
+  if (leading !== undefined && sameBallot(ballot, leading.ballot)) noteStateDelivered(leading, from, s.now);
 }
 
 /** The state that was sent to it has arrived there; it says so itself soon, and is not given up before. */
