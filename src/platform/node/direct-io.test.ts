@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Disk, diskBlockBytes } from '../../core/base/env.ts';
 import { allocateAligned } from './aligned-memory.ts';
@@ -143,6 +145,37 @@ describe('both ways into one file', () => {
     expect(await file.read(0, into)).toBe(bulkBytes);
     expect(Buffer.compare(into, bytes)).toBe(0);
     await file.close();
+  });
+
+  test('a process that has too many files open just now goes past the cache again when it has not', async ({
+    skip,
+  }) => {
+    const script = join(root, 'crowded.mjs');
+    // Takes all descriptors that it may have, and says whether the disk counts as one that refuses.
+    const contents = `import { closeSync, openSync } from 'node:fs';
+      import { openDirect } from './direct-io.ts';
+      const fd = openSync(process.argv[2], 'w+');
+      const gate = { open: true };
+      const ways = [openDirect(fd, true, gate)];
+      const held = [];
+      try {
+        for (;;) held.push(openSync('/dev/null'));
+      } catch {}
+      if (ways[0] !== undefined) ways.push(openDirect(fd, true, gate));
+      for (const one of held) closeSync(one);
+      console.log(ways.map((way) => way !== undefined).join(' '), gate.open);`;
+    await build({
+      stdin: { contents, resolveDir: import.meta.dirname },
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      outfile: script,
+      logLevel: 'silent',
+    });
+    const command = `ulimit -n 64; exec "${process.execPath}" "${script}" "${join(root, 'probe')}"`;
+    const said = execFileSync('/bin/sh', ['-c', command], { encoding: 'utf8' }).trim();
+    if (said.startsWith('false')) skip('the file system here takes no direct input and output');
+    expect(said).toBe('true false true');
   });
 
   test('a disk that refuses direct input and output is used through the cache from then on', async () => {

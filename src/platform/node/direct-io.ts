@@ -2,6 +2,7 @@
 import * as fs from 'node:fs';
 import { diskBlockBytes } from '../../core/base/env.ts';
 import { isAligned } from './aligned-memory.ts';
+import { diskError } from './disk-errors.ts';
 
 /** Below this the cache is as cheap, and quicker. */
 export const directMinBytes = 128 * 1024;
@@ -31,16 +32,16 @@ export function canReadDirectly(offset: number, into: Uint8Array): boolean {
 
 /**
  * The file of `fd` once more, opened for direct I/O; by way of /proc, so that a file that has been renamed or removed
- * since is the same one. Returns undefined, and closes the gate, where the system cannot.
+ * since is the same one. Returns undefined where the system cannot, and closes the gate if it is not only for the moment.
  */
 export function openDirect(fd: number, writable: boolean, gate: DirectGate): number | undefined {
   const direct = fs.constants.O_DIRECT;
   if (!gate.open || direct === undefined) return undefined;
   try {
     return fs.openSync(`/proc/self/fd/${fd}`, (writable ? fs.constants.O_RDWR : fs.constants.O_RDONLY) | direct);
-  } catch {
+  } catch (thrown) {
     // Whatever the reason, the descriptor in hand does the same work: this is an optimization refused, not a failure.
-    gate.open = false;
+    if (diskError('direct open', thrown).code !== 'BUSY') gate.open = false;
     return undefined;
   }
 }
