@@ -28,9 +28,9 @@ export async function restoreFiles(parts: StoreParts, replay: Replay, damaged: r
   }
   await restoreChunks(parts, replay, lost);
   await forgetLost(parts, lost);
-  // Where metadata was damaged, a file without a chunk may be all that is left of one.
+  // Where metadata was damaged, a file without a chunk, or a slab, may be all that is left of one.
   await clearOrphans(parts, orphans, damaged.length > 0);
-  await parts.files.slabs.removeSpares();
+  if (damaged.length === 0) await parts.files.slabs.removeSpares();
 }
 
 /** Marks the chunks whose own files are there; returns the files of no chunk. */
