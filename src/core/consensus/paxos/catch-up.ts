@@ -151,7 +151,6 @@ function continuesChain(s: PaxosState, m: Chosen): boolean {
 
 /** Values that we have voted for in the same log are here already. @returns whether anything was delivered */
 function learn(s: PaxosState, out: Outbox, m: Chosen): boolean {
-  noteValuesOfAnybody(s);
   const entries = [];
   for (const entry of m.entries) {
     if (entry.index !== s.log.firstUnchosen) continue;
@@ -161,6 +160,7 @@ function learn(s: PaxosState, out: Outbox, m: Chosen): boolean {
     }
     entries.push(deliver(s, out));
   }
+  if (entries.length > 0) noteValuesOfAnybody(s);
   out.commit(entries);
   if (s.campaign !== undefined) s.campaign.hasAdvanced = true;
   return entries.length > 0;

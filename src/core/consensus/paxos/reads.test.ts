@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { toMillis } from '../../base/brand.ts';
 import { defaultTiming } from '../engine.ts';
 import type { PaxosMessage } from './messages.ts';
 import {
@@ -17,6 +18,9 @@ import type { PaxosEffects } from './outbox.ts';
 
 const { electionTimeoutMaxMs, heartbeatIntervalMs } = defaultTiming;
 const granted = (effects: PaxosEffects) => effects.reads.map((read) => read.index as number);
+
+/** What a leader is asked for first. */
+const leaderValue = { kind: 'proposal', session: 9, sequence: 1, data: new Uint8Array(4) } as const;
 
 /** With one value chosen. */
 function leaderWithValue(setup: ConstructorParameters<typeof OneNode>[0] = {}) {
@@ -145,6 +149,21 @@ describe('a read by lease (LeaseGuard)', () => {
     }
     expect(delivered).toBeGreaterThanOrEqual(1100);
     expect(delivered).toBeLessThan(1120);
+  });
+
+  it('holds nothing back on a leader that is told by a state of what it has', () => {
+    const { leader, own } = leaderWithValue({ config });
+    const entries = chain(1, 0, [own.round, leaderValue]);
+    const { index: at, term, checksum } = entries[0]!;
+    leader.input({
+      kind: 'snapshotInstalled',
+      at: { index: at, term, checksum, members: members([1, 2, 3]) },
+      now: toMillis(leader.now),
+    });
+    leader.propose();
+    leader.persist();
+    leader.receive(2, leader.accepted(own, 2, 2));
+    expect(leader.status).toMatchObject({ role: 'leader', commitIndex: 2 });
   });
 
   it('holds back also what only a promise has told of', () => {

@@ -25,8 +25,8 @@ export function snapshotInstalled(s: PaxosState, out: Outbox, { at }: Of<'snapsh
   });
   s.appliedIndex = at.index;
   s.stateArriving = false;
-  noteValuesOfAnybody(s);
   if (at.index > s.log.chosenIndex) {
+    noteValuesOfAnybody(s);
     if (s.leading !== undefined) becomeFollower(s, out, undefined, 'others have chosen what it proposes');
     s.log.reset(at);
     s.configuration = configurationAt(at.index, at.members, s.config);
