@@ -148,7 +148,7 @@ export class Leases {
       if (handle === undefined) {
         const made = await this.#make(inode, file, index, ifMissing);
         if (made === undefined) continue;
-        mustHaveChunksOf(chunkBytes, inode, fileOf(tables, { inode })); // from now on it keeps that size
+        mustHaveChunksOf(chunkBytes, inode, fileOf(world.tables, { inode })); // from now on it keeps that size
         return { grant: this.#answerOf(made, inode), created: true };
       }
       if (await this.#waitedForHold(handle, until)) continue;
