@@ -17,7 +17,13 @@ export interface Skipped {
 }
 
 /** What ails the cluster, and not one file. */
-const ofTheCluster: ReadonlySet<ErrorCode> = new Set(['NO_QUORUM', 'NO_SERVERS', 'DISK_FULL']);
+const ofTheCluster: ReadonlySet<ErrorCode> = new Set([
+  'NO_QUORUM',
+  'NO_SERVERS',
+  'DISK_FULL',
+  'TIMED_OUT',
+  'UNKNOWN_OUTCOME',
+]);
 /** After so many of these in a row no other file is begun: each would fail as well, and take its whole time for that. */
 const inARowMax = 8;
 
