@@ -2,8 +2,8 @@
  * What a data directory says about itself (`cairn.json`): its format, its cluster, its role. A process refuses a directory that is not its
  * own, so that no two clusters, and no two versions, ever mix their bytes.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { CairnError } from '../../core/base/errors.ts';
 import type { EngineName } from '../../core/consensus/index.ts';
@@ -102,28 +102,6 @@ function raiseRules(dir: string, found: Identity, wanted: number | undefined): v
 function nameOf({ role, id, cluster }: Omit<Identity, 'formatVersion'>): string {
   if (role === 'cluster') return `the local cluster ${cluster}`;
   return role === 'member' ? `member ${id}` : `${role} ${id} of cluster ${cluster}`;
-}
-
-/**
- * Makes a directory and those above it that are missing.
- * Not with `recursive`, which Node lets run for ever where the kernel answers ENOENT to each attempt, below /proc say.
- * @throws CairnError LOCAL_IO
- */
-export function makeDirectory(dir: string): void {
-  try {
-    makeWithParents(dir);
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const why = code === 'EEXIST' || code === 'ENOTDIR' ? 'a file is in the way' : message;
-    throw new CairnError('LOCAL_IO', `cannot make the directory ${dir}: ${why}; choose another`, { cause });
-  }
-}
-
-function makeWithParents(dir: string): void {
-  if (statSync(dir, { throwIfNoEntry: false })?.isDirectory() === true) return;
-  const parent = dirname(dir);
-  if (parent !== dir) makeWithParents(parent);
-  mkdirSync(dir);
 }
 
 function writeIdentity(dir: string, identity: Identity): void {

@@ -11,12 +11,13 @@ import { CairnError, errorTable, toCairnError } from '../../core/base/errors.ts'
 import type { EngineName } from '../../core/consensus/index.ts';
 import { lockDirectory } from '../../platform/node/directory-lock.ts';
 import { openEvents } from '../../platform/node/events.ts';
+import { makeDirectory } from '../../platform/node/make-directory.ts';
 import { nodeEnv } from '../../platform/node/node-env.ts';
 import type { MasterAddress } from '../../system/master/options.ts';
 import { metadataRules } from '../../system/master/state/metadata-machine.ts';
 import { parseSettings, type Settings } from '../config/settings.ts';
 import { engineDefault } from './engines.ts';
-import { claimDirectory, engineOfDirectory, makeDirectory } from './identity.ts';
+import { claimDirectory, engineOfDirectory } from './identity.ts';
 
 /** A session outlives this many heartbeats. */
 export const heartbeatsPerSession = 4;

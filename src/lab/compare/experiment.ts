@@ -1,4 +1,5 @@
 /** The contract between the lab and its experiments. */
+import { CairnError } from '../../core/base/errors.ts';
 import type { Findings } from './report/findings.ts';
 import type { Scope } from './scope.ts';
 
@@ -58,10 +59,13 @@ export interface Expected {
   readonly secondsOnce: number;
 }
 
-/** The subjects of a round that were asked for; each of the others is told as skipped, once. */
+/** The subjects of a round that were asked for; each of the others is told as skipped, once. @throws CairnError USAGE if that leaves none */
 export function chosen<S extends { readonly name: string }>(all: readonly S[], lab: Lab, findings: Findings): S[] {
   const { subjects } = lab.options;
   if (subjects === undefined) return [...all];
   for (const { name } of all) if (!subjects.includes(name)) findings.skip(name, 'not asked for (--subjects)');
-  return all.filter(({ name }) => subjects.includes(name));
+  const asked = all.filter(({ name }) => subjects.includes(name));
+  if (asked.length > 0) return asked;
+  const there = all.map(({ name }) => name).join(', ');
+  throw new CairnError('USAGE', `there is no subject ${subjects.join(', ')} here; there is ${there}`);
 }

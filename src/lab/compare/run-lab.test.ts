@@ -74,6 +74,21 @@ describe.each(isRoot ? ['consensus', 'failover'] : ['consensus'])('%s, interrupt
   });
 });
 
+describe('what cannot be', () => {
+  it.each([
+    [['--subjects', 'rfat'], 2, /\[USAGE\] there is no subject rfat here; there is raft, paxos/],
+    [['--out', '/proc/none/below'], 14, /\[LOCAL_IO\] cannot make the directory \/proc\/none/],
+  ])('%j is told before anything is measured', slow, async (words, code, says) => {
+    const lab = begin(['lab', 'consensus', '--quick', '--scratch', scratch, ...words]);
+    const patience = setTimeout(() => lab.child.kill('SIGKILL'), 20_000);
+    const ran = await lab.ended;
+    clearTimeout(patience);
+    expect(ran.stderr).toMatch(says);
+    expect(ran.code).toBe(code);
+    expect(ran.stdout).toBe('');
+  });
+});
+
 describe('an experiment of which a process dies', () => {
   it('says which, and leaves nothing', slow, async () => {
     const { lab, processes } = await inTheMiddleOf('consensus');

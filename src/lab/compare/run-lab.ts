@@ -1,8 +1,9 @@
 /** Runs experiments, one after another: each in a scope of its own, each with its report written before the next begins. */
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { makeDirectory } from '../../platform/node/make-directory.ts';
 import { describeEnvironment } from './environment.ts';
 import type { Experiment, Lab, LabOptions } from './experiment.ts';
 import { experiments } from './experiments.ts';
@@ -44,7 +45,8 @@ export class LabSession {
    * @throws what experiments throw, after everything they made is gone, and all others have had their turn
    */
   async run(): Promise<void> {
-    const { names, options, say } = this.#run;
+    const { names, options, out, say } = this.#run;
+    if (out !== undefined) makeDirectory(resolve(out)); // that it cannot be made should not be told after an hour
     for (const left of removeLeftovers(options.scratch)) say(`removed ${left}, left behind by a lab that was killed`);
     if (!options.quick) for (const line of planLines(names.map(find), options)) say(line);
     const failures: { name: string; error: CairnError }[] = [];
@@ -105,7 +107,7 @@ async function scratchDirectory(
   { scratch, quick }: LabOptions,
   scope: Scope,
 ): Promise<string> {
-  mkdirSync(scratch, { recursive: true });
+  makeDirectory(scratch);
   const root = mkdtempSync(join(scratch, ownName('')));
   await scope.add(() => rmSync(root, { recursive: true, force: true }));
   const { bavail, bsize } = statfsSync(root);
@@ -157,7 +159,7 @@ function isFree(port: number): Promise<boolean> {
 
 function write(report: Report, out: string): string {
   const folder = resolve(out, report.experiment);
-  mkdirSync(folder, { recursive: true });
+  makeDirectory(folder);
   writeFileSync(join(folder, 'report.json'), `${JSON.stringify(report, null, 1)}\n`);
   writeFileSync(join(folder, 'report.html'), renderPage(report));
   return folder;
