@@ -13,7 +13,7 @@ import { startLoad } from '../load/load.ts';
 import { keyCount } from '../load/loader.ts';
 import type { ReadKind } from '../load/target.ts';
 import type { Findings } from '../report/findings.ts';
-import { scoped } from '../scope.ts';
+import { type Scope, scoped } from '../scope.ts';
 import { drawConsensus } from './charts.ts';
 import { metricOf } from './metrics.ts';
 import { attemptMs, measurePoint, type PointPlace } from './point.ts';
@@ -29,6 +29,8 @@ interface Plan {
   readonly clients: readonly number[];
   readonly readClients: number;
   readonly runs: number;
+  /** Of each subject in each point of a round. */
+  readonly turns: number;
   readonly measureMs: number;
   readonly warmUpMs: number;
 }
@@ -39,8 +41,9 @@ function planOf({ quick, clients, runs, seconds }: LabOptions): Plan {
     clients: clients ?? (quick ? [1, 16] : [1, 16, 100, 1000]),
     readClients: quick ? 16 : 100,
     runs: runs ?? (quick ? 1 : 5),
-    measureMs: (seconds ?? (quick ? 0.4 : 3)) * 1000,
-    warmUpMs: quick ? 200 : 1000,
+    turns: quick ? 1 : 3,
+    measureMs: (seconds ?? (quick ? 0.4 : 1)) * 1000,
+    warmUpMs: quick ? 200 : 400,
   };
 }
 
@@ -50,12 +53,12 @@ export const consensus: Experiment = {
     'What does a replicated write, and a read, cost and give under each engine, beside etcd at the same durability?',
 
   expected(options) {
-    const { clients, measureMs, warmUpMs, runs } = planOf(options);
-    const points = clients.length + 4; // of etcd and ZooKeeper; of ours two more, with leases
-    const starting = 7;
+    const { clients, turns, measureMs, warmUpMs, runs } = planOf(options);
+    const points = 4 * clients.length + 4 * 2 + 2; // four subjects write, and read in two ways; two read with leases
+    const starting = 10 * 4; // each of the four for its writes and for its reads, and two with leases
     return {
       rounds: runs,
-      secondsEach: 4 * (starting + (points * (warmUpMs + measureMs)) / 1000) + 12,
+      secondsEach: starting + (points * turns * (warmUpMs + measureMs)) / 1000,
       secondsOnce: 0,
     };
   },
@@ -67,15 +70,14 @@ export const consensus: Experiment = {
       lab,
       findings,
     );
+    const leased = subjects.flatMap((subject) => withLease(lab, subject) ?? []);
     describe(findings, plan);
-    for (let round = 1; round <= plan.runs; round++)
-      for (const subject of subjects) {
-        lab.say(`round ${round} of ${plan.runs}: ${subject.name}`);
-        await measureWrites(lab, findings, subject, plan);
-        await measureReads(lab, findings, subject, plan, ['linearizable', 'stale']);
-        const leased = withLease(lab, subject);
-        if (leased !== undefined) await measureReads(lab, findings, leased, plan, ['lease']);
-      }
+    for (let round = 1; round <= plan.runs; round++) {
+      lab.say(`round ${round} of ${plan.runs}`);
+      await measureWrites(lab, findings, subjects, plan);
+      await measureReads(lab, findings, subjects, plan, ['linearizable', 'stale']);
+      await measureReads(lab, findings, leased, plan, ['lease']);
+    }
     compare(findings, subjects, plan);
     drawConsensus(findings, subjects, plan.clients, plan.readClients);
   },
@@ -88,6 +90,7 @@ function describe(findings: Findings, plan: Plan): void {
     keys: plan.keys,
     clients: plan.clients,
     rounds: plan.runs,
+    turnsEach: plan.turns,
     secondsEach: plan.measureMs / 1000,
     warmUpSeconds: plan.warmUpMs / 1000,
     electionTimeoutMs: timing.electionTimeoutMs.min,
@@ -98,6 +101,9 @@ function describe(findings: Findings, plan: Plan): void {
   );
   findings.note(
     'ZooKeeper has no linearizable read: what stands for it here is sync and then a read, at the leader. Its time-outs are those of its sample configuration.',
+  );
+  findings.note(
+    'The subjects take turns: their groups run side by side, idle but for one, and each is asked for a second or so at a time, there and back again through the list. So whoever else uses the machine meets all of them alike; a ratio is the median over the pairs of turns that are next to each other.',
   );
   findings.note(
     'Writes of 1, 16, 100 … clients are measured one after another on one fresh group that holds all keys; reads on fresh groups that took writes for as long as one measurement before, the same for each kind of read.',
@@ -114,51 +120,84 @@ function withLease(lab: Lab, { engine, name }: GroupSubject): GroupSubject | und
   return cairnSubject(name, engine, lab, { lease });
 }
 
-async function measureWrites(lab: Lab, findings: Findings, subject: GroupSubject, plan: Plan): Promise<void> {
-  await withGroup(lab, findings, subject, plan.keys, async (place) => {
-    for (const clients of plan.clients) await measurePoint(place, { ...commonOf(plan), operation: 'put', clients });
+async function measureWrites(
+  lab: Lab,
+  findings: Findings,
+  subjects: readonly GroupSubject[],
+  plan: Plan,
+): Promise<void> {
+  await withGroups(lab, findings, subjects, plan.keys, async (places) => {
+    for (const clients of plan.clients)
+      await inTurns(places, plan.turns, (place) =>
+        measurePoint(place, { ...commonOf(plan), operation: 'put', clients }),
+      );
   });
 }
 
-/** Each kind of read on a group that is as warm as those of the others: after as many seconds of the same writes. */
+/** Each kind of read on groups that are equally warm: after as many seconds of the same writes. */
 async function measureReads(
   lab: Lab,
   findings: Findings,
-  subject: GroupSubject,
+  subjects: readonly GroupSubject[],
   plan: Plan,
   kinds: readonly ReadKind[],
 ): Promise<void> {
-  await withGroup(lab, findings, subject, plan.keys, async (place) => {
+  await withGroups(lab, findings, subjects, plan.keys, async (places) => {
     const { readClients: clients } = plan;
     const warming = { ...commonOf(plan), operation: 'put', clients } as const;
-    await place.load.ask('disconnect', null);
-    await place.load.ask('connect', place.group.target(place.leader, { clients, attemptMs }));
-    await place.load.ask('load', warming);
-    for (const operation of kinds) await measurePoint(place, { ...commonOf(plan), operation, clients });
+    for (const { load, group, leader } of places) {
+      await load.ask('disconnect', null);
+      await load.ask('connect', group.target(leader, { clients, attemptMs }));
+      await load.ask('load', warming);
+    }
+    for (const operation of kinds)
+      await inTurns(places, plan.turns, (place) => measurePoint(place, { ...commonOf(plan), operation, clients }));
   });
+}
+
+/** There and back again: whom one follows changes, and those next to each other in the list are measured next to each other. */
+async function inTurns(
+  places: readonly PointPlace[],
+  turns: number,
+  measure: (place: PointPlace) => Promise<void>,
+): Promise<void> {
+  for (let turn = 0; turn < turns; turn++)
+    for (const place of turn % 2 === 0 ? places : places.toReversed()) await measure(place);
 }
 
 function commonOf({ measureMs, warmUpMs, keys }: Plan) {
   return { measureMs, warmUpMs, keys, valueBytes };
 }
 
-/** A fresh group that holds every key. */
-async function withGroup(
+/** Fresh groups that hold every key, all at once. */
+async function withGroups(
   lab: Lab,
+  findings: Findings,
+  subjects: readonly GroupSubject[],
+  keys: number,
+  work: (places: readonly PointPlace[]) => Promise<void>,
+): Promise<void> {
+  await scoped(lab.scope, async (scope) => {
+    const places: PointPlace[] = [];
+    for (const subject of subjects) places.push(await startPlace(lab, scope, findings, subject, keys));
+    await work(places);
+  });
+}
+
+async function startPlace(
+  lab: Lab,
+  scope: Scope,
   findings: Findings,
   subject: GroupSubject,
   keys: number,
-  work: (place: PointPlace) => Promise<void>,
-): Promise<void> {
-  await scoped(lab.scope, async (scope) => {
-    const { group, directory } = await startGroup(lab, scope, subject, timing);
-    const { profileDir } = lab.options;
-    const load = await startLoad(scope, { directory, ...(profileDir === undefined ? {} : { profileDir }) });
-    const leader = await group.leader();
-    await load.ask('connect', group.target(leader, { clients: 256, attemptMs }));
-    await load.ask('fill', { keys, valueBytes });
-    await work({ lab, findings, subject: subject.name, group, load, leader });
-  });
+): Promise<PointPlace> {
+  const { group, directory } = await startGroup(lab, scope, subject, timing);
+  const { profileDir } = lab.options;
+  const load = await startLoad(scope, { directory, ...(profileDir === undefined ? {} : { profileDir }) });
+  const leader = await group.leader();
+  await load.ask('connect', group.target(leader, { clients: 256, attemptMs }));
+  await load.ask('fill', { keys, valueBytes });
+  return { lab, findings, subject: subject.name, group, load, leader };
 }
 
 function compare(findings: Findings, subjects: readonly GroupSubject[], plan: Plan): void {
