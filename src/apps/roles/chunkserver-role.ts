@@ -15,7 +15,6 @@ export async function startChunkserver(context: RoleContext): Promise<Running> {
     pid: process.pid,
     store: {
       directory: 'store',
-      chunkBytes: settings.chunk_size,
       reserveBytes: settings.disk.reserve,
       onFailure: fail,
     },

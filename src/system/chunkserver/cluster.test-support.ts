@@ -310,7 +310,7 @@ export class TestCluster {
       masters: [masterAddress],
       rack: 'r1',
       pid: id,
-      store: { directory: 'chunks', chunkBytes, reserveBytes: 1024 * 1024, journalSegmentBytes: 512 * 1024 },
+      store: { directory: 'chunks', reserveBytes: 1024 * 1024, journalSegmentBytes: 512 * 1024 },
       limits: this.#limits,
       onRefused: (error) => this.refusals.push(error),
       onDiskFailed: (error) => this.diskFailures.push({ id, error }),

@@ -9,7 +9,7 @@ import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import { packetMaxBytes, smallMutationMaxBytes } from '../../core/protocol/types.ts';
 import { collectBody, emptyBody } from '../rpc/body.ts';
 import type { CallContext, Peer, StreamHandler } from '../rpc/handlers.ts';
-import { blockBytes, forgottenWriter } from '../storage/chunk-store.ts';
+import { chunkBytesMax, forgottenWriter } from '../storage/chunk-store.ts';
 import type { Activity } from './activity.ts';
 import type { BytePool, PooledBytes, SmallBytePool } from './byte-pool.ts';
 import type { Intake } from './intake.ts';
@@ -25,7 +25,6 @@ type MutateRequest = RequestOf<MutateSpec>;
 
 /** GFS §3.3: a record takes at most a quarter of a chunk, to keep padding small. */
 const recordShareOfChunk = 4;
-const chunkBytesMax = 65_536 * blockBytes;
 
 export interface MutateWorld {
   readonly env: Env;

@@ -506,3 +506,15 @@ test('a chunk may be filled to its last byte', async () => {
   expect(content.subarray(0, 1000).every((byte) => byte === 0)).toBe(true);
   expect(difference(content.subarray(chunkBytes - 10), pattern(10, 1))).toBe('none');
 });
+
+test('a file may have longer chunks than others, each file as it was made', async () => {
+  const cluster = await TestCluster.start(41, 2);
+  const grant = cluster.master.grant(5, [1, 2]);
+  const bytes = pattern(300, 1);
+  const kind = { kind: 'write' as const, offset: 2 * chunkBytes };
+  const request = { grant, kind, crc: cluster.client.node.env.crc32(bytes), chunkBytes: 1024 * chunkBytes };
+  const rpc = cluster.client.to(serverAddress(1));
+  const answer = await cluster.settle(rpc.call('mutate', request, { body: [bytes], timeoutMs: 20_000 }));
+  expect(answer.response.lengthBytes).toBe(2 * chunkBytes + 300);
+  expect(difference(await cluster.settle(cluster.client.read(2, 5, 2 * chunkBytes, 300)), bytes)).toBe('none');
+});

@@ -91,6 +91,24 @@ describe('a secondary', () => {
     expect(await applyAll(cluster, [ordered(cluster, 2, 100, second)], [second])).toEqual(['OK']);
   });
 
+  test('refuses what no chunk is long enough for, and nothing else with it', async () => {
+    const cluster = await TestCluster.start(9, 1);
+    const far = ordered(cluster, 1, 2 ** 40, first);
+    const long = ordered(cluster, 1, 0, first, { handle: toChunkHandle(6), lengthBytes: 2 ** 40 });
+    const other = ordered(cluster, 1, 0, first, { handle: toChunkHandle(7) });
+    expect(await applyAll(cluster, [far, long, other], [first])).toEqual(['PROTOCOL', 'PROTOCOL', 'OK']);
+    expect(difference(await cluster.content(1, 7), first)).toBe('none');
+  });
+
+  test('refuses bytes of which only a part was pushed', async () => {
+    const cluster = await TestCluster.start(10, 1);
+    const rpc = cluster.client.to(serverAddress(1));
+    const bytes = pattern(100 * kibi, 7);
+    rpc.notify('push', { dataId: 77, crc: cluster.client.node.env.crc32(bytes), chain: [] }, [bytes]);
+    const from = { kind: 'pushed', dataId: 77, at: 10 } as const;
+    expect(await applyAll(cluster, [ordered(cluster, 1, 0, bytes, { from })], [])).toEqual(['CHECKSUM_MISMATCH']);
+  });
+
   test('gives back the memory of pushed bytes whose order it refuses', async () => {
     const cluster = await TestCluster.start(8, 1, { bulkBuffersMax: 2 });
     const rpc = cluster.client.to(serverAddress(1));

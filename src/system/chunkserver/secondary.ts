@@ -8,7 +8,7 @@ import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import type { chunkCalls, OrderedMutation } from '../../core/protocol/chunk-calls.ts';
 import type { Reply } from '../rpc/handlers.ts';
-import type { ChunkStore } from '../storage/chunk-store.ts';
+import { type ChunkStore, chunkBytesMax } from '../storage/chunk-store.ts';
 import type { PooledBytes } from './byte-pool.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
 import type { Fences } from './fences.ts';
@@ -87,6 +87,7 @@ export class Secondary {
     const since = this.#world.env.clock.now();
     const ordered: Ordered = { order, since, done, bytes: undefined, pooled: undefined, blockChecksums: undefined };
     try {
+      mustFit(order);
       this.#findBytes(ordered, body);
       const following = this.#follow(order);
       following.serial = order.serial;
@@ -144,7 +145,7 @@ export class Secondary {
     ordered.pooled = data;
     ordered.bytes = data.bytes.subarray(at, at + order.bytes);
     // The whole was checked when it came.
-    if (order.bytes !== data.bytes.length) this.#check(ordered, ordered.bytes);
+    if (at > 0 || order.bytes !== data.bytes.length) this.#check(ordered, ordered.bytes);
     else ordered.blockChecksums = blockChecksums;
   }
 
@@ -246,6 +247,16 @@ export class Secondary {
     following.underWay -= 1;
     if (following.underWay === 0 && this.#following.get(handle) === following) this.#following.delete(handle);
   }
+}
+
+/** @throws CairnError PROTOCOL when no chunk is so long: of a group the store would carry out none. */
+function mustFit({ handle, offset, bytes, lengthBytes }: OrderedMutation): void {
+  const end = Math.max(offset + bytes, lengthBytes);
+  if (end <= chunkBytesMax) return;
+  throw new CairnError(
+    'PROTOCOL',
+    `a mutation of chunk ${handle} up to ${end}; a chunk has ${chunkBytesMax} bytes at most`,
+  );
 }
 
 export function stale(handle: ChunkHandle, version: number): CairnError {

@@ -6,6 +6,8 @@ import type { DiskUsage, Env } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
 
 export const blockBytes = 64 * 1024;
+/** No chunk is longer, whatever size a file's chunks were given: an image lists so many blocks at most. */
+export const chunkBytesMax = 65_536 * blockBytes;
 
 /** The bytes of the whole blocks that a range touches. */
 export function blockSpanBytes(offset: number, lengthBytes: number): number {
@@ -153,7 +155,7 @@ export interface ChunkStoreOptions {
   readonly badBlocks?: (report: BadBlocksReport) => void;
   /** Told once when the store takes no more changes, its disk having failed: it must be opened anew. Must not throw. */
   readonly onFailure?: (cause: CairnError) => void;
-  /** A chunk is at most so long. Default 64 MiB. */
+  /** A chunk is at most so long: what is beyond is a mistake of its caller. Default `chunkBytesMax`. */
   readonly chunkBytes?: number;
   /** Mutations are refused with DISK_FULL when less than this would stay free: room for journal and checkpoints. Default 512 MiB. */
   readonly reserveBytes?: number;

@@ -19,7 +19,7 @@ export function blockCount(lengthBytes: number): number {
   return Math.ceil(lengthBytes / blockBytes);
 }
 
-/** Beyond so many blocks the list of checksums is made for a whole chunk at once. */
+/** Beyond so many blocks the list of checksums is made for a whole chunk of the usual size at once; that of a longer one doubles. */
 const smallListBlocks = 16;
 const fullListBlocks = 1024;
 
@@ -112,8 +112,8 @@ export class ChunkState {
 
   reserve(blocks: number): void {
     if (blocks <= this.checksums.length) return;
-    const room =
-      blocks <= smallListBlocks ? Math.max(blocks, this.checksums.length * 2) : Math.max(blocks, fullListBlocks);
+    const isOfUsualSize = blocks > smallListBlocks && blocks <= fullListBlocks;
+    const room = isOfUsualSize ? fullListBlocks : Math.max(blocks, this.checksums.length * 2);
     const larger = new Uint32Array(room);
     larger.set(this.checksums);
     this.checksums = larger;

@@ -3,15 +3,16 @@ import type { ChunkHandle, ChunkVersion } from '../../../core/base/brand.ts';
 import { ByteReader } from '../../../core/base/bytes.ts';
 import type { DiskUsage, Env } from '../../../core/base/env.ts';
 import { toCairnError } from '../../../core/base/errors.ts';
-import type {
-  ChunkCut,
-  ChunkImage,
-  ChunkInfo,
-  ChunkMutation,
-  ChunkStore,
-  ChunkStoreOptions,
-  SummedBytes,
-  WindowEntry,
+import {
+  type ChunkCut,
+  type ChunkImage,
+  type ChunkInfo,
+  type ChunkMutation,
+  type ChunkStore,
+  type ChunkStoreOptions,
+  chunkBytesMax,
+  type SummedBytes,
+  type WindowEntry,
 } from '../chunk-store.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { ChunkCache } from './chunk-cache.ts';
@@ -35,7 +36,7 @@ import { settled } from './turns.ts';
 const mebibyte = 1024 * 1024;
 
 const defaults = {
-  chunkBytes: 64 * mebibyte,
+  chunkBytes: chunkBytesMax,
   reserveBytes: 512 * mebibyte,
   openFilesMax: 1024,
   cachedChunksMax: 8192,
