@@ -239,14 +239,36 @@ describe('copies', () => {
     expect(difference(await cluster.content(3, 5), await cluster.content(1, 5))).toBe('none');
   });
 
-  test('a copy under way is the answer to the same order, and to none for another version', async () => {
+  test('a copy under way is waited for by the same order, and by none for another version', async () => {
     const cluster = await TestCluster.start(15, 3);
     const grant = cluster.master.grant(5, [1, 2]);
     await cluster.settle(cluster.client.write(grant, 0, pattern(900 * kibi, 0)));
     const from = cluster.master.replica(1);
     const order = (version: number) =>
       codeOf(cluster.master.order(3, 'clone', { handle: h(5), version: v(version), from, bytesPerSecond: 0 }));
-    expect(await cluster.settle(Promise.all([order(1), order(1), order(2)]))).toEqual(['OK', 'OK', 'BUSY']);
+    const codes = Promise.all([order(1), order(1), order(1), order(2)]);
+    expect(await cluster.settle(codes)).toEqual(['OK', 'OK', 'OK', 'BUSY']);
+    expect(await cluster.settle(order(1))).toBe('OK');
+  });
+
+  test('a copy that is ordered when nobody writes any more is whole, though one that began before was under way', async () => {
+    const cluster = await TestCluster.start(16, 3);
+    const grant = cluster.master.grant(5, [1, 2]);
+    const rewrite = (n: number) => cluster.settle(cluster.client.write(grant, 0, pattern(900 * kibi, n)));
+    await rewrite(0);
+    const held = { handle: h(5), version: v(1) };
+    const from = cluster.master.replica(1);
+    const order = () => cluster.master.order(3, 'clone', { ...held, from, bytesPerSecond: 900 * kibi });
+    // It goes over the chunk once in a second, four times in all; the last time it does not see what is written last.
+    const first = order();
+    for (let n = 1; n <= 4; n++) {
+      await cluster.world.run(n === 1 ? 500 : 950);
+      await rewrite(n);
+    }
+    await cluster.settle(cluster.master.order(1, 'release', held));
+    await cluster.settle(order());
+    expect(difference(await cluster.content(3, 5), pattern(900 * kibi, 4))).toBe('none');
+    await cluster.settle(first);
   });
 
   test('what was called garbage just before it is copied here is served once a later page is answered without that word, though nothing had to be fetched', async () => {

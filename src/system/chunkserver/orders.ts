@@ -34,9 +34,16 @@ interface Held {
   readonly version: ChunkVersion;
 }
 
+interface Cloning {
+  readonly version: ChunkVersion;
+  readonly length: Promise<number>;
+  /** The one behind it, for all who have ordered the same since it began. */
+  again: Promise<number> | undefined;
+}
+
 export class Orders {
   readonly #world: OrdersWorld;
-  readonly #cloning = new Map<ChunkHandle, { readonly version: ChunkVersion; readonly length: Promise<number> }>();
+  readonly #cloning = new Map<ChunkHandle, Cloning>();
 
   constructor(world: OrdersWorld) {
     this.#world = world;
@@ -102,11 +109,18 @@ export class Orders {
     }
   }
 
-  /** One clone of a chunk at a time; whoever orders it again gets the outcome of the one under way, but not one of another version. */
+  /**
+   * One clone of a chunk at a time. Whoever orders it again has it looked at again behind the one under way, which may have seen its source for
+   * the last time before that was sealed; but not for another version.
+   */
   #clone(order: CloneOrder): Promise<number> {
     const { handle, version, from } = order;
     const underWay = this.#cloning.get(handle);
-    if (underWay?.version === version) return underWay.length;
+    if (underWay?.version === version) {
+      const again = () => this.#clone(order);
+      underWay.again ??= underWay.length.then(again, again);
+      return underWay.again;
+    }
     if (underWay !== undefined)
       throw new CairnError(
         'BUSY',
@@ -123,7 +137,7 @@ export class Orders {
     const length = cloneChunk(this.#world, handle, version, links.to(from), pace).finally(() =>
       this.#cloning.delete(handle),
     );
-    this.#cloning.set(handle, { version, length });
+    this.#cloning.set(handle, { version, length, again: undefined });
     return length;
   }
 
