@@ -100,6 +100,24 @@ describe('a secondary', () => {
     expect(difference(await cluster.content(1, 7), first)).toBe('none');
   });
 
+  test('does not take what follows a mutation that it has refused for one that it has carried out', async () => {
+    const cluster = await TestCluster.start(11, 1);
+    const rpc = cluster.client.to(serverAddress(1));
+    const bytes = pattern(100 * kibi, 7);
+    const { disk } = cluster.world.node('s1');
+    disk.slowness = 300;
+    const from = { kind: 'pushed', dataId: 77, at: 10 } as const;
+    const slow = ordered(cluster, 1, 0, first, { sync: true });
+    const wrong = ordered(cluster, 2, 100, second, { from });
+    const under = rpc.call('apply', { from: toServerId(9), mutations: [slow, wrong] }, { body: [first] });
+    await cluster.world.run(20);
+    rpc.notify('push', { dataId: 77, crc: cluster.client.node.env.crc32(bytes), chain: [] }, [bytes]);
+    expect(await applyAll(cluster, [ordered(cluster, 3, 300, first)], [first])).toEqual(['REPLICA_FAILED']);
+    disk.healSpeed();
+    const { response } = await cluster.settle(under);
+    expect(response.failures).toMatchObject([{ at: 1, code: 'CHECKSUM_MISMATCH' }]);
+  });
+
   test('refuses bytes of which only a part was pushed', async () => {
     const cluster = await TestCluster.start(10, 1);
     const rpc = cluster.client.to(serverAddress(1));

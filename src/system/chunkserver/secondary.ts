@@ -48,6 +48,8 @@ interface Following {
   underWay: number;
   /** From the first whose bytes have not come. */
   waiting: Ordered[];
+  /** One was refused that was waiting: no later serial may follow until the chunk was adopted anew. */
+  hasGap: boolean;
 }
 
 const sweepMs = 500;
@@ -113,16 +115,17 @@ export class Secondary {
     }
     const present = known ?? info ?? { version, serial: 0 };
     if (present.version > version) throw stale(handle, version);
-    if (present.version === version && present.serial >= serial) {
+    const hasGap = known?.hasGap === true;
+    if (!hasGap && present.version === version && present.serial >= serial) {
       // A primary that has forgotten what it ordered: it is the one that must give way.
       throw new CairnError('EXISTS', `chunk ${handle}: mutation ${version}/${serial} was ordered before`);
     }
-    if (present.version < version || present.serial + 1 !== serial) {
+    if (hasGap || present.version < version || present.serial + 1 !== serial) {
       const here = `${present.version}/${present.serial}`;
       throw new CairnError('REPLICA_FAILED', `chunk ${handle}: mutation ${version}/${serial} does not follow ${here}`);
     }
     if (known !== undefined) return known;
-    const following = { version, serial: present.serial, underWay: 0, waiting: [] };
+    const following = { version, serial: present.serial, underWay: 0, waiting: [], hasGap: false };
     this.#following.set(handle, following);
     return following;
   }
@@ -184,8 +187,7 @@ export class Secondary {
   #failFrom(following: Following, at: number, error: CairnError): void {
     const failed = following.waiting.splice(at);
     if (failed.length > 0 && following.waiting.length === 0) this.#waitingChunks -= 1;
-    // A gap: no later serial may follow until the chunk was adopted anew.
-    following.serial = Number.POSITIVE_INFINITY;
+    following.hasGap = true;
     for (const { order, done, pooled } of failed) {
       if (order.from.kind === 'pushed') this.#world.staging.forget(order.from.dataId);
       pooled?.release();
