@@ -33,6 +33,8 @@ export interface Limits {
   /** A connection whose frame does not go on for so long is closed. */
   readonly bodyStallMs: number;
   readonly pushIdleMs: number;
+  /** A next hop of the chain that takes nothing for so long, for each hop from there on, is given up: the bytes go past it. */
+  readonly hopStallMs: number;
   /** Writes of one group: to the store, or to a secondary. */
   readonly groupBytesMax: number;
   readonly groupMutationsMax: number;
@@ -78,6 +80,7 @@ export const limitsDefault: Limits = {
   stagedMaxMs: 10_000,
   bodyStallMs: 10_000,
   pushIdleMs: 30_000,
+  hopStallMs: 1000,
   groupBytesMax: 8 * mebi,
   groupMutationsMax: 1024,
   groupsMax: 4,

@@ -1,6 +1,7 @@
 /**
  * Cut-through: bytes go on to the next server of the chain while they arrive (GFS §3.2). For each connection that bytes come in by there
- * is one going out to each next hop, so that a slow source holds up nobody else; a slow next hop holds up its source.
+ * is one going out to each next hop, so that a slow source holds up nobody else; a slow next hop holds up its source. One that takes nothing at
+ * all any more is given up, and for a while the bytes go past it: they are for those behind it too, and its source has others to serve.
  *
  * A frame that was begun is always completed: if its source breaks off, zeros follow, the receiver's checksum fails, and the
  * connection is good for the next one.
@@ -14,6 +15,7 @@ import { RpcConnection } from '../rpc/rpc-connection.ts';
 import type { PooledBytes } from './byte-pool.ts';
 import type { Departures } from './departures.ts';
 import type { Limits } from './limits.ts';
+import { StallWatch } from './stall-watch.ts';
 
 interface Outgoing {
   readonly address: Address;
@@ -47,6 +49,8 @@ export class Pipeline {
   readonly #inUse = new Map<Peer, Map<Address, Outgoing>>();
   readonly #departures: Departures;
   #idle: Outgoing[] = [];
+  /** Servers that took nothing any more, and until when the bytes go past them. */
+  readonly #passedBy = new Map<Address, number>();
   #sweep: Timer | undefined;
 
   constructor(env: Env, limits: Limits, departures: Departures) {
@@ -60,11 +64,15 @@ export class Pipeline {
    * @param data the memory that the pieces lie in, held until they have left; undefined: the pieces are valid in the call only.
    */
   forward(source: Peer, chain: readonly Replica[], { dataId, crc, bodyBytes, data }: Forwarding): Forward | undefined {
-    const next = chain[0];
+    const hops = this.#passedBy.size === 0 ? chain : chain.filter(({ address }) => !this.#isPassedBy(address));
+    const next = hops[0];
     if (next === undefined) return undefined;
     const { rpc } = this.#outgoing(source, next.address);
-    const writer = rpc.beginNotice('push', { dataId, crc, chain: chain.slice(1) }, bodyBytes);
-    const forward = new ChainForward(source, rpc, writer, bodyBytes);
+    const writer = rpc.beginNotice('push', { dataId, crc, chain: hops.slice(1) }, bodyBytes);
+    // Who stands right before the one that has stalled gives up first: those before it only wait for it.
+    const patienceMs = this.#limits.hopStallMs * hops.length;
+    const watch = () => new StallWatch(this.#env, rpc, patienceMs, () => this.#passBy(next.address, rpc));
+    const forward = new ChainForward(source, rpc, writer, bodyBytes, watch);
     if (data === undefined) return forward;
     data.retain();
     forward.onGiven = () => this.#departures.after(rpc, () => data.release());
@@ -90,6 +98,20 @@ export class Pipeline {
     for (const { rpc } of this.#idle.splice(0)) rpc.close(reason);
     for (const outgoing of this.#inUse.values()) for (const { rpc } of outgoing.values()) rpc.close(reason);
     this.#inUse.clear();
+  }
+
+  #passBy(address: Address, rpc: RpcConnection<typeof chunkCalls>): void {
+    const { clock, events } = this.#env;
+    events.emit('warn', 'chunkserver.hopStalled', { address, queuedBytes: rpc.queuedBytes });
+    this.#passedBy.set(address, clock.now() + this.#limits.replicaTimeoutMs);
+    rpc.close('it takes nothing of what is passed on to it');
+  }
+
+  #isPassedBy(address: Address): boolean {
+    const until = this.#passedBy.get(address) ?? 0;
+    if (until > this.#env.clock.now()) return true;
+    this.#passedBy.delete(address);
+    return false;
   }
 
   #outgoing(source: Peer, address: Address): Outgoing {
@@ -136,16 +158,25 @@ class ChainForward implements Forward {
   readonly #source: Peer;
   readonly #rpc: RpcConnection<typeof chunkCalls>;
   readonly #writer: FrameWriter;
+  readonly #watch: () => Timer;
   #left: number;
   #isHolding = false;
   /** Called once, when the connection has been given all bytes. */
   onGiven: () => void = () => {};
 
-  constructor(source: Peer, rpc: RpcConnection<typeof chunkCalls>, writer: FrameWriter, bodyBytes: number) {
+  /** @param watch begins to look whether the next hop takes anything, while the source waits for it. */
+  constructor(
+    source: Peer,
+    rpc: RpcConnection<typeof chunkCalls>,
+    writer: FrameWriter,
+    bodyBytes: number,
+    watch: () => Timer,
+  ) {
     this.#source = source;
     this.#rpc = rpc;
     this.#writer = writer;
     this.#left = bodyBytes;
+    this.#watch = watch;
   }
 
   piece(bytes: Uint8Array): void {
@@ -153,7 +184,9 @@ class ChainForward implements Forward {
     if (this.#writer.piece(bytes) || this.#isHolding) return;
     this.#isHolding = true;
     this.#source.hold();
+    const watch = this.#watch();
     void this.#rpc.drain().then(() => {
+      watch.cancel();
       this.#isHolding = false;
       this.#source.unhold();
     });

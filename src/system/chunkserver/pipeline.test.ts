@@ -1,0 +1,60 @@
+/** Bytes on their way down the chain, when one of its servers takes them slowly, or not at all. */
+import { describe, expect, test } from 'vitest';
+import { difference, pattern, TestCluster } from './cluster.test-support.ts';
+import { StallWatch } from './stall-watch.ts';
+
+const mebi = 1024 * 1024;
+const chunks = [...Array(16).keys()];
+
+/** A whole chunk each, all at once over one connection: more than waits in the queue of another. */
+function writeAll(cluster: TestCluster, firstHandle: number, servers: readonly number[]): Promise<unknown> {
+  return Promise.all(
+    chunks.map((n) => cluster.client.write(cluster.master.grant(firstHandle + n, servers), 0, pattern(mebi, n))),
+  );
+}
+
+describe('a server that takes nothing any more', () => {
+  test('takes nobody with it that stands before it in the chain', async () => {
+    const cluster = await TestCluster.start(1);
+    cluster.world.network.isolate('s3');
+    const began = cluster.world.now;
+    await cluster.settle(writeAll(cluster, 5, [1, 2, 3]));
+    expect(cluster.world.now - began).toBeLessThan(8000);
+    expect(new Set(cluster.master.exclusions.flatMap(({ failed }) => failed))).toEqual(new Set([3]));
+    for (const n of chunks) expect(difference(await cluster.content(2, 5 + n), pattern(mebi, n))).toBe('none');
+  });
+
+  test('does not hold up for long what has nothing to do with it', async () => {
+    const cluster = await TestCluster.start(2);
+    cluster.world.network.isolate('s2');
+    const under = writeAll(cluster, 5, [1, 2, 3]).catch(() => undefined);
+    await cluster.world.run(50);
+    const began = cluster.world.now;
+    await cluster.settle(writeAll(cluster, 105, [1, 3]));
+    expect(cluster.world.now - began).toBeLessThan(4000);
+    await cluster.settle(under);
+  });
+});
+
+test('a slow link is waited for', async () => {
+  const cluster = await TestCluster.start(3);
+  cluster.world.network.shape('s2', 's3', { bytesPerMs: 8000 });
+  await cluster.settle(writeAll(cluster, 5, [1, 2, 3]));
+  expect(cluster.master.exclusions).toEqual([]);
+});
+
+test('who gives signs of life, or takes something, has not stalled', async () => {
+  const { world, client } = await TestCluster.start(4, 0);
+  const watched = { queuedBytes: 9, heard: 0 };
+  let isStalled = false;
+  const watch = new StallWatch(client.node.env, watched, 1000, () => (isStalled = true));
+  const moves = [() => watched.heard++, () => watched.queuedBytes--];
+  for (let n = 0; n < 10; n++) {
+    await world.run(900);
+    moves[n % 2]!();
+  }
+  expect(isStalled).toBe(false);
+  await world.run(1200);
+  expect(isStalled).toBe(true);
+  watch.cancel();
+});
