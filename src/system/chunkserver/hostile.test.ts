@@ -39,6 +39,20 @@ function mutateHead(grant: Grant, crc: number): Uint8Array {
   return requestHead(0, 1, chunkCalls.mutate.tag, chunkCalls.mutate.request, request);
 }
 
+describe('what no client asks for', () => {
+  test('a sequence beyond all numbers harms no mutation of others', async () => {
+    const cluster = await TestCluster.start(30);
+    const [one, other] = [5, 6].map((handle) => cluster.master.grant(handle, [1, 2, 3]));
+    const records = [pattern(10, 1), pattern(10, 2)];
+    const codes = Promise.all([
+      codeOf(cluster.client.append(one!, 1, Number.MAX_SAFE_INTEGER, records)),
+      codeOf(cluster.client.append(other!, 2, 1, records)),
+    ]);
+    expect(await cluster.settle(codes)).toEqual(['INVALID_ARGUMENT', 'OK']);
+    expect(await cluster.settle(codeOf(cluster.client.append(one!, 1, 1, records)))).toBe('OK');
+  });
+});
+
 describe('what comes damaged', () => {
   test.each([1000, 300 * kibi])('a body of %i bytes with a wrong checksum changes nothing', async (length) => {
     const cluster = await TestCluster.start(`crc ${length}`);

@@ -22,6 +22,7 @@ import type { Session } from './session.ts';
 
 type MutateSpec = (typeof chunkCalls)['mutate'];
 type MutateRequest = RequestOf<MutateSpec>;
+type AppendKind = Extract<MutateRequest['kind'], { kind: 'append' }>;
 
 /** GFS §3.3: a record takes at most a quarter of a chunk, to keep padding small. */
 const recordShareOfChunk = 4;
@@ -216,7 +217,7 @@ function checkShape({ kind, chunkBytes }: MutateRequest, bodyBytes: number): voi
   if (chunkBytes < 1 || chunkBytes > chunkBytesMax) {
     throw new CairnError('INVALID_ARGUMENT', `a chunk of ${chunkBytes} bytes; it has 1 … ${chunkBytesMax}`);
   }
-  if (kind.kind === 'append') checkRecords(kind.lengths, chunkBytes, bodyBytes);
+  if (kind.kind === 'append') checkRecords(kind, chunkBytes, bodyBytes);
   else {
     const end = kind.kind === 'resize' ? kind.lengthBytes : kind.offset + bodyBytes;
     if (end <= chunkBytes) return;
@@ -224,7 +225,10 @@ function checkShape({ kind, chunkBytes }: MutateRequest, bodyBytes: number): voi
   }
 }
 
-function checkRecords(lengths: readonly number[], chunkBytes: number, bodyBytes: number): void {
+function checkRecords({ firstSequence, lengths }: AppendKind, chunkBytes: number, bodyBytes: number): void {
+  if (!Number.isSafeInteger(firstSequence + lengths.length)) {
+    throw new CairnError('INVALID_ARGUMENT', `sequences from ${firstSequence} on are no numbers any more`);
+  }
   const recordMaxBytes = Math.floor(chunkBytes / recordShareOfChunk);
   let sum = 0;
   for (const length of lengths) {

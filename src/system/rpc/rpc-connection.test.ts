@@ -8,7 +8,7 @@ import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import type { NetworkSettings } from '../../platform/sim/path.ts';
 import type { SimWorld } from '../../platform/sim/world.ts';
-import { requestHead } from './frames.ts';
+import { frameKinds, requestHead } from './frames.ts';
 import { type Handlers, routesOf } from './handlers.ts';
 import { RpcConnection, servingMax } from './rpc-connection.ts';
 
@@ -148,6 +148,30 @@ describe('a call', () => {
     const before = world.now;
     await expect(world.settle(rpc.call('echo', { word: 'x' }))).rejects.toMatchObject({ code: 'CONNECTION_LOST' });
     expect(world.now).toBe(before);
+  });
+
+  test('whose failure cannot be read fails with its connection', async () => {
+    const world = testWorld(10);
+    const peer = world.node('server').env.network;
+    let connection: Connection | undefined;
+    const garbled = {
+      frame: () => {
+        connection!.send(Uint8Array.of(frameKinds.failure, 2, 0, 0, 0, 99));
+        return undefined;
+      },
+      closed: () => {},
+    };
+    const accept = (accepted: Connection) => {
+      connection = accepted;
+      return garbled;
+    };
+    await world.settle(peer.listen(address, accept));
+    const rpc = RpcConnection.connect(world.node('client').env, address, calls, undefined);
+    const failed = rpc.call('refuse', {}).then(
+      () => 'answered',
+      (thrown: CairnError) => thrown.code,
+    );
+    expect(await world.settle(failed)).toBe('CONNECTION_LOST');
   });
 
   test('whose answer stops in the middle of its body fails at its deadline, with the connection', async () => {

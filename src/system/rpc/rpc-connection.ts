@@ -342,8 +342,9 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     const call = this.#pending.get(id);
     if (call === undefined) return undefined; // a sign of life, or an answer that comes too late: it timed out here
     if (kind === frameKinds.failure) {
+      const error = readFailure(reader); // what cannot be read closes the connection, and that fails the call
       this.#pending.delete(id);
-      call.reject(readFailure(reader));
+      call.reject(error);
       return undefined;
     }
     const response = call.codec.read(reader);
