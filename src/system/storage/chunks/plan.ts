@@ -87,10 +87,14 @@ function extend(state: ChunkState, bytes: Uint8Array, crc32: Crc32, known?: Arra
   }
 }
 
+/** Whole blocks of zeros are all alike: of a gap of a gigabyte one is summed up, not in one turn all of it. */
 function extendByZeros(state: ChunkState, to: number, crc32: Crc32): void {
+  let ofWhole: readonly [number] | undefined;
   while (state.plannedLength < to) {
     const room = blockBytes - (state.plannedLength % blockBytes);
-    extend(state, zeros.subarray(0, Math.min(room, to - state.plannedLength)), crc32);
+    const bytes = Math.min(room, to - state.plannedLength);
+    if (bytes === blockBytes) ofWhole ??= [crc32(zeros)];
+    extend(state, zeros.subarray(0, bytes), crc32, bytes === blockBytes ? ofWhole : undefined);
   }
 }
 
