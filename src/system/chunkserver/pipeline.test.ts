@@ -47,14 +47,18 @@ test('who gives signs of life, or takes something, has not stalled', async () =>
   const { world, client } = await TestCluster.start(4, 0);
   const watched = { queuedBytes: 9, heard: 0 };
   let isStalled = false;
-  const watch = new StallWatch(client.node.env, watched, 1000, () => (isStalled = true));
+  let told = 0;
+  const on = { moved: () => told++, stalled: () => (isStalled = true) };
+  const watch = new StallWatch(client.node.env, watched, 1000, on);
   const moves = [() => watched.heard++, () => watched.queuedBytes--];
   for (let n = 0; n < 10; n++) {
     await world.run(900);
     moves[n % 2]!();
   }
   expect(isStalled).toBe(false);
-  await world.run(1200);
+  await world.run(200);
+  expect(told).toBe(10);
+  await world.run(1000);
   expect(isStalled).toBe(true);
   watch.cancel();
 });

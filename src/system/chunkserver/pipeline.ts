@@ -71,7 +71,8 @@ export class Pipeline {
     const writer = rpc.beginNotice('push', { dataId, crc, chain: hops.slice(1) }, bodyBytes);
     // Who stands right before the one that has stalled gives up first: those before it only wait for it.
     const patienceMs = this.#limits.hopStallMs * hops.length;
-    const watch = () => new StallWatch(this.#env, rpc, patienceMs, () => this.#passBy(next.address, rpc));
+    const on = { moved: () => source.tell(), stalled: () => this.#passBy(next.address, rpc) };
+    const watch = () => new StallWatch(this.#env, rpc, patienceMs, on);
     const forward = new ChainForward(source, rpc, writer, bodyBytes, watch);
     if (data === undefined) return forward;
     data.retain();

@@ -1,7 +1,7 @@
 /**
  * Notices that the other end of a connection takes nothing of what waits for it: it is stopped, or cut off, which TCP notices only after minutes.
- * Who takes a body in gives signs of life, however slow the link is. Ticks are counted, not time: a server that was stopped itself must not
- * blame others.
+ * Who takes a body in gives signs of life, however slow the link is, and so does who waits for another that does. Ticks are counted, not time: a
+ * server that was stopped itself must not blame others.
  */
 import type { Env, Timer } from '../../core/base/env.ts';
 
@@ -13,27 +13,39 @@ export interface Watched {
 
 const tickMs = 100;
 
+export interface StallEvents {
+  /** Something has moved since the last tick. */
+  readonly moved: () => void;
+  /** Called once, when nothing has moved for so long; not after `cancel`. */
+  readonly stalled: () => void;
+}
+
 export class StallWatch implements Timer {
   readonly #env: Env;
   readonly #watched: Watched;
-  readonly #stalled: () => void;
-  #queuedBytes = -1;
-  #heard = -1;
+  readonly #on: StallEvents;
+  #queuedBytes: number;
+  #heard: number;
   readonly #ticksMax: number;
   #ticks = 0;
   #timer: Timer | undefined;
 
-  /** @param stalled called once, when nothing has moved for so long; not after `cancel`. */
-  constructor(env: Env, watched: Watched, patienceMs: number, stalled: () => void) {
+  constructor(env: Env, watched: Watched, patienceMs: number, on: StallEvents) {
     this.#env = env;
     this.#watched = watched;
-    this.#stalled = stalled;
+    this.#on = on;
+    this.#queuedBytes = watched.queuedBytes;
+    this.#heard = watched.heard;
     this.#ticksMax = Math.ceil(patienceMs / tickMs);
-    this.#look();
+    this.#plan();
   }
 
   cancel(): void {
     this.#timer?.cancel();
+  }
+
+  #plan(): void {
+    this.#timer = this.#env.clock.after(tickMs, () => this.#look());
   }
 
   #look(): void {
@@ -42,7 +54,11 @@ export class StallWatch implements Timer {
     this.#ticks = hasMoved ? 0 : this.#ticks + 1;
     this.#queuedBytes = queuedBytes;
     this.#heard = heard;
-    if (this.#ticks >= this.#ticksMax) this.#stalled();
-    else this.#timer = this.#env.clock.after(tickMs, () => this.#look());
+    if (this.#ticks >= this.#ticksMax) {
+      this.#on.stalled();
+      return;
+    }
+    if (hasMoved) this.#on.moved();
+    this.#plan();
   }
 }

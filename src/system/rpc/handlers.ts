@@ -49,6 +49,8 @@ export interface Peer {
   /** Takes no more frames from the peer until as many `unhold` have followed. */
   hold(): void;
   unhold(): void;
+  /** Gives it a sign of life, if it has had none for a while. */
+  tell(): void;
   close(reason: string): void;
 }
 

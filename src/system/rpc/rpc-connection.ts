@@ -285,7 +285,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     return {
       ...(sink.space === undefined ? {} : { space: () => sink.space!() }),
       piece: (bytes) => {
-        this.#tell();
+        this.tell();
         sink.piece(bytes);
       },
       end: () => sink.end(),
@@ -293,7 +293,7 @@ export class RpcConnection<Out extends CallTable> implements ConnectionHandler, 
     };
   }
 
-  #tell(): void {
+  tell(): void {
     const now = this.#env.clock.now();
     if (now - this.#toldAt < tellMs || this.#closedBecause !== undefined) return;
     this.#toldAt = now;
