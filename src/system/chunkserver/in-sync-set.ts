@@ -11,6 +11,8 @@ import type { LeaseWorld } from './lease-world.ts';
 import { type Recovered, recoverReplicas } from './recovery.ts';
 import type { ReplicaLink } from './replica-link.ts';
 
+/** Time-outs of one moment come to light within so long: each connection looks for its own now and then. */
+const sameMomentMs = 100;
 /** Renewals in a row, each without a member that failed in the one before. */
 const renewalsMax = 16;
 
@@ -31,6 +33,8 @@ export class InSyncSet {
   #newerGrant: Grant | undefined;
   #links: readonly ReplicaLink[] = [];
   readonly #failed = new Map<ServerId, CairnError>();
+  /** Those of them that did not say in time that they have a mutation. */
+  readonly #silent = new Set<ServerId>();
   /** Versions under which members were, or may have been, made equal to this server since what is pending was ordered. */
   readonly #begun = new Set<ChunkVersion>();
   #isDoubtful = false;
@@ -64,6 +68,7 @@ export class InSyncSet {
   /** The set is to be made equal without this member. */
   memberFailed(server: ServerId, error: CairnError): void {
     this.#failed.set(server, error);
+    if (error.code === 'TIMED_OUT') this.#silent.add(server);
   }
 
   /** The members are equal: mutations may be ordered. */
@@ -79,6 +84,8 @@ export class InSyncSet {
   async makeEqual(): Promise<void> {
     const { isEnded } = this.#holder;
     for (let n = 0; n < renewalsMax && !isEnded(); n++) {
+      if (this.#silent.size > 0) await this.#othersOfThisMoment();
+      if (isEnded()) return;
       if (this.#isDoubtful) this.#adopt(await this.#confirmed());
       else if (this.#newerGrant !== undefined) this.#adopt(this.#newerGrant);
       else if (this.#failed.size > 0) this.#adopt(await this.#exclude());
@@ -118,6 +125,7 @@ export class InSyncSet {
     this.#grant = grant;
     this.#newerGrant = undefined;
     this.#failed.clear();
+    this.#silent.clear();
     this.#holder.adopted();
   }
 
@@ -140,10 +148,24 @@ export class InSyncSet {
     }
   }
 
+  /** One that is silent is mostly not alone; and none of their calls must be under way any more that could fail, with its connection, in recovery. */
+  #othersOfThisMoment(): Promise<void> {
+    return new Promise((resolve) => this.#world.env.clock.after(sameMomentMs, resolve));
+  }
+
+  /**
+   * Who is silent may wait for bytes that one before it in the chain did not pass on: of those only the first of the chain is left out. How it
+   * is with the others recovery finds out.
+   */
+  #toBlame(): readonly ServerId[] {
+    const first = this.#grant.replicas.find(({ server }) => this.#silent.has(server));
+    return [...this.#failed.keys()].filter((server) => server === first?.server || !this.#silent.has(server));
+  }
+
   async #exclude(): Promise<Grant> {
     const { env, self } = this.#world;
     const { handle, version } = this.#grant;
-    const failed = [...this.#failed.keys()];
+    const failed = this.#toBlame();
     const reasons = [...this.#failed].map(([server, error]) => `${server}: ${error.code} ${error.message}`);
     env.events.emit('warn', 'chunkserver.replicaFailed', { handle, version, reasons });
     let grant: Grant;

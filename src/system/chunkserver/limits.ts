@@ -33,7 +33,7 @@ export interface Limits {
   /** A connection whose frame does not go on for so long is closed. */
   readonly bodyStallMs: number;
   readonly pushIdleMs: number;
-  /** A next hop of the chain that takes nothing for so long, for each hop from there on, is given up: the bytes go past it. */
+  /** A next hop of the chain that takes nothing for so long, for each hop from there on, is given up: for as long as that the bytes go past it. */
   readonly hopStallMs: number;
   /** Writes of one group: to the store, or to a secondary. */
   readonly groupBytesMax: number;

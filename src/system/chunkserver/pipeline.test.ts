@@ -36,6 +36,20 @@ describe('a server that takes nothing any more', () => {
   });
 });
 
+test.each([1, 2, 3, 4, 5, 6])(
+  'who waits in vain for bytes from a server that is gone is not left out with it (seed %i)',
+  async (seed) => {
+    const cluster = await TestCluster.start(`middle ${seed}`);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(1000, 0)));
+    await cluster.world.run(7 * seed);
+    cluster.world.network.isolate('s2');
+    await cluster.settle(cluster.client.write(grant, 0, pattern(mebi, seed)));
+    expect(cluster.master.exclusions.map(({ failed }) => failed)).toEqual([[2]]);
+    expect(difference(await cluster.content(3, 5), pattern(mebi, seed))).toBe('none');
+  },
+);
+
 test('a slow link is waited for', async () => {
   const cluster = await TestCluster.start(3);
   cluster.world.network.shape('s2', 's3', { bytesPerMs: 8000 });

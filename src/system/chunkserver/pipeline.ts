@@ -104,7 +104,7 @@ export class Pipeline {
   #passBy(address: Address, rpc: RpcConnection<typeof chunkCalls>): void {
     const { clock, events } = this.#env;
     events.emit('warn', 'chunkserver.hopStalled', { address, queuedBytes: rpc.queuedBytes });
-    this.#passedBy.set(address, clock.now() + this.#limits.replicaTimeoutMs);
+    this.#passedBy.set(address, clock.now() + this.#limits.hopStallMs);
     rpc.close('it takes nothing of what is passed on to it');
   }
 
