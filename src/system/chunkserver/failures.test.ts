@@ -399,6 +399,25 @@ describe('versions', () => {
     expect(cluster.master.exclusions).toHaveLength(1);
   });
 
+  test('one that is confirmed does not hide a later one that has come meanwhile', async () => {
+    const cluster = await TestCluster.start(27);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    cluster.master.nextHandle = 6;
+    cluster.kill(1);
+    await cluster.restart(1);
+    cluster.world.network.shape('m', 's1', { extraLatencyMs: 100 });
+    const first = codeOf(cluster.client.write(grant, 0, pattern(100, 0)));
+    await cluster.world.runUntil(() => cluster.master.exclusions.length > 0, 1000);
+    await cluster.world.run(20);
+    const later = cluster.master.grant(5, [1, 2]);
+    await cluster.settle(cluster.client.write(later, 100, pattern(100, 1)));
+    await cluster.settle(first);
+    const { response } = await cluster.settle(
+      cluster.client.to(serverAddress(2)).call('image', { handle: later.handle, fence: undefined }),
+    );
+    expect(response.version).toBe(later.version);
+  });
+
   test('a server that is not first in the grant refuses', async () => {
     const cluster = await TestCluster.start(24);
     const grant = cluster.master.grant(5, [1, 2, 3]);

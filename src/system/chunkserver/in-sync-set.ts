@@ -133,13 +133,18 @@ export class InSyncSet {
     return grant.replicas.slice(1).map((replica) => this.#world.links.to(replica));
   }
 
+  /** While the master was asked another may have come that it has given since. */
+  #laterOf(grant: Grant): Grant {
+    return this.#newerGrant !== undefined && this.#newerGrant.version > grant.version ? this.#newerGrant : grant;
+  }
+
   async #confirmed(): Promise<Grant> {
     const { handle } = this.#grant;
     const { version } = this.#newerGrant ?? this.#grant;
     try {
       const grant = await this.#world.exclude({ server: this.#world.self, handle, version, failed: [] });
       this.#isDoubtful = false;
-      return grant;
+      return this.#laterOf(grant);
     } catch (thrown) {
       const error = toCairnError(thrown);
       if (error.code !== 'STALE_HANDLE' && error.code !== 'NOT_PRIMARY') throw error;
@@ -170,7 +175,7 @@ export class InSyncSet {
     env.events.emit('warn', 'chunkserver.replicaFailed', { handle, version, reasons });
     let grant: Grant;
     try {
-      grant = await this.#world.exclude({ server: self, handle, version, failed });
+      grant = this.#laterOf(await this.#world.exclude({ server: self, handle, version, failed }));
     } catch (cause) {
       throw new CairnError(
         'REPLICA_FAILED',
@@ -178,7 +183,6 @@ export class InSyncSet {
         { cause, hint: failed.join(',') },
       );
     }
-    if (this.#newerGrant !== undefined && this.#newerGrant.version > grant.version) return this.#newerGrant;
     if (grant.replicas[0]?.server !== self) {
       throw new CairnError('NOT_PRIMARY', `chunk ${handle} has another primary now; ask for a new grant`);
     }
