@@ -50,6 +50,21 @@ test.each([1, 2, 3, 4, 5, 6])(
   },
 );
 
+test('who waits in vain for the bytes of one chunk goes on with all others', async () => {
+  const cluster = await TestCluster.start(5, 3, { replicaTimeoutMs: 300 });
+  const [one, other] = [cluster.master.grant(5, [1, 2, 3]), cluster.master.grant(6, [1, 3])];
+  cluster.world.network.isolate('s2');
+  let isWritten = false;
+  const written = cluster.client.write(one, 0, pattern(mebi, 0)).then(() => (isWritten = true));
+  for (let n = 0; !isWritten; n++) {
+    await cluster.settle(
+      Promise.all([0, 1, 2, 3].map((k) => cluster.client.append(other, 1 + k, n, [pattern(100, n)]))),
+    );
+  }
+  await cluster.settle(written);
+  expect(cluster.master.exclusions.map(({ handle, failed }) => [handle, ...failed])).toEqual([[5, 2]]);
+});
+
 test('a slow link is waited for', async () => {
   const cluster = await TestCluster.start(3);
   cluster.world.network.shape('s2', 's3', { bytesPerMs: 8000 });

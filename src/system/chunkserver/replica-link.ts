@@ -81,10 +81,13 @@ export class ReplicaLink {
     while (this.#queue.length > 0 && this.#underWay < this.#limits.appliesMax) this.#send(this.#takeGroup());
   }
 
+  /** What was pushed goes by itself: it may wait there for its bytes, and the answer is for the whole group. */
   #takeGroup(): readonly SecondaryWrite[] {
+    const isPushed = this.#queue[0]?.pushed !== undefined;
     let bytes = 0;
     let count = 0;
     for (const write of this.#queue) {
+      if ((write.pushed !== undefined) !== isPushed) break;
       const more = write.pushed === undefined ? write.order.bytes : 0;
       if (count > 0 && (bytes + more > packetMaxBytes || count >= this.#limits.groupMutationsMax)) break;
       bytes += more;
@@ -108,9 +111,10 @@ export class ReplicaLink {
     });
     this.#underWay += 1;
     const rpc = this.#connection();
+    const sent = { rpc, heard: rpc.heard, position: rpc.givenBytes + bytes };
     rpc.call('apply', { from: this.#self, mutations }, { body, timeoutMs: this.#limits.replicaTimeoutMs }).then(
       ({ response }) => this.#answered(group, response.failures),
-      (thrown) => this.#failed(rpc, group, toCairnError(thrown)),
+      (thrown) => this.#failed(sent, group, toCairnError(thrown)),
     );
   }
 
@@ -126,14 +130,29 @@ export class ReplicaLink {
     for (const [at, write] of group.entries()) write.applied(server, errors.get(at));
   }
 
-  #failed(rpc: RpcConnection<ChunkCalls>, group: readonly SecondaryWrite[], error: CairnError): void {
+  #failed(sent: Sent, group: readonly SecondaryWrite[], error: CairnError): void {
+    const { rpc } = sent;
     this.#underWay -= 1;
-    // What waits in its queue must not arrive later: the bytes of a mutation that has failed are used for others.
-    rpc.close('it does not answer');
-    if (this.#rpc === rpc) this.#rpc = undefined;
+    if (error.code !== 'TIMED_OUT' || !isWaitedForAlone(sent)) {
+      // What waits in its queue must not arrive later: the bytes of a mutation that has failed are used for others.
+      rpc.close('it does not answer');
+      if (this.#rpc === rpc) this.#rpc = undefined;
+    }
     for (const write of group) write.applied(this.replica.server, error);
     this.#flush();
   }
+}
+
+/** A group that was sent: what was heard from the other end before, and how much was given to the connection with it. */
+interface Sent {
+  readonly rpc: RpcConnection<ChunkCalls>;
+  readonly heard: number;
+  readonly position: number;
+}
+
+/** All of it has left, and the other end has said something since: it has others to serve meanwhile, which must not fail with these. */
+function isWaitedForAlone({ rpc, heard, position }: Sent): boolean {
+  return rpc.heard !== heard && rpc.givenBytes - rpc.queuedBytes >= position;
 }
 
 /** Field by field, as each is made for every secondary. */
