@@ -29,18 +29,21 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
   const attempts = attemptsOf(core);
   /** What each replica has answered in this round. */
   const failed = new Map<number, CairnError>();
-  let last: CairnError | undefined;
   let lostRounds = 0;
   /** Of an open chunk: as long as it was when a replica had less. */
   let openLength: number | undefined;
+  /** A replica had this version, later than whoever named it knew: the chunk was looked up anew since then. */
+  let laterVersion = 0;
+  let lookedUpSince = since;
   for (;;) {
-    const place = await locations.find(index, since);
+    const place = await locations.find(index, lookedUpSince);
     if (place.kind === 'end') return 0;
     if (place.kind === 'hole') return zerosFrom(into, 0);
+    const { location } = place;
     const replica = chooseReplica(core, place, failed);
     if (replica === undefined) {
-      if (isUnwritten(place.location, failed)) {
-        const now = await placeOfUnwritten(core, locations, place.location, failed);
+      if (isUnwritten(location, failed)) {
+        const now = await placeOfUnwritten(core, locations, location, failed);
         if (now === undefined) {
           failed.clear();
           continue;
@@ -48,9 +51,9 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
         const all = amount(now, 0, packet);
         if (all !== undefined) return all;
       }
-      if (isLostEverywhere(place.location, failed)) lostRounds += 1;
-      if (lostRounds === lostRoundsMax) throw dataLost(place.location, failed, packet);
-      attempts.failed(`reading chunk ${place.location.handle}`, last ?? noReplica(place.location), false);
+      if (isLostEverywhere(location, failed)) lostRounds += 1;
+      if (lostRounds === lostRoundsMax) throw dataLost(location, failed, packet);
+      attempts.failed(`reading chunk ${location.handle}`, whyNone(location, failed), false);
       await attempts.pause();
       locations.forget(index);
       failed.clear();
@@ -58,39 +61,34 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
       continue;
     }
     try {
-      const { bytes: have, version } = await readReplica(core, place.location, replica, packet, attempts.leftMs);
-      if (version > place.location.version && !(await isStillThis(core, locations, place.location))) {
+      const { bytes: have, version } = await readReplica(core, location, replica, packet, attempts.leftMs);
+      if (version > Math.max(location.version, laterVersion)) {
+        // It may be another file's by now, if this file shared it and was written since; or this replica was left behind.
+        laterVersion = version;
+        lookedUpSince = core.env.clock.now();
+        locations.forget(index);
         failed.clear();
+        openLength = undefined;
         continue;
       }
-      mustBeCurrent(place.location, replica, version);
-      const { sealedLength = openLength } = place.location;
-      if (version === place.location.version) mustBeWhole(place.location, replica, packet, have, sealedLength ?? 0);
-      if (sealedLength === undefined && have < into.length) {
-        [openLength] = await lengthsOf(core, [place.location]);
-        if (openLength === undefined) throw endUnknown(place.location);
+      mustBeCurrent(location, replica, version);
+      if (version <= location.version)
+        mustBeWhole(location, replica, packet, have, location.sealedLength ?? openLength ?? 0);
+      if (location.sealedLength === undefined && openLength === undefined && have < into.length) {
+        [openLength] = await lengthsOf(core, [location]);
+        if (openLength === undefined) throw endUnknown(location);
         if (offset + have < openLength) continue; // it has grown since, or this replica lacks what others have
       }
       const all = amount(place, have, packet);
       if (all !== undefined) return all;
-      locations.forget(index); // the file may have grown: looked up again before this is called its end
+      locations.forget(index); // what is behind it may be gone, or there may be more: looked up again before this is called a hole, or the end
     } catch (thrown) {
-      last = toCairnError(thrown);
-      if (last.retry === 'never') throw last;
-      failed.set(replica.server, last);
-      noteFailure(core, place.location, replica, last);
+      const error = toCairnError(thrown);
+      if (error.code === 'ABORTED') throw error; // by the caller
+      failed.set(replica.server, error);
+      noteFailure(core, location, replica, error);
     }
   }
-}
-
-/**
- * A replica knows a later version than whoever named it: the chunk may be another file's by now, if this file shared it and was
- * written since. Asked after the bytes were read, so that they are the file's if the chunk is.
- */
-async function isStillThis(core: ClientCore, locations: ChunkLocations, { index, handle }: Location): Promise<boolean> {
-  locations.forget(index);
-  const now = await locations.find(index, core.env.clock.now());
-  return now.kind === 'chunk' && now.location.handle === handle;
 }
 
 /**
@@ -140,10 +138,14 @@ function mustBeWhole(
 }
 
 /** How much of the packet there is when the chunk had `have` bytes of it; undefined if that cannot be said yet. */
-function amount(place: Place & { kind: 'chunk' }, have: number, { into, since }: PacketRequest): number | undefined {
+function amount(
+  { asOf, isLast }: Place & { kind: 'chunk' },
+  have: number,
+  { into, since }: PacketRequest,
+): number | undefined {
   if (have === into.length) return have;
-  if (!place.isLast) return zerosFrom(into, have);
-  return place.asOf >= since ? have : undefined;
+  if (asOf < since) return undefined;
+  return isLast ? have : zerosFrom(into, have);
 }
 
 function zerosFrom(into: Uint8Array, from: number): number {
@@ -200,7 +202,7 @@ const badReplica: ReadonlySet<ErrorCode> = new Set([
 const lostReplica: ReadonlySet<ErrorCode> = new Set(['CHUNK_MISSING', 'DISK_CORRUPT', 'DISK_FAILED']);
 
 function noteFailure(core: ClientCore, { handle }: Location, { server, address }: Replica, error: CairnError): void {
-  if (badReplica.has(error.code)) core.pool.reportBadReplica(handle, server);
+  if (badReplica.has(error.code) || error.retry === 'never') core.pool.reportBadReplica(handle, server);
   const level = isLost(error) ? 'info' : 'warn';
   core.env.events.emit(level, 'client.replicaNotRead', { handle, server, address, code: error.code });
 }
@@ -236,8 +238,11 @@ function endUnknown({ handle }: Location): CairnError {
   return new CairnError('UNAVAILABLE', `no replica of chunk ${handle} tells how long it is`);
 }
 
-function noReplica({ handle }: Location): CairnError {
-  return new CairnError('UNAVAILABLE', `chunk ${handle} has no replica on a server that is up`);
+/** Why this round has come to nothing. One replica's last word is not that of all: what another round may mend comes first. */
+function whyNone({ handle }: Location, failed: ReadonlyMap<number, CairnError>): CairnError {
+  const all = [...failed.values()];
+  const why = all.findLast(({ retry }) => retry !== 'never') ?? all.at(-1);
+  return why ?? new CairnError('UNAVAILABLE', `chunk ${handle} has no replica on a server that is up`);
 }
 
 // ---------------------------------------------------------------- one attempt

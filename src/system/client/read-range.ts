@@ -143,8 +143,12 @@ export async function readInto(
       if (have < to - at) reached = Math.min(reached, at + have);
     }
   };
+  const stopping = (thrown: unknown) => {
+    next = end; // the others ask for no more
+    throw thrown;
+  };
   // All of them come to their end before this does: nothing is written to the caller's memory afterwards.
-  for (const reading of await Promise.allSettled(Array.from({ length: max }, reader))) {
+  for (const reading of await Promise.allSettled(Array.from({ length: max }, () => reader().catch(stopping)))) {
     if (reading.status === 'rejected') throw reading.reason;
   }
   return Math.max(0, reached - position);

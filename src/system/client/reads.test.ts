@@ -91,6 +91,31 @@ describe('reading', () => {
     expect([await cluster.run(memories(false)), await cluster.run(memories(true))]).toEqual([4, 1]);
   });
 
+  test('a file that somebody has cut ends there for whoever has it open, and not with zeros', async () => {
+    const bytes = sample(200 * kibi);
+    const [cluster, client] = await withFile(bytes);
+    const other = await cluster.client({}, 'other');
+    const file = await cluster.run(client.open('/f'));
+    const read = async () => (await cluster.run(file.read(new Uint8Array(200), { position: 50 }))).bytesRead;
+    expect(await read()).toBe(200);
+    await cluster.run(other.truncate('/f', 100));
+    expect([await read(), (await cluster.run(file.stat())).size]).toEqual([50, 100]);
+  });
+
+  test('after a part that is lost no more of the file is asked for', async () => {
+    const bytes = sample(20 * mebi);
+    const [cluster, client] = await withFile(bytes, { chunkBytes: mebi });
+    const lost = cluster.master.file('/f').chunks.get(0)!;
+    cluster.master.seal('/f', 0);
+    for (const server of cluster.servers) server.chunks.delete(lost.handle);
+    for (const server of cluster.servers)
+      server.beforeRead = ({ handle }) =>
+        handle === lost.handle ? undefined : new Promise((go) => cluster.world.after(200, () => go(undefined)));
+    expect(await codeOf(cluster.run(client.readFile('/f')))).toBe('DATA_LOST');
+    const asked = cluster.servers.flatMap(({ reads }) => reads).filter(({ handle }) => handle !== lost.handle);
+    expect(asked.length).toBeLessThan(19);
+  });
+
   test('a part of a stream begins and ends where it should', async () => {
     const bytes = sample(300 * kibi);
     const [cluster, client] = await withFile(bytes);
@@ -175,6 +200,62 @@ describe('replicas that fail', () => {
     for (let n = 0; n < 6; n++) {
       const reader = await cluster.client({}, `reader ${n}`);
       expect(bytesEqual(await cluster.run(reader.readFile('/f', { length: 2000 })), bytes)).toBe(true);
+    }
+  });
+
+  test('an answer that no other try would change is the word of one replica: another is asked', async () => {
+    const bytes = sample(1000);
+    const [cluster, client] = await withFile(bytes);
+    for (const server of cluster.servers.slice(0, 2))
+      server.beforeRead = () => {
+        throw new CairnError('INTERNAL', 'this server has met its own mistake');
+      };
+    for (let n = 0; n < 6; n++) {
+      const reader = await cluster.client({}, `reader ${n}`);
+      expect(bytesEqual(await cluster.run(reader.readFile('/f')), bytes)).toBe(true);
+    }
+    for (const server of cluster.servers) server.beforeRead = cluster.server(1).beforeRead;
+    const before = cluster.world.now;
+    expect(await codeOf(cluster.run(client.readFile('/f')))).toBe('INTERNAL');
+    expect(cluster.world.now - before).toBeLessThan(200);
+  });
+
+  test('a replica that is older than the chunk is now, and shorter, is passed over while the chunk is open', async () => {
+    const bytes = sample(1000);
+    const [cluster] = await withFile(bytes);
+    const chunk = cluster.master.file('/f').chunks.get(0)!;
+    const primary = cluster.servers.find(({ mutations }) => mutations.length > 0)!;
+    for (const server of cluster.servers) {
+      const held = server.chunks.get(chunk.handle)!;
+      if (server !== primary) server.chunks.set(chunk.handle, { ...held, bytes: held.bytes.slice(0, 900) });
+    }
+    chunk.version = 2; // granted, and not begun
+    for (let n = 0; n < 6; n++) {
+      const reader = await cluster.client({}, `reader ${n}`);
+      expect(bytesEqual(await cluster.run(reader.readFile('/f'), 5000), bytes)).toBe(true);
+    }
+    expect(cluster.servers.reduce((sum, { reads }) => sum + reads.length, 0)).toBeLessThan(30);
+  });
+
+  test('a replica that was left behind since the chunk was looked up is passed over, though it is newer than that', async () => {
+    const bytes = sample(1000);
+    const [cluster] = await withFile(sample(1000, 2));
+    const readers = [];
+    for (let n = 0; n < 6; n++) {
+      const reader = await cluster.client({}, `reader ${n}`);
+      const file = await cluster.run(reader.open('/f'));
+      await cluster.run(file.read(new Uint8Array(10), { position: 0 }));
+      readers.push(file);
+    }
+    const chunk = cluster.master.file('/f').chunks.get(0)!;
+    for (const server of cluster.servers) {
+      const held = server.chunks.get(chunk.handle)!;
+      server.chunks.set(chunk.handle, server.id === 1 ? { ...held, version: 2 } : { ...held, version: 3, bytes });
+    }
+    Object.assign(chunk, { version: 3, sealedLength: 1000 });
+    for (const file of readers) {
+      const { buffer } = await cluster.run(file.read(new Uint8Array(1000), { position: 0 }));
+      expect(bytesEqual(buffer, bytes)).toBe(true);
     }
   });
 
