@@ -151,6 +151,19 @@ describe('following', () => {
     expect(await cluster.run(tail.ended)).toBe('UNAVAILABLE');
   });
 
+  test('goes on with another replica when one says what no other try would change', async () => {
+    const { cluster, client } = await clusterWithLog(8, ['a']);
+    cluster.primaryOf('/log').beforeGrowth = () => {
+      throw new CairnError('INTERNAL', 'this server has met its own mistake');
+    };
+    const tail = new Tail(client, '/log');
+    await cluster.world.run(100);
+    await cluster.run(client.appendRecord('/log', toUtf8('b')));
+    await cluster.world.run(100);
+    expect(tail.told).toEqual(['a', 'b']);
+    expect(await cluster.run(tail.stop())).toBe('ABORTED');
+  });
+
   test('ends when the file is removed', async () => {
     const { cluster, client } = await clusterWithLog(9, ['a']);
     const tail = new Tail(client, '/log');

@@ -126,7 +126,7 @@ class Follower {
     const waitMs = known?.isOpen === false ? leaseSettlesMs : growthWaitMaxMs;
     const options = { timeoutMs: waitMs + waitAnswerMs };
     const call = this.#file.core.pool.call(address, 'awaitGrowth', { handle, known, waitMs }, options);
-    return (await abortable(this.#signal, call)).response;
+    return (await abortable(this.#signal, call.catch(throwOfOne))).response;
   }
 
   async #pause(error: CairnError): Promise<void> {
@@ -134,6 +134,13 @@ class Follower {
     this.#attempts.failed('waiting for more', error, false);
     await this.#attempts.pause();
   }
+}
+
+/** What no other try would change at this replica another one may do. */
+function throwOfOne(thrown: unknown): never {
+  const error = toCairnError(thrown);
+  if (error.retry !== 'never' || error.code === 'ABORTED') throw error; // ABORTED: by the caller
+  throw new CairnError('UNAVAILABLE', `${error.code}: ${error.message}`, { cause: error });
 }
 
 function lagging(handle: number): CairnError {
