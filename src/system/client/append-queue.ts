@@ -15,6 +15,7 @@ import { recordsPerMutationMax, windowPerWriterMax } from '../../core/protocol/c
 import type { IfMissing } from '../../core/protocol/master-calls.ts';
 import { type Attributes, type Grant, packetMaxBytes } from '../../core/protocol/types.ts';
 import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
+import { AppendSink } from './append-sink.ts';
 import type { Attempts } from './attempts.ts';
 import { makeIfMissing } from './chunk-grants.ts';
 import { attemptsOf } from './core.ts';
@@ -113,6 +114,23 @@ export class AppendQueue {
     if (payload.length > max) return Promise.reject(tooLarge(payload.length, max));
     const { crc32 } = this.#file.core.env;
     return this.append(encodeRecord(this.#writer, this.#recordSequence++, payload, crc32), signal);
+  }
+
+  /** In records, as many as it takes: others' may lie between them. */
+  async appendAll(bytes: Uint8Array, signal?: AbortSignalLike): Promise<void> {
+    const sink = this.sink(signal);
+    try {
+      await sink.write(bytes);
+    } finally {
+      await sink.flush();
+    }
+  }
+
+  /** For bytes that come one after another. */
+  sink(signal?: AbortSignalLike): AppendSink {
+    const { core, chunkBytes } = this.#file;
+    const append = (record: Uint8Array) => this.append(record, signal);
+    return new AppendSink(append, { recordMax: recordMaxBytes(chunkBytes), now: () => core.env.clock.now(), signal });
   }
 
   // ---------------------------------------------------------------- frames
@@ -338,6 +356,6 @@ function tooLarge(bytes: number, max: number): CairnError {
 }
 
 /** A quarter of a chunk, so that padding wastes little (GFS §3.3), and what one mutation can carry. */
-export function recordMaxBytes(chunkBytes: number): number {
+function recordMaxBytes(chunkBytes: number): number {
   return Math.min(packetMaxBytes, Math.floor(chunkBytes / 4));
 }

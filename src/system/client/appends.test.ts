@@ -312,6 +312,38 @@ describe('record append', () => {
     expect(new TextDecoder().decode(content.subarray(60 * kibi))).toBe('end');
   });
 
+  test('what is appended in many records may take longer than one call has, as long as it makes progress', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 1000 });
+    for (const server of cluster.servers) server.mutateMs = 100;
+    const bytes = sample(2048 * kibi);
+    await cluster.run(client.appendFile('/log', bytes));
+    expect(cluster.world.now).toBeGreaterThan(2000);
+    expect(bytesEqual(cluster.content('/log'), bytes)).toBe(true);
+    const handle = await cluster.run(client.open('/other', 'a'));
+    await cluster.run(handle.write(bytes));
+    expect(bytesEqual(cluster.content('/other'), bytes)).toBe(true);
+  });
+
+  test('a stream of very small records holds its writer back, in number too', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    for (const server of cluster.servers) server.mutateMs = 5;
+    const stream = await cluster.run(client.writeStream('/log', { flags: 'a', chunkBytes: 1024 * kibi }));
+    let written = 0;
+    let taken = 0;
+    const all = (async () => {
+      for (; written < 20_000; written++) await stream.write(Uint8Array.of(written));
+      await stream.close();
+    })();
+    await cluster.world.run(4);
+    taken = written;
+    await cluster.run(all);
+    expect(taken).toBeLessThan(10_000);
+    const content = cluster.content('/log');
+    expect([content.length, content.every((byte, n) => byte === n % 256)]).toEqual([20_000, true]);
+  });
+
   test('appends by path go to the file that is there, however often it is removed and made anew meanwhile', async () => {
     const cluster = await FakeCluster.start(1);
     const [client, other] = [await cluster.client(), await cluster.client({}, 'other')];

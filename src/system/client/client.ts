@@ -11,12 +11,11 @@ import { toCairnError } from '../../core/base/errors.ts';
 import type { ResponseOf } from '../../core/protocol/call.ts';
 import type { masterCalls, ServerStatus } from '../../core/protocol/master-calls.ts';
 import { abortable, throwIfAborted } from './abort.ts';
-import { recordMaxBytes } from './append-queue.ts';
 import { type CopyOptions, copy } from './copying.ts';
 import type { ClientCore } from './core.ts';
 import { type DiskFree, diskFreeOf } from './disk-free.ts';
 import { about, isClosed, namesOf } from './failures.ts';
-import { appendBytes, checkPosition, type FileHandle, type OpenFlags } from './file-handle.ts';
+import { checkPosition, type FileHandle, type OpenFlags } from './file-handle.ts';
 import { type FsckOptions, type FsckSummary, fsck } from './fsck.ts';
 import { MasterGroup } from './group.ts';
 import { type FileSettings, type GivenSettings, recallAttemptMs } from './limits.ts';
@@ -102,9 +101,7 @@ export class CairnClient {
   appendFile(path: string, data: string | Uint8Array, options: MakeOptions = {}): Promise<void> {
     return this.#call(path, options, async () => {
       const bytes = typeof data === 'string' ? toUtf8(data) : data;
-      await this.#files.appending(path, options, ({ queue, chunkBytes }) =>
-        appendBytes(queue, bytes, recordMaxBytes(chunkBytes), options.signal),
-      );
+      await this.#files.appending(path, options, ({ queue }) => queue.appendAll(bytes, options.signal));
     });
   }
 

@@ -2,7 +2,6 @@
 import { CairnError } from '../../core/base/errors.ts';
 import { type AbortSignalLike, abortable } from './abort.ts';
 import type { AppendQueue } from './append-queue.ts';
-import { recordMaxBytes } from './append-queue.ts';
 import { about, invalid, isClosed } from './failures.ts';
 import { type FollowedPiece, followFile } from './follow.ts';
 import type { OpenFile } from './open-file.ts';
@@ -111,7 +110,7 @@ export class FileHandle {
   }
 
   #append(bytes: Uint8Array, signal: AbortSignalLike | undefined): Promise<void> {
-    return appendBytes(this.#appends(), bytes, recordMaxBytes(this.#file.chunkBytes), signal);
+    return this.#appends().appendAll(bytes, signal);
   }
 
   /** @see CairnClient.truncate */
@@ -160,7 +159,7 @@ export class FileHandle {
   /** A sink with back-pressure; closing it does not close the handle. */
   writeStream(options: WriteStreamOptions = {}): WriteStream {
     this.#check(mayWrite, 'writing');
-    if (this.flags.startsWith('a')) return WriteStream.appending(this.path, this.#file, this.#appends(), options);
+    if (this.flags.startsWith('a')) return WriteStream.appending(this.path, this.#appends(), options);
     return WriteStream.writing(this.path, this.#file, { start: this.#position, ...options });
   }
 
@@ -191,22 +190,6 @@ export class FileHandle {
       throw about(this.path, thrown);
     }
   }
-}
-
-/** All records are queued in order; those that wait for room hold the rest back. */
-export async function appendBytes(
-  appends: AppendQueue,
-  bytes: Uint8Array,
-  recordMax: number,
-  signal?: AbortSignalLike,
-): Promise<void> {
-  const records: Promise<number>[] = [];
-  for (let at = 0; at < bytes.length; at += recordMax) {
-    const record = appends.append(bytes.subarray(at, at + recordMax), signal);
-    record.catch(() => undefined); // told below
-    records.push(record);
-  }
-  await Promise.all(records);
 }
 
 function part<Memory extends Uint8Array>(

@@ -50,6 +50,8 @@ export const lookUpsMax = 8;
 export const appendFramesMax = 2;
 export const appendQueueRecordsMax = 8192;
 export const appendQueueBytesMax = 8 * mebi;
+/** Records that one who appends one after another has under way at most: what two frames hold, and as many that gather meanwhile. */
+export const sinkRecordsMax = 2048;
 /** Files whose append queues are kept for the next append. */
 export const appendersMax = 256;
 

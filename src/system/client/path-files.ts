@@ -94,10 +94,9 @@ export class PathFiles {
     checkPosition(options.start ?? 0);
     const expected = (options.start ?? 0) === 0 ? expectedOf(options.expectedBytes) : 'unknown';
     const opened = await openAs(this.#core, path, flags, expected, options);
-    const file = fileOf(this.#core, opened);
-    if (!flags.startsWith('a')) return WriteStream.writing(path, file, options);
+    if (!flags.startsWith('a')) return WriteStream.writing(path, fileOf(this.#core, opened), options);
     const { attributes, asOf } = opened;
-    return WriteStream.appending(path, file, this.#appends.of(attributes, asOf).queue, options);
+    return WriteStream.appending(path, this.#appends.of(attributes, asOf).queue, options);
   }
 
   /** Does something with the appends to the file that is there, or is made. */

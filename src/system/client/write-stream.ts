@@ -1,9 +1,8 @@
 /** A sink for bytes that come one after another, with back-pressure: `write` resolves when more may come. */
 import { toUtf8 } from '../../core/base/bytes.ts';
-import { packetMaxBytes } from '../../core/protocol/types.ts';
-import { type AbortSignalLike, throwIfAborted } from './abort.ts';
-import { type AppendQueue, recordMaxBytes } from './append-queue.ts';
-import { about, isClosed } from './failures.ts';
+import type { AbortSignalLike } from './abort.ts';
+import type { AppendQueue } from './append-queue.ts';
+import { about } from './failures.ts';
 import type { OpenFile } from './open-file.ts';
 import { PacketWriter } from './packet-writer.ts';
 
@@ -27,6 +26,8 @@ export class WriteStream {
   readonly path: string;
   readonly #sink: Sink;
   #bytesWritten = 0;
+  /** What was handed in before is taken, or has failed: bytes keep their order, also those of a caller who does not wait. */
+  #taken: Promise<void> = Promise.resolve();
 
   private constructor(path: string, sink: Sink) {
     this.path = path;
@@ -37,8 +38,8 @@ export class WriteStream {
     return new WriteStream(path, new PacketWriter(file, { ...options, position: options.start ?? 0 }));
   }
 
-  static appending(path: string, file: OpenFile, appends: AppendQueue, options: WriteStreamOptions): WriteStream {
-    return new WriteStream(path, new AppendSink(appends, recordMaxBytes(file.chunkBytes), options.signal));
+  static appending(path: string, appends: AppendQueue, { signal }: WriteStreamOptions): WriteStream {
+    return new WriteStream(path, appends.sink(signal));
   }
 
   /** Bytes taken so far. */
@@ -52,7 +53,9 @@ export class WriteStream {
    */
   async write(bytes: Uint8Array): Promise<void> {
     this.#bytesWritten += bytes.length;
-    await this.#named(this.#sink.write(bytes));
+    const taken = this.#taken.then(() => this.#sink.write(bytes));
+    this.#taken = taken.catch(() => undefined); // told here
+    await this.#named(taken);
   }
 
   /** Writes all that comes, and closes; if that fails, on either side, nothing more is written. @throws what `pieces` throws, CairnError */
@@ -67,7 +70,7 @@ export class WriteStream {
 
   /** Resolves when all bytes taken so far are acknowledged. @throws CairnError */
   async flush(): Promise<void> {
-    await this.#named(this.#sink.flush());
+    await this.#named(this.#taken.then(() => this.#sink.flush()));
   }
 
   /** The last flush: without it nothing is promised of the bytes taken. @throws CairnError */
@@ -90,58 +93,5 @@ export class WriteStream {
     } catch (thrown) {
       throw about(this.path, thrown);
     }
-  }
-}
-
-/** Appends what gathers as records of at most `recordMax` bytes, one after another. */
-class AppendSink implements Sink {
-  readonly #appends: AppendQueue;
-  readonly #recordMax: number;
-  readonly #signal: AbortSignalLike | undefined;
-  readonly #underWay = new Set<Promise<unknown>>();
-  #bytesUnderWay = 0;
-  #failure: { readonly error: unknown } | undefined;
-
-  constructor(appends: AppendQueue, recordMax: number, signal: AbortSignalLike | undefined) {
-    this.#appends = appends;
-    this.#recordMax = recordMax;
-    this.#signal = signal;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length; at += this.#recordMax) {
-      while (this.#bytesUnderWay > packetMaxBytes && this.#failure === undefined) await Promise.race(this.#underWay);
-      this.#check();
-      this.#begin(bytes.subarray(at, at + this.#recordMax));
-    }
-    this.#check();
-  }
-
-  #begin(record: Uint8Array): void {
-    this.#bytesUnderWay += record.length;
-    const landed = this.#appends
-      .append(record, this.#signal)
-      .catch((error) => {
-        this.#failure ??= { error };
-      })
-      .finally(() => {
-        this.#bytesUnderWay -= record.length;
-        this.#underWay.delete(landed);
-      });
-    this.#underWay.add(landed);
-  }
-
-  async flush(): Promise<void> {
-    await Promise.all(this.#underWay);
-    this.#check();
-  }
-
-  stop(): void {
-    this.#failure ??= { error: isClosed('the writer') };
-  }
-
-  #check(): void {
-    throwIfAborted(this.#signal);
-    if (this.#failure !== undefined) throw this.#failure.error;
   }
 }
