@@ -1,6 +1,7 @@
 /** `cairn append`: stdin or a local file to the end of a file. */
 import { open } from 'node:fs/promises';
 import { CairnError } from '../../../core/base/errors.ts';
+import { AppendSink } from '../../../system/client/append-sink.ts';
 import type { Cairn, FileSettings } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { printJson } from '../output.ts';
@@ -15,8 +16,6 @@ const pieceBytes = 256 * 1024;
 const recordsPerChunkMin = 4;
 const newline = 0x0a;
 const lineMaxBytes = 1024 * 1024;
-/** Records that wait for their acknowledgement. */
-const underWayMax = 1024;
 
 /** What becomes one record: a piece or a line as it is, or a line without its newline behind a head. */
 type Unit = 'piece' | 'line' | 'record';
@@ -45,34 +44,24 @@ async function appendAll(
     .open(path, 'a', settings)
     .catch(parentIsMissing(path, 'make it first, with `cairn mkdir -p`'));
   const records = unit === 'piece' ? piecesOf(input, local, await recordBytes(cairn, path)) : linesOf(input, local);
-  const append = (record: Uint8Array): Promise<number> =>
-    unit === 'record' ? file.appendRecord(withoutNewline(record)) : file.recordAppend(record);
-  const underWay = new Set<Promise<unknown>>();
-  let failure: unknown;
   let count = 0;
   let bytes = 0;
   let firstOffset: number | null = null;
+  const append = async (record: Uint8Array): Promise<void> => {
+    const offset = await (unit === 'record' ? file.appendRecord(withoutNewline(record)) : file.recordAppend(record));
+    firstOffset = Math.min(firstOffset ?? offset, offset);
+  };
+  // A line is one record, or is refused: nothing is split.
+  const sink = new AppendSink(append, { recordMax: Number.POSITIVE_INFINITY, now: () => performance.now() });
   try {
     for await (const record of records) {
-      const appended: Promise<unknown> = append(record)
-        .then((offset) => {
-          firstOffset = Math.min(firstOffset ?? offset, offset);
-        })
-        .catch((thrown: unknown) => {
-          failure ??= thrown;
-        })
-        .finally(() => underWay.delete(appended));
-      underWay.add(appended);
+      await sink.write(record);
       count += 1;
       bytes += record.length;
-      if (underWay.size >= underWayMax) await Promise.race(underWay);
-      if (failure !== undefined) break;
     }
   } finally {
-    await Promise.all(underWay); // also when the input fails: what was sent is appended
-    await file.close();
+    await sink.flush().finally(() => file.close()); // also when the input fails: what was sent is appended
   }
-  if (failure !== undefined) throw failure;
   return { records: count, bytes, firstOffset };
 }
 

@@ -20,33 +20,42 @@ type RemoteFile = Awaited<ReturnType<Cairn['open']>>;
 /** Memory is never given back by the disk: what one file has used serves the next. */
 const idleMemory: Uint8Array[] = [];
 
-/** Writes `size` bytes into the file at `to`, which is there and empty. */
+/**
+ * Writes `size` bytes into the file at `to`, which is there and empty.
+ * @returns how many there were; fewer than `size` if the file was cut meanwhile. What lies behind them at `to` means nothing then.
+ */
 export async function fetchLarge(
   remote: RemoteFile,
   size: number,
   to: string,
   advance: (bytes: number) => void,
-): Promise<void> {
+): Promise<number> {
   const disk = nodeDisk(dirname(to));
   const local = await disk.open(basename(to), 'write');
   let next = 0;
+  let end = size;
   const worker = async (): Promise<void> => {
     const memory = takeMemory(disk);
     try {
-      for (let at = next; at < size; at = next) {
+      for (let at = next; at < end; at = next) {
         next = at + unitBytes;
         const wanted = memory.subarray(0, Math.min(unitBytes, size - at));
         const { bytesRead } = await remote.read(wanted, { position: at });
         await local.write(at, [memory.subarray(0, bytesRead)]).catch(throwCause);
         advance(bytesRead);
-        if (bytesRead < wanted.length) return; // it was cut short meanwhile
+        if (bytesRead < wanted.length) end = Math.min(end, at + bytesRead);
       }
+    } catch (thrown) {
+      end = 0; // the others fetch no more
+      throw thrown;
     } finally {
       idleMemory.push(memory);
     }
   };
   try {
-    await Promise.all(Array.from({ length: workers }, worker));
+    for (const fetched of await Promise.allSettled(Array.from({ length: workers }, worker)))
+      if (fetched.status === 'rejected') throw fetched.reason;
+    return end;
   } finally {
     await local.close();
   }

@@ -137,18 +137,21 @@ async function fetchInto(
     if (there?.isFile() === true) await local.chmod(there.mode & 0o7777);
     const { size } = await remote.stat();
     if (size >= largeBytes && there?.isFile() !== false) {
-      await fetchLarge(remote, size, to, (bytes) => {
-        total += bytes;
-        progress.advance(bytes);
-      });
-      return total;
+      total = await fetchLarge(remote, size, to, progress.advance);
+    } else {
+      for await (const piece of remote.readStream({ reuseMemory: true })) {
+        // Without a position: a pipe has none.
+        for (let at = 0; at < piece.length; )
+          at += (await local.write(piece, at, piece.length - at, null)).bytesWritten;
+        total += piece.length;
+        progress.advance(piece.length);
+      }
     }
-    for await (const piece of remote.readStream({ reuseMemory: true })) {
-      // Without a position: a pipe has none.
-      for (let at = 0; at < piece.length; ) at += (await local.write(piece, at, piece.length - at, null)).bytesWritten;
-      total += piece.length;
-      progress.advance(piece.length);
-    }
+    if (total < size)
+      throw new CairnError(
+        'BUSY',
+        `${from}: was cut from ${size} bytes to ${total} while it was copied; copy it again when nobody changes it`,
+      );
   } finally {
     await local.close();
     await remote.close();

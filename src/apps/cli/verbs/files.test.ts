@@ -1,0 +1,78 @@
+/** Verbs that move bytes, against a cluster that a test may interfere with. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { nodeEnv } from '../../../platform/node/node-env.ts';
+import { FakeCluster, sample } from '../../../system/client/fake-cluster.test-support.ts';
+import { Cairn } from '../../library/client.ts';
+import { run as append } from './append.ts';
+import { run as get } from './get.ts';
+
+const kibi = 1024;
+const mebi = 1024 * kibi;
+
+let cluster: FakeCluster;
+let scratch: string;
+const place = (name: string) => join(scratch, name);
+
+beforeEach(async () => {
+  scratch = mkdtempSync(join(tmpdir(), 'cairn-verbs-'));
+  cluster = await FakeCluster.startOn(nodeEnv({ dir: scratch }));
+});
+afterEach(async () => {
+  await cluster.stop();
+  rmSync(scratch, { recursive: true });
+});
+
+const invocation = (args: readonly string[], options: object = {}, deadlineMs = 5000) => ({
+  args,
+  options: options as Record<string, unknown>,
+  cluster: `cairn://${cluster.master.address}`,
+  deadlineMs,
+  json: false,
+});
+
+async function withCairn(work: (cairn: Cairn) => Promise<void>): Promise<void> {
+  const cairn = await Cairn.connect(`cairn://${cluster.master.address}`);
+  try {
+    await work(cairn);
+  } finally {
+    await cairn.close();
+  }
+}
+
+describe('append', () => {
+  test('of a file for which one call has not time enough makes progress to its end', async () => {
+    const bytes = sample(2 * mebi);
+    writeFileSync(place('large'), bytes);
+    for (const server of cluster.servers) server.mutateMs = 30;
+    await append(invocation(['/log', place('large')], {}, 1000));
+    expect(Buffer.from(cluster.content('/log')).equals(bytes)).toBe(true);
+  });
+});
+
+describe('get', () => {
+  test.each([
+    ['large', 20 * mebi, 9 * mebi],
+    ['small', 6 * mebi, 2 * mebi + 5],
+  ])('of a %s file that is cut meanwhile fails, and leaves nothing', async (_, size, cutTo) => {
+    await withCairn(async (cairn) => {
+      await cairn.writeFile('/file', sample(size), { chunkBytes: mebi });
+      for (const server of cluster.servers)
+        server.beforeRead = async ({ handle }) => {
+          if (handle !== cluster.master.file('/file').chunks.get(0)?.handle) return undefined;
+          server.beforeRead = () => undefined;
+          await cairn.truncate('/file', cutTo);
+          for (const { chunks } of cluster.servers) for (const cut of chunks.keys()) if (cut > cutTo / mebi + 1) chunks.delete(cut);
+          return undefined;
+        };
+      await expect(get(invocation(['/file', place('copy')], { replace: true, parallel: 8 }))).rejects.toMatchObject({
+        code: 'BUSY',
+      });
+      expect(readdirSync(scratch)).toEqual([]);
+      await get(invocation(['/file', place('copy')], { replace: true, parallel: 8 }));
+      expect(readFileSync(place('copy')).equals(sample(size).subarray(0, cutTo))).toBe(true);
+    });
+  });
+});
