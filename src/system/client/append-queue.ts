@@ -258,9 +258,15 @@ export class AppendQueue {
     for (let tries = 1; outcome.kind === 'failed'; tries++) {
       const { error } = outcome;
       if (isForgotten(error)) return { kind: 'lost', error };
+      // Nobody has this chunk any more, nor will: it took nothing, and the file goes on behind it.
+      if (error.code === 'DATA_LOST') return { kind: 'answered', offsets: [] };
       try {
         attempts.failed('the append', error, true);
-        if (tries > 1 || isPassing(error)) await attempts.pause();
+      } catch (thrown) {
+        return { kind: 'lost', error: toCairnError(thrown) };
+      }
+      if (tries > 1 || isPassing(error)) await attempts.pause();
+      try {
         const { core } = this.#file;
         const grant = await laterGrant(
           core,
@@ -276,8 +282,6 @@ export class AppendQueue {
       } catch (thrown) {
         const error = toCairnError(thrown);
         if (error.code === 'CHUNK_CUT') return { kind: 'replaced' };
-        // Nobody has this chunk any more, nor will: it took nothing, and the file goes on behind it.
-        if (error.code === 'DATA_LOST') return { kind: 'answered', offsets: [] };
         return { kind: 'lost', error: attempts.giveUp('the append', error) };
       }
       outcome = await this.#attempt(sentBefore(payload, this.#doubtSince), attempts);

@@ -210,6 +210,19 @@ describe('record append', () => {
     expect(await cluster.run(client.recordAppend('/log', record(2)))).toBe(128);
   });
 
+  test('behind a chunk that is lost appends go on in the next', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.recordAppend('/log', record(0)));
+    const { handle: lost } = cluster.master.file('/log').chunks.get(0)!;
+    for (const server of cluster.servers)
+      server.beforeMutate = ({ grant }) => {
+        if (grant.handle === lost) throw new CairnError('DATA_LOST', 'nobody has it any more');
+        return undefined;
+      };
+    expect(await cluster.run(Promise.all(appendAll(client, '/log', 1, 3)))).toEqual([chunkBytes, chunkBytes + 64]);
+  });
+
   test('while an outcome is unknown nothing goes to the next chunk, however long that takes', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();
@@ -417,6 +430,8 @@ describe('appends that cannot succeed', () => {
     const codes = new Set(await cluster.run(outcomes(all)));
     expect(cluster.world.now - before).toBeLessThan(4500);
     for (const code of codes) expect(['TIMED_OUT', 'UNAVAILABLE']).toContain(code);
+    const why = await all[0]!.catch(({ message }: CairnError) => message);
+    expect(String(why).match(/did not succeed within/g)).toHaveLength(1);
     for (const server of cluster.servers) server.afterMutate = () => undefined;
     const position = await cluster.run(client.recordAppend('/log', record(5000)));
     expect(bytesEqual(cluster.content('/log').subarray(position, position + 64), record(5000))).toBe(true);
