@@ -26,7 +26,7 @@ describe('fsck', () => {
     const plane = await withTree(1);
     const { summary, findings } = await check(plane);
     expect(findings).toEqual([]);
-    expect(summary).toEqual({ files: 3, directories: 3, chunks: 3, lost: 0, divergent: 0, short: 0 });
+    expect(summary).toEqual({ files: 3, directories: 3, chunks: 3, lost: 0, divergent: 0, short: 0, unreached: 0 });
     expect((await check(plane, '/d/e/one')).summary).toMatchObject({ files: 1, directories: 0, chunks: 1 });
   });
 

@@ -31,7 +31,7 @@ import { Stats, settledSize } from './stats.ts';
 import { Trash } from './trash.ts';
 import { type Entry, entriesOf, isMissing } from './tree.ts';
 import { truncateFile } from './truncate.ts';
-import { type Usage, usageOf } from './usage.ts';
+import { type Usage, type UsageOptions, usageOf } from './usage.ts';
 import { type Walked, type WalkOptions, walk } from './walk.ts';
 import type { WriteStream, WriteStreamOptions } from './write-stream.ts';
 
@@ -299,8 +299,8 @@ export class CairnClient {
   }
 
   /** Adds up what is at a path and below it. */
-  usage(path: string, options: CallOptions = {}): Promise<Usage> {
-    return this.#call(path, options, () => usageOf(this.#core, path, options.signal));
+  usage(path: string, options: UsageOptions = {}): Promise<Usage> {
+    return this.#call(path, options, () => usageOf(this.#core, path, options));
   }
 
   // ---------------------------------------------------------------- the cluster

@@ -10,7 +10,7 @@ import type { Attributes, Location, Replica } from '../../core/protocol/types.ts
 import { type AbortSignalLike, throwIfAborted } from './abort.ts';
 import type { ClientCore } from './core.ts';
 import { fsckParallel, locatePage, readAttemptMs, walkParallel } from './limits.ts';
-import { childPath, entriesOf, unlessGone, workThrough } from './tree.ts';
+import { childPath, entriesOf, type OnUnreached, unlessGone, workThrough } from './tree.ts';
 
 type Image = ResponseOf<(typeof chunkCalls)['image']>;
 
@@ -40,6 +40,8 @@ export interface FsckSummary {
   readonly lost: number;
   readonly divergent: number;
   readonly short: number;
+  /** Directories and files that were not looked at, as no path leads to them. */
+  readonly unreached: number;
 }
 
 export interface FsckOptions {
@@ -47,6 +49,7 @@ export interface FsckOptions {
   /** Told of each chunk with which something is wrong. */
   readonly onFinding?: ((finding: ChunkFinding) => void) | undefined;
   readonly onProgress?: ((soFar: FsckSummary) => void) | undefined;
+  readonly onUnreached?: OnUnreached | undefined;
 }
 
 export async function fsck(core: ClientCore, path: string, options: FsckOptions): Promise<FsckSummary> {
@@ -56,7 +59,7 @@ export async function fsck(core: ClientCore, path: string, options: FsckOptions)
 }
 
 class Walk {
-  readonly summary = { files: 0, directories: 0, chunks: 0, lost: 0, divergent: 0, short: 0 };
+  readonly summary = { files: 0, directories: 0, chunks: 0, lost: 0, divergent: 0, short: 0, unreached: 0 };
   readonly #core: ClientCore;
   readonly #options: FsckOptions;
 
@@ -69,7 +72,7 @@ class Walk {
     const root = await this.#core.masters.read('stat', { path });
     if (root.kind === 'file') return this.#file(path, root);
     await workThrough([path], walkParallel, (directory) =>
-      directory === path ? this.#directory(path) : unlessGone(() => this.#directory(directory)),
+      directory === path ? this.#directory(path) : this.#unlessGone(directory, (there) => this.#directory(there)),
     );
   }
 
@@ -88,10 +91,18 @@ class Walk {
   }
 
   async #fileAt(path: string): Promise<void> {
-    await unlessGone(async () => {
+    await this.#unlessGone(path, async () => {
       await this.#file(path, await this.#core.masters.read('stat', { path }));
       return [];
     });
+  }
+
+  #unlessGone(path: string, work: (path: string) => Promise<readonly string[]>): Promise<readonly string[]> {
+    const onUnreached: OnUnreached = (...what) => {
+      this.summary.unreached += 1;
+      this.#options.onUnreached?.(...what);
+    };
+    return unlessGone(path, onUnreached, work);
   }
 
   async #file(path: string, attributes: Attributes): Promise<void> {

@@ -141,12 +141,28 @@ export function isMissing(thrown: unknown): boolean {
   return code === 'NOT_FOUND' || code === 'NOT_A_DIRECTORY';
 }
 
-/** What there is to do with something that was seen in a listing; nothing if it has gone away since. */
-export async function unlessGone<Item>(work: () => Promise<readonly Item[]>): Promise<readonly Item[]> {
+/** Told of what no path leads to, as something above it was moved to a place with a longer path: it is passed over. */
+export type OnUnreached = (path: string, error: CairnError) => void;
+
+/** Tells it, if that is why what was seen in a listing cannot be looked at; false if it is not, or nobody wants to be told. */
+export function isUnreached(path: string, thrown: unknown, onUnreached: OnUnreached | undefined): boolean {
+  if (onUnreached === undefined || toCairnError(thrown).code !== 'NAME_TOO_LONG') return false;
+  const why = 'its path is longer than any may be, since something above it was moved; move that to where its path is shorter';
+  onUnreached(path, new CairnError('NAME_TOO_LONG', `${show(path)}: ${why}`, { cause: thrown }));
+  return true;
+}
+
+/** What there is to do with something that was seen in a listing; nothing if it has gone away since, or cannot be reached. */
+export async function unlessGone<Item>(
+  path: string,
+  onUnreached: OnUnreached | undefined,
+  work: (path: string) => Promise<readonly Item[]>,
+): Promise<readonly Item[]> {
   try {
-    return await work();
+    return await work(path);
   } catch (thrown) {
     if (isMissing(thrown) || toCairnError(thrown).code === 'STALE_HANDLE') return [];
+    if (isUnreached(path, thrown, onUnreached)) return [];
     throw thrown;
   }
 }

@@ -1,9 +1,9 @@
 /** How much there is at a path and below it. */
-import type { AbortSignalLike } from './abort.ts';
 import type { ClientCore } from './core.ts';
 import { walkParallel } from './limits.ts';
+import type { CallOptions } from './opening.ts';
 import { Stats, settledSize } from './stats.ts';
-import { childPath, entriesOf, unlessGone, workThrough } from './tree.ts';
+import { childPath, entriesOf, type OnUnreached, unlessGone, workThrough } from './tree.ts';
 
 export interface Usage {
   readonly files: number;
@@ -15,8 +15,14 @@ export interface Usage {
   readonly storedBytes: number;
 }
 
+export interface UsageOptions extends CallOptions {
+  /** Without it such a thing is an error. */
+  readonly onUnreached?: OnUnreached | undefined;
+}
+
 /** What goes away meanwhile is passed over. @throws CairnError NOT_FOUND for the path itself */
-export async function usageOf(core: ClientCore, path: string, signal: AbortSignalLike | undefined): Promise<Usage> {
+export async function usageOf(core: ClientCore, path: string, options: UsageOptions): Promise<Usage> {
+  const { signal, onUnreached } = options;
   const sum = { files: 0, directories: 0, bytes: 0, storedBytes: 0 };
   const add = (stats: Stats): void => {
     if (stats.isDirectory()) sum.directories += 1;
@@ -38,7 +44,7 @@ export async function usageOf(core: ClientCore, path: string, signal: AbortSigna
     return below;
   };
   await workThrough(root.isDirectory() ? [path] : [], walkParallel, (directory) =>
-    directory === path ? addEntries(path) : unlessGone(() => addEntries(directory)),
+    directory === path ? addEntries(path) : unlessGone(directory, onUnreached, addEntries),
   );
   return sum;
 }

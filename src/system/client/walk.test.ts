@@ -66,6 +66,28 @@ describe('a walk', () => {
     expect((await pathsOf(cluster, client, '/')).at(-1)).toBe(`2048 ${deepest}`);
   });
 
+  test('tells of what no path leads to any more, and so do counting and looking at chunks', async () => {
+    const cluster = await FakeCluster.start(4);
+    const client = await cluster.client();
+    const deepest = `/${'n'.repeat(250)}`.repeat(16);
+    await cluster.run(client.writeFile(`${deepest}/below`, 'x', { parents: true }));
+    await cluster.run(client.writeFile(`${deepest.slice(0, 15 * 251)}/${'f'.repeat(250)}`, 'x'));
+    const last = `/${'z'.repeat(99)}`;
+    await cluster.run(client.writeFile(`${last}/file`, 'x', { parents: true }));
+    await cluster.run(client.rename(deepest.slice(0, 251), `${last}/${'m'.repeat(250)}`));
+    await cluster.run(client.mkdir(`${last}/z`));
+    const told: string[] = [];
+    const onUnreached = (path: string, { code }: CairnError) => told.push(`${path.length} ${code}`);
+    const found = await pathsOf(cluster, client, '/', { onUnreached });
+    expect([found.length, found.at(-1)]).toEqual([1 + 1 + 1 + 16 + 1 + 1, `2 ${last}/z`]);
+    expect(told.splice(0)).toEqual([`${100 + 16 * 251} NAME_TOO_LONG`]);
+    expect(await cluster.run(client.usage('/', { onUnreached }))).toMatchObject({ files: 2, directories: 19 });
+    expect(told.splice(0)).toHaveLength(1);
+    const summary = await cluster.run(client.fsck('/', { onUnreached }));
+    expect([summary.files, summary.unreached, told.length]).toEqual([1, 2, 2]);
+    await expect(pathsOf(cluster, client, '/')).rejects.toMatchObject({ code: 'NAME_TOO_LONG' });
+  });
+
   test('passes over what goes away meanwhile, and tells what else goes wrong', async () => {
     const { cluster, client } = await tree();
     cluster.master.before = (kind, request) => {

@@ -6,7 +6,7 @@ import type { AbortSignalLike } from './abort.ts';
 import type { ClientCore } from './core.ts';
 import { walkParallel } from './limits.ts';
 import { type Stats, settledSizes } from './stats.ts';
-import { childPath, type Entry, entriesOf, isMissing, type ReadSource } from './tree.ts';
+import { childPath, type Entry, entriesOf, isMissing, isUnreached, type OnUnreached, type ReadSource } from './tree.ts';
 
 export interface Walked {
   readonly path: string;
@@ -19,12 +19,15 @@ export interface WalkOptions {
   /** What lies deeper is not looked at. */
   readonly maxDepth?: number | undefined;
   readonly signal?: AbortSignalLike | undefined;
+  /** Without it such a thing is an error. */
+  readonly onUnreached?: OnUnreached | undefined;
 }
 
 type Pages = AsyncGenerator<readonly Entry[], void, void>;
 
 /** A directory whose first page is on its way. */
 interface Opened {
+  readonly path: string;
   readonly pages: Pages;
   readonly first: Promise<IteratorResult<readonly Entry[], void>>;
 }
@@ -33,12 +36,13 @@ interface Opened {
 export async function* walk(
   core: ClientCore,
   path: string,
-  { maxDepth = Number.POSITIVE_INFINITY, signal }: WalkOptions,
+  options: WalkOptions,
   source: ReadSource,
 ): AsyncGenerator<Walked, void, void> {
   const [stats] = await settledSizes(core, [await source.read('stat', { path })]);
   yield { path, depth: 0, stats: stats! };
-  if (stats!.isDirectory() && maxDepth > 0) yield* below(new Tree(core, source, maxDepth, signal), path);
+  const tree = new Tree(core, source, options);
+  if (stats!.isDirectory() && tree.maxDepth > 0) yield* below(tree, path);
 }
 
 /** With a level for each directory it is in, not a call: paths may have two thousand names. */
@@ -58,15 +62,17 @@ async function* below(tree: Tree, path: string): AsyncGenerator<Walked, void, vo
 
 class Tree {
   readonly maxDepth: number;
+  readonly onUnreached: OnUnreached | undefined;
   readonly #core: ClientCore;
   readonly #source: ReadSource;
   readonly #signal: AbortSignalLike | undefined;
 
-  constructor(core: ClientCore, source: ReadSource, maxDepth: number, signal: AbortSignalLike | undefined) {
+  constructor(core: ClientCore, source: ReadSource, options: WalkOptions) {
     this.#core = core;
     this.#source = source;
-    this.maxDepth = maxDepth;
-    this.#signal = signal;
+    this.maxDepth = options.maxDepth ?? Number.POSITIVE_INFINITY;
+    this.onUnreached = options.onUnreached;
+    this.#signal = options.signal;
   }
 
   open(path: string): Opened {
@@ -74,7 +80,7 @@ class Tree {
     const pages = entriesOf(this.#core, path, options);
     const first = pages.next();
     first.catch(() => undefined); // told when it is its turn; it may never be
-    return { pages, first };
+    return { path, pages, first };
   }
 }
 
@@ -82,20 +88,22 @@ class Tree {
 class Level {
   readonly depth: number;
   readonly #tree: Tree;
+  readonly #path: string;
   readonly #pages: Pages;
   #nextPage: Opened['first'] | undefined;
   #entries: Iterator<Entry> = [].values();
   #directories: Iterator<Entry> = [].values();
   readonly #ahead = new Map<Entry, Opened>();
 
-  constructor(tree: Tree, { pages, first }: Opened, depth: number) {
+  constructor(tree: Tree, { path, pages, first }: Opened, depth: number) {
     this.#tree = tree;
+    this.#path = path;
     this.#pages = pages;
     this.#nextPage = first;
     this.depth = depth;
   }
 
-  /** Undefined when there is no more, or the directory has gone away. */
+  /** Undefined when there is no more, or the directory has gone away, or cannot be reached. */
   async next(): Promise<Entry | undefined> {
     for (;;) {
       const entry = this.#entries.next();
@@ -123,8 +131,8 @@ class Level {
       this.#nextPage = undefined;
       return page.done === true ? undefined : page.value;
     } catch (thrown) {
-      if (!isMissing(thrown)) throw thrown;
-      return undefined;
+      if (isMissing(thrown) || isUnreached(this.#path, thrown, this.#tree.onUnreached)) return undefined;
+      throw thrown;
     }
   }
 

@@ -3,13 +3,13 @@
 import type { Invocation } from '../invocation.ts';
 import { formatBytes, formatCount, formatName, printJson, printLine } from '../output.ts';
 import { withCluster } from './connect.ts';
-import { forEachPath } from './each.ts';
+import { forEachPath, telling } from './each.ts';
 
 export async function run(invocation: Invocation): Promise<void> {
   const paths = invocation.args.length === 0 ? ['/'] : invocation.args;
   await withCluster(invocation, async (cairn) => {
     await forEachPath(invocation, paths, async (path) => {
-      const { bytes, storedBytes, files, directories } = await cairn.usage(path);
+      const { bytes, storedBytes, files, directories } = await cairn.usage(path, { onUnreached: telling(invocation) });
       if (invocation.json) printJson({ path, bytes, storedBytes, files, directories });
       else
         printLine(

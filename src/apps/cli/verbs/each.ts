@@ -1,5 +1,5 @@
 /** A verb over several paths: what fails is told and the others are done all the same, as rm and ls do. */
-import { toCairnError } from '../../../core/base/errors.ts';
+import { type CairnError, toCairnError } from '../../../core/base/errors.ts';
 import type { Invocation } from '../invocation.ts';
 import { reportError } from '../output.ts';
 
@@ -18,4 +18,9 @@ export async function forEachPath(
       reportError(error, json, path);
     }
   }
+}
+
+/** For what fails at one thing of many below a path. */
+export function telling({ json }: Invocation): (path: string, error: CairnError) => void {
+  return (path, error) => reportError(error, json, path);
 }

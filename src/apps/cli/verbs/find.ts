@@ -3,7 +3,7 @@ import type { Stats } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { formatName, printJson } from '../output.ts';
 import { withCluster } from './connect.ts';
-import { forEachPath } from './each.ts';
+import { forEachPath, telling } from './each.ts';
 import { baseName, showEntry } from './entries.ts';
 import { globOf } from './glob.ts';
 import { ageOf, type StaleFlag, shadowFor, tellAge } from './stale.ts';
@@ -33,9 +33,10 @@ export async function run(invocation: Invocation): Promise<void> {
   let left = flags.limit ?? Number.POSITIVE_INFINITY;
   await withCluster(invocation, async (cairn) => {
     const shadow = shadowFor(cairn, flags);
+    const options = { maxDepth: flags.maxDepth, onUnreached: telling(invocation) };
     await forEachPath(invocation, paths, async (path) => {
       if (left === 0) return;
-      for await (const found of (shadow ?? cairn).walk(path, { maxDepth: flags.maxDepth })) {
+      for await (const found of (shadow ?? cairn).walk(path, options)) {
         if (!holds(found.path, found.stats)) continue;
         if (invocation.json) printJson({ ...showEntry(found.path, found.stats), ...ageOf(shadow) });
         else await writeOut(flags.null === true ? `${found.path}\0` : `${formatName(found.path)}\n`);

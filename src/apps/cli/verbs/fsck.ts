@@ -4,6 +4,7 @@ import type { ChunkFinding, FsckSummary } from '../../../system/client/fsck.ts';
 import type { Invocation } from '../invocation.ts';
 import { formatCount, formatName, printJson, printLine } from '../output.ts';
 import { withCluster } from './connect.ts';
+import { telling } from './each.ts';
 
 export async function run(invocation: Invocation): Promise<void> {
   const [path = '/'] = invocation.args as [string?];
@@ -24,7 +25,7 @@ export async function run(invocation: Invocation): Promise<void> {
       if (invocation.json) printJson({ event: 'finding', ...finding });
       else printLine(describe(finding));
     };
-    const summary = await cairn.fsck(path, { onFinding });
+    const summary = await cairn.fsck(path, { onFinding, onUnreached: telling(invocation) });
     if (invocation.json) printJson({ event: 'summary', ...summary });
     else printLine(summed(summary));
     if (summary.lost + summary.divergent > 0) process.exitCode = errorTable.DATA_LOST.exit;
@@ -39,8 +40,9 @@ function describe({ path, problem, handle, firstByte, lengthBytes, replicas }: C
   return `${formatName(path)}: bytes ${firstByte} to ${firstByte + lengthBytes}: ${words[problem]} (chunk ${handle}: ${where})`;
 }
 
-function summed({ files, directories, chunks, lost, divergent, short }: FsckSummary): string {
+function summed({ files, directories, chunks, lost, divergent, short, unreached }: FsckSummary): string {
   const seen = `${formatCount(files, 'file')}, ${formatCount(directories, 'directory', 'directories')}, ${formatCount(chunks, 'chunk')}`;
-  if (lost + divergent + short === 0) return `${seen}: all well`;
-  return `${seen}: ${lost} lost, ${divergent} with replicas that differ, ${short} with too few`;
+  const rest = unreached === 0 ? '' : `; ${unreached} could not be reached`;
+  if (lost + divergent + short === 0) return `${seen}: all well${rest}`;
+  return `${seen}: ${lost} lost, ${divergent} with replicas that differ, ${short} with too few${rest}`;
 }
