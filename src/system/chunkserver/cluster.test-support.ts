@@ -224,9 +224,10 @@ export class TestClient {
     firstSequence: number,
     records: readonly Uint8Array[],
     since?: ChunkVersion,
+    crc?: number,
   ): Promise<Appended> {
     const lengths = records.map((record) => record.length);
-    return this.#mutate(grant, { kind: 'append', writer, since, firstSequence, lengths }, joined(records));
+    return this.#mutate(grant, { kind: 'append', writer, since, firstSequence, lengths }, joined(records), crc);
   }
 
   async #mutate(

@@ -105,12 +105,12 @@ export class Lease {
     return true;
   }
 
-  /** Takes a mutation whose bytes are here. */
+  /** Takes a mutation whose bytes are here. @throws CairnError BUSY */
   take(mutation: Mutation): void {
     this.lastUsedAt = this.#world.env.clock.now();
     if (this.#state === 'active') this.#carryOut(mutation);
     else if (this.#state !== 'renewing') mutation.fail(this.#refusal());
-    else if (this.#waiting.length >= this.#world.limits.waitingPerLeaseMax) mutation.fail(this.#tooManyWait());
+    else if (this.#waiting.length >= this.#world.limits.waitingPerLeaseMax) throw this.#tooManyWait();
     else this.#waiting.push(mutation);
   }
 

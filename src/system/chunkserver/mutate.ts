@@ -18,6 +18,7 @@ import type { Leases } from './leases.ts';
 import type { Limits } from './limits.ts';
 import { Mutation, type Pushed } from './mutation.ts';
 import type { Pipeline } from './pipeline.ts';
+import { RefusedAppends } from './refused-appends.ts';
 import type { Session } from './session.ts';
 
 type MutateSpec = (typeof chunkCalls)['mutate'];
@@ -58,10 +59,12 @@ interface PeerUse {
 export class MutateHandler implements StreamHandler<MutateSpec> {
   readonly #world: MutateWorld;
   readonly #peers = new Map<Peer, PeerUse>();
+  readonly #refused: RefusedAppends;
   #bytes = 0;
 
   constructor(world: MutateWorld) {
     this.#world = world;
+    this.#refused = new RefusedAppends(world.env.clock);
   }
 
   /** Of mutations that are not answered yet. */
@@ -70,6 +73,17 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
   }
 
   begin(request: MutateRequest, bodyBytes: number, context: CallContext): BodySink | undefined {
+    const { grant, kind } = request;
+    this.#refused.mustBeNext(grant.handle, kind);
+    try {
+      return this.#begin(request, bodyBytes, context);
+    } catch (thrown) {
+      this.#refused.note(grant.handle, kind, toCairnError(thrown));
+      throw thrown;
+    }
+  }
+
+  #begin(request: MutateRequest, bodyBytes: number, context: CallContext): BodySink | undefined {
     const { session, leases, limits } = this.#world;
     session.mustBeValid();
     this.#world.activity.note();
@@ -151,17 +165,17 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     const { kind, chunkBytes, crc, grant } = request;
     const settled = () => this.#discharge(context.peer, body.length);
     const mutation = new Mutation({ kind, chunkBytes, body, crc, blockChecksums, pushed, context, pooled, settled });
-    if (sum !== crc) {
-      mutation.fail(
-        new CairnError('CHECKSUM_MISMATCH', `a mutation of chunk ${grant.handle} arrived damaged; send it again`),
-      );
-      return;
-    }
     try {
+      if (sum !== crc) {
+        const message = `a mutation of chunk ${grant.handle} arrived damaged; send it again`;
+        throw new CairnError('CHECKSUM_MISMATCH', message);
+      }
       // The lease may have ended while the bytes came, and a newer grant may have begun another one.
       this.#world.leases.under(grant).take(mutation);
     } catch (thrown) {
-      mutation.fail(toCairnError(thrown));
+      const error = toCairnError(thrown);
+      this.#refused.note(grant.handle, kind, error);
+      mutation.fail(error);
     }
   }
 

@@ -71,6 +71,25 @@ describe('record appends', () => {
     }
   });
 
+  test('behind an append that is refused for a reason that passes none of its writer is taken, until that has come again', async () => {
+    const cluster = await TestCluster.start(6, 3, { mutationBytesMax: 100 * kibi });
+    const grant = cluster.master.grant(9, [1, 2, 3]);
+    const append = (sequence: number, bytes: number) =>
+      cluster.client.append(grant, 1, sequence, [pattern(bytes, sequence)]);
+    const other = () => cluster.client.append(grant, 2, 1, [pattern(10, 9)]);
+    const filling = cluster.client.write(grant, 0, pattern(80 * kibi, 0));
+    const together = [codeOf(append(1, 40 * kibi)), codeOf(append(2, 100)), codeOf(other())];
+    expect(await cluster.settle(Promise.all(together))).toEqual(['BUSY', 'BUSY', 'OK']);
+    await cluster.settle(filling);
+    expect(await cluster.settle(codeOf(append(2, 100)))).toBe('BUSY');
+    const [first] = (await cluster.settle(append(1, 40 * kibi))).offsets;
+    expect((await cluster.settle(append(2, 100))).offsets).toEqual([first! + 40 * kibi]);
+    const damaged = codeOf(cluster.client.append(grant, 1, 3, [pattern(100, 3)], undefined, 7));
+    expect(await cluster.settle(Promise.all([damaged, codeOf(append(4, 100))]))).toEqual(['CHECKSUM_MISMATCH', 'BUSY']);
+    await cluster.world.run(1000); // the writer has given it up
+    expect(await cluster.settle(codeOf(append(4, 100)))).toBe('OK');
+  });
+
   test('a record over a quarter of a chunk is refused', async () => {
     const cluster = await TestCluster.start(5);
     const grant = cluster.master.grant(9, [1, 2, 3]);
