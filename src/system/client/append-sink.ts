@@ -8,7 +8,9 @@ import { isClosed } from './failures.ts';
 import { appendFramesMax, sinkRecordsMax } from './limits.ts';
 import { Window } from './window.ts';
 
-const bytesUnderWayMax = appendFramesMax * packetMaxBytes;
+/** The limit of the window is in these: small enough for a slow link to be done with one in time. */
+const unitBytes = packetMaxBytes / 4;
+const unitsMax = (appendFramesMax * packetMaxBytes) / unitBytes;
 
 export interface AppendSinkOptions {
   /** What is longer becomes several records. */
@@ -21,8 +23,8 @@ export interface AppendSinkOptions {
 export class AppendSink {
   readonly #append: (record: Uint8Array) => Promise<unknown>;
   readonly #options: AppendSinkOptions;
-  /** Of records. */
-  readonly #window = new Window(sinkRecordsMax);
+  readonly #window = new Window(unitsMax);
+  #recordsUnderWay = 0;
   #bytesUnderWay = 0;
   #failure: { readonly error: unknown } | undefined;
   #isStopped = false;
@@ -47,7 +49,7 @@ export class AppendSink {
 
   /** Resolves when all that is on its way is acknowledged. @throws what a record was not appended for */
   async flush(): Promise<void> {
-    while (this.#window.underWay > 0) await this.#change();
+    while (this.#recordsUnderWay > 0) await this.#change();
     throwIfAborted(this.#options.signal);
     if (this.#failure !== undefined) throw this.#failure.error;
   }
@@ -55,26 +57,27 @@ export class AppendSink {
   /** Appends nothing that is not on its way already. */
   stop(): void {
     this.#isStopped = true;
-    if (this.#window.underWay > 0) this.#failure ??= { error: isClosed('the writer') };
+    if (this.#recordsUnderWay > 0) this.#failure ??= { error: isClosed('the writer') };
     this.#wake();
   }
 
   get #isFull(): boolean {
-    return !this.#window.hasRoom || this.#bytesUnderWay >= bytesUnderWayMax;
+    return this.#recordsUnderWay >= sinkRecordsMax || this.#bytesUnderWay >= this.#window.limit * unitBytes;
   }
 
   async #begin(record: Uint8Array): Promise<void> {
     const { now } = this.#options;
     const leftAt = now();
-    this.#window.leave();
+    this.#recordsUnderWay += 1;
     this.#bytesUnderWay += record.length;
     try {
       await this.#append(record);
     } catch (error) {
       this.#failure ??= { error };
     }
+    this.#recordsUnderWay -= 1;
     this.#bytesUnderWay -= record.length;
-    this.#window.back(leftAt, now());
+    this.#window.judge(leftAt, now());
     this.#wake();
   }
 

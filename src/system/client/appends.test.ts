@@ -327,13 +327,18 @@ describe('record append', () => {
 
   test('what is appended in many records may take longer than one call has, as long as it makes progress', async () => {
     const cluster = await FakeCluster.start(1);
-    const client = await cluster.client({ deadlineMs: 1000 });
-    for (const server of cluster.servers) server.mutateMs = 100;
-    const bytes = sample(2048 * kibi);
-    await cluster.run(client.appendFile('/log', bytes));
+    const client = await cluster.client({ deadlineMs: 2000 });
+    let turn: Promise<undefined> = Promise.resolve(undefined);
+    for (const server of cluster.servers)
+      server.beforeMutate = () => {
+        turn = turn.then(() => new Promise((go) => cluster.world.after(60, () => go(undefined))));
+        return turn;
+      };
+    const bytes = sample(24 * 1024 * kibi);
+    await cluster.run(client.appendFile('/log', bytes, { chunkBytes: 1024 * kibi }));
     expect(cluster.world.now).toBeGreaterThan(2000);
     expect(bytesEqual(cluster.content('/log'), bytes)).toBe(true);
-    const handle = await cluster.run(client.open('/other', 'a'));
+    const handle = await cluster.run(client.open('/other', 'a', { chunkBytes: 1024 * kibi }));
     await cluster.run(handle.write(bytes));
     expect(bytesEqual(cluster.content('/other'), bytes)).toBe(true);
   });

@@ -27,6 +27,10 @@ export class Window {
   get underWay(): number {
     return this.#underWay;
   }
+  /** For who counts by himself what is under way, and tells of each answer with `judge`. */
+  get limit(): number {
+    return this.#limit;
+  }
   get hasRoom(): boolean {
     return this.#underWay < this.#limit;
   }
@@ -45,12 +49,17 @@ export class Window {
   /** One packet that left at `leftAt` is answered, or has failed: ms of the same clock. */
   back(leftAt: number, now: number): void {
     this.#underWay -= 1;
+    this.judge(leftAt, now);
+    for (const go of this.#waiting.splice(0)) go();
+  }
+
+  /** Sets the limit by how long one took. */
+  judge(leftAt: number, now: number): void {
     const tookMs = now - leftAt;
     if (tookMs <= soonMs) this.#limit = Math.min(this.#max, this.#limit + 1);
     else if (tookMs > longMs && leftAt >= this.#halvedAt) {
       this.#limit = Math.max(1, this.#limit >> 1);
       this.#halvedAt = now;
     }
-    for (const go of this.#waiting.splice(0)) go();
   }
 }

@@ -44,10 +44,11 @@ async function withCairn(work: (cairn: Cairn) => Promise<void>): Promise<void> {
 
 describe('append', () => {
   test('of a file for which one call has not time enough makes progress to its end', async () => {
-    const bytes = sample(2 * mebi);
+    const bytes = sample(12 * mebi);
     writeFileSync(place('large'), bytes);
-    for (const server of cluster.servers) server.mutateMs = 30;
-    await append(invocation(['/log', place('large')], {}, 1000));
+    cluster.master.chunkBytes = mebi;
+    for (const server of cluster.servers) server.mutateMs = 100;
+    await append(invocation(['/log', place('large')], {}, 2000));
     expect(Buffer.from(cluster.content('/log')).equals(bytes)).toBe(true);
   });
 });
