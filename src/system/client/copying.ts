@@ -3,7 +3,7 @@ import { joinPath } from '../../core/protocol/paths.ts';
 import { type FileKind, nothingAsked } from '../../core/protocol/types.ts';
 import { throwIfAborted } from './abort.ts';
 import type { ClientCore } from './core.ts';
-import { isADirectory } from './failures.ts';
+import { isADirectory, wasCut } from './failures.ts';
 import { copyParallel } from './limits.ts';
 import { expectedOf, fileOf, type MakeOptions, openAs, statFile } from './opening.ts';
 import { readStream } from './read-range.ts';
@@ -52,5 +52,15 @@ async function copyFile(core: ClientCore, { from, to }: Item, options: CopyOptio
   const target = await openAs(core, to, options.replace === false ? 'wx' : 'w', expectedOf(expectedBytes), options);
   const { signal } = options;
   const sink = WriteStream.writing(to, fileOf(core, target), { expectedBytes, signal });
-  await sink.take(readStream(source, { signal }));
+  await sink.take(wholeOf(readStream(source, { signal }), from, expectedBytes));
+}
+
+/** @throws CairnError BUSY behind the last piece, if there was less */
+async function* wholeOf(pieces: AsyncIterable<Uint8Array>, path: string, size: number): AsyncGenerator<Uint8Array, void, void> {
+  let bytes = 0;
+  for await (const piece of pieces) {
+    bytes += piece.length;
+    yield piece;
+  }
+  if (bytes < size) throw wasCut(path, size, bytes);
 }

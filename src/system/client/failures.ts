@@ -27,6 +27,12 @@ export function isADirectory(path: string): CairnError {
   return new CairnError('IS_A_DIRECTORY', `${show(path)}: is a directory; name a file`);
 }
 
+/** A copy of it would have zeros, or nothing, in place of what is gone. */
+export function wasCut(path: string, size: number, bytes: number): CairnError {
+  const what = `was cut from ${size} bytes to ${bytes} while it was copied; copy it again when nobody changes it`;
+  return new CairnError('BUSY', `${show(path)}: ${what}`);
+}
+
 export function isClosed(what: string): CairnError {
   return new CairnError('ABORTED', `${what} is closed; open it again`);
 }

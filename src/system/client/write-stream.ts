@@ -2,14 +2,14 @@
 import { toUtf8 } from '../../core/base/bytes.ts';
 import type { AbortSignalLike } from './abort.ts';
 import type { AppendQueue } from './append-queue.ts';
-import { about } from './failures.ts';
+import { about, invalid } from './failures.ts';
 import type { OpenFile } from './open-file.ts';
 import { PacketWriter } from './packet-writer.ts';
 
 export interface WriteStreamOptions {
   /** Where the first byte goes; the beginning if not given. Means nothing when appending. */
   readonly start?: number | undefined;
-  /** How many bytes will come, if that is known. */
+  /** How many bytes will come, if that is known: room is made for them beforehand. `close` fails if fewer came. */
   readonly expectedBytes?: number | undefined;
   /** Bytes under way; also what the writer holds in memory. */
   readonly windowBytes?: number | undefined;
@@ -25,17 +25,20 @@ interface Sink {
 export class WriteStream {
   readonly path: string;
   readonly #sink: Sink;
+  readonly #expectedBytes: number;
   #bytesWritten = 0;
   /** What was handed in before is taken, or has failed: bytes keep their order, also those of a caller who does not wait. */
   #taken: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, sink: Sink) {
+  private constructor(path: string, sink: Sink, expectedBytes = 0) {
     this.path = path;
     this.#sink = sink;
+    this.#expectedBytes = expectedBytes;
   }
 
   static writing(path: string, file: OpenFile, options: WriteStreamOptions): WriteStream {
-    return new WriteStream(path, new PacketWriter(file, { ...options, position: options.start ?? 0 }));
+    const sink = new PacketWriter(file, { ...options, position: options.start ?? 0 });
+    return new WriteStream(path, sink, options.expectedBytes);
   }
 
   static appending(path: string, appends: AppendQueue, { signal }: WriteStreamOptions): WriteStream {
@@ -80,6 +83,8 @@ export class WriteStream {
     } finally {
       this.#sink.stop();
     }
+    if (this.#bytesWritten < this.#expectedBytes)
+      throw about(this.path, invalid(`${this.#bytesWritten} of the ${this.#expectedBytes} bytes that were announced came; write it anew`));
   }
 
   /** Writes nothing more; what is under way may still be written. */

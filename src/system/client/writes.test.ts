@@ -112,6 +112,30 @@ describe('writing', () => {
     expect(cluster.master.file('/exact').chunks.size).toBe(1);
   });
 
+  test('a stream into which fewer bytes came than were announced does not close as if they were all', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const stream = await cluster.run(client.writeStream('/f', { expectedBytes: 100 * kibi }));
+    await cluster.run(stream.write(sample(10 * kibi)));
+    expect(await codeOf(cluster.run(stream.close()))).toBe('INVALID_ARGUMENT'); // there are zeros behind them
+    const exact = await cluster.run(client.writeStream('/f', { expectedBytes: 100 * kibi }));
+    await cluster.run(exact.write(sample(100 * kibi)).then(() => exact.close()));
+  });
+
+  test('a copy of a file that is cut meanwhile fails, and has no zeros for what is gone', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.writeFile('/f', sample(6 * mebi), { chunkBytes: mebi }));
+    for (const server of cluster.servers)
+      server.beforeRead = async () => {
+        for (const { id } of cluster.servers) cluster.server(id).beforeRead = () => undefined;
+        await client.truncate('/f', 100);
+        for (const { chunks } of cluster.servers) for (const handle of chunks.keys()) if (handle > 1) chunks.delete(handle);
+        return undefined;
+      };
+    expect(await codeOf(cluster.run(client.cp('/f', '/copy')))).toBe('BUSY');
+  });
+
   test('a lost answer, a refusal, a dead primary: each packet is written again, under a later version', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();

@@ -1,5 +1,5 @@
 /** Verbs that move bytes, against a cluster that a test may interfere with. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { FakeCluster, sample } from '../../../system/client/fake-cluster.test-su
 import { Cairn } from '../../library/client.ts';
 import { run as append } from './append.ts';
 import { run as get } from './get.ts';
+import { run as put } from './put.ts';
 
 const kibi = 1024;
 const mebi = 1024 * kibi;
@@ -50,6 +51,23 @@ describe('append', () => {
     for (const server of cluster.servers) server.mutateMs = 100;
     await append(invocation(['/log', place('large')], {}, 2000));
     expect(Buffer.from(cluster.content('/log')).equals(bytes)).toBe(true);
+  });
+});
+
+describe('put', () => {
+  test('of a local file that becomes shorter meanwhile fails, and leaves nothing', async () => {
+    writeFileSync(place('local'), sample(5 * mebi));
+    cluster.master.chunkBytes = 4 * mebi;
+    for (const server of cluster.servers)
+      server.beforeMutate = () => {
+        truncateSync(place('local'), 3 * mebi);
+        return undefined;
+      };
+    const options = { replace: true, parallel: 8 };
+    await expect(put(invocation([place('local'), '/file'], options))).rejects.toMatchObject({ code: 'LOCAL_IO' });
+    expect([...cluster.master.root.children.keys()]).toEqual([]);
+    await put(invocation([place('local'), '/file'], options));
+    expect(Buffer.from(cluster.content('/file')).equals(sample(5 * mebi).subarray(0, 3 * mebi))).toBe(true);
   });
 });
 

@@ -4,6 +4,7 @@ import { link, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CairnError } from '../../../core/base/errors.ts';
 import { makeDirectory } from '../../../platform/node/make-directory.ts';
+import { wasCut } from '../../../system/client/failures.ts';
 import type { Cairn } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { withCluster } from './connect.ts';
@@ -147,11 +148,7 @@ async function fetchInto(
         progress.advance(piece.length);
       }
     }
-    if (total < size)
-      throw new CairnError(
-        'BUSY',
-        `${from}: was cut from ${size} bytes to ${total} while it was copied; copy it again when nobody changes it`,
-      );
+    if (total < size) throw wasCut(from, size, total);
   } finally {
     await local.close();
     await remote.close();

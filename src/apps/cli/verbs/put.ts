@@ -196,12 +196,21 @@ async function putLarge(
       const { bytesRead } = await local
         .read(memory, 0, pieceBytes, total)
         .catch((cause: unknown) => Promise.reject(localError(item.from, 'read', cause)));
+      if (bytesRead === 0 && total < item.size) throw becameShorter(item, total);
       if (bytesRead === 0) return total;
       await write(memory.subarray(0, bytesRead));
       total += bytesRead;
       progress.advance(bytesRead);
     }
   });
+}
+
+/** Room was made for what is gone: it would read as zeros. */
+function becameShorter({ from, size }: CopyItem, bytes: number): CairnError {
+  return new CairnError(
+    'LOCAL_IO',
+    `${from} became shorter while it was copied: ${bytes} bytes, before ${size}; copy it again when nobody changes it`,
+  );
 }
 
 /** @returns what `copy` returns, the bytes written */
