@@ -38,6 +38,8 @@ export class FileHandle {
   readonly #file: OpenFile;
   readonly #appends: () => AppendQueue;
   #position = 0;
+  /** Of those without a position. */
+  #lastRead: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
   /** @param appends the queue of this file's appends. */
@@ -54,12 +56,29 @@ export class FileHandle {
    */
   read<Memory extends Uint8Array>(memory: Memory, span: Span = {}): Promise<{ bytesRead: number; buffer: Memory }> {
     return this.#guarded(mayRead, 'reading', span.signal, async () => {
+      const { position, signal } = span;
       const into = part(memory, span);
-      const position = checkPosition(span.position ?? this.#position);
-      const bytesRead = into.length === 0 ? 0 : await readAbortably(this.#file, position, into, span.signal);
-      if (typeof span.position !== 'number') this.#position = position + bytesRead;
+      const bytesRead = await (typeof position === 'number'
+        ? this.#readAt(checkPosition(position), into, signal)
+        : this.#readOn(into, signal));
       return { bytesRead, buffer: memory };
     });
+  }
+
+  async #readAt(position: number, into: Uint8Array, signal: AbortSignalLike | undefined): Promise<number> {
+    return into.length === 0 ? 0 : readAbortably(this.#file, position, into, signal);
+  }
+
+  /** Where it begins is known when the one before has ended. */
+  #readOn(into: Uint8Array, signal: AbortSignalLike | undefined): Promise<number> {
+    const read = this.#lastRead.then(async () => {
+      const position = this.#position;
+      const bytesRead = await this.#readAt(position, into, signal);
+      this.#position = position + bytesRead;
+      return bytesRead;
+    });
+    this.#lastRead = read.catch(() => undefined); // told its caller
+    return read;
   }
 
   /**
@@ -160,7 +179,8 @@ export class FileHandle {
   writeStream(options: WriteStreamOptions = {}): WriteStream {
     this.#check(mayWrite, 'writing');
     if (this.flags.startsWith('a')) return WriteStream.appending(this.path, this.#appends(), options);
-    return WriteStream.writing(this.path, this.#file, { start: this.#position, ...options });
+    const start = checkPosition(options.start ?? this.#position);
+    return WriteStream.writing(this.path, this.#file, { ...options, start });
   }
 
   /** What is under way goes on. */

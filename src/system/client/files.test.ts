@@ -152,6 +152,21 @@ describe('handles', () => {
     expect(end.bytesRead).toBe(0); // its own position is behind what it wrote
   });
 
+  test('reads without a position go on where the one before ends, though nobody waits for it; a stream begins there too', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const handle = await cluster.run(client.open('/f', 'w+'));
+    await cluster.run(handle.write(sample(100), { position: 0 }));
+    const memories = [40, 40, 40].map((bytes) => new Uint8Array(bytes));
+    const reads = await cluster.run(Promise.all(memories.map((memory) => handle.read(memory))));
+    expect(reads.map(({ bytesRead }) => bytesRead)).toEqual([40, 40, 20]);
+    expect(bytesEqual(memories[1]!, sample(100).subarray(40, 80))).toBe(true);
+    const stream = handle.writeStream({ start: undefined });
+    await cluster.run(stream.write(sample(5)).then(() => stream.close()));
+    expect((await cluster.run(handle.stat())).size).toBe(105);
+    expect(() => handle.writeStream({ start: -1 })).toThrow('position -1');
+  });
+
   test('a hole reads as zeros, within a chunk and over whole chunks', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();
