@@ -42,7 +42,7 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
     const { location } = place;
     const replica = chooseReplica(core, place, failed);
     if (replica === undefined) {
-      if (isUnwritten(location, failed)) {
+      if (openLength === undefined && isUnwritten(location, failed)) {
         const now = await placeOfUnwritten(core, locations, location, failed);
         if (now === undefined) {
           failed.clear();

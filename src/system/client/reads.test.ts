@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { bytesEqual, concatBytes } from '../../core/base/bytes.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import type { CairnClient } from './client.ts';
-import { FakeCluster, sample } from './fake-cluster.test-support.ts';
+import { FakeCluster, type FakeServer, sample } from './fake-cluster.test-support.ts';
 
 const kibi = 1024;
 const mebi = 1024 * kibi;
@@ -235,6 +235,28 @@ describe('replicas that fail', () => {
       expect(bytesEqual(await cluster.run(reader.readFile('/f'), 5000), bytes)).toBe(true);
     }
     expect(cluster.servers.reduce((sum, { reads }) => sum + reads.length, 0)).toBeLessThan(30);
+  });
+
+  test('a chunk that is cut between the question how long it is and the next replica is not taken for one without bytes', async () => {
+    const bytes = sample(1000);
+    const [cluster] = await withFile(bytes);
+    const { handle } = cluster.master.file('/f').chunks.get(0)!;
+    const primary = cluster.servers.find(({ mutations }) => mutations.length > 0)!;
+    const cut = (server: FakeServer, to: number) => {
+      const held = server.chunks.get(handle)!;
+      server.chunks.set(handle, { ...held, bytes: bytes.slice(0, to) });
+    };
+    for (const server of cluster.servers) cut(server, 900);
+    for (let n = 0; n < 6; n++) {
+      const reader = await cluster.client({}, `reader ${n}`);
+      const file = await cluster.run(reader.open('/f'));
+      cut(primary, 1000);
+      primary.beforeRead = () => {
+        cut(primary, 900);
+        return undefined;
+      };
+      expect((await cluster.run(file.read(new Uint8Array(2000), { position: 0 }))).bytesRead).toBe(900);
+    }
   });
 
   test('a replica that was left behind since the chunk was looked up is passed over, though it is newer than that', async () => {
