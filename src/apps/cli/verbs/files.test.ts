@@ -2,7 +2,8 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Readable } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { nodeEnv } from '../../../platform/node/node-env.ts';
 import { FakeCluster, sample } from '../../../system/client/fake-cluster.test-support.ts';
 import { Cairn } from '../../library/client.ts';
@@ -68,6 +69,22 @@ describe('put', () => {
     expect([...cluster.master.root.children.keys()]).toEqual([]);
     await put(invocation([place('local'), '/file'], options));
     expect(Buffer.from(cluster.content('/file')).equals(sample(5 * mebi).subarray(0, 3 * mebi))).toBe(true);
+  });
+
+  test('of a stdin that cannot be read says so, and leaves nothing', async () => {
+    const failing = Readable.from(
+      (async function* () {
+        yield Buffer.from('a beginning');
+        throw Object.assign(new Error('EISDIR'), { code: 'EISDIR' });
+      })(),
+    );
+    const stdin = vi.spyOn(process, 'stdin', 'get').mockReturnValue(failing as unknown as typeof process.stdin);
+    await expect(put(invocation(['-', '/file'], { replace: true }))).rejects.toMatchObject({
+      code: 'LOCAL_IO',
+      message: 'cannot read stdin: it is a directory',
+    });
+    stdin.mockRestore();
+    expect([...cluster.master.root.children.keys()]).toEqual([]);
   });
 });
 

@@ -67,9 +67,13 @@ async function putStdin(
   if (flags.parents === true) await cairn.mkdir(parentOf(target), { recursive: true });
   const bytes = await putWhole(cairn, target, flags, undefined, async (write) => {
     let total = 0;
-    for await (const piece of process.stdin) {
-      await write(piece as Buffer);
-      total += (piece as Buffer).length;
+    try {
+      for await (const piece of process.stdin) {
+        await write(piece as Buffer);
+        total += (piece as Buffer).length;
+      }
+    } catch (cause) {
+      throw localError('stdin', 'read', cause);
     }
     return total;
   });
