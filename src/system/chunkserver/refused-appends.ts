@@ -24,7 +24,7 @@ interface Refusal {
 
 export class RefusedAppends {
   readonly #clock: Clock;
-  /** By chunk and writer, of the first one. */
+  /** By chunk and writer, of the first one; the oldest first. */
   readonly #refusals = new Map<string, Refusal>();
 
   constructor(clock: Clock) {
@@ -34,10 +34,11 @@ export class RefusedAppends {
   /** @throws CairnError BUSY if another one has to come before it */
   mustBeNext(handle: ChunkHandle, kind: MutationKind): void {
     if (this.#refusals.size === 0 || kind.kind !== 'append') return;
+    this.#dropOld();
     const key = keyOf(handle, kind.writer);
     const refusal = this.#refusals.get(key);
     if (refusal === undefined) return;
-    if (kind.firstSequence > refusal.sequence && this.#clock.now() < refusal.until)
+    if (kind.firstSequence > refusal.sequence)
       throw new CairnError('BUSY', `append ${refusal.sequence} of this writer was refused and comes first; try again`);
     this.#refusals.delete(key);
   }
@@ -47,10 +48,14 @@ export class RefusedAppends {
     const key = keyOf(handle, kind.writer);
     this.#refusals.delete(key);
     this.#refusals.set(key, { sequence: kind.firstSequence, until: this.#clock.now() + heldMs });
-    if (this.#refusals.size <= refusedMax) return;
-    for (const oldest of this.#refusals.keys()) {
-      this.#refusals.delete(oldest);
-      return;
+    this.#dropOld();
+  }
+
+  #dropOld(): void {
+    const now = this.#clock.now();
+    for (const [key, { until }] of this.#refusals) {
+      if (now < until && this.#refusals.size <= refusedMax) return;
+      this.#refusals.delete(key);
     }
   }
 }
