@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { CairnError } from '../../../core/base/errors.ts';
 import { nodeEnv } from '../../../platform/node/node-env.ts';
 import { FakeCluster, sample } from '../../../system/client/fake-cluster.test-support.ts';
 import { Cairn } from '../../library/client.ts';
@@ -89,6 +90,19 @@ describe('put', () => {
 });
 
 describe('get', () => {
+  test('of a tree tells what could not be listed, and copies the rest', async () => {
+    await withCairn(async (cairn) => {
+      for (const path of ['/t/a/one', '/t/b/two', '/t/c/three']) await cairn.writeFile(path, path, { parents: true });
+    });
+    cluster.master.before = (kind, request) => {
+      if (kind === 'readdir' && (request as { path: string }).path === '/t/b')
+        throw new CairnError('NOT_FOUND', 'it was removed just now');
+    };
+    const getting = get(invocation(['/t', place('t')], { replace: true, parallel: 8, recursive: true }));
+    await expect(getting).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(readdirSync(scratch, { recursive: true }).toSorted()).toEqual(['t', 't/a', 't/a/one', 't/b', 't/c', 't/c/three']);
+  });
+
   test.each([
     ['large', 20 * mebi, 9 * mebi],
     ['small', 6 * mebi, 2 * mebi + 5],

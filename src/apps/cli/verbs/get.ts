@@ -2,13 +2,13 @@
 import { rmSync, type Stats } from 'node:fs';
 import { link, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CairnError } from '../../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import { makeDirectory } from '../../../platform/node/make-directory.ts';
 import { wasCut } from '../../../system/client/failures.ts';
 import type { Cairn } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
 import { withCluster } from './connect.ts';
-import { type CopyItem, copyAll, localError } from './copying.ts';
+import { type CopyItem, copyAll, localError, type Skipped } from './copying.ts';
 import { baseName, joinPath } from './entries.ts';
 import { fetchLarge, largeBytes } from './fetch-large.ts';
 import { takingBack } from './interrupt.ts';
@@ -21,6 +21,11 @@ interface Flags {
   readonly parallel: number;
 }
 
+interface Plan {
+  readonly files: CopyItem[];
+  readonly skipped: Skipped[];
+}
+
 export async function run(invocation: Invocation): Promise<void> {
   const flags = invocation.options as unknown as Flags;
   const sources = invocation.args.slice(0, -1);
@@ -28,8 +33,8 @@ export async function run(invocation: Invocation): Promise<void> {
   if (sources.length === 0) throw new CairnError('USAGE', 'say what to copy and where to: `cairn get PATH… LOCAL`');
   await withCluster(invocation, async (cairn) => {
     if (target === '-') return getToStdout(cairn, sources);
-    const files = await planAll(cairn, sources, target, flags);
-    await copyAll(files, [], { parallel: flags.parallel, json: invocation.json }, (item, progress) =>
+    const { files, skipped } = await planAll(cairn, sources, target, flags);
+    await copyAll(files, skipped, { parallel: flags.parallel, json: invocation.json }, (item, progress) =>
       getFile(cairn, item, flags, progress),
     );
   });
@@ -46,8 +51,8 @@ async function getToStdout(cairn: Cairn, sources: readonly string[]): Promise<vo
   }
 }
 
-async function planAll(cairn: Cairn, sources: readonly string[], target: string, flags: Flags): Promise<CopyItem[]> {
-  const files: CopyItem[] = [];
+async function planAll(cairn: Cairn, sources: readonly string[], target: string, flags: Flags): Promise<Plan> {
+  const plan: Plan = { files: [], skipped: [] };
   const into = (await statLocal(target))?.isDirectory() === true;
   if (!into && target.endsWith('/') && flags.recursive !== true)
     throw new CairnError('LOCAL_IO', `there is no directory ${target}; make it first`);
@@ -56,20 +61,28 @@ async function planAll(cairn: Cairn, sources: readonly string[], target: string,
   for (const source of sources) {
     const to = into ? join(target, baseName(source)) : target;
     const stats = await cairn.stat(source);
-    if (stats.isFile()) files.push({ from: source, to, size: stats.size });
-    else if (flags.recursive === true) await planTree(cairn, source, to, files);
+    if (stats.isFile()) plan.files.push({ from: source, to, size: stats.size });
+    else if (flags.recursive === true) await planTree(cairn, source, to, plan);
     else throw new CairnError('USAGE', `${source} is a directory; copy it with -r`);
   }
-  return files;
+  return plan;
 }
 
-async function planTree(cairn: Cairn, source: string, to: string, files: CopyItem[]): Promise<void> {
+/** A directory that cannot be listed, as it has gone away or its path is too long, is told at the end: the rest is copied. */
+async function planTree(cairn: Cairn, source: string, to: string, plan: Plan): Promise<void> {
   makeDirectory(to);
-  for await (const entry of cairn.entries(source, { withAttributes: true })) {
-    const from = joinPath(source, entry.name);
-    if (entry.isDirectory()) await planTree(cairn, from, join(to, entry.name), files);
-    else files.push({ from, to: join(to, entry.name), size: entry.stats!.size });
+  const directories: string[] = [];
+  try {
+    for await (const { name, kind, stats } of cairn.entries(source, { withAttributes: true })) {
+      if (kind === 'directory') directories.push(name);
+      else plan.files.push({ from: joinPath(source, name), to: join(to, name), size: stats!.size });
+    }
+  } catch (thrown) {
+    const why = toCairnError(thrown);
+    if (why.retry !== 'never') throw why;
+    plan.skipped.push({ path: source, why });
   }
+  for (const name of directories) await planTree(cairn, joinPath(source, name), join(to, name), plan);
 }
 
 /** Follows links. Undefined if nothing is there. */
