@@ -234,6 +234,7 @@ export class AppendQueue {
     await Promise.all(frames.map((frame) => frame.outcome));
     this.#frames = [];
     const { index } = this.#at!;
+    const isWanted = (record: PendingRecord) => this.#queue.isWanted(record);
     const notTaken: PendingRecord[] = [];
     let isReplaced = false;
     this.#doubtSince = undefined;
@@ -244,15 +245,15 @@ export class AppendQueue {
       if (fate.kind === 'replaced') isReplaced = true;
       if (fate.kind === 'answered') this.#landed(frame.records, fate.offsets);
       if (fate.kind !== 'lost')
-        notTaken.push(...frame.records.slice(fate.kind === 'answered' ? fate.offsets.length : 0));
+        notTaken.push(...frame.records.slice(fate.kind === 'answered' ? fate.offsets.length : 0).filter(isWanted));
     }
     this.#queue.putBack(notTaken);
     if (isReplaced || this.#mustFindEnd) this.#at = undefined;
     else if (notTaken.length > 0) await this.#enter(index + 1, { kind: 'makeBehind', last: this.#at!.grant.handle });
   }
 
-  /** Repeats a frame to the chunk that it was sent to until that has answered. */
-  async #fateOf({ payload, attempts, outcome: first }: Frame): Promise<Fate> {
+  /** Repeats a frame to the chunk that it was sent to until that has answered, or nobody waits for any of its records. */
+  async #fateOf({ records, payload, attempts, outcome: first }: Frame): Promise<Fate> {
     const { index } = this.#at!;
     let outcome = await first;
     for (let tries = 1; outcome.kind === 'failed'; tries++) {
@@ -266,6 +267,7 @@ export class AppendQueue {
         return { kind: 'lost', error: toCairnError(thrown) };
       }
       if (tries > 1 || isPassing(error)) await attempts.pause();
+      if (!records.some((record) => this.#queue.isWanted(record))) return { kind: 'lost', error };
       try {
         const { core } = this.#file;
         const grant = await laterGrant(

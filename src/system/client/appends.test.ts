@@ -517,6 +517,32 @@ describe('back-pressure and giving up', () => {
     expect(cluster.content('/log').length).toBe(192);
   });
 
+  test('what its caller has given up is not sent again, neither to its chunk nor to the next', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(Promise.all(appendAll(client, '/log', 0, 6, 10_000)));
+    const handle = await cluster.run(client.open('/log', 'a'));
+    const abortedAfter = async (ms: number, bytes: number) => {
+      const controller = new AbortController();
+      cluster.world.after(ms, () => controller.abort());
+      const before = cluster.mutations.length;
+      const aborted = handle.recordAppend(record(7, bytes), { signal: controller.signal });
+      expect(await cluster.run(outcomes([aborted]))).toEqual(['ABORTED']);
+      const sent = cluster.mutations.length - before;
+      await cluster.world.run(5000);
+      return cluster.mutations.length - before - sent;
+    };
+    for (const server of cluster.servers) server.mutateMs = 50;
+    expect(await abortedAfter(20, 10_000)).toBe(0); // it does not fit
+    for (const server of cluster.servers)
+      server.beforeMutate = () => {
+        throw new CairnError('LEASE_EXPIRED', 'not now');
+      };
+    expect(await abortedAfter(200, 100)).toBeLessThanOrEqual(1);
+    for (const server of cluster.servers) server.beforeMutate = () => undefined;
+    expect(await cluster.run(handle.recordAppend(record(8, 10_000)))).toBe(chunkBytes);
+  });
+
   test('an abort ends the wait for room at once too', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client({ deadlineMs: 60_000 });

@@ -25,6 +25,8 @@ export class RecordQueue {
   readonly #onPut: () => void;
   #records: PendingRecord[] = [];
   #bytes = 0;
+  /** When they were withdrawn they had been taken. */
+  readonly #unwanted = new WeakSet<PendingRecord>();
   /** The line: how many are in it, when the last of them is through, and how the first is told to look again. */
   #inLine = 0;
   #lastInLine: Promise<void> = Promise.resolve();
@@ -78,12 +80,15 @@ export class RecordQueue {
     }
   }
 
-  /** Whoever waited for it does so no more. What was taken goes its way. */
+  /** Whoever waited for it does so no more. What was taken goes its way, once. */
   withdraw(record: PendingRecord): void {
     const at = this.#records.indexOf(record);
-    if (at < 0) return;
-    this.#records.splice(at, 1);
-    this.#left([record]);
+    if (at < 0) this.#unwanted.add(record);
+    else this.#left(this.#records.splice(at, 1));
+  }
+
+  isWanted(record: PendingRecord): boolean {
+    return !this.#unwanted.has(record);
   }
 
   /** The first ones, at least one: as many as fit. */
