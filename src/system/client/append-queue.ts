@@ -174,8 +174,12 @@ export class AppendQueue {
   }
 
   #nextFrame(): Frame {
-    const records = this.#queue.take(recordsPerFrameMax, packetMaxBytes);
-    const { crc32 } = this.#file.core.env;
+    const { core } = this.#file;
+    // A frame has the time of its first record: one that is old takes no young ones with it.
+    const isOld = core.env.clock.now() - this.#queue.firstQueuedAt > core.settings.deadlineMs / 2;
+    const queuedUpTo = isOld ? this.#queue.firstQueuedAt + sendableMs : Number.POSITIVE_INFINITY;
+    const records = this.#queue.take(recordsPerFrameMax, packetMaxBytes, queuedUpTo);
+    const { crc32 } = core.env;
     const parts = records.map((record) => record.bytes);
     const kind = {
       kind: 'append' as const,
@@ -188,7 +192,7 @@ export class AppendQueue {
     let crc = 0;
     for (const part of parts) crc = crc32(part, crc);
     const payload = { kind, parts, crc };
-    const attempts = attemptsOf(this.#file.core, records[0]!.queuedAt);
+    const attempts = attemptsOf(core, records[0]!.queuedAt);
     return { records, payload, attempts, outcome: this.#attempt(payload, attempts) };
   }
 

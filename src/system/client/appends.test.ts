@@ -442,6 +442,24 @@ describe('appends that cannot succeed', () => {
     expect(bytesEqual(cluster.content('/log').subarray(position, position + 64), record(5000))).toBe(true);
   });
 
+  test('take nobody with them who has time left', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client({ deadlineMs: 4000 });
+    await cluster.run(client.recordAppend('/log', record(0)));
+    const handle = await cluster.run(client.open('/log', 'a'));
+    const begun = cluster.world.now;
+    for (const server of cluster.servers)
+      server.beforeMutate = () => {
+        if (cluster.world.now - begun < 5500) throw new CairnError('LEASE_EXPIRED', 'not now');
+        return undefined;
+      };
+    const appended: Promise<number | string>[] = [];
+    for (const [n, ms] of [0, 600, 3500].entries())
+      cluster.world.after(ms, () => appended.push(outcomes([handle.recordAppend(record(n + 1))]).then(([one]) => one!)));
+    await cluster.world.run(4000);
+    expect(await cluster.run(Promise.all(appended))).toEqual(['UNAVAILABLE', 'UNAVAILABLE', 64]);
+  });
+
   test('a primary that was stopping when it answered may have kept the record: nobody is told that it is not there', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client({ deadlineMs: 1500 });

@@ -40,6 +40,10 @@ export class RecordQueue {
   get length(): number {
     return this.#records.length;
   }
+  /** When the first one came; there must be one. */
+  get firstQueuedAt(): number {
+    return this.#records[0]!.queuedAt;
+  }
   get isIdle(): boolean {
     return this.#records.length === 0 && this.#inLine === 0;
   }
@@ -91,13 +95,14 @@ export class RecordQueue {
     return !this.#unwanted.has(record);
   }
 
-  /** The first ones, at least one: as many as fit. */
-  take(recordsMax: number, bytesMax: number): readonly PendingRecord[] {
+  /** The first ones, at least one: as many as fit, and came by that time. */
+  take(recordsMax: number, bytesMax: number, queuedUpTo: number): readonly PendingRecord[] {
     let bytes = 0;
     let count = 0;
     while (count < this.#records.length && count < recordsMax) {
-      bytes += this.#records[count]!.bytes.length;
-      if (bytes > bytesMax) break;
+      const record = this.#records[count]!;
+      bytes += record.bytes.length;
+      if (bytes > bytesMax || record.queuedAt > queuedUpTo) break;
       count += 1;
     }
     assert(count > 0, 'a record fits into a frame');
