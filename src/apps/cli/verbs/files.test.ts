@@ -11,6 +11,7 @@ import { Cairn } from '../../library/client.ts';
 import { run as append } from './append.ts';
 import { run as get } from './get.ts';
 import { run as put } from './put.ts';
+import { run as tail } from './tail.ts';
 
 const kibi = 1024;
 const mebi = 1024 * kibi;
@@ -53,6 +54,40 @@ describe('append', () => {
     for (const server of cluster.servers) server.mutateMs = 100;
     await append(invocation(['/log', place('large')], {}, 2000));
     expect(Buffer.from(cluster.content('/log')).equals(bytes)).toBe(true);
+  });
+});
+
+describe('tail', () => {
+  test('of a file that is cut meanwhile tells its lines, and where they are, from the beginning on', async () => {
+    let told = '';
+    const stdout = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      told += String(text);
+      return true;
+    });
+    const until = async (text: string) => vi.waitUntil(() => told.includes(text), { timeout: 5000, interval: 5 });
+    await withCairn(async (cairn) => {
+      await cairn.writeFile('/log', 'one\ntwo\nunfinished');
+      const options = { follow: true, number: 10 };
+      const tailing = tail({ ...invocation(['/log'], options, 300), json: true }).catch(({ code }: CairnError) => code);
+      await until('two');
+      await cairn.truncate('/log', 4);
+      await cairn.recordAppend('/log', Buffer.from('new\n'));
+      await until('new');
+      for (const server of cluster.servers)
+        server.beforeGrowth = () => Promise.reject(new CairnError('UNAVAILABLE', 'it has been told enough'));
+      await cairn.recordAppend('/log', Buffer.from('last\n'));
+      expect(await tailing).toBe('UNAVAILABLE');
+    });
+    stdout.mockRestore();
+    const lines = told.trim().split('\n').map((line) => JSON.parse(line) as { position: number; text: string });
+    expect(lines.map(({ position, text }) => `${position} ${text}`)).toEqual([
+      '0 one',
+      '4 two',
+      '8 unfinished',
+      '0 one',
+      '4 new',
+      '8 last',
+    ]);
   });
 });
 

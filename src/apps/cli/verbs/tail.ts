@@ -36,17 +36,20 @@ function saidStart({ from, bytes }: Invocation['options'], size: number): number
 async function tailBytes(file: FileHandle, { options, json }: Invocation): Promise<void> {
   const { size } = await file.stat();
   const start = saidStart(options, size) ?? (await startOfLines(file, size, Number(options.number)));
-  const lines = json ? new LinePrinter(start) : undefined;
+  const lines = new LinePrinter(start);
   const write = async (bytes: Uint8Array): Promise<void> => {
-    if (lines === undefined) await writeOut(bytes);
-    else lines.push(bytes);
+    if (json) lines.push(bytes);
+    else await writeOut(bytes);
   };
   if (options.follow === true) {
-    for await (const { bytes } of file.follow({ start })) await write(bytes);
+    for await (const { position, bytes } of file.follow({ start })) {
+      if (position < lines.readTo) lines.beginAt(position); // it was cut
+      await write(bytes);
+    }
   } else {
     for await (const bytes of file.readStream({ start })) await write(bytes);
   }
-  lines?.end();
+  lines.end();
 }
 
 /** Where the last so many lines begin. */
@@ -76,6 +79,17 @@ class LinePrinter {
     this.#position = position;
   }
 
+  /** Of the next byte to come. */
+  get readTo(): number {
+    return this.#position + this.#rest.length;
+  }
+
+  /** What came last is a line, if it was one, and what comes is read from there. */
+  beginAt(position: number): void {
+    this.end();
+    this.#position = position;
+  }
+
   push(bytes: Uint8Array): void {
     const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     let start = 0;
@@ -90,6 +104,7 @@ class LinePrinter {
 
   end(): void {
     if (this.#rest.length > 0) this.#print(this.#rest, this.#rest.length);
+    this.#rest = new Uint8Array(0);
   }
 
   #print(line: Uint8Array, bytes: number): void {
