@@ -455,7 +455,9 @@ describe('appends that cannot succeed', () => {
       };
     const appended: Promise<number | string>[] = [];
     for (const [n, ms] of [0, 600, 3500].entries())
-      cluster.world.after(ms, () => appended.push(outcomes([handle.recordAppend(record(n + 1))]).then(([one]) => one!)));
+      cluster.world.after(ms, () =>
+        appended.push(outcomes([handle.recordAppend(record(n + 1))]).then(([one]) => one!)),
+      );
     await cluster.world.run(4000);
     expect(await cluster.run(Promise.all(appended))).toEqual(['UNAVAILABLE', 'UNAVAILABLE', 64]);
   });

@@ -56,7 +56,11 @@ async function copyFile(core: ClientCore, { from, to }: Item, options: CopyOptio
 }
 
 /** @throws CairnError BUSY behind the last piece, if there was less */
-async function* wholeOf(pieces: AsyncIterable<Uint8Array>, path: string, size: number): AsyncGenerator<Uint8Array, void, void> {
+async function* wholeOf(
+  pieces: AsyncIterable<Uint8Array>,
+  path: string,
+  size: number,
+): AsyncGenerator<Uint8Array, void, void> {
   let bytes = 0;
   for await (const piece of pieces) {
     bytes += piece.length;

@@ -147,7 +147,8 @@ export type OnUnreached = (path: string, error: CairnError) => void;
 /** Tells it, if that is why what was seen in a listing cannot be looked at; false if it is not, or nobody wants to be told. */
 export function isUnreached(path: string, thrown: unknown, onUnreached: OnUnreached | undefined): boolean {
   if (onUnreached === undefined || toCairnError(thrown).code !== 'NAME_TOO_LONG') return false;
-  const why = 'its path is longer than any may be, since something above it was moved; move that to where its path is shorter';
+  const why =
+    'its path is longer than any may be, since something above it was moved; move that to where its path is shorter';
   onUnreached(path, new CairnError('NAME_TOO_LONG', `${show(path)}: ${why}`, { cause: thrown }));
   return true;
 }

@@ -84,7 +84,10 @@ export class WriteStream {
       this.#sink.stop();
     }
     if (this.#bytesWritten < this.#expectedBytes)
-      throw about(this.path, invalid(`${this.#bytesWritten} of the ${this.#expectedBytes} bytes that were announced came; write it anew`));
+      throw about(
+        this.path,
+        invalid(`${this.#bytesWritten} of the ${this.#expectedBytes} bytes that were announced came; write it anew`),
+      );
   }
 
   /** Writes nothing more; what is under way may still be written. */

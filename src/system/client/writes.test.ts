@@ -66,19 +66,22 @@ describe('writing', () => {
     expect(cluster.events).not.toContain('client.serverSilent');
   });
 
-  test.each(['w', 'a'] as const)("with '%s' bytes keep their order, and none is left out, though nobody waits before the next", async (flags) => {
-    const cluster = await FakeCluster.start(1);
-    const client = await cluster.client();
-    for (const server of cluster.servers) server.mutateMs = 10;
-    const stream = await cluster.run(client.writeStream('/big', { chunkBytes: 16 * mebi, flags }));
-    const bytes = sample(9 * mebi + 500);
-    const cuts = [0, 3 * mebi + 100, 6 * mebi + 200, 6 * mebi + 300, bytes.length];
-    const writes = cuts.slice(1).map((to, n) => stream.write(bytes.subarray(cuts[n], to)));
-    await cluster.run(Promise.all([...writes, stream.close()]));
-    expect(bytesEqual(cluster.content('/big'), bytes)).toBe(true);
-    expect(await codeOf(cluster.run(stream.write(bytes)))).toBe('ABORTED');
-    expect(await codeOf(cluster.run(stream.close()))).toBe('ok');
-  });
+  test.each(['w', 'a'] as const)(
+    "with '%s' bytes keep their order, and none is left out, though nobody waits before the next",
+    async (flags) => {
+      const cluster = await FakeCluster.start(1);
+      const client = await cluster.client();
+      for (const server of cluster.servers) server.mutateMs = 10;
+      const stream = await cluster.run(client.writeStream('/big', { chunkBytes: 16 * mebi, flags }));
+      const bytes = sample(9 * mebi + 500);
+      const cuts = [0, 3 * mebi + 100, 6 * mebi + 200, 6 * mebi + 300, bytes.length];
+      const writes = cuts.slice(1).map((to, n) => stream.write(bytes.subarray(cuts[n], to)));
+      await cluster.run(Promise.all([...writes, stream.close()]));
+      expect(bytesEqual(cluster.content('/big'), bytes)).toBe(true);
+      expect(await codeOf(cluster.run(stream.write(bytes)))).toBe('ABORTED');
+      expect(await codeOf(cluster.run(stream.close()))).toBe('ok');
+    },
+  );
 
   test('a slow producer needs not wait for a packet to fill', async () => {
     const cluster = await FakeCluster.start(1);
@@ -130,7 +133,8 @@ describe('writing', () => {
       server.beforeRead = async () => {
         for (const { id } of cluster.servers) cluster.server(id).beforeRead = () => undefined;
         await client.truncate('/f', 100);
-        for (const { chunks } of cluster.servers) for (const handle of chunks.keys()) if (handle > 1) chunks.delete(handle);
+        for (const { chunks } of cluster.servers)
+          for (const handle of chunks.keys()) if (handle > 1) chunks.delete(handle);
         return undefined;
       };
     expect(await codeOf(cluster.run(client.cp('/f', '/copy')))).toBe('BUSY');

@@ -79,7 +79,10 @@ describe('tail', () => {
       expect(await tailing).toBe('UNAVAILABLE');
     });
     stdout.mockRestore();
-    const lines = told.trim().split('\n').map((line) => JSON.parse(line) as { position: number; text: string });
+    const lines = told
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { position: number; text: string });
     expect(lines.map(({ position, text }) => `${position} ${text}`)).toEqual([
       '0 one',
       '4 two',
@@ -135,7 +138,14 @@ describe('get', () => {
     };
     const getting = get(invocation(['/t', place('t')], { replace: true, parallel: 8, recursive: true }));
     await expect(getting).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    expect(readdirSync(scratch, { recursive: true }).toSorted()).toEqual(['t', 't/a', 't/a/one', 't/b', 't/c', 't/c/three']);
+    expect(readdirSync(scratch, { recursive: true }).toSorted()).toEqual([
+      't',
+      't/a',
+      't/a/one',
+      't/b',
+      't/c',
+      't/c/three',
+    ]);
   });
 
   test.each([
@@ -149,7 +159,8 @@ describe('get', () => {
           if (handle !== cluster.master.file('/file').chunks.get(0)?.handle) return undefined;
           server.beforeRead = () => undefined;
           await cairn.truncate('/file', cutTo);
-          for (const { chunks } of cluster.servers) for (const cut of chunks.keys()) if (cut > cutTo / mebi + 1) chunks.delete(cut);
+          for (const { chunks } of cluster.servers)
+            for (const cut of chunks.keys()) if (cut > cutTo / mebi + 1) chunks.delete(cut);
           return undefined;
         };
       await expect(get(invocation(['/file', place('copy')], { replace: true, parallel: 8 }))).rejects.toMatchObject({
