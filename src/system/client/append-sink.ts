@@ -10,7 +10,8 @@ import { Window } from './window.ts';
 
 /** The limit of the window is in these: small enough for a slow link to be done with one in time. */
 const unitBytes = packetMaxBytes / 4;
-const unitsMax = (appendFramesMax * packetMaxBytes) / unitBytes;
+/** What the frames under way hold, and as much again that gathers meanwhile, so that the next ones are full. */
+const unitsMax = (2 * appendFramesMax * packetMaxBytes) / unitBytes;
 
 export interface AppendSinkOptions {
   /** What is longer becomes several records. */
