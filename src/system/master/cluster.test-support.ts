@@ -68,6 +68,7 @@ export class NamesServer {
   readonly dropped: ChunkHandle[] = [];
   readonly orders: string[] = [];
   readonly #cluster: TestMasters;
+  #channel: LeaderChannel<typeof masterCalls, typeof serverOrders> | undefined;
   sessionUntil = 0;
   isConfirmed = false;
   /** Heartbeats are held back: it looks silent although it lives. */
@@ -84,6 +85,12 @@ export class NamesServer {
   holdsMs = 0;
   /** So many splits are carried out and answered by a failure. */
   splitAnswersLost = 0;
+  /** It has no lease any more, as after a restart of its process. */
+  hasLostLeases = false;
+  /** Nobody can make its replicas equal to others, though it is heard of. */
+  refusesRecovery = false;
+  /** It cannot make copies, for whatever reason nobody else knows of. */
+  refusesClones = false;
   #life = 0;
 
   constructor(cluster: TestMasters, id: number, rack: string) {
@@ -122,6 +129,7 @@ export class NamesServer {
         });
       },
     });
+    this.#channel = channel;
     const beat = async () => {
       if (life !== this.#life || !this.node.isUp) return;
       if (!this.isMute) await this.#heartbeat(env, channel, life);
@@ -170,10 +178,20 @@ export class NamesServer {
     if (this.chunks.delete(handle)) this.dropped.push(handle);
   }
 
+  /** As a primary does: the master is asked for a grant without the members that have failed. */
+  async #withoutRefusing(grant: Grant): Promise<Grant> {
+    const { handle, version, replicas } = grant;
+    const failed = replicas.map(({ server }) => server).filter((id) => this.#cluster.server(id).refusesRecovery);
+    if (failed.length === 0) return grant;
+    const asked = { server: this.id, handle, version, failed };
+    return (await this.#channel!.call('exclude', asked, { deadlineMs: 5000, attemptMs: 2500 })).grant;
+  }
+
   #orders(): Handlers<typeof serverOrders> {
     return {
       clone: async ({ handle, from }) => {
         this.orders.push(`clone ${handle} from ${from.server}`);
+        if (this.refusesClones) throw new CairnError('DISK_FAILED', 'it cannot write');
         const source = this.#cluster.server(from.server);
         const chunk = source.node.isUp ? source.chunks.get(handle) : undefined;
         if (chunk === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not there`);
@@ -186,7 +204,8 @@ export class NamesServer {
       release: ({ handle, version }) => {
         this.orders.push(`release ${handle} v${version}`);
         const chunk = this.chunks.get(handle);
-        if (chunk === undefined || chunk.version !== version) throw new CairnError('CHUNK_MISSING', 'no such lease');
+        if (chunk === undefined || chunk.version !== version || this.hasLostLeases)
+          throw new CairnError('NOT_PRIMARY', 'no such lease');
         return { response: { length: chunk.length } };
       },
       recover: async ({ grant }) => {
@@ -194,8 +213,8 @@ export class NamesServer {
         if (this.recoverMs > 0)
           await new Promise<void>((resolve) => this.node.env.clock.after(this.recoverMs, resolve));
         const length = this.chunks.get(grant.handle)?.length ?? 0;
-        for (const { server } of grant.replicas)
-          this.#cluster.server(server).chunks.set(grant.handle, { version: grant.version, length });
+        const { version, replicas } = await this.#withoutRefusing(grant);
+        for (const { server } of replicas) this.#cluster.server(server).chunks.set(grant.handle, { version, length });
         return { response: { length } };
       },
       split: async ({ handle, version, into }) => {

@@ -117,6 +117,28 @@ describe('a file snapshot', () => {
     expect(mine!.grant.replicas.map(({ server }) => server)).not.toContain(hung.id);
   });
 
+  it('splits a chunk without a server that was away only if it is away still: of one that is back readers would have the old chunk', async () => {
+    const c = await TestMasters.start(19);
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const [, away, slow] = grant.replicas.map(({ server }) => c.server(server));
+    c.crashServer(away!);
+    await c.until('its session has lapsed', () => c.eventsNamed('chunkserver_silent').length > 0);
+    slow!.splitAnswersLost = 8;
+    const work = c.ask('acquire', c.acquireRequest(inode, 0));
+    await c.until('the other is asked', () => slow!.orders.length > 0);
+    c.restartServer(away!);
+    let serves: boolean | undefined;
+    await c.until('the chunk is split', () => {
+      const now = c.chunk(grant.handle)!;
+      if (now.version > grant.version)
+        serves ??= away!.serves && away!.chunks.get(grant.handle)?.version === grant.version;
+      return serves !== undefined;
+    });
+    expect(serves).toBe(false);
+    expect((await c.world.settle(work)).grant.handle).not.toBe(grant.handle);
+  });
+
   it('splits a chunk on the servers that it has begun with: a replica that is to move meanwhile moves afterwards', async () => {
     const c = await TestMasters.start(16, { servers: 4, timing: { deadAfterMs: 3000 } });
     await c.run(5000); // a new leader moves nothing

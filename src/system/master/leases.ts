@@ -31,7 +31,7 @@ export class Leases {
   readonly #onShort: (handle: ChunkHandle) => void;
   /** The last call under way for each chunk, and the last change of its set: they go one after another. */
   readonly #turns = new Map<string, Promise<unknown>>();
-  /** Chunks that get no grant while their replicas are being changed. */
+  /** Chunks of which clients get no grant while their replicas are being changed. */
   readonly #held = new Map<ChunkHandle, Hold>();
   /** Files that get none while a snapshot of them is being taken. */
   readonly #frozen = new Set<Freeze>();
@@ -46,7 +46,7 @@ export class Leases {
     this.splitting = new Splitting(world, (...replica) => this.drop(...replica), onShort);
   }
 
-  /** Grants nothing for this chunk until the function that it returns is called; nor while others hold it. */
+  /** No client gets a grant of this chunk until the function that it returns is called; nor while others hold it. */
   hold(handle: ChunkHandle): () => void {
     const held = this.#held.get(handle) ?? makeHold();
     this.#held.set(handle, held);
@@ -238,7 +238,7 @@ export class Leases {
         throw new CairnError('STALE_HANDLE', `chunk ${handle} does not exist any more; drop it`);
       if (chunk.sealed || chunk.servers[0] !== server)
         throw new CairnError('NOT_PRIMARY', `server ${server} is not the primary of chunk ${handle} any more`);
-      if (await this.#waitedForHold(handle, until)) continue;
+      // Held or not: a chunk may be held until it is sealed, and its primary may have to leave somebody out for that.
       const others = failed.filter((id) => id !== server && chunk.servers.includes(id));
       const isDone = chunk.version > version && others.length === 0;
       const granted = isDone ? { handle, ...chunk } : await this.regrant(handle, chunk, others, until);

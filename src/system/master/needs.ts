@@ -8,8 +8,8 @@ import type { ChunkRecord } from './state/records.ts';
 import { sharersOf } from './state/sharing.ts';
 import type { Tables } from './state/tables.ts';
 
-/** Chunks remembered; the scan finds the others again when these are done. */
-export const needsMax = 200_000;
+/** Chunks remembered, and as many lost ones; the scan finds the others again when these are done. */
+const needsMax = 200_000;
 /** Files looked at that share a chunk, for the one that wants the most copies. */
 const sharersMax = 64;
 /** Each lane has one of so many parts of what is looked at in one go, if it needs it; the first lanes have the rest. */
@@ -101,11 +101,11 @@ export class Needs {
   readonly #laneOf = new Map<ChunkHandle, Lane>();
   readonly #lost = new Set<ChunkHandle>();
   readonly #isHot: (handle: ChunkHandle) => boolean;
-  /** Some were not remembered: another scan will find them. */
-  overflowed = false;
+  readonly #max: number;
 
-  constructor(isHot: (handle: ChunkHandle) => boolean = () => false) {
+  constructor(isHot: (handle: ChunkHandle) => boolean = () => false, max = needsMax) {
     this.#isHot = isHot;
+    this.#max = max;
   }
 
   /** Chunks with fewer copies than they should have. */
@@ -128,15 +128,27 @@ export class Needs {
   set(handle: ChunkHandle, need: Need): boolean {
     const lane = laneOf(need);
     if (this.#laneOf.get(handle) !== lane) this.#leave(handle);
-    if (need.kind !== 'lost') this.#lost.delete(handle);
-    else if (!this.#lost.has(handle)) return this.#take(() => this.#lost.add(handle));
-    if (lane !== undefined && !this.#laneOf.has(handle)) this.#take(() => this.#enter(handle, lane));
+    if (need.kind === 'lost') return this.#lose(handle);
+    this.#lost.delete(handle);
+    if (lane !== undefined && !this.#laneOf.has(handle) && this.#hasRoomIn(lane)) this.#enter(handle, lane);
     return false;
   }
 
-  #take(put: () => void): boolean {
-    if (this.#laneOf.size + this.#lost.size >= needsMax) this.overflowed = true;
-    else put();
+  #lose(handle: ChunkHandle): boolean {
+    if (this.#lost.has(handle) || this.#lost.size >= this.#max) return false;
+    this.#lost.add(handle);
+    return true;
+  }
+
+  /** When all is taken, by one of the last lane behind this one: it is forgotten. */
+  #hasRoomIn(lane: Lane): boolean {
+    if (this.#laneOf.size < this.#max) return true;
+    const behind = lanes.slice(lanes.indexOf(lane) + 1);
+    const last = behind.findLast((other) => this.count(other) > 0);
+    if (last === undefined) return false;
+    const { hot, cold } = this.#lanes.get(last)!;
+    const [forgotten] = cold.size > 0 ? cold : hot;
+    this.#leave(forgotten!);
     return true;
   }
 

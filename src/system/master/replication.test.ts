@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ChunkHandle } from '../../core/base/brand.ts';
+import { type ChunkHandle, toChunkHandle } from '../../core/base/brand.ts';
 import { codeOf, TestMasters } from './cluster.test-support.ts';
 import { candidatesMax } from './replication.ts';
 
@@ -188,6 +188,31 @@ describe('re-replication', () => {
     expect(primary!.orders).toEqual([]); // its lease is not called back yet
     expect((await c.acquire(attributes.inode, 0)).grant.version).toBe(version);
     await c.until('the copy is complete', () => members(c, handle).includes(spare.id));
+  });
+
+  it('seals an open chunk for its copy although a member must be left out for that', async () => {
+    const c = await TestMasters.start(46, { servers: 5, timing });
+    const { grant } = await c.create('/log');
+    c.write(grant!, 77);
+    const [primary, refusing, dead] = grant!.replicas.map(({ server }) => c.server(server));
+    primary!.hasLostLeases = true;
+    refusing!.refusesRecovery = true;
+    c.crashServer(dead!);
+    const isThere = () => members(c, grant!.handle).length === 3 && !members(c, grant!.handle).includes(dead!.id);
+    await c.until('three others have it', isThere, 60_000);
+    expect(c.chunk(grant!.handle)).toMatchObject({ sealed: true, length: 77 });
+  });
+
+  it('tries others when a copy cannot be made where it should go', async () => {
+    const c = await TestMasters.start(47, { servers: 5, timing });
+    for (const server of c.servers) server.reportsUse = true;
+    const { grant } = await c.sealedFile('/a', 100);
+    const [bad, good] = c.servers.filter(({ id }) => !members(c, grant.handle).includes(id));
+    good!.chunks.set(toChunkHandle(1e6), { version: 1, length: 5e8 }); // the fuller one, with what is not of this table
+    bad!.refusesClones = true;
+    await c.run(500);
+    c.crashServer(c.server(grant.replicas[0]!.server));
+    await c.until('the other one has it', () => members(c, grant.handle).includes(good!.id), 30_000);
   });
 
   it('makes another copy of a replica that its server found damaged', async () => {

@@ -17,6 +17,17 @@ const settledMs = 5000;
 
 type Copied = 'copied' | 'damaged' | 'failed';
 
+/** One that is under way. */
+interface Split {
+  readonly handle: ChunkHandle;
+  readonly into: ChunkHandle;
+  /** As it was when it began. */
+  readonly chunk: ChunkRecord;
+  /** Members that have made the copy, and those that have thrown the chunk away instead. */
+  readonly made: Set<ServerId>;
+  readonly dropped: Set<ServerId>;
+}
+
 export class Splitting {
   readonly #world: LeaderWorld;
   /** Has a server throw its replica away; false if that is not certain. */
@@ -44,40 +55,41 @@ export class Splitting {
 
   /** @throws CairnError UNAVAILABLE when no server could make a copy; STALE_HANDLE, STALE_VERSION when something has changed meanwhile */
   async split(inode: InodeId, index: number, handle: ChunkHandle): Promise<void> {
-    const { env } = this.#world;
-    const chunk = chunkOf(this.#world.tables, handle);
+    const { env, tables } = this.#world;
+    const chunk = chunkOf(tables, handle);
     const into = await this.#takeHandle();
     this.#making.add(into);
     try {
-      const made = chunk.length === 0 ? chunk.servers : await this.#copyOnAll(chunk, handle, into);
-      await this.#commit(inode, index, { handle, into, chunk, made });
-      env.events.emit('info', 'chunk_split', { handle, into, servers: made.join(',') });
+      const split: Split = { handle, into, chunk, made: new Set(), dropped: new Set() };
+      if (chunk.length === 0) for (const id of chunk.servers) split.made.add(id);
+      else await this.#copyOnAll(split);
+      // None is left out that may be serving: a reader may have the old chunk as this file's. While some are waited for others may come back.
+      for (let id = this.#servingStill(split); id !== undefined; id = this.#servingStill(split))
+        await this.#copyOrDrop(id, split);
+      await this.#commit(inode, index, split);
+      env.events.emit('info', 'chunk_split', { handle, into, servers: [...split.made].join(',') });
     } finally {
       env.clock.after(settledMs, () => this.#making.delete(into));
     }
   }
 
-  /**
-   * A reader may have the old chunk as this file's. Members that do not tell it so must not serve it: those that have not made the copy
-   * throw the chunk away.
-   * @returns the members that have made the copy, in the order of the set
-   */
-  async #copyOnAll(chunk: ChunkRecord, handle: ChunkHandle, into: ChunkHandle): Promise<readonly ServerId[]> {
-    const asked = chunk.servers.map(async (id) =>
-      (await this.#copyOn(id, chunk, handle, into)) === 'copied' ? id : undefined,
+  async #copyOnAll(split: Split): Promise<void> {
+    const { chunk, handle, made } = split;
+    await Promise.all(
+      chunk.servers.map(async (id) => {
+        if ((await this.#copyOn(id, split)) === 'copied') made.add(id);
+      }),
     );
-    const made = new Set(await Promise.all(asked));
     this.#world.checkLeading();
-    if (!chunk.servers.some((id) => made.has(id)))
+    if (made.size === 0)
       throw new CairnError('UNAVAILABLE', `no server of chunk ${handle} could copy it for its file; try again later`);
-    for (const id of chunk.servers) {
-      if (!made.has(id) && (await this.#copiedOrDropped(id, chunk, handle, into)) === 'copied') made.add(id);
-      this.#world.checkLeading();
-    }
-    return chunk.servers.filter((id) => made.has(id));
   }
 
-  async #copyOn(id: ServerId, { version }: ChunkRecord, handle: ChunkHandle, into: ChunkHandle): Promise<Copied> {
+  #servingStill({ chunk, made, dropped }: Split): ServerId | undefined {
+    return chunk.servers.find((id) => !made.has(id) && !dropped.has(id) && this.#world.servers.hasSession(id));
+  }
+
+  async #copyOn(id: ServerId, { handle, into, chunk: { version } }: Split): Promise<Copied> {
     const { servers, timing, env } = this.#world;
     const server = servers.get(id);
     if (server === undefined || !servers.hasSession(id)) return 'failed';
@@ -93,49 +105,39 @@ export class Splitting {
   }
 
   /**
-   * Of a member that was asked in vain. It may have made its copy and died before it could say so: then it has the next version, which it
-   * does not throw away for this one, and makes the copy again; or, if it is damaged by now, never will, and throws that away: nobody was granted it.
+   * Of a member that was asked in vain, until it has no session. It may have made its copy and died before it could say so: then it has the next
+   * version, which it does not throw away for this one, and makes the copy again; or, if it is damaged by now, never will, and throws that away:
+   * nobody was granted it.
    * @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
    */
-  async #copiedOrDropped(
-    id: ServerId,
-    chunk: ChunkRecord,
-    handle: ChunkHandle,
-    into: ChunkHandle,
-  ): Promise<'copied' | 'dropped' | 'lapsed'> {
+  async #copyOrDrop(id: ServerId, split: Split): Promise<void> {
     const { servers, tables } = this.#world;
+    const { handle, chunk, made, dropped } = split;
     const next = { ...chunk, version: toChunkVersion(chunk.version + 1) };
     while (servers.hasSession(id)) {
-      if (await this.#drop(id, handle, chunk)) return 'dropped';
+      if (await this.#drop(id, handle, chunk)) return void dropped.add(id);
       this.#world.checkLeading();
       if (tables.chunk(handle)?.version !== chunk.version)
         throw new CairnError('STALE_VERSION', `chunk ${handle} was granted anew while it was copied; ask again`);
-      const again = await this.#copyOn(id, chunk, handle, into);
-      if (again === 'copied') return 'copied';
+      const again = await this.#copyOn(id, split);
+      if (again === 'copied') return void made.add(id);
       const isStill = tables.chunk(handle)?.version === chunk.version; // else the next version may be one that was granted
-      if (again === 'damaged' && isStill && (await this.#drop(id, handle, next))) return 'dropped';
+      if (again === 'damaged' && isStill && (await this.#drop(id, handle, next))) return void dropped.add(id);
       await servers.changed(id);
+      this.#world.checkLeading();
     }
-    return 'lapsed';
   }
 
-  async #commit(
-    inode: InodeId,
-    index: number,
-    {
-      handle,
-      into,
-      chunk,
-      made,
-    }: { handle: ChunkHandle; into: ChunkHandle; chunk: ChunkRecord; made: readonly ServerId[] },
-  ): Promise<void> {
+  async #commit(inode: InodeId, index: number, { handle, into, chunk, made }: Split): Promise<void> {
     const { servers, departures } = this.#world;
+    this.#world.checkLeading();
+    const kept = chunk.servers.filter((id) => made.has(id));
     const at = { inode, index: toChunkIndex(index), handle, version: chunk.version };
-    const command = { kind: 'splitChunk', ...at, into, servers: made, kept: made } as const;
-    const lapsed = chunk.servers.filter((id) => !made.includes(id));
-    valueOrThrow(await servers.excluding(lapsed, () => this.#world.execute(command, doneResult)));
-    departures.note(handle, chunk.servers, made);
-    if (lapsed.length === 0) return;
+    const command = { kind: 'splitChunk', ...at, into, servers: kept, kept } as const;
+    const leaving = chunk.servers.filter((id) => !made.has(id));
+    valueOrThrow(await servers.excluding(leaving, () => this.#world.execute(command, doneResult)));
+    departures.note(handle, chunk.servers, kept);
+    if (leaving.length === 0) return;
     this.#onShort(handle);
     this.#onShort(into);
   }

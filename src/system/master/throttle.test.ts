@@ -78,6 +78,17 @@ describe('needs', () => {
     expect(seen.size).toBe(221);
   });
 
+  it('are remembered up to a bound: what presses more takes the place of what presses less, and what is lost takes none', () => {
+    const needs = new Needs(() => false, 10);
+    for (let n = 1; n <= 20; n++) needs.set(h(n), { kind: 'lost' });
+    for (let n = 101; n <= 120; n++) needs.set(h(n), { kind: 'leaving' });
+    expect([needs.lost, needs.count('leaving')]).toEqual([10, 10]);
+    expect(needs.set(h(201), { kind: 'short', live: 1, goal: 3 })).toBe(false);
+    needs.set(h(202), { kind: 'uneven' });
+    expect([needs.count('one left'), needs.count('leaving'), needs.count('uneven')]).toEqual([1, 9, 0]);
+    expect(needs.take(1)).toEqual([201]);
+  });
+
   it('that have changed leave their place; a loss is told once', () => {
     const needs = new Needs();
     needs.set(h(1), { kind: 'short', live: 1, goal: 3 });
