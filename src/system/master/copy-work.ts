@@ -3,6 +3,7 @@ import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import { replicasMax } from '../../core/protocol/types.ts';
 import type { ChunkServer } from './chunk-servers.ts';
+import { FailedCopies } from './failed-copies.ts';
 import { addressOf, chunkOf, type LeaderWorld, ordersTo } from './leader-world.ts';
 import type { Leases } from './leases.ts';
 import { goalOf, isLive } from './needs.ts';
@@ -30,6 +31,7 @@ export class CopyWork {
   readonly #sealing: Sealing;
   readonly #sets: ReplicaSets;
   readonly #throttle: Throttle;
+  readonly failed = new FailedCopies();
 
   constructor(world: LeaderWorld, leases: Leases, sealing: Sealing, sets: ReplicaSets, throttle: Throttle) {
     this.#world = world;
@@ -39,17 +41,21 @@ export class CopyWork {
     this.#throttle = throttle;
   }
 
-  /** A member that can give the chunk away now; of an open one the primary, if it is up. */
-  sourceOf(chunk: ChunkRecord): ChunkServer | undefined {
+  /** Members that can give the chunk away now; of an open one the primary, if it is up. */
+  sourcesOf(chunk: ChunkRecord): readonly ChunkServer[] {
     const { servers } = this.#world;
-    const fit = chunk.servers
-      .map((id) => servers.get(id))
-      .filter((server) => server !== undefined && servers.isHealthy(server) && this.isFree(server));
-    if (!chunk.sealed && fit[0]?.id === chunk.servers[0]) return fit[0];
-    return fit.reduce(
-      (best, server) => (best === undefined || server!.clones < best.clones ? server : best),
-      undefined,
-    );
+    const fit = chunk.servers.flatMap((id) => {
+      const server = servers.get(id);
+      return server !== undefined && servers.isHealthy(server) && this.isFree(server) ? [server] : [];
+    });
+    return !chunk.sealed && fit[0]?.id === chunk.servers[0] ? fit.slice(0, 1) : fit;
+  }
+
+  /** The one of them with the least to do, but rather one that has not failed to give it to the target. */
+  sourceFor(handle: ChunkHandle, chunk: ChunkRecord, target: ChunkServer): ChunkServer | undefined {
+    const sources = this.sourcesOf(chunk);
+    const untried = sources.filter(({ id }) => !this.failed.has(handle, id, target.id));
+    return leastBusy(untried.length > 0 ? untried : sources);
   }
 
   isFree(server: ChunkServer): boolean {
@@ -94,7 +100,7 @@ export class CopyWork {
   async #copySealed(copy: Copy, timeoutMs: number): Promise<void> {
     const { handle, target } = copy;
     const chunk = chunkOf(this.#world.tables, handle);
-    const source = this.#sourceFor(chunk);
+    const source = this.#anySourceFor(copy, chunk);
     if (!chunk.sealed || source === undefined)
       throw new CairnError('BUSY', `chunk ${handle} is in use again; its copy waits`);
     await this.#clone(handle, chunk, source, target, timeoutMs);
@@ -107,10 +113,10 @@ export class CopyWork {
   }
 
   /** What was begun goes on, whatever was charged for it. */
-  #sourceFor(chunk: ChunkRecord): ChunkServer | undefined {
+  #anySourceFor({ handle, target }: Copy, chunk: ChunkRecord): ChunkServer | undefined {
     const { servers } = this.#world;
     const healthy = chunk.servers.map((id) => servers.get(id)).filter((server) => server !== undefined);
-    return this.sourceOf(chunk) ?? healthy.find((server) => servers.isHealthy(server));
+    return this.sourceFor(handle, chunk, target) ?? healthy.find((server) => servers.isHealthy(server));
   }
 
   /** Dead members, and those that the copy makes dispensable: as many as the chunk should have must stay. */
@@ -140,9 +146,20 @@ export class CopyWork {
       const order = { handle, version, from, bytesPerSecond };
       const cloned = ordersTo(target).call('clone', order, { timeoutMs: timeoutMs + 2 * paceMs });
       await this.#world.servers.whileServing([target.id, source.id], cloned);
+      this.failed.forget(handle);
+    } catch (thrown) {
+      this.failed.note(handle, source.id, target.id);
+      throw thrown;
     } finally {
       source.clones -= 1;
     }
     this.#world.checkLeading();
   }
+}
+
+function leastBusy(servers: readonly ChunkServer[]): ChunkServer | undefined {
+  return servers.reduce<ChunkServer | undefined>(
+    (best, server) => (best === undefined || server.clones < best.clones ? server : best),
+    undefined,
+  );
 }

@@ -83,6 +83,7 @@ export class Replication {
   /** A chunk has left the table: it needs nothing, and is not lost either. */
   removed(handle: ChunkHandle): void {
     this.needs.set(handle, { kind: 'none' });
+    this.#copying.failed.forget(handle);
   }
 
   /** All chunks of a file, a page at a time. */
@@ -144,7 +145,7 @@ export class Replication {
     if (need.kind === 'none' || need.kind === 'lost') return;
     if (this.#copies >= clonesMax || !this.#throttle.isOpen()) return;
     const copy = need.kind === 'uneven' ? this.#moveOf(handle, chunk) : this.#copyOf(handle, chunk, need);
-    const source = this.#copying.sourceOf(chunk);
+    const source = copy === undefined ? undefined : this.#copying.sourceFor(handle, chunk, copy.target);
     if (copy === undefined || source === undefined) return;
     if (copy.replaces !== undefined) this.#balance.began(copy.replaces, copy.target, chunk.length);
     this.#throttle.charge([source.id, copy.target.id], chunk.length);
@@ -155,16 +156,22 @@ export class Replication {
     const { servers, placement } = this.#world;
     const staying = chunk.servers.filter((id) => isLive(servers, id) && servers.get(id)?.isDraining === false);
     const racks = staying.map((id) => servers.get(id)!.rack);
-    const choose = (isFit: (server: ChunkServer) => boolean): ChunkServer | undefined => {
-      const unfit = [...servers.all()].filter((server) => !isFit(server)).map(({ id }) => id);
-      const without = [...chunk.servers, ...unfit];
+    const choose = (isMeant: (server: ChunkServer) => boolean): ChunkServer | undefined => {
+      const others = [...servers.all()].filter((server) => !isMeant(server)).map(({ id }) => id);
+      const without = [...chunk.servers, ...others];
       const [target] = placement.choose({ count: 1, without, racks, bytes: Math.max(1, chunk.length) });
       return target === undefined ? undefined : servers.get(target);
     };
-    const target = choose((server) => this.#canTake(server, handle, chunk));
+    const sources = this.#copying.sourcesOf(chunk);
+    if (sources.length === 0) return undefined;
+    const { failed } = this.#copying;
+    const isFit = (server: ChunkServer) =>
+      !this.#mayBeBelieved(server, handle, chunk) && sources.some(({ id }) => !failed.has(handle, id, server.id));
+    if (failed.knows(handle) && choose(isFit) === undefined) failed.forget(handle); // who is left has failed: from the first again
+    const target = choose((server) => isFit(server) && this.#copying.isFree(server));
     if (target === undefined) return undefined;
     const isAmiss = need.kind === 'leaving' && racks.includes(target.rack);
-    const better = isAmiss ? choose((server) => !this.#mayBeBelieved(server, handle, chunk)) : undefined;
+    const better = isAmiss ? choose(isFit) : undefined;
     // There are enough copies yet: this one waits until a server of another rack has time for it.
     if (better !== undefined && !racks.includes(better.rack)) return undefined;
     return { handle, target, replaces: undefined };
@@ -172,13 +179,11 @@ export class Replication {
 
   #moveOf(handle: ChunkHandle, chunk: ChunkRecord): Copy | undefined {
     const move = this.#balance.moveFor(chunk);
-    if (move === undefined || !this.#canTake(move.to, handle, chunk)) return undefined;
+    if (move === undefined || !this.#copying.isFree(move.to) || this.#mayBeBelieved(move.to, handle, chunk))
+      return undefined;
     return { handle, target: move.to, replaces: move.from };
   }
 
-  #canTake(server: ChunkServer, handle: ChunkHandle, chunk: ChunkRecord): boolean {
-    return this.#copying.isFree(server) && !this.#mayBeBelieved(server, handle, chunk);
-  }
   #mayBeBelieved(server: ChunkServer, handle: ChunkHandle, { sealed }: ChunkRecord): boolean {
     return this.#world.departures.mayBeBelieved(handle, server.id, !sealed);
   }
