@@ -149,6 +149,11 @@ export class Leader implements LeaderWorld {
     this.#scan.hurry();
   }
 
+  /** A client has asked for this chunk. */
+  used(handle: ChunkHandle): void {
+    this.replication.heat.used(handle);
+  }
+
   /** A new chunk was placed on fewer servers than it should have. */
   noteShort(handle: ChunkHandle): void {
     this.replication.note(handle);

@@ -1,6 +1,6 @@
 /**
  * A master: one replica of the metadata and, while it leads, the one that answers for the cluster. Dispatch only: what is asked here is
- * answered in reads.ts, changes.ts, leases.ts, heartbeats.ts, status.ts and membership/; what a leader does unasked begins in leader.ts.
+ * answered in settled-reads.ts, changes.ts, leases.ts, heartbeats.ts, status.ts and membership/; what a leader does unasked begins in leader.ts.
  */
 import type { Address, NodeId } from '../../core/base/brand.ts';
 import type { BodySink, Connection, Listener } from '../../core/base/env.ts';
@@ -24,7 +24,6 @@ import { Keeper } from './membership/keeper.ts';
 import * as requests from './membership/requests.ts';
 import { Office } from './office.ts';
 import { defaultMasterTiming, type MasterOptions } from './options.ts';
-import * as reads from './reads.ts';
 import { valueOrThrow } from './refusal.ts';
 import * as settledReads from './settled-reads.ts';
 import { ShadowReads } from './shadow.ts';
@@ -271,7 +270,7 @@ export class Master<Message = unknown, LogRecord = unknown> {
       whoLeads: () => ({ response: this.#whoLeads() }),
       stat: this.#led<'stat'>(settledReads.stat),
       readdir: this.#led<'readdir'>(settledReads.readdir),
-      locate: this.#read<'locate'>(reads.locate),
+      locate: this.#read<'locate'>(settledReads.locate),
       shadow: async (request) => ({ response: await this.#shadow.read(request) }),
       awaitChange: this.#led<'awaitChange'>((leader, request) => leader.watches.awaitChange(request)),
       status: this.#led<'status'>(async (leader) => {
@@ -296,7 +295,9 @@ export class Master<Message = unknown, LogRecord = unknown> {
       rename: this.#led<'rename'>((leader, request) => changes.rename(this.#replica, leader, request)),
       acquire: this.#led<'acquire'>(async (leader, request) => {
         await this.replica.touch(request.id); // repeating it is harmless: it needs no session of its own
-        return leader.leases.acquire(request);
+        const acquired = await leader.leases.acquire(request);
+        leader.used(acquired.grant.handle);
+        return acquired;
       }),
       register: this.#led<'register'>((leader, request, { peer }) =>
         register(leader, clusterId, request, peer as ServerConnection),

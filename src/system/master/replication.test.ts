@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ChunkHandle, toChunkHandle } from '../../core/base/brand.ts';
+import { type ChunkHandle, toChunkHandle, toChunkIndex } from '../../core/base/brand.ts';
 import { codeOf, TestMasters } from './cluster.test-support.ts';
 import { candidatesMax } from './replication.ts';
 
@@ -418,6 +418,22 @@ describe('copies where they should be', () => {
     await c.until('the first copy is made', () => c.eventsNamed('chunk_replicated').length > 0);
     const first = c.servers.flatMap(({ orders }) => orders).find((order) => order.startsWith('clone'));
     expect(first).toContain(`clone ${two!.handle} `);
+  });
+
+  it.each(['read', 'written'])('make good first, of those that lack as many, what is %s', async (use) => {
+    const c = await TestMasters.start(48, { servers: 4, timing: { deadAfterMs: 3000, serverBytesPerSecond: 200 } });
+    const files: Awaited<ReturnType<typeof c.sealedFile>>[] = [];
+    for (let i = 0; i < 8; i++) files.push(await c.sealedFile(`/f${i}`, 100));
+    const { inode, grant } = files.at(-1)!;
+    if (use === 'read') await c.call('locate', { inode, first: toChunkIndex(0), count: 1 });
+    else {
+      c.release((await c.acquire(inode, 0)).grant, 100);
+      await c.until('it is sealed again', () => c.chunk(grant.handle)?.sealed === true);
+    }
+    c.crashServer(c.server(grant.replicas[0]!.server));
+    await c.until('the first copy is made', () => c.eventsNamed('chunk_replicated').length > 0);
+    const orders = c.servers.flatMap((server) => server.orders).filter((order) => order.startsWith('clone'));
+    expect(orders[0]).toContain(`clone ${grant.handle} `);
   });
 });
 

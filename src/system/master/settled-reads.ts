@@ -1,4 +1,7 @@
-/** Reads of a path by the leader. What a file snapshot has not laid out yet is settled first: so that it has an inode of its own to be named by. */
+/**
+ * Reads by the leader. What a file snapshot has not laid out yet is settled first where a path names it: so that it has an inode of its own to be
+ * named by. What is looked for is in use.
+ */
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
 import type { Attributes } from '../../core/protocol/types.ts';
@@ -28,6 +31,15 @@ export async function readdir(
     const { after, limit } = request;
     await leader.execute({ kind: 'layOutNames', directory: inode, after, limit: limit + 1 }, laidOutResult);
   }
+}
+
+export function locate(
+  leader: Leader,
+  request: RequestOf<typeof masterCalls.locate>,
+): ResponseOf<typeof masterCalls.locate> {
+  const found = reads.locate(leader, request);
+  for (const { handle } of found.locations) leader.used(handle);
+  return found;
 }
 
 /** After it resolves what is at the path can be read in the same turn. */
