@@ -22,7 +22,7 @@ import {
   restoredResult,
 } from './state/commands.ts';
 import { decodeInode } from './state/records.ts';
-import { directory, lookup, nearest, nearestDirectory, placeOf } from './state/resolve.ts';
+import { directory, nearest, nearestDirectory, placeOf } from './state/resolve.ts';
 import { checkAsked, settingsFrom } from './state/settings.ts';
 
 export type Executor = Pick<Replica, 'execute' | 'touch'>;
@@ -59,7 +59,6 @@ export async function openForWrite(
     checkPaths(request.path);
     return request.allocate && !isFrozen(leader, request.path) ? placementFor(leader, request) : [];
   });
-  const chunksBefore = request.truncate ? chunksAt(leader, request.path) : 0;
   // Field by field: to spread one object into another costs more than to encode it.
   const command = {
     kind: 'openForWrite',
@@ -79,7 +78,7 @@ export async function openForWrite(
   const { tables } = leader;
   if (request.truncate) {
     leader.garbage.reap();
-    await leader.cutChunks.closed(done.inode, chunksBefore);
+    await leader.cutChunks.closed(done.inode);
   }
   if (done.grant !== undefined && done.grant.servers.length < record.replication) leader.noteShort(done.grant.handle);
   return {
@@ -95,13 +94,6 @@ export async function openForWrite(
  */
 function isFrozen({ tables, leases }: Leader, path: string): boolean {
   return leases.freezesAny && leases.isFrozen(nearest(tables, path));
-}
-
-/** How many chunks the file has just now; 0 if there is none. */
-function chunksAt({ tables }: Leader, path: string): number {
-  const found = lookup(tables, path);
-  const file = found.ok ? tables.inode(found.value.inode) : undefined;
-  return file?.kind === 'file' ? file.chunkCount : 0;
 }
 
 /** For the first chunk, of which it is known by now how many replicas it will want. @throws CairnError NO_SERVERS, INVALID_ARGUMENT */
@@ -138,7 +130,7 @@ export async function truncate(
   if (file?.kind === 'file') await prepared(replica, id, () => mustHaveChunksOf(chunkBytes, request.inode, file));
   const cut = await commit(replica, id, { kind: 'truncate', ...request }, madeResult);
   leader.garbage.reap();
-  await leader.cutChunks.closed(cut.inode, file?.kind === 'file' ? file.chunkCount : 0);
+  await leader.cutChunks.closed(cut.inode);
   return attributesOf(leader, cut.inode, decodeInode(cut.record));
 }
 

@@ -6,10 +6,9 @@ import type { ChunkHandle, InodeId } from '../../core/base/brand.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import type { Leases } from './leases.ts';
 import { removedKeptMs } from './removed-lately.ts';
-import { inlineChunksMax } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
 
-/** Files of which removed chunks are remembered; most are gone themselves, and nobody asks. */
+/** Files that have lost chunks, remembered; most are gone themselves, and nobody asks. */
 const filesMax = 16_384;
 
 type Removed = readonly [ChunkHandle, ChunkRecord];
@@ -19,6 +18,8 @@ export class CutChunks {
   readonly #leases: Pick<Leases, 'drop'>;
   /** By file, the oldest first. */
   readonly #removed = new Map<InodeId, Removed[]>();
+  /** Those that have lost chunks which leave the table later. */
+  readonly #cutOff = new Set<InodeId>();
   readonly #closing = new Map<InodeId, Set<Promise<void>>>();
   readonly #begunAt: number;
 
@@ -37,28 +38,26 @@ export class CutChunks {
       return;
     }
     this.#removed.set(chunk.inode, [[handle, chunk]]);
-    if (this.#removed.size <= filesMax) return;
-    for (const oldest of this.#removed.keys()) {
-      this.#removed.delete(oldest);
-      return;
-    }
+    keepUpTo(filesMax, this.#removed);
   }
 
-  /**
-   * Resolves when nothing succeeds any more in a chunk that the file has lost.
-   * @param chunksBefore how many it had: those of a long file are taken out of the table later. Under a new leader it may have been cut before that
-   * was asked. @throws CairnError NOT_LEADER
-   */
-  async closed(inode: InodeId, chunksBefore: number): Promise<void> {
+  /** A file has lost chunks that are in the table still. */
+  cutOff(inode: InodeId): void {
+    this.#cutOff.add(inode);
+    keepUpTo(filesMax, this.#cutOff);
+  }
+
+  /** Resolves when nothing succeeds any more in a chunk that the file has lost. @throws CairnError NOT_LEADER */
+  async closed(inode: InodeId): Promise<void> {
     const removed = this.#removed.get(inode) ?? [];
     this.#removed.delete(inode);
-    if (chunksBefore > inlineChunksMax || this.#mayHaveBeenLong()) removed.push(...this.#detachedOf(inode));
+    if (this.#cutOff.delete(inode) || this.#mayHaveBeenCutOff()) removed.push(...this.#detachedOf(inode));
     for (const [handle, chunk] of removed) this.#close(handle, chunk);
     await Promise.all(this.#closing.get(inode) ?? []);
   }
 
   /** It costs a look at all open chunks: only while what a leader before has begun may be asked for again, and something is detached. */
-  #mayHaveBeenLong(): boolean {
+  #mayHaveBeenCutOff(): boolean {
     const { env, tables } = this.#world;
     return env.clock.now() - this.#begunAt < removedKeptMs && tables.firstDetached() !== undefined;
   }
@@ -83,7 +82,7 @@ export class CutChunks {
     closing.add(done);
   }
 
-  /** Nothing succeeds in a chunk without its primary. */
+  /** Nothing succeeds in a chunk without its primary; that it has no session is certain only from who has led all the while. */
   async #dropAtPrimary(handle: ChunkHandle, chunk: ChunkRecord): Promise<void> {
     const { servers } = this.#world;
     const primary = chunk.servers[0]!;
@@ -92,5 +91,18 @@ export class CutChunks {
       await servers.changed(primary);
       this.#world.checkLeading();
     }
+    await this.#world.barrier();
+  }
+}
+
+/** The oldest goes when there is one too many. */
+function keepUpTo<Key>(
+  max: number,
+  kept: { readonly size: number; keys(): Iterable<Key>; delete(key: Key): boolean },
+): void {
+  if (kept.size <= max) return;
+  for (const oldest of kept.keys()) {
+    kept.delete(oldest);
+    return;
   }
 }

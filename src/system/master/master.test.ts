@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { toInodeId, toServerId } from '../../core/base/brand.ts';
 import type { RequestOf } from '../../core/protocol/call.ts';
 import type { masterCalls } from '../../core/protocol/master-calls.ts';
-import { nothingAsked, protocolVersion } from '../../core/protocol/types.ts';
+import { type Grant, nothingAsked, protocolVersion } from '../../core/protocol/types.ts';
 import { codeOf, TestMasters } from './cluster.test-support.ts';
+import { removedKeptMs } from './removed-lately.ts';
+import { inlineChunksMax } from './state/commands.ts';
 
 describe('a cluster of masters', () => {
   it('is initialised by its first leader, creates files and reads them back', async () => {
@@ -149,6 +151,28 @@ describe('a cluster of masters', () => {
       expect(emptied.primary.chunks.has(emptied.handle)).toBe(false);
     },
   );
+
+  it('tells so also of what a file got just before, by which it became too long to go at once', async () => {
+    const c = await TestMasters.start(34);
+    await c.run(removedKeptMs); // a new leader looks everywhere
+    const inode = (await c.create('/f')).attributes.inode;
+    for (let index = 1; index < inlineChunksMax; index++) await c.acquire(inode, index);
+    for (let lead = 0; lead < 3; lead += 0.1) {
+      const own = { client: 1000, sequence: 1 + Math.round(lead * 10), ackBelow: 1 };
+      let grown: Grant | undefined;
+      const growing = c.ask('acquire', { ...c.acquireRequest(inode, inlineChunksMax), id: own }).then(({ grant }) => {
+        if (c.write(grant, 10)) grown = grant;
+      });
+      await c.run(lead);
+      await c.create('/f', { truncate: true, allocate: false });
+      const primary = grown === undefined ? undefined : c.server(grown.replicas[0]!.server);
+      const isCut = (await c.call('stat', { path: '/f' })).chunkCount === 0;
+      if (isCut) expect(primary?.serves === true && primary.chunks.has(grown!.handle)).toBe(false);
+      await c.world.settle(growing);
+      for (let index = 0; index < inlineChunksMax; index++) await c.acquire(inode, index);
+      await c.call('truncate', c.truncateRequest(inode, inlineChunksMax));
+    }
+  });
 
   it('refuses pages of the trash that nobody can have asked for', async () => {
     const c = await TestMasters.start(33);

@@ -57,6 +57,7 @@ export class Office {
       this.#removedLately.note(handle, chunk);
       this.#leader?.chunkRemoved(handle, chunk);
     };
+    world.machine.chunksCutOff = (file) => this.#leader?.cutChunks.cutOff(file);
   }
 
   get leader(): Leader | undefined {

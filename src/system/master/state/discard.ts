@@ -30,8 +30,14 @@ export function discardChunks(t: Transition, id: InodeId, file: FileInode): bool
     return true;
   }
   if (file.firstHandle !== 0) t.tables.putListed(list, 0, file.firstHandle as ChunkHandle);
-  t.tables.detach(list as InodeId, { kind: 'chunks', file: id });
+  cutOff(t, list, id);
   return false;
+}
+
+/** The chunks that are listed there are the file's no longer, and are collected later. */
+export function cutOff(t: Transition, list: number, file: InodeId): void {
+  t.tables.detach(list as InodeId, { kind: 'chunks', file });
+  t.chunksCutOff(file);
 }
 
 /** A copy that is being laid out, or what one is laid out from. */

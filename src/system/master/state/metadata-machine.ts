@@ -50,6 +50,8 @@ export class MetadataMachine implements StateMachine {
   #tables: Tables | undefined;
   /** Told of each chunk that leaves the table. */
   chunkRemoved: (handle: ChunkHandle, chunk: ChunkRecord) => void = () => {};
+  /** Told of each file of which chunks are cut off that leave the table later. */
+  chunksCutOff: (file: InodeId) => void = () => {};
   /** Told when the roster of masters may have changed, before the command is carried out whole. */
   rosterChanged: () => void = () => {};
   /** Told of each file whose attributes may have changed, before the command is carried out whole; set by whoever leads. */
@@ -98,6 +100,7 @@ export class MetadataMachine implements StateMachine {
       tables: this.tables,
       now: Math.floor(context.time),
       chunkRemoved: (handle, chunk) => this.chunkRemoved(handle, chunk),
+      chunksCutOff: (file) => this.chunksCutOff(file),
     };
     if (t.tables.identity === undefined && command.kind !== 'initialise')
       return encodeResult(doneResult, refused('UNAVAILABLE', 'the cluster is not initialised yet; try again later'));

@@ -3,7 +3,7 @@ import type { ChunkHandle, InodeId } from '../../../core/base/brand.ts';
 import { ok, type Result, refused } from '../../../core/base/result.ts';
 import { type CommandOf, inlineChunksMax, type MadeResult } from './commands.ts';
 import { settleFile } from './copies.ts';
-import { discardChunk, discardChunks, isCopied } from './discard.ts';
+import { cutOff, discardChunk, discardChunks, isCopied } from './discard.ts';
 import { encodeInode, type FileInode } from './records.ts';
 import { listOf } from './tables.ts';
 import type { Transition } from './transition.ts';
@@ -66,6 +66,6 @@ function splitList(
     tables.deleteListed(present, index);
     tables.putListed(other, index, handle);
   }
-  tables.detach((moved === kept ? present : other) as InodeId, { kind: 'chunks', file: inode });
+  cutOff(t, moved === kept ? present : other, inode);
   return moved === kept ? other : file.list;
 }
