@@ -11,14 +11,18 @@ export class MapStore implements OrderedStore {
   durableIndex = 0;
   readonly dirtyBytes = 0;
   puts = 0;
+  /** Pairs that scans have come by. */
+  scanned = 0;
 
   get(key: Key): Uint8Array | undefined {
     return this.#pairs.get(key);
   }
   *scan(from: Key, to: Key): Iterable<Pair> {
     const keys = this.#sorted;
-    for (let i = this.#placeOf(from); i < keys.length && keys[i]! < to; i++)
+    for (let i = this.#placeOf(from); i < keys.length && keys[i]! < to; i++) {
+      this.scanned += 1;
       yield [keys[i]!, this.#pairs.get(keys[i]!)!];
+    }
   }
   #placeOf(key: Key): number {
     let low = 0;

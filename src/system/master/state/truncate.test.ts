@@ -46,6 +46,14 @@ describe('taking chunks off the end of a file', () => {
     expect(m.file('/a')).toMatchObject({ chunkCount: 0, firstHandle: 0 });
   });
 
+  it('looks at no more of what stays than at what goes', () => {
+    const { m, cut, left } = fileWith(...Array.from({ length: 1000 }, (_, index) => index));
+    const { scanned } = m.store;
+    cut(970);
+    expect(m.store.scanned - scanned).toBeLessThan(100);
+    expect(left()).toEqual(Array.from({ length: 970 }, (_, index) => index));
+  });
+
   it('keeps no hole at its new end', () => {
     const { m, cut, left } = fileWith(0, 1, 5, 9);
     cut(8);

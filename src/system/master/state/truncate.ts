@@ -59,7 +59,7 @@ function splitList(
 ): number {
   const { tables } = t;
   const present = listOf(inode, file);
-  const kept = tables.handlesFrom(inode, file, 1, chunkCount).filter(({ index }) => index < chunkCount);
+  const kept = tables.handlesFrom(inode, file, 1, dropped.length).filter(({ index }) => index < chunkCount);
   const other = tables.takeInodeId();
   const moved = kept.length < dropped.length ? kept : dropped;
   for (const { index, handle } of moved) {
