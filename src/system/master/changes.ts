@@ -92,8 +92,8 @@ export async function openForWrite(
  * What is made where a snapshot is being taken gets its first chunk afterwards, when it is acquired: where files are made all the time there would be
  * no moment at which no lease is out.
  */
-function isFrozen({ tables, leases }: Leader, path: string): boolean {
-  return leases.freezesAny && leases.isFrozen(nearest(tables, path));
+function isFrozen({ tables, holds }: Leader, path: string): boolean {
+  return holds.freezesAny && holds.isFrozen(nearest(tables, path));
 }
 
 /** For the first chunk, of which it is known by now how many replicas it will want. @throws CairnError NO_SERVERS, INVALID_ARGUMENT */

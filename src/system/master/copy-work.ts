@@ -4,8 +4,8 @@ import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors
 import { replicasMax } from '../../core/protocol/types.ts';
 import type { ChunkServer } from './chunk-servers.ts';
 import { FailedCopies } from './failed-copies.ts';
+import type { Holds } from './holds.ts';
 import { addressOf, chunkOf, type LeaderWorld, ordersTo } from './leader-world.ts';
-import type { Leases } from './leases.ts';
 import { goalOf, isLive } from './needs.ts';
 import type { ReplicaSets } from './replica-sets.ts';
 import type { Sealing } from './sealing.ts';
@@ -27,15 +27,15 @@ export interface Copy {
 
 export class CopyWork {
   readonly #world: LeaderWorld;
-  readonly #leases: Leases;
+  readonly #holds: Holds;
   readonly #sealing: Sealing;
   readonly #sets: ReplicaSets;
   readonly #throttle: Throttle;
   readonly failed = new FailedCopies();
 
-  constructor(world: LeaderWorld, leases: Leases, sealing: Sealing, sets: ReplicaSets, throttle: Throttle) {
+  constructor(world: LeaderWorld, holds: Holds, sealing: Sealing, sets: ReplicaSets, throttle: Throttle) {
     this.#world = world;
-    this.#leases = leases;
+    this.#holds = holds;
     this.#sealing = sealing;
     this.#sets = sets;
     this.#throttle = throttle;
@@ -74,7 +74,7 @@ export class CopyWork {
         return;
       }
       await this.#copyOpen(handle, target);
-      release = this.#leases.hold(handle);
+      release = this.#holds.hold(handle);
       await this.#sealing.seal(handle);
       await this.#copySealed(copy, finishMs);
     } finally {

@@ -26,7 +26,7 @@ describe('chunks that were cut off', () => {
         if (!leads) throw new CairnError('NOT_LEADER', 'another has led since');
       },
     } as unknown as LeaderWorld;
-    const cut = new CutChunks(world, { drop: async () => false });
+    const cut = new CutChunks(world);
     cut.removed(toChunkHandle(1), chunk);
     expect(await codeOf(cut.closed(file))).toBe('ok');
     leads = false;

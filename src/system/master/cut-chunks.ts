@@ -3,8 +3,8 @@
  * ever see. So whoever cut the file hears of it only when each of them has thrown its replica away, or serves nothing any more.
  */
 import type { ChunkHandle, InodeId } from '../../core/base/brand.ts';
+import { dropReplica } from './drop-replica.ts';
 import type { LeaderWorld } from './leader-world.ts';
-import type { Leases } from './leases.ts';
 import { removedKeptMs } from './removed-lately.ts';
 import type { ChunkRecord } from './state/records.ts';
 
@@ -15,7 +15,6 @@ type Removed = readonly [ChunkHandle, ChunkRecord];
 
 export class CutChunks {
   readonly #world: LeaderWorld;
-  readonly #leases: Pick<Leases, 'drop'>;
   /** By file, the oldest first. */
   readonly #removed = new Map<InodeId, Removed[]>();
   /** Those that have lost chunks which leave the table later. */
@@ -23,9 +22,8 @@ export class CutChunks {
   readonly #closing = new Map<InodeId, Set<Promise<void>>>();
   readonly #begunAt: number;
 
-  constructor(world: LeaderWorld, leases: Pick<Leases, 'drop'>) {
+  constructor(world: LeaderWorld) {
     this.#world = world;
-    this.#leases = leases;
     this.#begunAt = world.env.clock.now();
   }
 
@@ -87,7 +85,7 @@ export class CutChunks {
     const { servers } = this.#world;
     const primary = chunk.servers[0]!;
     while (servers.hasSession(primary)) {
-      if (await this.#leases.drop(primary, handle, chunk)) return;
+      if (await dropReplica(this.#world, primary, handle, chunk)) return;
       await servers.changed(primary);
       this.#world.checkLeading();
     }

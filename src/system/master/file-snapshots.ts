@@ -6,8 +6,8 @@ import type { InodeId } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { show } from '../../core/protocol/paths.ts';
 import type { Gate } from './gate.ts';
+import type { Holds } from './holds.ts';
 import type { Concerns, LeaderWorld } from './leader-world.ts';
-import type { Leases } from './leases.ts';
 import { isBelow, type Recalls } from './recalls.ts';
 import { valueOrThrow } from './refusal.ts';
 import { doneResult, laidOutResult } from './state/commands.ts';
@@ -22,14 +22,14 @@ const retryMs = 200;
 
 export class FileSnapshots {
   readonly #world: LeaderWorld;
-  readonly #leases: Leases;
+  readonly #holds: Holds;
   readonly #recalls: Recalls;
   readonly #gate: Gate;
   #isLayingOut = false;
 
-  constructor(world: LeaderWorld, leases: Leases, recalls: Recalls, gate: Gate) {
+  constructor(world: LeaderWorld, holds: Holds, recalls: Recalls, gate: Gate) {
     this.#world = world;
-    this.#leases = leases;
+    this.#holds = holds;
     this.#recalls = recalls;
     this.#gate = gate;
   }
@@ -74,7 +74,7 @@ export class FileSnapshots {
     commit: () => Promise<T>,
   ): Promise<{ readonly value: T } | undefined> {
     const concerns = (file: InodeId) => source !== undefined && isBelow(this.#world.tables, file, source);
-    const thaw = this.#leases.freeze(concerns);
+    const thaw = this.#holds.freeze(concerns);
     try {
       return await this.#whenClosed(concerns, until, async () =>
         this.#lookup(from) === source ? { value: await commit() } : undefined,

@@ -28,6 +28,8 @@ export interface LeaderWorld {
   /** @throws CairnError NOT_LEADER when this leader's time is over: to be called after each await */
   checkLeading(): void;
   readonly isStopped: boolean;
+  /** A chunk has fewer replicas than it should have. */
+  noteShort(handle: ChunkHandle): void;
   /** What time of day it is, as most masters say; undefined while too few answer. */
   agreedTime(): Promise<number | undefined>;
 }
@@ -73,6 +75,19 @@ export function mustHaveChunksOf(chunkBytes: number, inode: InodeId, file: Pick<
     'STALE_HANDLE',
     `inode ${inode} has chunks of ${file.chunkBytes} bytes by now, not of ${chunkBytes}; open the file by its path again`,
   );
+}
+
+/** Until something has happened, or the time is over. @throws CairnError NOT_LEADER */
+export async function waitUntil(world: LeaderWorld, event: Promise<void>, until: number): Promise<void> {
+  const { clock } = world.env;
+  await new Promise<void>((resolve) => {
+    const timer = clock.after(Math.max(0, until - clock.now()), resolve);
+    void event.then(() => {
+      timer.cancel();
+      resolve();
+    });
+  });
+  world.checkLeading();
 }
 
 /** @throws CairnError UNAVAILABLE */

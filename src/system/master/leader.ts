@@ -13,6 +13,7 @@ import { Departures } from './departures.ts';
 import { FileSnapshots } from './file-snapshots.ts';
 import { Garbage } from './garbage.ts';
 import { Gate } from './gate.ts';
+import { Holds } from './holds.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import { Leases } from './leases.ts';
 import { LengthReports } from './lengths.ts';
@@ -21,6 +22,7 @@ import type { MasterTiming } from './options.ts';
 import { Placement } from './placement.ts';
 import { Recalls } from './recalls.ts';
 import { stoppedLeading } from './refusal.ts';
+import { Regrants } from './regrants.ts';
 import type { RemovedLately } from './removed-lately.ts';
 import { Replication } from './replication.ts';
 import { Scan } from './scan.ts';
@@ -40,6 +42,7 @@ export class Leader implements LeaderWorld {
   readonly servers: ChunkServers;
   readonly placement: Placement;
   readonly departures: Departures;
+  readonly holds: Holds;
   readonly leases: Leases;
   readonly lengths: LengthReports;
   readonly garbage: Garbage;
@@ -78,15 +81,17 @@ export class Leader implements LeaderWorld {
     });
     this.placement = new Placement(env, this.servers);
     this.departures = new Departures(env, timing.rejoinAfterMs);
-    this.leases = new Leases(this, this.gate, (handle) => this.replication.note(handle));
+    this.holds = new Holds(this);
+    const regrants = new Regrants(this, this.gate);
+    this.leases = new Leases(this, this.gate, this.holds, regrants);
     this.lengths = new LengthReports(this);
     this.garbage = new Garbage(this);
-    this.cutChunks = new CutChunks(this, this.leases);
+    this.cutChunks = new CutChunks(this);
     this.trash = new Trash(this, () => this.garbage.reap());
-    this.sealing = new Sealing(this, this.leases);
+    this.sealing = new Sealing(this, regrants);
     this.recalls = new Recalls(this, this.sealing);
-    this.fileSnapshots = new FileSnapshots(this, this.leases, this.recalls, this.gate);
-    this.replication = new Replication(this, this.leases, this.sealing);
+    this.fileSnapshots = new FileSnapshots(this, this.holds, this.recalls, this.gate);
+    this.replication = new Replication(this, this.holds, regrants, this.sealing);
     this.#openChunks = new OpenChunks(this, (handle) => this.sealing.seal(handle));
     this.#scan = new Scan(this, (handle) => this.replication.note(handle));
     for (const [id, record] of machine.tables.servers) this.servers.assume(id, record);
@@ -154,7 +159,6 @@ export class Leader implements LeaderWorld {
     this.replication.heat.used(handle);
   }
 
-  /** A new chunk was placed on fewer servers than it should have. */
   noteShort(handle: ChunkHandle): void {
     this.replication.note(handle);
   }

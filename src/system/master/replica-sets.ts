@@ -5,20 +5,24 @@
  */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { CairnError } from '../../core/base/errors.ts';
+import { dropReplica } from './drop-replica.ts';
+import type { Holds } from './holds.ts';
 import { chunkOf, type LeaderWorld } from './leader-world.ts';
-import type { Leases } from './leases.ts';
 import { valueOrThrow } from './refusal.ts';
+import type { Regrants } from './regrants.ts';
 import { type CommandOf, doneResult } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
 import { isHeldWhole } from './whole-replicas.ts';
 
 export class ReplicaSets {
   readonly #world: LeaderWorld;
-  readonly #leases: Leases;
+  readonly #holds: Holds;
+  readonly #regrants: Regrants;
 
-  constructor(world: LeaderWorld, leases: Leases) {
+  constructor(world: LeaderWorld, holds: Holds, regrants: Regrants) {
     this.#world = world;
-    this.#leases = leases;
+    this.#holds = holds;
+    this.#regrants = regrants;
   }
 
   /** `server` has all of it and joins, `without` leave. @throws CairnError STALE_VERSION, BUSY when the chunk was changed meanwhile */
@@ -34,11 +38,11 @@ export class ReplicaSets {
   async #change(command: CommandOf<'addReplica' | 'exclude'>, leaving: readonly ServerId[]): Promise<void> {
     const { servers, tables, departures } = this.#world;
     const { handle } = command;
-    const release = this.#leases.hold(handle);
+    const release = this.#holds.hold(handle);
     try {
       const before = chunkOf(tables, handle);
       const dropped = command.kind === 'exclude' ? await this.#dropFirst(handle, before, command) : [];
-      const lapsed = await this.#leases.alone(handle, async () => {
+      const lapsed = await this.#regrants.alone(handle, async () => {
         const silent = leaving.filter((id) => !servers.hasSession(id));
         valueOrThrow(await servers.excluding(silent, () => this.#world.execute(command, doneResult)));
         return silent;
@@ -64,7 +68,7 @@ export class ReplicaSets {
     if (!whole.includes(true))
       throw new CairnError('UNAVAILABLE', `no other server of chunk ${handle} has said that it has all of it`);
     if (!chunk.sealed || chunk.version !== version) return [];
-    const asked = leaving.map(async (id) => servers.hasSession(id) && (await this.#leases.drop(id, handle, chunk)));
+    const asked = leaving.map(async (id) => servers.hasSession(id) && (await dropReplica(this.#world, id, handle, chunk)));
     const isDropped = await Promise.all(asked);
     this.#world.checkLeading();
     return leaving.filter((_, n) => isDropped[n] === true);
@@ -73,7 +77,7 @@ export class ReplicaSets {
   async #servesNoMore(id: ServerId, handle: ChunkHandle, chunk: ChunkRecord): Promise<void> {
     const { servers } = this.#world;
     while (servers.hasSession(id)) {
-      if (await this.#leases.drop(id, handle, chunk)) return;
+      if (await dropReplica(this.#world, id, handle, chunk)) return;
       await servers.changed(id);
       this.#world.checkLeading();
     }

@@ -10,9 +10,10 @@ import { BrokenReplicas } from './broken-replicas.ts';
 import type { ChunkServer } from './chunk-servers.ts';
 import { type Copy, CopyWork } from './copy-work.ts';
 import { Heat } from './heat.ts';
+import type { Holds } from './holds.ts';
 import { chunkOf, type LeaderWorld } from './leader-world.ts';
-import type { Leases } from './leases.ts';
 import { isLive, type Need, Needs, needOf } from './needs.ts';
+import type { Regrants } from './regrants.ts';
 import { ReplicaSets } from './replica-sets.ts';
 import type { Sealing } from './sealing.ts';
 import type { ChunkRecord } from './state/records.ts';
@@ -40,7 +41,7 @@ export class Replication {
   readonly heat: Heat;
   readonly needs: Needs;
   readonly broken: BrokenReplicas;
-  readonly #leases: Leases;
+  readonly #holds: Holds;
   readonly #sealing: Sealing;
   readonly #sets: ReplicaSets;
   readonly #throttle: Throttle;
@@ -55,17 +56,17 @@ export class Replication {
   #pumpIsDue = false;
   #timer: Timer | undefined;
 
-  constructor(world: LeaderWorld, leases: Leases, sealing: Sealing) {
+  constructor(world: LeaderWorld, holds: Holds, regrants: Regrants, sealing: Sealing) {
     this.#world = world;
-    this.#leases = leases;
+    this.#holds = holds;
     this.#sealing = sealing;
     this.heat = new Heat(world.env);
     this.needs = new Needs((handle) => this.heat.isHot(handle));
-    this.#sets = new ReplicaSets(world, leases);
+    this.#sets = new ReplicaSets(world, holds, regrants);
     this.broken = new BrokenReplicas(world, sealing, this.#sets, (handle) => this.note(handle));
     this.#throttle = new Throttle(world.env, world.timing);
     this.#balance = new Balance(world);
-    this.#copying = new CopyWork(world, leases, sealing, this.#sets, this.#throttle);
+    this.#copying = new CopyWork(world, holds, sealing, this.#sets, this.#throttle);
   }
 
   /** Something about this chunk may have changed: sees what it needs. */
@@ -208,7 +209,7 @@ export class Replication {
   async #shed(handle: ChunkHandle, members: readonly ServerId[]): Promise<void> {
     this.#shedding += 1;
     await this.#doing(handle, { event: 'surplus_not_dropped', server: members.join(',') }, async () => {
-      const release = this.#leases.hold(handle);
+      const release = this.#holds.hold(handle);
       try {
         await this.#sealing.seal(handle);
         const need = this.#needOf(handle);

@@ -2,19 +2,19 @@
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { chunkOf, fileOf, grantOf, type LeaderWorld, ordersTo } from './leader-world.ts';
-import type { Leases } from './leases.ts';
+import type { Regrants } from './regrants.ts';
 import { doneResult, type Granted } from './state/commands.ts';
 
 const orderMs = 3000;
 
 export class Sealing {
   readonly #world: LeaderWorld;
-  readonly #leases: Leases;
+  readonly #regrants: Regrants;
   readonly #underWay = new Map<ChunkHandle, Promise<void>>();
 
-  constructor(world: LeaderWorld, leases: Leases) {
+  constructor(world: LeaderWorld, regrants: Regrants) {
     this.#world = world;
-    this.#leases = leases;
+    this.#regrants = regrants;
   }
 
   /** Whoever asks while it is under way gets the same outcome. @throws CairnError when it could not be sealed */
@@ -61,7 +61,7 @@ export class Sealing {
     const { env, tables, timing, servers } = this.#world;
     const chunk = chunkOf(tables, handle);
     if (chunk.sealed) return;
-    const granted = await this.#leases.regrant(handle, chunk, [], env.clock.now() + orderMs, gone);
+    const granted = await this.#regrants.regrant(handle, chunk, [], env.clock.now() + orderMs, gone);
     if (granted === undefined) throw new CairnError('BUSY', `chunk ${handle} is in use again; try again later`);
     const primary = servers.get(granted.servers[0]!)!;
     const order = { grant: grantOf(tables, granted, fileOf(tables, chunk)), seal: true };

@@ -5,6 +5,7 @@
 import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import { toChunkHandle, toChunkIndex, toChunkVersion } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { dropReplica } from './drop-replica.ts';
 import { chunkOf, type LeaderWorld, ordersTo } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
 import { doneResult, handlesResult } from './state/commands.ts';
@@ -30,22 +31,13 @@ interface Split {
 
 export class Splitting {
   readonly #world: LeaderWorld;
-  /** Has a server throw its replica away; false if that is not certain. */
-  readonly #drop: (id: ServerId, handle: ChunkHandle, chunk: ChunkRecord) => Promise<boolean>;
-  readonly #onShort: (handle: ChunkHandle) => void;
   readonly #making = new Set<ChunkHandle>();
   #next = 0;
   #end = 0;
   #taking: Promise<void> | undefined;
 
-  constructor(
-    world: LeaderWorld,
-    drop: (id: ServerId, handle: ChunkHandle, chunk: ChunkRecord) => Promise<boolean>,
-    onShort: (handle: ChunkHandle) => void,
-  ) {
+  constructor(world: LeaderWorld) {
     this.#world = world;
-    this.#drop = drop;
-    this.#onShort = onShort;
   }
 
   /** Whether copies under this handle are being made, or were just now: they are no garbage. */
@@ -115,14 +107,14 @@ export class Splitting {
     const { handle, chunk, made, dropped } = split;
     const next = { ...chunk, version: toChunkVersion(chunk.version + 1) };
     while (servers.hasSession(id)) {
-      if (await this.#drop(id, handle, chunk)) return void dropped.add(id);
+      if (await dropReplica(this.#world, id, handle, chunk)) return void dropped.add(id);
       this.#world.checkLeading();
       if (tables.chunk(handle)?.version !== chunk.version)
         throw new CairnError('STALE_VERSION', `chunk ${handle} was granted anew while it was copied; ask again`);
       const again = await this.#copyOn(id, split);
       if (again === 'copied') return void made.add(id);
       const isStill = tables.chunk(handle)?.version === chunk.version; // else the next version may be one that was granted
-      if (again === 'damaged' && isStill && (await this.#drop(id, handle, next))) return void dropped.add(id);
+      if (again === 'damaged' && isStill && (await dropReplica(this.#world, id, handle, next))) return void dropped.add(id);
       await servers.changed(id);
       this.#world.checkLeading();
     }
@@ -138,8 +130,8 @@ export class Splitting {
     valueOrThrow(await servers.excluding(leaving, () => this.#world.execute(command, doneResult)));
     departures.note(handle, chunk.servers, kept);
     if (leaving.length === 0) return;
-    this.#onShort(handle);
-    this.#onShort(into);
+    this.#world.noteShort(handle);
+    this.#world.noteShort(into);
   }
 
   async #takeHandle(): Promise<ChunkHandle> {

@@ -1,0 +1,148 @@
+/**
+ * The next version of a chunk, and who is in its set. A grant only ever shrinks the set; a server is left out when its session has lapsed, or when
+ * it has dropped its replica on request. Both are events, waited for within a bound.
+ */
+import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
+import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
+import { dropReplica } from './drop-replica.ts';
+import type { Gate } from './gate.ts';
+import { type LeaderWorld, waitUntil } from './leader-world.ts';
+import { valueOrThrow } from './refusal.ts';
+import { type Granted, grantResult } from './state/commands.ts';
+import type { ChunkRecord } from './state/records.ts';
+import { Turns } from './turns.ts';
+import { type Held, heldBy, isWhole } from './whole-replicas.ts';
+
+export class Regrants {
+  readonly #world: LeaderWorld;
+  readonly #gate: Gate;
+  readonly #turns = new Turns();
+
+  constructor(world: LeaderWorld, gate: Gate) {
+    this.#world = world;
+    this.#gate = gate;
+  }
+
+  /** Grants, splits and changes of the set come one after another: each leads to what is mutated where, by the set that it has begun with. */
+  alone<T>(handle: ChunkHandle, work: () => Promise<T>): Promise<T> {
+    return this.#turns.take(`${handle}`, work);
+  }
+
+  /**
+   * The next version of a chunk. Members without a session leave the set, failed ones too once they have dropped their replica; a failed
+   * primary that is up becomes the last member instead: the next primary will exclude it if it fails again. `gone` have no good replica,
+   * and leave like failed ones. Nobody leaves before one that stays has said that it has the chunk.
+   * @returns undefined when something has changed meanwhile: look at the chunk again.
+   * @throws CairnError UNAVAILABLE when no member is up, or none that is up has the chunk, or nothing has changed until then
+   */
+  regrant(
+    handle: ChunkHandle,
+    chunk: ChunkRecord,
+    failed: readonly ServerId[],
+    until: number,
+    gone: readonly ServerId[] = [],
+  ): Promise<Granted | undefined> {
+    return this.alone(handle, async () =>
+      this.#isStill(handle, chunk) ? this.#regrant(handle, chunk, failed, until, gone) : undefined,
+    );
+  }
+
+  #isStill(handle: ChunkHandle, { version, sealed, servers }: ChunkRecord): boolean {
+    const now = this.#world.tables.chunk(handle);
+    return now?.version === version && now.sealed === sealed && now.servers.join() === servers.join();
+  }
+
+  async #regrant(
+    handle: ChunkHandle,
+    chunk: ChunkRecord,
+    failed: readonly ServerId[],
+    until: number,
+    gone: readonly ServerId[],
+  ): Promise<Granted | undefined> {
+    const { servers, env } = this.#world;
+    if (env.clock.now() >= until) throw this.#unavailable(handle, chunk);
+    const overdue = chunk.servers.find((id) => failed.includes(id) && servers.hasSession(id) && servers.isOverdue(id));
+    if (overdue !== undefined) {
+      await this.#changed(overdue, until);
+      return undefined;
+    }
+    const lapsed = chunk.servers.filter((id) => !servers.hasSession(id));
+    const alive = chunk.servers.filter((id) => !lapsed.includes(id) && !gone.includes(id));
+    const good = alive.filter((id) => !failed.includes(id));
+    const demoted = alive.filter((id) => failed.includes(id) && (id === chunk.servers[0] || good.length === 0));
+    const staying = [...good, ...demoted];
+    const dropping = chunk.servers.filter((id) => !lapsed.includes(id) && !staying.includes(id));
+    const isLeft = staying.length < chunk.servers.length;
+    if (staying.length === 0 || (isLeft && !(await this.#isHeldByOne(handle, chunk, staying))))
+      throw this.#unavailable(handle, chunk);
+    for (const id of dropping) {
+      if (await dropReplica(this.#world, id, handle, chunk)) continue;
+      await this.#changed(id, until);
+      return undefined;
+    }
+    return this.#isStill(handle, chunk) ? this.#grant(handle, chunk, staying, lapsed) : undefined;
+  }
+
+  /**
+   * Whoever has come back with an empty disk, or has lost bytes with its power, must not be left alone with the chunk while others have it.
+   * One that stays must have the version, or all that the master knows of; or, if the version was never begun and the chunk was cut since, as
+   * much as each of all members has. Nothing can be lost of what nobody has told the length of yet.
+   */
+  async #isHeldByOne(handle: ChunkHandle, chunk: ChunkRecord, staying: readonly ServerId[]) {
+    if (chunk.length === 0) return true;
+    const own = await this.#heldBy(handle, staying);
+    const sound = own.flatMap((held) => (held?.isSound === true ? [held] : []));
+    if (sound.some((held) => held.version === chunk.version || isWhole(chunk, held))) return true;
+    if (sound.length === 0) return false;
+    // only now the others: who is leaving may be slow to answer
+    const others = chunk.servers.filter((id) => !staying.includes(id));
+    const all = [...own, ...(await this.#heldBy(handle, others))];
+    return sound.some((held) => all.every((other) => other !== undefined && !isMore(other, held)));
+  }
+
+  #heldBy(handle: ChunkHandle, servers: readonly ServerId[]) {
+    return Promise.all(servers.map((id) => heldBy(this.#world, handle, id)));
+  }
+
+  async #grant(
+    handle: ChunkHandle,
+    chunk: ChunkRecord,
+    members: readonly ServerId[],
+    lapsed: readonly ServerId[],
+  ): Promise<Granted | undefined> {
+    const { servers } = this.#world;
+    this.#world.checkLeading();
+    if (lapsed.some((id) => servers.hasSession(id))) return undefined;
+    const command = { kind: 'grant', handle, version: chunk.version, servers: members } as const;
+    const result = await servers.excluding(lapsed, () =>
+      this.#gate.through(() => this.#world.execute(command, grantResult)),
+    );
+    if (!result.ok && changedMeanwhile.has(result.code)) return undefined;
+    const granted = valueOrThrow(result);
+    this.#world.departures.note(handle, chunk.servers, members);
+    const goal = this.#world.tables.inode(chunk.inode)?.replication ?? 0;
+    if (members.length < goal) this.#world.noteShort(handle);
+    return granted;
+  }
+
+  /** Until the server is heard of, or its session lapses, or the time is over. */
+  async #changed(id: ServerId, until: number): Promise<void> {
+    await waitUntil(this.#world, this.#world.servers.changed(id), until);
+  }
+
+  #unavailable(handle: ChunkHandle, chunk: ChunkRecord): CairnError {
+    const names = chunk.servers.map((id) => `${id} (${this.#world.servers.get(id)?.state ?? 'unknown'})`).join(', ');
+    return new CairnError(
+      'UNAVAILABLE',
+      `chunk ${handle} cannot be changed just now: its replicas are on servers ${names}; start them, or try again later`,
+    );
+  }
+}
+
+/** Why a grant is refused that was right when it was asked for; STALE_HANDLE: the chunk has been cut off its file. */
+const changedMeanwhile: ReadonlySet<ErrorCode> = new Set(['STALE_VERSION', 'BUSY', 'STALE_HANDLE']);
+
+function isMore(a: Held, b: Held): boolean {
+  const [ofA, ofB] = [a.version ?? 0, b.version ?? 0];
+  return ofA > ofB || (ofA === ofB && a.length > b.length);
+}
