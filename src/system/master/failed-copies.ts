@@ -6,6 +6,8 @@ import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 
 /** Chunks of which this is remembered; the oldest are forgotten. */
 const chunksMax = 10_000;
+/** Pairs of servers remembered of one chunk; beyond it all are tried again. */
+const pairsMax = 256;
 
 export class FailedCopies {
   readonly #failed = new Map<ChunkHandle, Set<string>>();
@@ -13,6 +15,7 @@ export class FailedCopies {
   note(handle: ChunkHandle, from: ServerId, to: ServerId): void {
     const known = this.#failed.get(handle);
     if (known !== undefined) {
+      if (known.size >= pairsMax) known.clear();
       known.add(`${from}/${to}`);
       return;
     }
