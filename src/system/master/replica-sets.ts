@@ -68,7 +68,9 @@ export class ReplicaSets {
     if (!whole.includes(true))
       throw new CairnError('UNAVAILABLE', `no other server of chunk ${handle} has said that it has all of it`);
     if (!chunk.sealed || chunk.version !== version) return [];
-    const asked = leaving.map(async (id) => servers.hasSession(id) && (await dropReplica(this.#world, id, handle, chunk)));
+    const asked = leaving.map(
+      async (id) => servers.hasSession(id) && (await dropReplica(this.#world, id, handle, chunk)),
+    );
     const isDropped = await Promise.all(asked);
     this.#world.checkLeading();
     return leaving.filter((_, n) => isDropped[n] === true);

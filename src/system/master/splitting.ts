@@ -97,27 +97,28 @@ export class Splitting {
   }
 
   /**
-   * Of a member that was asked in vain, until it has no session. It may have made its copy and died before it could say so: then it has the next
-   * version, which it does not throw away for this one, and makes the copy again; or, if it is damaged by now, never will, and throws that away:
-   * nobody was granted it.
-   * @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
+   * Once more with a member that was asked in vain. It may have made its copy and died before it could say so: then it has the next version, which
+   * it does not throw away for this one, and makes the copy again; or, if it is damaged by now, never will, and throws that away: nobody was
+   * granted it. @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
    */
   async #copyOrDrop(id: ServerId, split: Split): Promise<void> {
     const { servers, tables } = this.#world;
     const { handle, chunk, made, dropped } = split;
-    const next = { ...chunk, version: toChunkVersion(chunk.version + 1) };
-    while (servers.hasSession(id)) {
-      if (await dropReplica(this.#world, id, handle, chunk)) return void dropped.add(id);
-      this.#world.checkLeading();
-      if (tables.chunk(handle)?.version !== chunk.version)
-        throw new CairnError('STALE_VERSION', `chunk ${handle} was granted anew while it was copied; ask again`);
-      const again = await this.#copyOn(id, split);
-      if (again === 'copied') return void made.add(id);
-      const isStill = tables.chunk(handle)?.version === chunk.version; // else the next version may be one that was granted
-      if (again === 'damaged' && isStill && (await dropReplica(this.#world, id, handle, next))) return void dropped.add(id);
-      await servers.changed(id);
-      this.#world.checkLeading();
+    const isDropped = await dropReplica(this.#world, id, handle, chunk);
+    this.#world.checkLeading();
+    if (isDropped) {
+      dropped.add(id);
+      return;
     }
+    const isStill = () => tables.chunk(handle)?.version === chunk.version; // else the next version may be one that was granted
+    if (!isStill())
+      throw new CairnError('STALE_VERSION', `chunk ${handle} was granted anew while it was copied; ask again`);
+    const again = await this.#copyOn(id, split);
+    const next = { ...chunk, version: toChunkVersion(chunk.version + 1) };
+    if (again === 'copied') made.add(id);
+    else if (again === 'damaged' && isStill() && (await dropReplica(this.#world, id, handle, next))) dropped.add(id);
+    else await servers.changed(id);
+    this.#world.checkLeading();
   }
 
   async #commit(inode: InodeId, index: number, { handle, into, chunk, made }: Split): Promise<void> {
