@@ -24,8 +24,8 @@ const togetherMs = 5;
 
 export interface PlacementNeed {
   readonly count: number;
-  /** These hold a replica already, or failed. */
-  readonly without: readonly ServerId[];
+  /** Others are passed over: they hold a replica already, or have no time. */
+  readonly isFit: (server: ChunkServer) => boolean;
   /** Racks that have a replica already. */
   readonly racks: readonly string[];
   /** Bytes that must be free. */
@@ -44,8 +44,8 @@ export class Placement {
   }
 
   /** 0 … count servers, best first. Fewer than asked for if there are no more. */
-  choose({ count, without, racks, bytes }: PlacementNeed): ServerId[] {
-    const candidates = this.#candidates(without, bytes);
+  choose({ count, isFit, racks, bytes }: PlacementNeed): ServerId[] {
+    const candidates = this.#candidates(isFit, bytes);
     const taken: ServerId[] = [];
     const used = new Set(racks);
     while (taken.length < count && candidates.length > 0) {
@@ -59,7 +59,7 @@ export class Placement {
 
   /** For a new chunk: at least `min` servers. @throws CairnError NO_SERVERS */
   chooseForNew(count: number, min: number): ServerId[] {
-    const servers = this.choose({ count, without: [], racks: [], bytes: 1 });
+    const servers = this.choose({ count, isFit: () => true, racks: [], bytes: 1 });
     if (servers.length > 0 && servers.length < min)
       throw new CairnError(
         'NO_SERVERS',
@@ -106,18 +106,12 @@ export class Placement {
     return server !== undefined && this.#servers.isHealthy(server) && !server.isDraining && server.freeBytes > 0;
   }
 
-  #candidates(without: readonly ServerId[], bytes: number): ChunkServer[] {
+  #candidates(isFit: PlacementNeed['isFit'], bytes: number): ChunkServer[] {
     const { random } = this.#env;
     const fit: ChunkServer[] = [];
     let seen = 0;
     for (const server of this.#servers.all()) {
-      if (
-        !this.#servers.isHealthy(server) ||
-        server.isDraining ||
-        without.includes(server.id) ||
-        server.freeBytes < bytes
-      )
-        continue;
+      if (!this.#servers.isHealthy(server) || server.isDraining || server.freeBytes < bytes || !isFit(server)) continue;
       seen += 1;
       if (fit.length < weighedMax) fit.push(server);
       else {

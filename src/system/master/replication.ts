@@ -157,22 +157,22 @@ export class Replication {
     const { servers, placement } = this.#world;
     const staying = chunk.servers.filter((id) => isLive(servers, id) && servers.get(id)?.isDraining === false);
     const racks = staying.map((id) => servers.get(id)!.rack);
+    const bytes = Math.max(1, chunk.length);
     const choose = (isMeant: (server: ChunkServer) => boolean): ChunkServer | undefined => {
-      const others = [...servers.all()].filter((server) => !isMeant(server)).map(({ id }) => id);
-      const without = [...chunk.servers, ...others];
-      const [target] = placement.choose({ count: 1, without, racks, bytes: Math.max(1, chunk.length) });
+      const isFit = (server: ChunkServer) => !chunk.servers.includes(server.id) && isMeant(server);
+      const [target] = placement.choose({ count: 1, isFit, racks, bytes });
       return target === undefined ? undefined : servers.get(target);
     };
     const sources = this.#copying.sourcesOf(chunk);
     if (sources.length === 0) return undefined;
     const { failed } = this.#copying;
-    const isFit = (server: ChunkServer) =>
+    const isUntried = (server: ChunkServer) =>
       !this.#mayBeBelieved(server, handle, chunk) && sources.some(({ id }) => !failed.has(handle, id, server.id));
-    if (failed.knows(handle) && choose(isFit) === undefined) failed.forget(handle); // who is left has failed: from the first again
-    const target = choose((server) => isFit(server) && this.#copying.isFree(server));
+    if (failed.knows(handle) && choose(isUntried) === undefined) failed.forget(handle); // who is left has failed: from the first again
+    const target = choose((server) => isUntried(server) && this.#copying.isFree(server));
     if (target === undefined) return undefined;
     const isAmiss = need.kind === 'leaving' && racks.includes(target.rack);
-    const better = isAmiss ? choose(isFit) : undefined;
+    const better = isAmiss ? choose(isUntried) : undefined;
     // There are enough copies yet: this one waits until a server of another rack has time for it.
     if (better !== undefined && !racks.includes(better.rack)) return undefined;
     return { handle, target, replaces: undefined };
