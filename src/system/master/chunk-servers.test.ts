@@ -98,26 +98,25 @@ describe('servers that left a set', () => {
     const departures = new Departures(env, 7000);
     await world.run(8000);
     departures.note(handle, [id, other], [other]);
-    expect(departures.mayBeBelieved(handle, id, false)).toBe(true);
-    expect(departures.mayBeBelieved(handle, other, true)).toBe(false);
+    expect(departures.mayBeBelieved(handle, id)).toBe(true);
+    expect(departures.mayBeBelieved(handle, other)).toBe(false);
     await world.run(7100);
-    expect(departures.mayBeBelieved(handle, id, true)).toBe(false);
+    expect(departures.mayBeBelieved(handle, id)).toBe(false);
   });
 
-  it('are unknown to a new leader: any server may be believed to hold an open chunk', async () => {
+  it('are unknown to a new leader: any server may be believed to hold a chunk', async () => {
     const { world, env } = oneServer();
     const departures = new Departures(env, 7000);
-    expect(departures.mayBeBelieved(handle, id, true)).toBe(true);
-    expect(departures.mayBeBelieved(handle, id, false)).toBe(false);
+    expect(departures.mayBeBelieved(handle, id)).toBe(true);
     await world.run(7100);
-    expect(departures.mayBeBelieved(handle, id, true)).toBe(false);
+    expect(departures.mayBeBelieved(handle, id)).toBe(false);
   });
 
-  it('are bounded: beyond the bound all open chunks wait', async () => {
+  it('are bounded: beyond the bound all chunks wait', async () => {
     const { world, env } = oneServer();
     const departures = new Departures(env, 7000);
     await world.run(8000);
     for (let i = 0; i <= departuresMax; i++) departures.note(toChunkHandle(i + 10), [id], []);
-    expect(departures.mayBeBelieved(handle, other, true)).toBe(true);
+    expect(departures.mayBeBelieved(handle, other)).toBe(true);
   });
 });

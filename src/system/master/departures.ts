@@ -35,10 +35,10 @@ export class Departures {
     }
   }
 
-  /** Whether somebody may still look for the chunk there. Of an open chunk `false` is certain; a sealed one does not change while it is copied. */
-  mayBeBelieved(handle: ChunkHandle, server: ServerId, isOpen: boolean): boolean {
+  /** Whether somebody may still look for the chunk there; `false` is certain. A sealed chunk may be granted, and change, while it is copied. */
+  mayBeBelieved(handle: ChunkHandle, server: ServerId): boolean {
     const now = this.#env.clock.now();
-    if (isOpen && now < this.#unknownUntil) return true;
+    if (now < this.#unknownUntil) return true;
     return now - (this.#leftAt.get(`${handle}/${server}`) ?? Number.NEGATIVE_INFINITY) < this.#keepMs;
   }
 

@@ -283,6 +283,25 @@ describe('re-replication', () => {
     },
   );
 
+  it('copies nothing to a server that left the set under the leader before, as long as readers may believe that it is there', async () => {
+    const c = await TestMasters.start(49, { servers: 3, timing });
+    const { inode, grant } = await c.sealedFile('/a', 10);
+    const left = c.server(grant.replicas[1]!.server);
+    left.damage(grant.handle);
+    await c.until('it has left', () => !members(c, grant.handle).includes(left.id));
+    const leftAt = c.world.now;
+    left.cloneMs = 3000;
+    c.crash(c.leader!);
+    await c.until('another leads, and has had time', () => c.leader !== undefined && c.world.now > leftAt + 3000);
+    const next = await c.acquire(inode, 0);
+    expect(c.write(next.grant, 20)).toBe(true);
+    const isBelieved = () => left.serves && left.chunks.get(grant.handle)?.version === grant.version;
+    await c.until('nobody believes it', () => isBelieved() || c.world.now > leftAt + 5000);
+    expect(isBelieved()).toBe(false);
+    c.release(next.grant, 20);
+    await c.until('it has a copy', () => members(c, grant.handle).includes(left.id));
+  });
+
   it('keeps a damaged replica as long as no other member has said that it has all of the chunk', async () => {
     const c = await TestMasters.start(41, { servers: 3, timing });
     const { grant } = await c.sealedFile('/a', 10);

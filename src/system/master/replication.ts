@@ -167,7 +167,7 @@ export class Replication {
     if (sources.length === 0) return undefined;
     const { failed } = this.#copying;
     const isUntried = (server: ChunkServer) =>
-      !this.#mayBeBelieved(server, handle, chunk) && sources.some(({ id }) => !failed.has(handle, id, server.id));
+      !this.#mayBeBelieved(server, handle) && sources.some(({ id }) => !failed.has(handle, id, server.id));
     if (failed.knows(handle) && choose(isUntried) === undefined) failed.forget(handle); // who is left has failed: from the first again
     const target = choose((server) => isUntried(server) && this.#copying.isFree(server));
     if (target === undefined) return undefined;
@@ -180,13 +180,12 @@ export class Replication {
 
   #moveOf(handle: ChunkHandle, chunk: ChunkRecord): Copy | undefined {
     const move = this.#balance.moveFor(chunk);
-    if (move === undefined || !this.#copying.isFree(move.to) || this.#mayBeBelieved(move.to, handle, chunk))
-      return undefined;
+    if (move === undefined || !this.#copying.isFree(move.to) || this.#mayBeBelieved(move.to, handle)) return undefined;
     return { handle, target: move.to, replaces: move.from };
   }
 
-  #mayBeBelieved(server: ChunkServer, handle: ChunkHandle, { sealed }: ChunkRecord): boolean {
-    return this.#world.departures.mayBeBelieved(handle, server.id, !sealed);
+  #mayBeBelieved(server: ChunkServer, handle: ChunkHandle): boolean {
+    return this.#world.departures.mayBeBelieved(handle, server.id);
   }
 
   async #replicate(copy: Copy): Promise<void> {
