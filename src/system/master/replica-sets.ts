@@ -7,7 +7,7 @@ import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import { dropReplica } from './drop-replica.ts';
 import type { Holds } from './holds.ts';
-import { chunkOf, type LeaderWorld } from './leader-world.ts';
+import { chunkOf, type LeaderWorld, waitUntil } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
 import type { Regrants } from './regrants.ts';
 import { type CommandOf, doneResult } from './state/commands.ts';
@@ -61,19 +61,28 @@ export class ReplicaSets {
     chunk: ChunkRecord,
     { version, servers: leaving }: CommandOf<'exclude'>,
   ): Promise<readonly ServerId[]> {
-    const { servers } = this.#world;
+    const { env, timing } = this.#world;
     const staying = chunk.servers.filter((id) => !leaving.includes(id));
     const whole = await Promise.all(staying.map((id) => isHeldWhole(this.#world, handle, id)));
     this.#world.checkLeading();
     if (!whole.includes(true))
       throw new CairnError('UNAVAILABLE', `no other server of chunk ${handle} has said that it has all of it`);
     if (!chunk.sealed || chunk.version !== version) return [];
-    const asked = leaving.map(
-      async (id) => servers.hasSession(id) && (await dropReplica(this.#world, id, handle, chunk)),
-    );
+    const until = env.clock.now() + 2 * timing.sessionMs;
+    const asked = leaving.map((id) => this.#hasDropped(id, handle, chunk, until));
     const isDropped = await Promise.all(asked);
     this.#world.checkLeading();
     return leaving.filter((_, n) => isDropped[n] === true);
+  }
+
+  /** Else it has no session any more; or it is heard of, and does not say for long that it has dropped it: then it is told again afterwards. */
+  async #hasDropped(id: ServerId, handle: ChunkHandle, chunk: ChunkRecord, until: number): Promise<boolean> {
+    const { servers, env } = this.#world;
+    while (servers.hasSession(id) && env.clock.now() < until) {
+      if (await dropReplica(this.#world, id, handle, chunk)) return true;
+      await waitUntil(this.#world, servers.changed(id), until);
+    }
+    return false;
   }
 
   async #servesNoMore(id: ServerId, handle: ChunkHandle, chunk: ChunkRecord): Promise<void> {

@@ -261,9 +261,14 @@ describe('re-replication', () => {
     expect(spares.flatMap(({ dropped }) => dropped)).toEqual([]);
   });
 
-  it.each(['is damaged', 'is drained'])(
-    'leaves nobody behind that serves a chunk and %s, whoever leads next',
-    async (why) => {
+  it.each([
+    ['is damaged', 200],
+    ['is damaged', 1500],
+    ['is drained', 200],
+    ['is drained', 1500],
+  ] as const)(
+    'leaves nobody behind that serves a chunk and %s, whoever leads %i ms later',
+    async (why, laterMs) => {
       const servers = why === 'is damaged' ? 3 : 4;
       const c = await TestMasters.start(44, { servers, timing: { ...timing, sessionMs: 3000 } });
       const { inode, grant } = await c.sealedFile('/a', 10);
@@ -275,7 +280,7 @@ describe('re-replication', () => {
       const isDone = () => c.eventsNamed('replica_gone').length > 0 || members(c, grant.handle).includes(4);
       await c.until('it is told, or another has come in its place', isDone);
       away.isMute = true;
-      await c.run(200);
+      await c.run(laterMs);
       c.crash(leader);
       const next = await c.acquire(inode, 0);
       const isMember = next.grant.replicas.some(({ server }) => server === away.id);
