@@ -104,7 +104,7 @@ describe('servers that left a set', () => {
     expect(departures.mayBeBelieved(handle, id)).toBe(false);
   });
 
-  it('are unknown to a new leader: any server may be believed to hold a chunk', async () => {
+  it('are unknown to a master that has just begun: any server may be believed to hold a chunk', async () => {
     const { world, env } = oneServer();
     const departures = new Departures(env, 7000);
     expect(departures.mayBeBelieved(handle, id)).toBe(true);

@@ -1,6 +1,7 @@
 /**
- * Servers that left a chunk's set lately. Readers may still believe that the chunk is there: a copy that is being made there, and is not in the
- * set yet, must not be read. So it gets none for a while.
+ * Servers that left a chunk's set lately, as each master sees it that applies the log. Readers may still believe that the chunk is there: a copy
+ * that is being made there, and is not in the set yet, must not be read: a sealed chunk too may be granted, and change, while it is copied. So who
+ * has left gets none for a while, whoever leads.
  */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
@@ -13,7 +14,7 @@ export class Departures {
   readonly #keepMs: number;
   /** In the order of time. */
   readonly #leftAt = new Map<string, number>();
-  /** Before this nothing is known: another leader led, or too many left. */
+  /** Before this nothing is known: the state came from elsewhere, or too many left. */
   #unknownUntil: number;
 
   constructor(env: Env, keepMs: number) {
@@ -22,12 +23,17 @@ export class Departures {
     this.#unknownUntil = env.clock.now() + keepMs;
   }
 
+  /** What was before is not known any more. */
+  beginAnew(): void {
+    this.#unknownUntil = this.#env.clock.now() + this.#keepMs;
+  }
+
   note(handle: ChunkHandle, before: readonly ServerId[], after: readonly ServerId[]): void {
     const now = this.#env.clock.now();
     this.#forget(now);
     for (const id of before) {
       if (after.includes(id)) continue;
-      if (this.#leftAt.size >= departuresMax) this.#unknownUntil = now + this.#keepMs;
+      if (this.#leftAt.size >= departuresMax) this.beginAnew();
       else {
         this.#leftAt.delete(`${handle}/${id}`);
         this.#leftAt.set(`${handle}/${id}`, now);
@@ -35,7 +41,7 @@ export class Departures {
     }
   }
 
-  /** Whether somebody may still look for the chunk there; `false` is certain. A sealed chunk may be granted, and change, while it is copied. */
+  /** Whether somebody may still look for the chunk there; `false` is certain. */
   mayBeBelieved(handle: ChunkHandle, server: ServerId): boolean {
     const now = this.#env.clock.now();
     if (now < this.#unknownUntil) return true;

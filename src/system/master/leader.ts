@@ -9,7 +9,7 @@ import type { Result } from '../../core/base/result.ts';
 import type { Replica } from '../rsm/replica.ts';
 import { type ChunkServer, ChunkServers } from './chunk-servers.ts';
 import { CutChunks } from './cut-chunks.ts';
-import { Departures } from './departures.ts';
+import type { Departures } from './departures.ts';
 import { FileSnapshots } from './file-snapshots.ts';
 import { Garbage } from './garbage.ts';
 import { Gate } from './gate.ts';
@@ -33,6 +33,12 @@ import type { ChunkRecord } from './state/records.ts';
 import type { Tables } from './state/tables.ts';
 import { Trash } from './trash.ts';
 import { Watches } from './watches.ts';
+
+/** What this master has seen when it applied the log, whoever led. */
+export interface KnownOfBefore {
+  readonly removedLately: RemovedLately;
+  readonly departures: Departures;
+}
 
 export type HostOfLeader = Pick<Replica, 'executeInternal' | 'barrier'>;
 
@@ -66,7 +72,7 @@ export class Leader implements LeaderWorld {
     timing: MasterTiming,
     replica: HostOfLeader,
     machine: MetadataMachine,
-    removedLately: RemovedLately,
+    { removedLately, departures }: KnownOfBefore,
     agreedTime: LeaderWorld['agreedTime'],
   ) {
     this.agreedTime = agreedTime;
@@ -80,7 +86,7 @@ export class Leader implements LeaderWorld {
       came: (server) => this.#came(server),
     });
     this.placement = new Placement(env, this.servers);
-    this.departures = new Departures(env, timing.rejoinAfterMs);
+    this.departures = departures;
     this.holds = new Holds(this);
     const regrants = new Regrants(this, this.gate);
     this.leases = new Leases(this, this.gate, this.holds, regrants);

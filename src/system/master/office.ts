@@ -5,6 +5,7 @@
 import type { Env } from '../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { Leadership, Replica } from '../rsm/replica.ts';
+import { Departures } from './departures.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { Leader } from './leader.ts';
 import type { Keeper } from './membership/keeper.ts';
@@ -41,6 +42,7 @@ export interface OfficeWorld {
 export class Office {
   readonly #world: OfficeWorld;
   readonly #removedLately: RemovedLately;
+  readonly #departures: Departures;
   #leader: Leader | undefined;
   #heartbeats: Heartbeats | undefined;
   #keeper: Keeper | undefined;
@@ -53,10 +55,13 @@ export class Office {
   constructor(world: OfficeWorld) {
     this.#world = world;
     this.#removedLately = new RemovedLately(world.env.clock);
+    this.#departures = new Departures(world.env, world.timing.rejoinAfterMs);
     world.machine.chunkRemoved = (handle, chunk) => {
       this.#removedLately.note(handle, chunk);
       this.#leader?.chunkRemoved(handle, chunk);
     };
+    world.machine.setChanged = (...change) => this.#departures.note(...change);
+    world.machine.wasReplaced = () => this.#departures.beginAnew();
     world.machine.chunksCutOff = (file) => this.#leader?.cutChunks.cutOff(file);
   }
 
@@ -141,7 +146,8 @@ export class Office {
 
   #take(term: number): void {
     const { env, id, timing, machine, replica } = this.#world;
-    const leader = new Leader(env, timing, replica()!, machine, this.#removedLately, () => this.#world.agreedTime());
+    const known = { removedLately: this.#removedLately, departures: this.#departures };
+    const leader = new Leader(env, timing, replica()!, machine, known, () => this.#world.agreedTime());
     this.#leader = leader;
     this.#heartbeats = new Heartbeats(leader);
     this.#keeper = this.#world.keeper(leader);

@@ -119,7 +119,6 @@ export class Regrants {
     );
     if (!result.ok && changedMeanwhile.has(result.code)) return undefined;
     const granted = valueOrThrow(result);
-    this.#world.departures.note(handle, chunk.servers, members);
     const goal = this.#world.tables.inode(chunk.inode)?.replication ?? 0;
     if (members.length < goal) this.#world.noteShort(handle);
     return granted;

@@ -36,7 +36,7 @@ export class ReplicaSets {
   }
 
   async #change(command: CommandOf<'addReplica' | 'exclude'>, leaving: readonly ServerId[]): Promise<void> {
-    const { servers, tables, departures } = this.#world;
+    const { servers, tables } = this.#world;
     const { handle } = command;
     const release = this.#holds.hold(handle);
     try {
@@ -47,7 +47,6 @@ export class ReplicaSets {
         valueOrThrow(await servers.excluding(silent, () => this.#world.execute(command, doneResult)));
         return silent;
       });
-      departures.note(handle, leaving, []);
       const serving = leaving.filter((id) => !lapsed.includes(id) && !dropped.includes(id));
       await Promise.all(serving.map((id) => this.#servesNoMore(id, handle, before)));
     } finally {

@@ -266,30 +266,43 @@ describe('re-replication', () => {
     ['is damaged', 1500],
     ['is drained', 200],
     ['is drained', 1500],
-  ] as const)(
-    'leaves nobody behind that serves a chunk and %s, whoever leads %i ms later',
-    async (why, laterMs) => {
-      const servers = why === 'is damaged' ? 3 : 4;
-      const c = await TestMasters.start(44, { servers, timing: { ...timing, sessionMs: 3000 } });
-      const { inode, grant } = await c.sealedFile('/a', 10);
-      const leader = c.leader!;
-      const away = c.server(grant.replicas[1]!.server);
-      if (why === 'is damaged') away.damage(grant.handle);
-      else await c.call('drain', { id: c.id(), server: away.id, draining: true });
-      c.world.network.blackhole([leader.node.name], [away.node.name]);
-      const isDone = () => c.eventsNamed('replica_gone').length > 0 || members(c, grant.handle).includes(4);
-      await c.until('it is told, or another has come in its place', isDone);
-      away.isMute = true;
-      await c.run(laterMs);
-      c.crash(leader);
-      const next = await c.acquire(inode, 0);
-      const isMember = next.grant.replicas.some(({ server }) => server === away.id);
-      expect(isMember || !(away.serves && away.chunks.has(grant.handle))).toBe(true);
-    },
-  );
+  ] as const)('leaves nobody behind that serves a chunk and %s, whoever leads %i ms later', async (why, laterMs) => {
+    const servers = why === 'is damaged' ? 3 : 4;
+    const c = await TestMasters.start(44, { servers, timing: { ...timing, sessionMs: 3000 } });
+    const { inode, grant } = await c.sealedFile('/a', 10);
+    const leader = c.leader!;
+    const away = c.server(grant.replicas[1]!.server);
+    if (why === 'is damaged') away.damage(grant.handle);
+    else await c.call('drain', { id: c.id(), server: away.id, draining: true });
+    c.world.network.blackhole([leader.node.name], [away.node.name]);
+    const isDone = () => c.eventsNamed('replica_gone').length > 0 || members(c, grant.handle).includes(4);
+    await c.until('it is told, or another has come in its place', isDone);
+    away.isMute = true;
+    await c.run(laterMs);
+    c.crash(leader);
+    const next = await c.acquire(inode, 0);
+    const isMember = next.grant.replicas.some(({ server }) => server === away.id);
+    expect(isMember || !(away.serves && away.chunks.has(grant.handle))).toBe(true);
+  });
+
+  it('copies at once to one that never had it, also where another leader has just begun', async () => {
+    const c = await TestMasters.start(50, { servers: 4, timing });
+    await c.run(8000);
+    const { grant } = await c.sealedFile('/a', 10);
+    const spare = c.servers.find(({ id }) => !members(c, grant.handle).includes(id))!;
+    c.crashServer(spare);
+    await c.until('the spare one is dead', () => c.eventsNamed('chunkserver_dead').length > 0);
+    c.server(grant.replicas[1]!.server).damage(grant.handle);
+    await c.until('one has left', () => members(c, grant.handle).length === 2);
+    c.crash(c.leader!);
+    c.restartServer(spare);
+    await c.until('another leads', () => c.leader !== undefined);
+    await c.until('it has a copy', () => members(c, grant.handle).includes(spare.id), 2000);
+  });
 
   it('copies nothing to a server that left the set under the leader before, as long as readers may believe that it is there', async () => {
     const c = await TestMasters.start(49, { servers: 3, timing });
+    await c.run(8000); // all masters know by then who has left
     const { inode, grant } = await c.sealedFile('/a', 10);
     const left = c.server(grant.replicas[1]!.server);
     left.damage(grant.handle);

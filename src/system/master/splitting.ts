@@ -122,14 +122,13 @@ export class Splitting {
   }
 
   async #commit(inode: InodeId, index: number, { handle, into, chunk, made }: Split): Promise<void> {
-    const { servers, departures } = this.#world;
+    const { servers } = this.#world;
     this.#world.checkLeading();
     const kept = chunk.servers.filter((id) => made.has(id));
     const at = { inode, index: toChunkIndex(index), handle, version: chunk.version };
     const command = { kind: 'splitChunk', ...at, into, servers: kept, kept } as const;
     const leaving = chunk.servers.filter((id) => !made.has(id));
     valueOrThrow(await servers.excluding(leaving, () => this.#world.execute(command, doneResult)));
-    departures.note(handle, chunk.servers, kept);
     if (leaving.length === 0) return;
     this.#world.noteShort(handle);
     this.#world.noteShort(into);

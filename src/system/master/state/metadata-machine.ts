@@ -56,6 +56,10 @@ export class MetadataMachine implements StateMachine {
   rosterChanged: () => void = () => {};
   /** Told of each file whose attributes may have changed, before the command is carried out whole; set by whoever leads. */
   fileChanged: (id: InodeId) => void = () => {};
+  /** Told of each chunk that gets another set of servers. */
+  setChanged: Tables['setChanged'] = () => {};
+  /** Told when the state is another one, of which it is not known how it came about. */
+  wasReplaced: () => void = () => {};
 
   /** The state, for reading. Valid until the next `reset`. */
   get tables(): Tables {
@@ -78,8 +82,10 @@ export class MetadataMachine implements StateMachine {
         `the metadata has format ${found}, this program reads ${metadataFormatVersion}; run the version that wrote it`,
       );
     tables.fileChanged = (id) => this.fileChanged(id);
+    tables.setChanged = (...change) => this.setChanged(...change);
     tables.roster.changed = () => this.rosterChanged();
     this.#tables = tables;
+    this.wasReplaced();
     this.rosterChanged();
   }
 

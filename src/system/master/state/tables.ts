@@ -55,6 +55,8 @@ export class Tables {
   readonly #servers = new Map<ServerId, ServerRecord>();
   /** Told of each file that is put, goes, or has a chunk that is put: its attributes may be others now. */
   fileChanged: (id: InodeId) => void = () => {};
+  /** Told of each chunk that gets another set of servers. */
+  setChanged: (handle: ChunkHandle, before: readonly ServerId[], after: readonly ServerId[]) => void = () => {};
   readonly #loads: Map<ServerId, number>;
   readonly #directories: DirectoryCache;
   readonly #newNames: NewNames;
@@ -185,6 +187,7 @@ export class Tables {
     if (before?.servers === chunk.servers) return;
     this.#count(before?.servers ?? [], -1);
     this.#count(chunk.servers, 1);
+    if (before !== undefined) this.setChanged(handle, before.servers, chunk.servers);
   }
   deleteChunk(handle: ChunkHandle, before: ChunkRecord): void {
     this.store.delete(keys.chunkKey(handle));
