@@ -15,12 +15,11 @@ export class Departures {
   /** In the order of time. */
   readonly #leftAt = new Map<string, number>();
   /** Before this nothing is known: the state came from elsewhere, or too many left. */
-  #unknownUntil: number;
+  #unknownUntil = Number.NEGATIVE_INFINITY;
 
   constructor(env: Env, keepMs: number) {
     this.#env = env;
     this.#keepMs = keepMs;
-    this.#unknownUntil = env.clock.now() + keepMs;
   }
 
   /** What was before is not known any more. */

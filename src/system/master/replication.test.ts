@@ -287,7 +287,6 @@ describe('re-replication', () => {
 
   it('copies at once to one that never had it, also where another leader has just begun', async () => {
     const c = await TestMasters.start(50, { servers: 4, timing });
-    await c.run(8000);
     const { grant } = await c.sealedFile('/a', 10);
     const spare = c.servers.find(({ id }) => !members(c, grant.handle).includes(id))!;
     c.crashServer(spare);
@@ -302,7 +301,6 @@ describe('re-replication', () => {
 
   it('copies nothing to a server that left the set under the leader before, as long as readers may believe that it is there', async () => {
     const c = await TestMasters.start(49, { servers: 3, timing });
-    await c.run(8000); // all masters know by then who has left
     const { inode, grant } = await c.sealedFile('/a', 10);
     const left = c.server(grant.replicas[1]!.server);
     left.damage(grant.handle);

@@ -58,7 +58,7 @@ export class MetadataMachine implements StateMachine {
   fileChanged: (id: InodeId) => void = () => {};
   /** Told of each chunk that gets another set of servers. */
   setChanged: Tables['setChanged'] = () => {};
-  /** Told when the state is another one, of which it is not known how it came about. */
+  /** Told when the state is another one, with chunks in it of which it is not known how they came there. */
   wasReplaced: () => void = () => {};
 
   /** The state, for reading. Valid until the next `reset`. */
@@ -85,7 +85,7 @@ export class MetadataMachine implements StateMachine {
     tables.setChanged = (...change) => this.setChanged(...change);
     tables.roster.changed = () => this.rosterChanged();
     this.#tables = tables;
-    this.wasReplaced();
+    if (tables.counters.nextHandle > 1) this.wasReplaced();
     this.rosterChanged();
   }
 
