@@ -75,6 +75,15 @@ describe('a file snapshot', () => {
     for (const { server } of mine.replicas) expect(c.server(server).chunks.has(mine.handle)).toBe(true);
   });
 
+  it('splits an empty chunk too where it is, so that copies can be made of it', async () => {
+    const c = await TestMasters.start(6);
+    const { inode, grant } = await c.sealedFile('/a', 0);
+    await snapshot(c, '/a', '/b');
+    expect((await c.acquire(inode, 0)).grant.handle).not.toBe(grant.handle);
+    for (const { server } of grant.replicas)
+      expect(c.server(server).chunks.get(grant.handle)!.version).toBe(c.chunk(grant.handle)!.version);
+  });
+
   it('splits a chunk although a server is away, without that server, and completes both afterwards', async () => {
     const c = await TestMasters.start(5, { servers: 4, timing: { deadAfterMs: 3000 } });
     const { inode, grant } = await c.sealedFile('/a', 700);

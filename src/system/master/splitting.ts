@@ -53,8 +53,7 @@ export class Splitting {
     this.#making.add(into);
     try {
       const split: Split = { handle, into, chunk, made: new Set(), dropped: new Set() };
-      if (chunk.length === 0) for (const id of chunk.servers) split.made.add(id);
-      else await this.#copyOnAll(split);
+      await this.#copyOnAll(split);
       // None is left out that may be serving: a reader may have the old chunk as this file's. While some are waited for others may come back.
       for (let id = this.#servingStill(split); id !== undefined; id = this.#servingStill(split))
         await this.#copyOrDrop(id, split);
@@ -73,6 +72,8 @@ export class Splitting {
       }),
     );
     this.#world.checkLeading();
+    // Of an empty chunk nothing can be missing. But who has it must have its next version as well: none but those give it to others.
+    if (chunk.length === 0) for (const id of chunk.servers) made.add(id);
     if (made.size === 0)
       throw new CairnError('UNAVAILABLE', `no server of chunk ${handle} could copy it for its file; try again later`);
   }
@@ -81,7 +82,7 @@ export class Splitting {
     return chunk.servers.find((id) => !made.has(id) && !dropped.has(id) && this.#world.servers.hasSession(id));
   }
 
-  async #copyOn(id: ServerId, { handle, into, chunk: { version } }: Split): Promise<Copied> {
+  async #copyOn(id: ServerId, { handle, into, chunk: { version, length } }: Split): Promise<Copied> {
     const { servers, timing, env } = this.#world;
     const server = servers.get(id);
     if (server === undefined || !servers.hasSession(id)) return 'failed';
@@ -91,6 +92,7 @@ export class Splitting {
       return 'copied';
     } catch (thrown) {
       const { code, message: why } = toCairnError(thrown);
+      if (code === 'CHUNK_MISSING' && length === 0) return 'copied';
       env.events.emit('warn', 'chunk_not_split', { handle, into, server: id, code, why });
       return code === 'DISK_CORRUPT' ? 'damaged' : 'failed';
     }
