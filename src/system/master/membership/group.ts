@@ -214,8 +214,9 @@ export class Group<Message, LogRecord, Peer extends Caller> {
     const told = this.doorkeeper.addressOf(node);
     if (told !== undefined) return told;
     const booked = this.#replica === undefined ? undefined : this.roster.member(id);
-    if (booked !== undefined) return booked.node === node ? booked.address : undefined;
-    return incarnationOf(node) === 0 ? this.#configuredAddressOf(node) : undefined;
+    if (booked === undefined) return this.#configuredAddressOf(node);
+    // The log may name a later one than is booked yet, and no more is booked before they have met: whoever is found there is asked for its name first.
+    return incarnationOf(node) >= incarnationOf(booked.node) ? booked.address : undefined;
   }
 
   /** All may have moved at once since they were booked. Whoever is found there is asked for its name before anything else. */

@@ -95,6 +95,19 @@ describe.each(['raft', 'paxos'] as const)('a group of masters under %s', (engine
     );
   });
 
+  it('comes together again when all lose power after their disks were replaced: what is booked on them is older than their log', async () => {
+    const c = await start(16, engine);
+    for (const master of c.masters) {
+      c.wipe(master);
+      c.restart(master);
+      await untilVotes(c, master.id, 1);
+    }
+    for (const master of c.masters) c.crash(master);
+    for (const master of c.masters) c.restart(master);
+    await c.until('one leads', () => c.leader !== undefined);
+    await make(c, '/after');
+  });
+
   it('makes nobody vote who has forgotten while there is no majority without it', async () => {
     const c = await start(4, engine);
     const [one, two] = c.masters.filter((member) => member !== c.leader) as [TestMaster, TestMaster];
