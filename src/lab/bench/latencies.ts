@@ -43,19 +43,24 @@ export async function appendAtRate(bench: Bench, perSecond: number): Promise<num
     const count = Math.max(100, Math.round(perSecond * countedSeconds * bench.scale));
     const first = -Math.round(count * warmUpShare);
     const startedAt = performance.now();
-    const landed: Promise<void>[] = [];
-    for (let i = first; i < count; ) {
-      const due = Math.min(count, first + Math.ceil(((performance.now() - startedAt) / 1000) * perSecond));
-      for (; i < due; i++) landed.push(timed(i, startedAt + ((i - first) * 1000) / perSecond));
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-    await Promise.all(landed);
+    await new Promise<void>((allLanded, failed) => {
+      let left = count - first;
+      const begin = (n: number, dueAt: number): void => {
+        // Nothing is kept of a record that has landed: to collect it would be counted as time of the appends.
+        logs[(n - first) % writers]!.recordAppend(record).then(() => {
+          if (n >= 0) histogram.record(microseconds(performance.now() - dueAt));
+          left -= 1;
+          if (left === 0) allLanded();
+        }, failed);
+      };
+      const beginDue = (next: number): void => {
+        const due = Math.min(count, first + Math.ceil(((performance.now() - startedAt) / 1000) * perSecond));
+        for (let n = next; n < due; n++) begin(n, startedAt + ((n - first) * 1000) / perSecond);
+        if (due < count) setTimeout(beginDue, 1, due);
+      };
+      beginDue(first);
+    });
     return histogram.percentile(99) / 1000;
-
-    async function timed(n: number, dueAt: number): Promise<void> {
-      await logs[(n - first) % writers]!.recordAppend(record);
-      if (n >= 0) histogram.record(microseconds(performance.now() - dueAt));
-    }
   });
 }
 
