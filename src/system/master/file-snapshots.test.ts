@@ -84,6 +84,18 @@ describe('a file snapshot', () => {
       expect(c.server(server).chunks.get(grant.handle)!.version).toBe(c.chunk(grant.handle)!.version);
   });
 
+  it('splits a chunk without a server that has lost a part of it: the rest would follow that one', async () => {
+    const c = await TestMasters.start(7);
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const short = c.server(grant.replicas[0]!.server);
+    short.chunks.get(grant.handle)!.length = 100;
+    const mine = (await c.acquire(inode, 0)).grant;
+    expect(mine.replicas.map(({ server }) => server)).not.toContain(short.id);
+    expect(c.chunk(grant.handle)!.servers).not.toContain(short.id);
+    expect(short.chunks.has(grant.handle)).toBe(false);
+  });
+
   it('splits a chunk although a server is away, without that server, and completes both afterwards', async () => {
     const c = await TestMasters.start(5, { servers: 4, timing: { deadAfterMs: 3000 } });
     const { inode, grant } = await c.sealedFile('/a', 700);
