@@ -96,6 +96,21 @@ describe('a file snapshot', () => {
     expect(short.chunks.has(grant.handle)).toBe(false);
   });
 
+  it('splits a chunk of which all have lost a part, with those that have the most', async () => {
+    const c = await TestMasters.start(8);
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const [one, two, three] = grant.replicas.map(({ server }) => c.server(server));
+    for (const [server, length] of [
+      [one!, 300],
+      [two!, 100],
+      [three!, 300],
+    ] as const)
+      server.chunks.get(grant.handle)!.length = length;
+    const mine = (await c.acquire(inode, 0)).grant;
+    expect(mine.replicas.map(({ server }) => server).toSorted()).toEqual([one!.id, three!.id].toSorted());
+  });
+
   it('splits a chunk although a server is away, without that server, and completes both afterwards', async () => {
     const c = await TestMasters.start(5, { servers: 4, timing: { deadAfterMs: 3000 } });
     const { inode, grant } = await c.sealedFile('/a', 700);

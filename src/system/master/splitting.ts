@@ -27,6 +27,8 @@ interface Split {
   /** Members that have made the copy, and those that have thrown the chunk away instead. */
   readonly made: Set<ServerId>;
   readonly dropped: Set<ServerId>;
+  /** How much those have that lack some of it. */
+  readonly short: Map<ServerId, number>;
 }
 
 export class Splitting {
@@ -52,7 +54,7 @@ export class Splitting {
     const into = await this.#takeHandle();
     this.#making.add(into);
     try {
-      const split: Split = { handle, into, chunk, made: new Set(), dropped: new Set() };
+      const split: Split = { handle, into, chunk, made: new Set(), dropped: new Set(), short: new Map() };
       await this.#copyOnAll(split);
       // None is left out that may be serving: a reader may have the old chunk as this file's. While some are waited for others may come back.
       for (let id = this.#servingStill(split); id !== undefined; id = this.#servingStill(split))
@@ -65,7 +67,7 @@ export class Splitting {
   }
 
   async #copyOnAll(split: Split): Promise<void> {
-    const { chunk, handle, made } = split;
+    const { chunk, handle, made, short } = split;
     await Promise.all(
       chunk.servers.map(async (id) => {
         if ((await this.#copyOn(id, split)) === 'copied') made.add(id);
@@ -74,6 +76,11 @@ export class Splitting {
     this.#world.checkLeading();
     // Of an empty chunk nothing can be missing. But who has it must have its next version as well: none but those give it to others.
     if (chunk.length === 0) for (const id of chunk.servers) made.add(id);
+    // Where all have lost their power nobody has more than the longest of them.
+    if (made.size === 0 && short.size === chunk.servers.length) {
+      const most = Math.max(...short.values());
+      for (const [id, length] of short) if (length === most) made.add(id);
+    }
     if (made.size === 0)
       throw new CairnError('UNAVAILABLE', `no server of chunk ${handle} could copy it for its file; try again later`);
   }
@@ -82,7 +89,7 @@ export class Splitting {
     return chunk.servers.find((id) => !made.has(id) && !dropped.has(id) && this.#world.servers.hasSession(id));
   }
 
-  async #copyOn(id: ServerId, { handle, into, chunk: { version, length } }: Split): Promise<Copied> {
+  async #copyOn(id: ServerId, { handle, into, short, chunk: { version, length } }: Split): Promise<Copied> {
     const { servers, timing, env } = this.#world;
     const server = servers.get(id);
     if (server === undefined || !servers.hasSession(id)) return 'failed';
@@ -91,6 +98,7 @@ export class Splitting {
       const { response } = await servers.whileServing([id], split);
       // Who has lost bytes of durability memory has a short copy now, under the version of the others: in a set its bytes could become everybody's.
       if (response.length >= length) return 'copied';
+      short.set(id, response.length);
       env.events.emit('warn', 'chunk_not_split', { handle, into, server: id, why: 'its replica is short' });
       return 'damaged';
     } catch (thrown) {
