@@ -6,9 +6,10 @@
  */
 import { toCairnError } from '../../../core/base/errors.ts';
 import type { ChunkState } from './chunk-state.ts';
-import { syncChunkFile } from './file-flushes.ts';
-import type { CapturedChunk } from './metadata-store.ts';
+import { syncChunkFile, syncSlabs } from './file-flushes.ts';
 import type { StoreParts } from './parts.ts';
+import { RecordBatch } from './record-batch.ts';
+import { Slices } from './slices.ts';
 import { settled } from './turns.ts';
 
 /**
@@ -16,9 +17,14 @@ import { settled } from './turns.ts';
  * journal, which the mutations that come meanwhile wait for, and one for reads.
  */
 const syncsAtOnce = 2;
-/** So much of what chunks remember is captured in one turn: checksums and entries of windows, and something for the chunk itself. */
-const numbersPerTurn = 4096;
-const numbersPerChunk = 16;
+/**
+ * What is captured in one turn: bytes of records, of which those of small chunks are the few that take more time than their bytes say. A request
+ * needs some ten turns of several servers, which all may be at their checkpoints at once.
+ */
+const bytesPerTurn = 64 * 1024;
+const bytesPerRecord = 4096;
+/** Chunks that become clean in one turn. */
+const chunksPerTurn = 64;
 /** After one that failed the next is not begun at once: each begins a segment of the journal, for which a full disk has no room. */
 const retryAfterMs = 1000;
 /** The journal may grow to so many times the size that a checkpoint is begun at; then changes wait. */
@@ -97,7 +103,7 @@ export class Checkpointer {
   }
 
   async #checkpoint(): Promise<void> {
-    const { cache, journal, metadata, removed } = this.#parts;
+    const { cache, env, journal, metadata, removed } = this.#parts;
     const { slabs } = this.#parts.files;
     const place = await journal.begin();
     const gone = [...removed];
@@ -105,13 +111,12 @@ export class Checkpointer {
     let left = slabs.takeLeft();
     let succeeded = false;
     try {
-      const captured = await this.#capture(cache.capture());
+      const records = await this.#capture(cache.capture());
       // Somebody else's sync may have failed meanwhile: what it has lost, a later one of the same file did not make durable.
       journal.mustTake();
-      const there = captured.filter(({ state }) => !state.isRemoved).map(({ chunk }) => chunk);
-      const dropOld = await metadata.commit(there, gone, place, journal.change);
+      const dropOld = await metadata.commit(records, gone, place, journal.change);
       succeeded = true;
-      cache.captureEnded(true);
+      await cache.captureDone(new Slices(env.clock, chunksPerTurn));
       await this.#lasting(() => journal.release(place));
       const free = left;
       left = [];
@@ -120,41 +125,42 @@ export class Checkpointer {
     } finally {
       slabs.giveBack(left);
       if (!succeeded) {
-        cache.captureEnded(false);
+        cache.captureFailed();
         for (const handle of gone) removed.add(handle);
       }
     }
   }
 
   /** Captures the states and makes sure that their files hold, durably, what was captured. */
-  async #capture(states: readonly ChunkState[]): Promise<readonly Captured[]> {
-    const { files } = this.#parts;
-    const captured: Captured[] = [];
+  async #capture(states: readonly ChunkState[]): Promise<RecordBatch> {
+    const { env, files } = this.#parts;
+    const records = new RecordBatch(env.crc32);
+    const inFiles: InFile[] = [];
+    const slices = new Slices(env.clock, bytesPerTurn);
     let next = 0;
-    let numbers = 0;
     const worker = async (): Promise<void> => {
       while (next < states.length) {
         const state = states[next++]!;
         if (state.isRemoved) continue;
-        const chunk = capture(state);
-        captured.push({ state, chunk, hasFile: state.hasFile, writes: state.writes });
-        numbers += numbersPerChunk + chunk.checksums.length + chunk.window.length;
-        // Without a file yet, what is unsynced is not captured either: its write is still to come.
-        if (state.isUnsynced && state.hasFile) await syncChunkFile(this.#parts, state);
-        if (numbers < numbersPerTurn) continue;
-        numbers = 0;
-        await new Promise<void>((go) => this.#parts.env.clock.soon(go));
+        const bytes = records.add(state);
+        if (state.hasFile) {
+          inFiles.push({ state, writes: state.writes });
+          // Without a file yet, what is unsynced is not captured either: its write is still to come.
+          if (state.isUnsynced) await syncChunkFile(this.#parts, state);
+        }
+        const pause = slices.done(bytesPerRecord + bytes);
+        if (pause !== undefined) await pause;
       }
     };
     await settleWorkers(Array.from({ length: syncsAtOnce }, worker));
-    await this.#lasting(() => files.slabs.sync());
+    await syncSlabs(this.#parts);
     await this.#lasting(() => files.syncDirectories());
-    for (const one of captured) if (one.hasFile) placed(one);
-    return captured;
+    for (const one of inFiles) placed(one);
+    return records;
   }
 
   /**
-   * What nothing is built on any more once it has failed. Syncs of what many chunks share, slabs and the names of their files: a failure is told once
+   * What nothing is built on any more once it has failed. Syncs of the names of files: a failure is told once
    * only, and the same sync tried again may succeed without what it lost. And letting go of the journal: it is not let go of ever after.
    */
   async #lasting(work: () => Promise<void>): Promise<void> {
@@ -167,11 +173,9 @@ export class Checkpointer {
   }
 }
 
-interface Captured {
+/** A chunk with a file of its own, when it was captured. */
+interface InFile {
   readonly state: ChunkState;
-  readonly chunk: CapturedChunk;
-  readonly hasFile: boolean;
-  /** Of the state, when it was captured. */
   readonly writes: number;
 }
 
@@ -179,14 +183,9 @@ interface Captured {
  * The file's name lasts. Only now are its bytes as good as journalled: who relied on them when they were synced would lose them with the
  * name.
  */
-function placed({ state, writes }: Captured): void {
+function placed({ state, writes }: InFile): void {
   state.isPlaced = state.hasFile;
   if (state.writes === writes && !state.isUnsynced) state.hasUnjournalledData = false;
-}
-
-function capture(state: ChunkState): CapturedChunk {
-  const { info, change, slot } = state;
-  return { ...info, change, slot, checksums: state.committedChecksums(), window: state.window.entries() };
 }
 
 /** All workers end before a failure is thrown: none goes on behind the caller's back. */

@@ -9,6 +9,7 @@ import { ChunkState } from './chunk-state.ts';
 import { CleanStates } from './clean-states.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import { OrderedHandles } from './ordered-handles.ts';
+import type { Slices } from './slices.ts';
 
 export class ChunkCache {
   readonly #metadata: MetadataStore;
@@ -137,13 +138,22 @@ export class ChunkCache {
     return [...this.#captured.values()];
   }
 
-  /** Ends it: what has not changed since is clean; or, when it failed, as dirty as before. */
-  captureEnded(succeeded: boolean): void {
-    for (const [handle, state] of this.#captured) {
-      if (!succeeded) this.#dirty.set(handle, state);
-      else this.#clean.keep(state);
-    }
+  /** It has failed: what it was to write is as dirty as before. */
+  captureFailed(): void {
+    for (const [handle, state] of this.#captured) this.#dirty.set(handle, state);
     this.#captured = new Map();
+  }
+
+  /** It is done: what has not changed since is clean. */
+  async captureDone(slices: Slices): Promise<void> {
+    let surplus = this.#captured.size - this.#clean.max;
+    for (const [handle, state] of this.#captured) {
+      this.#captured.delete(handle);
+      // What the next ones would push out at once is not kept at all.
+      if (surplus-- <= 0 || !state.isIdle) this.#clean.keep(state);
+      const pause = slices.done(1);
+      if (pause !== undefined) await pause;
+    }
   }
 
   #inMemory(handle: ChunkHandle): ChunkState | undefined {

@@ -27,7 +27,7 @@ describe('the table', () => {
         table.delete(handle as ChunkHandle);
         model.delete(handle);
       } else {
-        table.put(infoOf(handle, step), { segment: step + 1, offset: step, bytes: 7 });
+        table.putRecord(infoOf(handle, step), { segment: step + 1, offset: step, bytes: 7 }, undefined);
         model.set(handle, step);
       }
       const looked = someHandle(random);
@@ -43,7 +43,7 @@ describe('the table', () => {
   test('a chunk without a record has no place, also where an earlier one had it', () => {
     const table = new ChunkTable();
     const handle = 5 as ChunkHandle;
-    table.put(infoOf(5, 1), { segment: 1, offset: 2, bytes: 3 });
+    table.putRecord(infoOf(5, 1), { segment: 1, offset: 2, bytes: 3 }, undefined);
     table.put(infoOf(5, 2));
     expect(table.place(handle)).toEqual({ segment: 1, offset: 2, bytes: 3 });
     table.delete(handle);

@@ -51,10 +51,10 @@ export class ChunkTable {
     if (row < 0) return undefined;
     const { versions, serials, lengths } = this.#columns;
     return {
-      handle,
-      version: versions[row] as ChunkVersion,
-      lengthBytes: lengths[row]!,
-      serial: serials[row] as MutationSerial,
+      handle: asSmall(handle) as ChunkHandle,
+      version: asSmall(versions[row]!) as ChunkVersion,
+      lengthBytes: asSmall(lengths[row]!),
+      serial: asSmall(serials[row]!) as MutationSerial,
     };
   }
 
@@ -73,21 +73,22 @@ export class ChunkTable {
     return slab === 0 ? undefined : { slab, index: this.#columns.slots[row]! };
   }
 
-  /** Makes the row or overwrites it; without `place` the record that it has stays. */
-  put(info: ChunkInfo, place?: RecordPlace, slot?: Slot): void {
-    assert(info.handle > 0, 'chunk handles begin at 1');
-    let row = this.#find(info.handle);
-    if (row < 0) row = this.#claim(info.handle);
-    const columns = this.#columns;
-    columns.versions[row] = info.version;
-    columns.serials[row] = info.serial;
-    columns.lengths[row] = info.lengthBytes;
-    if (place === undefined) return;
-    columns.segments[row] = place.segment;
-    columns.offsets[row] = place.offset;
-    columns.recordBytes[row] = place.bytes;
-    columns.slabs[row] = slot?.slab ?? 0;
-    columns.slots[row] = slot?.index ?? 0;
+  /** Makes the row or overwrites it; the record that it has stays. */
+  put(info: ChunkInfo): void {
+    this.#rowOf(info);
+  }
+
+  /** The same, and this is its record now. @returns the bytes of the one before; 0: there was none */
+  putRecord(info: ChunkInfo, place: RecordPlace, slot: Slot | undefined): number {
+    const row = this.#rowOf(info);
+    const { segments, offsets, recordBytes, slabs, slots } = this.#columns;
+    const before = segments[row] === 0 ? 0 : recordBytes[row]!;
+    segments[row] = place.segment;
+    offsets[row] = place.offset;
+    recordBytes[row] = place.bytes;
+    slabs[row] = slot?.slab ?? 0;
+    slots[row] = slot?.index ?? 0;
+    return before;
   }
 
   /** The record has been written again elsewhere. */
@@ -143,6 +144,17 @@ export class ChunkTable {
     }
   }
 
+  #rowOf({ handle, version, serial, lengthBytes }: ChunkInfo): number {
+    assert(handle > 0, 'chunk handles begin at 1');
+    let row = this.#find(handle);
+    if (row < 0) row = this.#claim(handle);
+    const { versions, serials, lengths } = this.#columns;
+    versions[row] = version;
+    serials[row] = serial;
+    lengths[row] = lengthBytes;
+    return row;
+  }
+
   #home(handle: number): number {
     const low = handle >>> 0;
     const high = (handle / 0x1_0000_0000) >>> 0;
@@ -185,6 +197,14 @@ export class ChunkTable {
       if (handle !== 0) copyRow(before, row, this.#columns, this.#freeRow(handle));
     }
   }
+}
+
+/**
+ * The same number. What comes out of an array of doubles is a double to the engine, and the first one in a field that had small
+ * integers only makes it throw away all that it has compiled for such objects.
+ */
+function asSmall(n: number): number {
+  return n <= 0x3fff_ffff ? n | 0 : n;
 }
 
 function makeColumns(rows: number): Columns {

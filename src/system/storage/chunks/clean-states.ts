@@ -16,12 +16,12 @@ interface Kept {
 }
 
 export class CleanStates {
-  readonly #max: number;
+  readonly max: number;
   readonly #kept = new Map<ChunkHandle, Kept>();
   #bytes = 0;
 
   constructor(max: number) {
-    this.#max = max;
+    this.max = max;
   }
 
   get(handle: ChunkHandle): ChunkState | undefined {
@@ -43,7 +43,7 @@ export class CleanStates {
     this.#bytes += bytes;
     let looks = evictionLooks;
     for (const [handle, { state: oldest }] of this.#kept) {
-      const isWithin = this.#kept.size <= this.#max && this.#bytes <= this.#max * bytesPerState;
+      const isWithin = this.#kept.size <= this.max && this.#bytes <= this.max * bytesPerState;
       if (isWithin || looks-- === 0) return;
       if (oldest !== state && oldest.isIdle) this.delete(handle);
     }

@@ -19,8 +19,8 @@ function append(store: ChunkStore, n: number, sync = false): Promise<void> {
   return store.apply([mutation(1, n * pieceBytes, pattern(pieceBytes, n), { serial: n + 1, sync })]);
 }
 
-/** Holds the flushes of chunk files back until `release` is called. */
-function heldFlushes({ disk }: Env): { release(): void } {
+/** Holds the flushes of chunk files, or of others whose paths have `part`, back until `release` is called. */
+function heldFlushes({ disk }: Env, part = 'chunks/'): { release(): void } {
   let release = (): void => {};
   const held = new Promise<void>((resolve) => {
     release = resolve;
@@ -29,7 +29,7 @@ function heldFlushes({ disk }: Env): { release(): void } {
   disk.openNow = (path, mode) => {
     const file: DiskFile = openNow.call(disk, path, mode);
     const { sync } = file;
-    if (path.includes('chunks/')) file.sync = () => held.then(() => sync.call(file));
+    if (path.includes(part)) file.sync = () => held.then(() => sync.call(file));
     return file;
   };
   return { release };
@@ -135,4 +135,57 @@ test('a checkpoint lets go of nothing when the store has failed while it was und
   await world.run(1000);
   expect(store.hasFailed).toBe(true);
   expect(node.disk.paths()).toContain('store/journal/0000000000000001.wal');
+});
+
+/** A small chunk of its own, in a slot. */
+async function make(store: ChunkStore, n: number): Promise<void> {
+  store.create(h(n), v(1));
+  await store.apply([mutation(n, 0, pattern(4096, n), { sync: true })]);
+}
+
+test('slabs are flushed while they are written, so that a checkpoint finds little to flush', async () => {
+  const world = testWorld(1);
+  const { env } = world.node('s');
+  let flushes = 0;
+  const { openNow } = env.disk;
+  env.disk.openNow = (path, mode) => {
+    const file: DiskFile = openNow.call(env.disk, path, mode);
+    const { sync } = file;
+    if (path.includes('slabs/'))
+      file.sync = () => {
+        flushes += 1;
+        return sync.call(file);
+      };
+    return file;
+  };
+  const store = await world.settle(openChunkStore(env, { ...options, flushBehindBytes: 8 * 4096 }));
+  for (let n = 1; n <= 64; n++) await world.settle(make(store, n));
+  expect(flushes).toBeGreaterThanOrEqual(4);
+  expect(flushes).toBeLessThanOrEqual(8 + 64 / 8);
+});
+
+test('a checkpoint waits for such a flush of slabs, and lets go of nothing when it fails', async () => {
+  for (const fails of [false, true]) {
+    const world = testWorld(1);
+    const node = world.node('s');
+    const flushes = heldFlushes(node.env, 'slabs/');
+    const chunks = 16;
+    const more = { flushBehindBytes: chunks * 4096, checkpointChunks: chunks };
+    const store = await world.settle(openChunkStore(node.env, { ...options, ...more }));
+    for (let n = 1; n <= chunks; n++) await world.settle(make(store, n));
+    await world.run(1000); // the flush is under way, and the checkpoint has come to it
+    expect(node.disk.paths().filter((path) => path.includes('metadata/'))).toEqual([]);
+    if (fails) node.disk.arm('syncError', (path) => path.includes('slabs/'));
+    flushes.release();
+    await world.run(1000);
+    expect(store.hasFailed).toBe(fails);
+    expect(node.disk.paths().includes('store/journal/0000000000000001.wal')).toBe(fails);
+    node.crash({ loseUnsynced: true });
+    node.restart();
+    const found = await world.settle(openChunkStore(node.env, options));
+    for (let n = 1; n <= chunks; n++) {
+      const content = await world.settle(contentOf(found, n));
+      expect(Buffer.compare(content, pattern(4096, n)), `chunk ${n}`).toBe(0);
+    }
+  }
 });

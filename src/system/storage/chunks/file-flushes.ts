@@ -1,5 +1,5 @@
 /**
- * Flushes of chunk files: for a checkpoint, which needs them, and before it while they are written. Else the checkpoint would bring a
+ * Flushes of chunk files and slabs: for a checkpoint, which needs them, and before it while they are written. Else the checkpoint would bring a
  * hundred megabytes to the disk at once, and everything that is flushed on it meanwhile, the masters' logs too, would wait behind them.
  */
 import { type CairnError, toCairnError } from '../../../core/base/errors.ts';
@@ -45,10 +45,23 @@ function failed(parts: StoreParts, state: ChunkState, error: CairnError): void {
   throw error;
 }
 
+/** The same for all slabs: many chunks share one. @throws CairnError what has ended the changes of the store */
+export async function syncSlabs({ files, journal }: StoreParts): Promise<void> {
+  try {
+    await files.slabs.sync();
+  } catch (thrown) {
+    const error = toCairnError(thrown);
+    journal.fail(error);
+    throw error;
+  }
+}
+
 /** At most one flush at a time: threads of the disk are left for those that somebody waits for. */
 export class FlushesBehind {
   readonly #parts: StoreParts;
   #isBusy = false;
+  /** Written to slabs since the last flush of them began. */
+  #slabBytes = 0;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
@@ -56,22 +69,37 @@ export class FlushesBehind {
 
   /** So much was written to the chunk through the page cache. */
   written(state: ChunkState, bytes: number): void {
-    state.unflushedBytes += bytes;
-    if (this.#isBusy || state.unflushedBytes < this.#parts.options.flushBehindBytes || !state.hasFile) return;
-    void this.#flush(state);
+    const { flushBehindBytes } = this.#parts.options;
+    if (state.hasFile) state.unflushedBytes += bytes;
+    else this.#slabBytes += bytes;
+    if (this.#isBusy) return;
+    if (this.#slabBytes >= flushBehindBytes) void this.#flush(() => this.#flushSlabs());
+    else if (state.hasFile && state.unflushedBytes >= flushBehindBytes) void this.#flush(() => this.#flushFile(state));
   }
 
-  async #flush(state: ChunkState): Promise<void> {
+  async #flush(flush: () => Promise<void>): Promise<void> {
     this.#isBusy = true;
+    try {
+      await flush();
+    } catch {
+      // The journal has failed with it, and tells; nobody waits for this flush itself.
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  #flushSlabs(): Promise<void> {
+    this.#slabBytes = 0;
+    return syncSlabs(this.#parts);
+  }
+
+  async #flushFile(state: ChunkState): Promise<void> {
     state.pins++;
     state.unflushedBytes = 0;
     try {
       await syncChunkFile(this.#parts, state);
-    } catch {
-      // The journal has failed with it, and tells; nobody waits for this flush itself.
     } finally {
       state.pins--;
-      this.#isBusy = false;
     }
   }
 }

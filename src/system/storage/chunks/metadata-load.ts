@@ -151,7 +151,7 @@ class Loader {
       if (frame.kind === frameKinds.removed) this.table.delete(handle);
       else if (frame.isSound) {
         const { info, slot } = readChunkSummary(handle, frame.payload());
-        this.table.put(info, { segment, offset: frame.offset, bytes: frame.bytes }, slot);
+        this.table.putRecord(info, { segment, offset: frame.offset, bytes: frame.bytes }, slot);
       } else {
         this.table.delete(handle);
         this.damaged.add(handle);

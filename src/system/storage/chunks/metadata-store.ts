@@ -11,7 +11,6 @@ import type { ChunkHandle } from '../../../core/base/brand.ts';
 import { ByteWriter } from '../../../core/base/bytes.ts';
 import type { DiskFile, Env } from '../../../core/base/env.ts';
 import { CairnError } from '../../../core/base/errors.ts';
-import type { ChunkInfo, WindowEntry } from '../chunk-store.ts';
 import type { LogPlace } from '../write-ahead-log.ts';
 import type { ChunkTable, RecordPlace } from './chunk-table.ts';
 import {
@@ -21,20 +20,13 @@ import {
   frameKinds,
   readChunkPayload,
   readFrameHeader,
-  writeChunkPayload,
   writeCommitted,
   writeFrame,
   writeSegmentHeader,
 } from './metadata-frame.ts';
 import { SegmentContent } from './metadata-segment.ts';
-import type { Slot } from './slabs.ts';
-
-export interface CapturedChunk extends ChunkInfo {
-  readonly change: number;
-  readonly slot: Slot | undefined;
-  readonly checksums: Uint32Array;
-  readonly window: readonly WindowEntry[];
-}
+import type { RecordBatch } from './record-batch.ts';
+import { Slices } from './slices.ts';
 
 export interface Segment {
   readonly number: number;
@@ -44,8 +36,8 @@ export interface Segment {
 
 /** Segments that one checkpoint cleans at most. */
 const cleanedPerCheckpoint = 2;
-/** Records of chunks that are laid out in one turn. */
-const bytesPerTurn = 64 * 1024;
+/** Rows of the table that are changed in one turn. */
+const rowsPerTurn = 64;
 
 export class MetadataStore {
   readonly table: ChunkTable;
@@ -90,11 +82,11 @@ export class MetadataStore {
   }
 
   /**
-   * Makes these states and removals true together with the journal from `journal` on, durably. Chunks that have left the
-   * table meanwhile keep out of it. @returns how to drop the segments that this made superfluous, once the journal has been released.
+   * Makes these states and removals true together with the journal from `journal` on, durably. Chunks that have been removed
+   * since they were captured stay away: the journal says so. @returns how to drop the segments that this made superfluous, once it has been released.
    */
   async commit(
-    chunks: readonly CapturedChunk[],
+    batch: RecordBatch,
     removed: readonly ChunkHandle[],
     journal: LogPlace,
     change: number,
@@ -104,16 +96,17 @@ export class MetadataStore {
     const number = isNew ? (this.#segments.at(-1)?.number ?? 0) + 1 : this.#segments.at(-1)!.number;
     const base = isNew ? 0 : this.#segments.at(-1)!.bytes;
     const oldestSegment = this.#segments[cleaned.length]?.number ?? number;
-    const w = new ByteWriter(64 * 1024);
-    if (isNew) writeSegmentHeader(w, number, this.#env.crc32);
-    const moved = await this.#copyLive(w, cleaned, base, number);
-    for (const handle of removed) writeFrame(w, frameKinds.removed, handle, this.#env.crc32, () => {});
-    const placed = await this.#writeChunks(w, chunks, base, number);
-    this.#writeCommitted(w, { journal, oldestSegment, change });
-    const segment = await this.#write(w, number, base, isNew);
-    segment.bytes = base + w.length;
+    const head = new ByteWriter(64 * 1024);
+    if (isNew) writeSegmentHeader(head, number, this.#env.crc32);
+    const moved = await this.#copyLive(head, cleaned, base, number);
+    for (const handle of removed) writeFrame(head, frameKinds.removed, handle, this.#env.crc32, () => {});
+    const end = new ByteWriter();
+    this.#writeCommitted(end, { journal, oldestSegment, change });
+    const parts = [head.view(), batch.view(), end.view()];
+    const segment = await this.#write(parts, number, base, isNew);
+    for (const { length } of parts) segment.bytes += length;
     for (const [handle, place] of moved) this.table.move(handle, place);
-    for (let i = 0; i < chunks.length; i++) this.#settle(chunks[i]!, placed[i]!);
+    await this.#settle(batch, number, base + head.length);
     return () => this.#dropFirst(cleaned.length);
   }
 
@@ -163,38 +156,16 @@ export class MetadataStore {
     return moved;
   }
 
-  /** A few at a time, and what came meanwhile between them: windows of many records make much of a turn. */
-  async #writeChunks(
-    w: ByteWriter,
-    chunks: readonly CapturedChunk[],
-    base: number,
-    segment: number,
-  ): Promise<readonly RecordPlace[]> {
-    const placed: RecordPlace[] = [];
-    let turnBegan = w.length;
-    for (const chunk of chunks) {
-      const at = w.length;
-      const bytes = writeFrame(w, frameKinds.chunk, chunk.handle, this.#env.crc32, () =>
-        writeChunkPayload(w, chunk, chunk.checksums, chunk.window),
-      );
-      placed.push({ segment, offset: base + at, bytes });
-      if (w.length - turnBegan < bytesPerTurn) continue;
-      await new Promise<void>((resolve) => this.#env.clock.soon(resolve));
-      turnBegan = w.length;
-    }
-    return placed;
-  }
-
   #writeCommitted(w: ByteWriter, committed: Committed): void {
     writeFrame(w, frameKinds.committed, 0, this.#env.crc32, () => writeCommitted(w, committed));
   }
 
-  async #write(w: ByteWriter, number: number, base: number, isNew: boolean): Promise<Segment> {
+  async #write(parts: readonly Uint8Array[], number: number, base: number, isNew: boolean): Promise<Segment> {
     if (!isNew) {
       const segment = this.#segments.at(-1)!;
       // What a checkpoint that failed has left must not stay behind the next batch.
       if (segment.file.size() > base) await segment.file.truncate(base);
-      await segment.file.write(base, [w.view()]);
+      await segment.file.write(base, parts);
       await segment.file.sync();
       return segment;
     }
@@ -202,7 +173,7 @@ export class MetadataStore {
     try {
       // A segment of this number may be left over from a checkpoint that failed.
       await file.truncate(0);
-      await file.write(0, [w.view()]);
+      await file.write(0, parts);
       await file.sync();
       await this.#env.disk.syncDirectory(this.#directory);
     } catch (thrown) {
@@ -214,10 +185,17 @@ export class MetadataStore {
     return segment;
   }
 
-  #settle(chunk: CapturedChunk, place: RecordPlace): void {
-    if (!this.table.has(chunk.handle)) return;
-    this.#liveBytes += place.bytes - (this.table.place(chunk.handle)?.bytes ?? 0);
-    this.table.put(chunk, place, chunk.slot);
+  /** The rows point at their records from here on. @param base of the batch, within the segment */
+  async #settle({ records }: RecordBatch, segment: number, base: number): Promise<void> {
+    const slices = new Slices(this.#env.clock, rowsPerTurn);
+    for (const { state, slot, offset, bytes } of records) {
+      if (!state.isRemoved) {
+        const place = { segment, offset: base + offset, bytes };
+        this.#liveBytes += bytes - this.table.putRecord(state, place, slot);
+      }
+      const pause = slices.done(1);
+      if (pause !== undefined) await pause;
+    }
   }
 
   async #dropFirst(count: number): Promise<void> {

@@ -46,7 +46,7 @@ const defaults = {
   slabBytes: 16 * mebibyte,
   checkpointJournalBytes: 128 * mebibyte,
   checkpointBulkBytes: 4096 * mebibyte,
-  checkpointChunks: 65_536,
+  checkpointChunks: 8192,
   flushBehindBytes: 4 * mebibyte,
   journalSegmentBytes: 32 * mebibyte,
   metadataSegmentBytes: 16 * mebibyte,

@@ -2,20 +2,27 @@ import { describe, expect, test } from 'vitest';
 import type { MutationSerial } from '../../../core/base/brand.ts';
 import { ByteWriter } from '../../../core/base/bytes.ts';
 import { MemoryDisk, testEnv } from '../memory-disk.test-support.ts';
+import { AppendWindow } from './append-window.ts';
 import { ChunkCache } from './chunk-cache.ts';
+import { ChunkState } from './chunk-state.ts';
 import { h, pattern, v } from './chunk-store.test-support.ts';
 import { ChunkTable } from './chunk-table.ts';
 import type { Replayed } from './journal.ts';
 import { type JournalRecord, writeJournalRecord } from './journal-record.ts';
-import { type CapturedChunk, MetadataStore } from './metadata-store.ts';
+import { MetadataStore } from './metadata-store.ts';
+import { RecordBatch } from './record-batch.ts';
 import { Replayer } from './replayer.ts';
 
 const entry = (writer: number, sequence: number) => ({ writer, sequence, offset: 0, lengthBytes: 1 });
 
-function captured(change: number, lengthBytes: number): CapturedChunk {
-  const window = [entry(1, 2), entry(1, 6), entry(2, 7)];
-  const known = { handle: h(1), version: v(1), serial: 7 as MutationSerial, change, lengthBytes, slot: undefined };
-  return { ...known, checksums: Uint32Array.of(77), window };
+const bounds = { entriesPerWriter: 4, writers: 2 };
+
+function captured(change: number, lengthBytes: number): ChunkState {
+  const window = new AppendWindow(bounds, v(1), [entry(1, 2), entry(1, 6), entry(2, 7)]);
+  const state = new ChunkState(h(1), v(1), 7 as MutationSerial, window);
+  state.settle(lengthBytes, Uint32Array.of(77));
+  state.change = change;
+  return state;
 }
 
 function appended(serial: number, lengthBefore: number, writer: number): JournalRecord {
@@ -26,11 +33,13 @@ function appended(serial: number, lengthBefore: number, writer: number): Journal
 }
 
 /** A cache over metadata in which the chunk was captured (if it was), after a replay of the records. */
-async function replay(records: readonly (readonly [number, JournalRecord])[], chunk?: CapturedChunk) {
-  const metadata = new MetadataStore(testEnv(new MemoryDisk()), 'm', 4096, new ChunkTable(), []);
-  if (chunk !== undefined) metadata.table.put(chunk);
-  await metadata.commit(chunk === undefined ? [] : [chunk], [], { segment: 1, offset: 0 }, 0);
-  const cache = new ChunkCache(metadata, { entriesPerWriter: 4, writers: 2 }, 10);
+async function replay(records: readonly (readonly [number, JournalRecord])[], chunk?: ChunkState) {
+  const env = testEnv(new MemoryDisk());
+  const metadata = new MetadataStore(env, 'm', 4096, new ChunkTable(), []);
+  const batch = new RecordBatch(env.crc32);
+  if (chunk !== undefined) batch.add(chunk);
+  await metadata.commit(batch, [], { segment: 1, offset: 0 }, 0);
+  const cache = new ChunkCache(metadata, bounds, 10);
   const payloads: Replayed[] = records.map(([change, record], i) => {
     const writer = new ByteWriter();
     writeJournalRecord(writer, record, change);
@@ -74,7 +83,7 @@ describe('the replay', () => {
 
   test('begins at the place of the checkpoint', async () => {
     const metadata = new MetadataStore(testEnv(new MemoryDisk()), 'm', 4096, new ChunkTable(), []);
-    const cache = new ChunkCache(metadata, { entriesPerWriter: 4, writers: 2 }, 10);
+    const cache = new ChunkCache(metadata, bounds, 10);
     const writer = new ByteWriter();
     writeJournalRecord(writer, appended(1, 0, 1), 1);
     const payload = writer.finish();

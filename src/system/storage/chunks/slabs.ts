@@ -53,6 +53,7 @@ export class Slabs {
   #left: Slot[] = [];
   #leftBytes = 0;
   #unsynced = new Set<number>();
+  #syncing: Promise<void> | undefined;
   #hasUnsyncedNames = false;
   #next = 1;
   #reopened = 0;
@@ -141,11 +142,25 @@ export class Slabs {
     this.#unsynced.add(slab);
   }
 
-  /** What was written before the call is durable when it resolves. After a failure nobody knows what of it is on the disk. */
+  /**
+   * What was written before the call is durable when it resolves. After a failure nobody knows what of it is on the disk: whoever waits for one that
+   * fails fails with it.
+   */
   async sync(): Promise<void> {
+    while (this.#syncing !== undefined) await this.#syncing;
     const slabs = this.#unsynced;
     this.#unsynced = new Set();
+    this.#syncing = this.#syncAll(slabs);
+    try {
+      await this.#syncing;
+    } finally {
+      this.#syncing = undefined;
+    }
+  }
+
+  async #syncAll(slabs: Iterable<number>): Promise<void> {
     for (const slab of slabs) {
+      if (!this.#slabs.has(slab)) continue; // it has become empty meanwhile, and gone
       await this.#files.hold(
         keyOf(slab),
         () => this.#open(slab),
