@@ -8,6 +8,7 @@ import { nodeEnv } from '../../platform/node/node-env.ts';
 import { CairnClient } from '../../system/client/client.ts';
 import { parseClusterUrl } from '../../system/client/cluster-url.ts';
 import type { LocalCluster } from '../cluster/local-cluster.ts';
+import { contentsOf } from './contents.ts';
 
 const run = promisify(execFile);
 
@@ -78,10 +79,11 @@ export async function smallFiles(bench: Bench, count: number): Promise<number> {
   try {
     const directory = await freshDirectory(client, 'small');
     const each = Math.max(1, Math.round((count * bench.scale) / 8));
-    const content = new Uint8Array(4096).fill(5);
+    const nextContent = contentsOf(4096);
     const startedAt = performance.now();
     await inParallel(8, async (worker) => {
-      for (let i = 0; i < each; i++) await client.writeFile(`${directory}/${worker}-${i}`, content, { flags: 'wx' });
+      for (let i = 0; i < each; i++)
+        await client.writeFile(`${directory}/${worker}-${i}`, nextContent(), { flags: 'wx' });
     });
     return perSecond(each * 8, startedAt);
   } finally {
@@ -117,13 +119,13 @@ export function openLogs(clients: readonly CairnClient[], path: string, durabili
 export async function appends(bench: Bench, durability: 'memory' | 'disk'): Promise<number> {
   return withClients(bench, 8, async (clients) => {
     const path = `${await freshDirectory(clients[0]!, 'appends')}/log`;
-    const record = new Uint8Array(1024).fill(6);
+    const nextRecord = contentsOf(1024);
     const logs = await openLogs(clients, path, durability);
     const each = Math.max(1, Math.round((200_000 * bench.scale) / (8 * 32)));
     const startedAt = performance.now();
     await inParallel(8 * 32, async (worker) => {
       const log = logs[worker % 8]!;
-      for (let i = 0; i < each; i++) await log.recordAppend(record);
+      for (let i = 0; i < each; i++) await log.recordAppend(nextRecord());
     });
     return perSecond(each * 8 * 32, startedAt);
   });
