@@ -361,11 +361,11 @@ export const serverOrders = {
   /** Give the lease up: no mutation under this version succeeds afterwards. */
   release: call(66, struct({ handle: chunkHandle, version: chunkVersion }), struct({ length: varint })),
   drop: call(67, struct({ handles: list(held, inventoryPageMax) }), nothing),
-  /** What replica of the chunk there is, and whether it is sound; its version is undefined if there is none. */
+  /** What replica of the chunk there is, up to which mutation, and whether it is sound; its version is undefined if there is none. */
   holds: call(
     69,
     struct({ handle: chunkHandle }),
-    struct({ version: optional(chunkVersion), length: varint, isSound: bool }),
+    struct({ version: optional(chunkVersion), length: varint, isSound: bool, serial: varint }),
   ),
   /**
    * Of a sealed chunk that several files share: make a copy of the replica under the handle `into`, with this version, and take the next

@@ -64,7 +64,9 @@ export class Orders {
       const { inventory, store } = this.#world;
       const info = store.info(handle);
       const isSound = info !== undefined && !inventory.isDamaged(handle);
-      return { response: { version: info?.version, length: info?.lengthBytes ?? 0, isSound } };
+      return {
+        response: { version: info?.version, length: info?.lengthBytes ?? 0, isSound, serial: info?.serial ?? 0 },
+      };
     },
     drop: async ({ handles }) => {
       await Promise.all(handles.map((held) => this.drop(held)));

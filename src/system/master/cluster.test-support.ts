@@ -50,6 +50,8 @@ export interface TestMaster {
 interface HeldChunk {
   version: number;
   length: number;
+  /** Of its last mutation under this version; 0 if not given. */
+  serial?: number;
 }
 
 /** A chunkserver's view of itself, without the bytes. */
@@ -231,7 +233,8 @@ export class NamesServer {
         if (this.holdsMs > 0) await new Promise<void>((resolve) => this.node.env.clock.after(this.holdsMs, resolve));
         const chunk = this.chunks.get(handle);
         const isSound = chunk !== undefined && !this.#broken.has(handle);
-        return { response: { version: chunk?.version as ChunkRecord['version'], length: chunk?.length ?? 0, isSound } };
+        const version = chunk?.version as ChunkRecord['version'];
+        return { response: { version, length: chunk?.length ?? 0, isSound, serial: chunk?.serial ?? 0 } };
       },
       drop: ({ handles }) => {
         for (const { handle, version } of handles) {

@@ -85,8 +85,8 @@ export class Regrants {
 
   /**
    * Whoever has come back with an empty disk, or has lost bytes with its power, must not be left alone with the chunk while others have it.
-   * One that stays must have the version, or all that the master knows of; or, if the version was never begun and the chunk was cut since, as
-   * much as each of all members has. Nothing can be lost of what nobody has told the length of yet.
+   * One that stays must have the version, or all that the master knows of; or, if the version was never begun and the chunk was cut since, all
+   * that each of the members has, damaged or not. Nothing can be lost of what nobody has told the length of yet.
    */
   async #isHeldByOne(handle: ChunkHandle, chunk: ChunkRecord, staying: readonly ServerId[]) {
     if (chunk.length === 0) return true;
@@ -141,7 +141,9 @@ export class Regrants {
 /** Why a grant is refused that was right when it was asked for; STALE_HANDLE: the chunk has been cut off its file. */
 const changedMeanwhile: ReadonlySet<ErrorCode> = new Set(['STALE_VERSION', 'BUSY', 'STALE_HANDLE']);
 
+/** Who has the later mutations of one version has the earlier ones; one of them may have been a cut. */
 function isMore(a: Held, b: Held): boolean {
   const [ofA, ofB] = [a.version ?? 0, b.version ?? 0];
-  return ofA > ofB || (ofA === ofB && a.length > b.length);
+  if (ofA !== ofB) return ofA > ofB;
+  return a.serial > b.serial || (a.serial === b.serial && a.length > b.length);
 }

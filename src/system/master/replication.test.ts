@@ -334,6 +334,29 @@ describe('re-replication', () => {
     await c.until('it has got a good one', () => members(c, grant.handle).includes(best!.id), 30_000);
   });
 
+  it('lets a damaged replica go that is longer than the other for want of a cut alone, under a version that was never begun', async () => {
+    const c = await TestMasters.start(45, { servers: 3, timing });
+    const { grant, attributes } = await c.create('/cut', { replication: 2 });
+    const { handle, version, replicas } = grant!;
+    c.write(grant!, 100);
+    const [primary, other] = replicas.map(({ server }) => c.server(server));
+    primary!.reports.push({ handle, version, length: 100, release: false });
+    await c.until('the length is known', () => c.chunk(handle)?.length === 100);
+    const next = await c.acquire(attributes.inode, 0, { version, failed: [] });
+    expect(next.grant.version).toBeGreaterThan(version);
+    primary!.chunks.set(handle, { version, length: 40, serial: 2 });
+    other!.chunks.set(handle, { version, length: 100, serial: 1 });
+    other!.refusesRecovery = true;
+    other!.damage(handle);
+    await c.until('it has left', () => !members(c, handle).includes(other!.id), 30_000);
+    await c.until(
+      'there are two again',
+      () => members(c, handle).length === 2 && c.chunk(handle)?.sealed === true,
+      30_000,
+    );
+    expect(c.chunk(handle)?.length).toBe(40);
+  });
+
   it('knows of the damage of the only member also when that comes with the session of a server that was away', async () => {
     const c = await TestMasters.start(42, { servers: 3, timing });
     const { grant } = await c.sealedFile('/a', 10, { replication: 1 });
