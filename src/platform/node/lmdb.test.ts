@@ -1,4 +1,5 @@
-import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -261,6 +262,36 @@ describe('the map on LMDB', () => {
     }
     await committing;
     expect(turns).toBeGreaterThan(8);
+  });
+
+  test('a disk without room for the first file, or for a lock file, is DISK_FULL; a map that has both is opened', async ({
+    skip,
+  }) => {
+    const small = join(directory, 'small');
+    await mkdir(small);
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', small]).status !== 0)
+      skip('mounting a small file system needs root');
+    try {
+      const fill = async (free: number): Promise<void> => {
+        const { bavail, bsize } = await statfs(small);
+        await writeFile(join(small, 'filler'), Buffer.alloc(bavail * bsize - free));
+      };
+      await fill(8192);
+      await expect(openLmdbMap(join(small, 'map'))).rejects.toMatchObject({ code: 'DISK_FULL' });
+      await rm(join(small, 'filler'));
+      let map = await openLmdbMap(join(small, 'map'));
+      await map.commit([['key', bytes('value')]]);
+      await map.close();
+      await fill(8192);
+      map = await openLmdbMap(join(small, 'map'));
+      expect(all(map)).toEqual([['key', 'value']]);
+      await map.close();
+      for (const name of await readdir(join(small, 'map')))
+        if (name.endsWith('-lock')) await rm(join(small, 'map', name));
+      await expect(openLmdbMap(join(small, 'map'))).rejects.toMatchObject({ code: 'DISK_FULL' });
+    } finally {
+      spawnSync('umount', [small]);
+    }
   });
 
   test('a file that is no map is refused', async () => {

@@ -4,7 +4,8 @@
  * A commit is one transaction of LMDB. It is filled on this thread in short slices with pauses between them, and written and
  * synced on a thread of the pool. It is a child transaction, so that an error in the middle undoes all of it.
  * Without `overlappingSync` a transaction is synced before it counts as committed: resolved means durable.
- * Without `useWritemap` a full disk is an error and not a signal that ends the process.
+ * Without `useWritemap` a full disk is an error and not a signal that ends the process; but for the lock file, which is mapped: where it is to be
+ * made, there must be room.
  *
  * Files: `map-<generation>.mdb` (and LMDB's `…-lock`). A replacement fills the next generation under another name, renames it
  * when it is durable, then drops the old one: after a crash the highest generation counts.
@@ -45,7 +46,7 @@ export async function openLmdbMap(directory: string): Promise<DurableMap> {
     }
     const file = join(directory, nameOf(generation));
     await checkFile(file);
-    return new LmdbMap(directory, generation, new Generation(openDatabase(file), file));
+    return new LmdbMap(directory, generation, new Generation(await openExisting(file), file));
   } catch (thrown) {
     throw await mapError('opening', directory, thrown);
   }
@@ -74,6 +75,7 @@ async function prepare(directory: string, batches: AsyncIterable<readonly Pair[]
   const loading = join(directory, 'loading.mdb');
   await removeFiles(loading);
   try {
+    await mustHaveRoom(directory);
     await load(loading, batches);
     await sync(loading);
   } catch (thrown) {
@@ -91,7 +93,12 @@ async function publish(directory: string, generation: number): Promise<Generatio
   await fs.promises.rename(loading, file);
   await fs.promises.rm(`${loading}-lock`, { force: true });
   await sync(directory);
-  return new Generation(openDatabase(file), file);
+  return new Generation(await openExisting(file), file);
+}
+
+async function openExisting(file: string): Promise<Database> {
+  if (!fs.existsSync(`${file}-lock`)) await mustHaveRoom(dirname(file));
+  return openDatabase(file);
 }
 
 /** With the parents that are missing; all names are durable when it resolves. */
@@ -377,6 +384,13 @@ function takeSlice(database: Database, changes: Iterator<Change>): boolean {
 
 /** Below this a disk counts as full when LMDB cannot write: it reports a write that was cut short as EIO. */
 const fullDiskFreeBytes = 1024 * 1024;
+
+/** @throws CairnError DISK_FULL */
+async function mustHaveRoom(directory: string): Promise<void> {
+  const { bavail, bsize } = await fs.promises.statfs(directory);
+  if (bavail * bsize >= fullDiskFreeBytes) return;
+  throw new CairnError('DISK_FULL', `the disk of ${directory} is full: it has less than 1 MiB; free space on it`);
+}
 
 /** What LMDB throws, as a CairnError; waits for the cause that it hands in later. */
 async function mapError(action: string, directory: string, thrown: unknown): Promise<CairnError> {
