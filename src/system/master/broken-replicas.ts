@@ -20,7 +20,7 @@ const looksMax = 32;
 const againMs = 1000;
 const againMax = 256;
 
-export type WhyGone = 'damaged' | 'missing';
+export type WhyGone = 'damaged' | 'missing' | 'short';
 
 interface Word {
   readonly handle: ChunkHandle;
@@ -111,7 +111,6 @@ export class BrokenReplicas {
     this.#lookOn();
   }
 
-  /** A word is over when the server is no member, or its replica is good after all. */
   async #lookInto(word: Word): Promise<void> {
     const { handle, server } = word;
     if (this.#excluding.has(handle)) return; // it comes again
@@ -119,8 +118,7 @@ export class BrokenReplicas {
     if (members.length === 1 && members[0] === server) return; // until the server comes anew
     this.#excluding.add(handle);
     try {
-      const isWhole = (word.why === 'missing' || word.isTold) && (await isHeldWhole(this.#world, handle, server));
-      if (!isWhole) await this.#leaveOut(word);
+      if (!(await this.#isOver(word))) await this.#leaveOut(word);
       this.#forget(word);
     } catch (thrown) {
       this.#notLeftOut(word, toCairnError(thrown));
@@ -128,6 +126,16 @@ export class BrokenReplicas {
       this.#excluding.delete(handle);
     }
     if (!this.#world.isStopped) this.#lookOn();
+  }
+
+  /** The replica is good after all; or it is short, and no other has all of the chunk: where all have lost their power it may be the best that is left. */
+  async #isOver({ handle, server, why, isTold }: Word): Promise<boolean> {
+    if (why === 'damaged' && !isTold) return false;
+    if (await isHeldWhole(this.#world, handle, server)) return true;
+    if (why !== 'short') return false;
+    const others = this.#world.tables.chunk(handle)?.servers.filter((id) => id !== server) ?? [];
+    const whole = await Promise.all(others.map((id) => isHeldWhole(this.#world, handle, id)));
+    return !whole.includes(true);
   }
 
   #notLeftOut(word: Word, { code, message: why }: CairnError): void {

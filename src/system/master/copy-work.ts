@@ -103,13 +103,17 @@ export class CopyWork {
     const source = this.#anySourceFor(copy, chunk);
     if (!chunk.sealed || source === undefined)
       throw new CairnError('BUSY', `chunk ${handle} is in use again; its copy waits`);
-    await this.#clone(handle, chunk, source, target, timeoutMs);
+    try {
+      await this.#clone(handle, chunk, source, target, timeoutMs);
+    } catch (thrown) {
+      if (chunk.length > 0 || toCairnError(thrown).code !== 'CHUNK_MISSING') throw thrown; // nothing was written to it yet
+    }
     const leaving = this.#leavingFor(chunkOf(this.#world.tables, handle), copy); // others may have left meanwhile
-    // In two steps, so that those who serve it still leave one that others have: see replica-sets.ts.
-    const serving = leaving.filter((id) => this.#world.servers.hasSession(id) && chunk.servers.length < replicasMax);
-    const silent = leaving.filter((id) => !serving.includes(id));
-    await this.#sets.add(handle, chunk.version, target.id, silent);
-    if (serving.length > 0) await this.#sets.exclude(handle, chunk.version, serving);
+    // In two steps, so that those who serve it still, or soon again, leave one that others have all of: see replica-sets.ts.
+    const later = leaving.filter((id) => isLive(this.#world.servers, id) && chunk.servers.length < replicasMax);
+    const atOnce = leaving.filter((id) => !later.includes(id));
+    await this.#sets.add(handle, chunk.version, target.id, atOnce);
+    if (later.length > 0) await this.#sets.exclude(handle, chunk.version, later);
   }
 
   /** What was begun goes on, whatever was charged for it. */

@@ -114,11 +114,10 @@ export class Heartbeats {
     const { garbage, missing, short, lookedTo } = compareInventory(tables, server, page, isCloning, lookFrom);
     const looked = { from: lookFrom, to: lookedTo };
     unlooked.looked(page, looked);
-    const gone = [
-      ...this.#missing.confirmed(server.id, looked, missing),
-      ...this.#short.confirmed(server.id, page, short, (handle) => this.#othersOf(handle, server.id)),
-    ];
-    for (const handle of gone) replication.broken.gone(handle, server.id, 'missing');
+    for (const handle of this.#missing.confirmed(server.id, looked, missing))
+      replication.broken.gone(handle, server.id, 'missing');
+    for (const handle of this.#short.confirmed(server.id, page, short, (handle) => this.#othersOf(handle, server.id)))
+      replication.broken.gone(handle, server.id, 'short');
     return garbage;
   }
 

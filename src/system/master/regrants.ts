@@ -7,11 +7,12 @@ import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
 import { dropReplica } from './drop-replica.ts';
 import type { Gate } from './gate.ts';
 import { type LeaderWorld, waitUntil } from './leader-world.ts';
+import { isLive } from './needs.ts';
 import { valueOrThrow } from './refusal.ts';
 import { type Granted, grantResult } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
 import { Turns } from './turns.ts';
-import { type Held, heldBy, isWhole } from './whole-replicas.ts';
+import { canDoWithout, type Held } from './whole-replicas.ts';
 
 export class Regrants {
   readonly #world: LeaderWorld;
@@ -73,7 +74,7 @@ export class Regrants {
     const staying = [...good, ...demoted];
     const dropping = chunk.servers.filter((id) => !lapsed.includes(id) && !staying.includes(id));
     const isLeft = staying.length < chunk.servers.length;
-    if (staying.length === 0 || (isLeft && !(await this.#isHeldByOne(handle, chunk, staying))))
+    if (staying.length === 0 || (isLeft && !(await this.#canDoWith(handle, chunk, staying))))
       throw this.#unavailable(handle, chunk);
     for (const id of dropping) {
       if (await dropReplica(this.#world, id, handle, chunk)) continue;
@@ -84,24 +85,15 @@ export class Regrants {
   }
 
   /**
-   * Whoever has come back with an empty disk, or has lost bytes with its power, must not be left alone with the chunk while others have it.
-   * One that stays must have the version, or all that the master knows of; or, if the version was never begun and the chunk was cut since, all
-   * that each of the members has, damaged or not. Nothing can be lost of what nobody has told the length of yet.
+   * Of an open chunk who has the version is believed to have all: it may have been cut since the master was told. Of a sealed one who is dead is not
+   * waited for. Nothing can be lost of what nobody has told the length of yet.
    */
-  async #isHeldByOne(handle: ChunkHandle, chunk: ChunkRecord, staying: readonly ServerId[]) {
+  async #canDoWith(handle: ChunkHandle, chunk: ChunkRecord, staying: readonly ServerId[]): Promise<boolean> {
     if (chunk.length === 0) return true;
-    const own = await this.#heldBy(handle, staying);
-    const sound = own.flatMap((held) => (held?.isSound === true ? [held] : []));
-    if (sound.some((held) => held.version === chunk.version || isWhole(chunk, held))) return true;
-    if (sound.length === 0) return false;
-    // only now the others: who is leaving may be slow to answer
-    const others = chunk.servers.filter((id) => !staying.includes(id));
-    const all = [...own, ...(await this.#heldBy(handle, others))];
-    return sound.some((held) => all.every((other) => other !== undefined && !isMore(other, held)));
-  }
-
-  #heldBy(handle: ChunkHandle, servers: readonly ServerId[]) {
-    return Promise.all(servers.map((id) => heldBy(this.#world, handle, id)));
+    const leaving = chunk.servers.filter((id) => !staying.includes(id));
+    const awaited = chunk.sealed ? leaving.filter((id) => isLive(this.#world.servers, id)) : leaving;
+    const isBelieved = (held: Held) => !chunk.sealed && held.version === chunk.version;
+    return canDoWithout(this.#world, handle, chunk, awaited, staying, isBelieved);
   }
 
   async #grant(
@@ -140,10 +132,3 @@ export class Regrants {
 
 /** Why a grant is refused that was right when it was asked for; STALE_HANDLE: the chunk has been cut off its file. */
 const changedMeanwhile: ReadonlySet<ErrorCode> = new Set(['STALE_VERSION', 'BUSY', 'STALE_HANDLE']);
-
-/** Who has the later mutations of one version has the earlier ones; one of them may have been a cut. */
-function isMore(a: Held, b: Held): boolean {
-  const [ofA, ofB] = [a.version ?? 0, b.version ?? 0];
-  if (ofA !== ofB) return ofA > ofB;
-  return a.serial > b.serial || (a.serial === b.serial && a.length > b.length);
-}

@@ -1,7 +1,7 @@
 /**
  * Changes of the set of a sealed chunk by which members leave that serve it still. A reader may believe that the chunk is there; so nothing is
  * mutated before they have dropped it, or serve nothing any more. Who leaves without another coming drops it first, if it can: of one that was left
- * out and serves it still the next leader would know nothing. And nobody drops it so before one that stays has said that it has all of it.
+ * out and serves it still the next leader would know nothing. And nobody drops it so before one that stays has said that it has all of it, or as much as who leaves.
  */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { CairnError } from '../../core/base/errors.ts';
@@ -12,7 +12,7 @@ import { valueOrThrow } from './refusal.ts';
 import type { Regrants } from './regrants.ts';
 import { type CommandOf, doneResult } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
-import { isHeldWhole } from './whole-replicas.ts';
+import { canDoWithout } from './whole-replicas.ts';
 
 export class ReplicaSets {
   readonly #world: LeaderWorld;
@@ -62,9 +62,9 @@ export class ReplicaSets {
   ): Promise<readonly ServerId[]> {
     const { env, timing } = this.#world;
     const staying = chunk.servers.filter((id) => !leaving.includes(id));
-    const whole = await Promise.all(staying.map((id) => isHeldWhole(this.#world, handle, id)));
+    const isHeld = await canDoWithout(this.#world, handle, chunk, leaving, staying);
     this.#world.checkLeading();
-    if (!whole.includes(true))
+    if (!isHeld)
       throw new CairnError('UNAVAILABLE', `no other server of chunk ${handle} has said that it has all of it`);
     if (!chunk.sealed || chunk.version !== version) return [];
     const until = env.clock.now() + 2 * timing.sessionMs;

@@ -430,6 +430,61 @@ describe('copies where they should be', () => {
     expect(members(c, grant.handle)).toEqual([other!.id, target.id].sort());
   });
 
+  it('stay on a server that is drained and silent for a moment if what was copied from another is short', async () => {
+    const c = await TestMasters.start(28, { servers: 3, timing });
+    const { grant } = await c.sealedFile('/a', 100, { replication: 2 });
+    const { handle } = grant;
+    const [short, drained] = grant.replicas.map(({ server }) => c.server(server));
+    const target = c.servers.find((server) => server !== short && server !== drained)!;
+    target.cloneMs = 1500;
+    await c.call('drain', { id: c.id(), server: drained!.id, draining: true });
+    await c.until('it is copied', () => target.orders.length > 0);
+    expect(target.orders).toEqual([`clone ${handle} from ${short!.id}`]);
+    // It had lost the end with its power, which nobody has seen yet.
+    short!.chunks.get(handle)!.length = 40;
+    c.crashServer(drained!);
+    await c.until('the copy is a member', () => members(c, handle).includes(target.id));
+    c.restartServer(drained!);
+    const isWhole = (id: number) => c.server(id).chunks.get(handle)?.length === 100;
+    await c.until('two have all of it', () => members(c, handle).filter(isWhole).length === 2, 30_000);
+    await c.until('nobody has less', () => members(c, handle).every(isWhole), 30_000);
+  });
+
+  it('leave a server that is drained also where all have lost the end of a chunk, and where nobody has anything of one never written to', async () => {
+    const c = await TestMasters.start(27, { servers: 4, timing });
+    const { grant: lost } = await c.sealedFile('/lost', 100);
+    const { grant: empty } = await c.create('/empty');
+    c.release(empty!, 0);
+    await c.until('it is sealed', () => c.chunk(empty!.handle)?.sealed === true);
+    for (const server of c.servers) if (server.chunks.has(lost.handle)) server.chunks.get(lost.handle)!.length = 40;
+    const handles = [lost.handle, empty!.handle];
+    for (const handle of handles) {
+      const id = c.server(members(c, handle)[0]!).id;
+      await c.call('drain', { id: c.id(), server: id, draining: true });
+      await c.until(`chunk ${handle} has left it`, () => !members(c, handle).includes(id));
+      expect(members(c, handle)).toHaveLength(3);
+      await c.call('drain', { id: c.id(), server: id, draining: false });
+    }
+  });
+
+  it('stay on a server that is drained if it is the only one that has all of a chunk', async () => {
+    const c = await TestMasters.start(26, { servers: 3, timing });
+    const { grant } = await c.sealedFile('/a', 100, { replication: 1 });
+    const { handle } = grant;
+    const only = c.server(members(c, handle)[0]!);
+    const others = c.servers.filter((server) => server !== only);
+    for (const server of others) server.cloneMs = 500;
+    await c.call('drain', { id: c.id(), server: only.id, draining: true });
+    const target = () => others.find(({ chunks }) => chunks.get(handle)?.length === 100);
+    await c.until('it is copied', () => target() !== undefined);
+    target()!.chunks.get(handle)!.length = 40; // no sooner was it there than half of it was lost
+    const isWhole = (id: number) => c.server(id).chunks.get(handle)?.length === 100;
+    for (let n = 0; n < 10; n++) {
+      await c.run(500);
+      expect(members(c, handle).some(isWhole)).toBe(true);
+    }
+  });
+
   it('stay on a server that is drained as long as there is no other place', async () => {
     const c = await TestMasters.start(31, { servers: 3, timing });
     const { grant } = await c.sealedFile('/a', 10);

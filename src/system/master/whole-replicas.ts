@@ -1,4 +1,4 @@
-/** What a server has of a chunk, and whether that is all of it, in good order: its own word at this moment. */
+/** What servers have of a chunk, whether that is all of it, in good order, and whom the chunk can do without: by their own word at this moment. */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { toCairnError } from '../../core/base/errors.ts';
 import type { ResponseOf } from '../../core/protocol/call.ts';
@@ -39,4 +39,39 @@ export async function isHeldWhole(world: LeaderWorld, handle: ChunkHandle, id: S
  */
 export function isWhole({ version, length, sealed }: ChunkRecord, held: Pick<Held, 'version' | 'length'>): boolean {
   return held.length >= length && (!sealed || length === 0 || (held.version ?? 0) >= version);
+}
+
+/**
+ * Whether a chunk can do without those who leave. Whoever has come back with an empty disk, or has lost bytes with its power, must not be left alone
+ * with it while others have it. So one that stays is sound and has all that the master knows of; or all that each of those who leave has, damaged or
+ * not: so it is where all have lost their power, or where a chunk was cut since the master was told, and its next version never begun.
+ * @param isBelieved to have all of it, whatever its length
+ */
+export async function canDoWithout(
+  world: LeaderWorld,
+  handle: ChunkHandle,
+  chunk: ChunkRecord,
+  leaving: readonly ServerId[],
+  staying: readonly ServerId[],
+  isBelieved: (held: Held) => boolean = () => false,
+): Promise<boolean> {
+  const heldByAll = (ids: readonly ServerId[]) => Promise.all(ids.map((id) => heldBy(world, handle, id)));
+  const isOfNow = (held: Held) => !chunk.sealed || (held.version ?? 0) >= chunk.version;
+  const sound = (await heldByAll(staying)).flatMap((held) => (held?.isSound === true && isOfNow(held) ? [held] : []));
+  if (sound.some((held) => isWhole(chunk, held) || isBelieved(held))) return true;
+  const enough = chunk.length === 0 && staying.length > 0 ? [...sound, nothing] : sound;
+  if (enough.length === 0) return false;
+  // only now the others: who is leaving may be slow to answer
+  const others = await heldByAll(leaving);
+  return enough.some((held) => others.every((other) => other !== undefined && !isMore(other, held)));
+}
+
+/** All that there is of a chunk that was never written to. */
+const nothing: Held = { version: undefined, length: 0, isSound: true, serial: 0 };
+
+/** Who has the later mutations of one version has the earlier ones; one of them may have been a cut. */
+function isMore(a: Held, b: Held): boolean {
+  const [ofA, ofB] = [a.version ?? 0, b.version ?? 0];
+  if (ofA !== ofB) return ofA > ofB;
+  return a.serial > b.serial || (a.serial === b.serial && a.length > b.length);
 }
