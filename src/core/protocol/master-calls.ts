@@ -369,11 +369,11 @@ export const serverOrders = {
   ),
   /**
    * Of a sealed chunk that several files share: make a copy of the replica under the handle `into`, with this version, and take the next
-   * version for the replica itself, so that readers notice.
+   * version for the replica itself, so that readers notice. A replica shorter than `length` stays as it is: it must not come before the others.
    */
   split: call(
     68,
-    struct({ handle: chunkHandle, version: chunkVersion, into: chunkHandle }),
+    struct({ handle: chunkHandle, version: chunkVersion, into: chunkHandle, length: varint }),
     struct({ length: varint }),
   ),
 } as const;

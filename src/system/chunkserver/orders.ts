@@ -51,9 +51,7 @@ export class Orders {
 
   readonly handlers: Handlers<typeof serverOrders> = {
     clone: async (order) => ({ response: { length: await this.#clone(order) } }),
-    split: async ({ handle, version, into }) => ({
-      response: { length: await splitReplica(this.#world, handle, version, into) },
-    }),
+    split: async (order) => ({ response: { length: await splitReplica(this.#world, order) } }),
     recover: async ({ grant, seal }) => {
       const lease = this.#world.leases.under(grant, true);
       await lease.ready();

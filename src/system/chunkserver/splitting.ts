@@ -4,6 +4,8 @@
  */
 import { type ChunkHandle, type ChunkVersion, toChunkVersion, toMutationSerial } from '../../core/base/brand.ts';
 import { CairnError } from '../../core/base/errors.ts';
+import type { RequestOf } from '../../core/protocol/call.ts';
+import type { serverOrders } from '../../core/protocol/master-calls.ts';
 import type { ChunkImage } from '../storage/chunk-store.ts';
 import { blockBytes } from '../storage/chunk-store.ts';
 import type { CopyWorld } from './cloning.ts';
@@ -11,19 +13,20 @@ import { bytesIn, checksumsAfter, copySteps } from './copying.ts';
 
 const noSerial = toMutationSerial(0);
 
-/** @returns the length. @throws CairnError CHUNK_MISSING, STALE_VERSION, DISK_FULL, DISK_FAILED, DISK_CORRUPT */
-export async function splitReplica(
-  world: CopyWorld,
-  handle: ChunkHandle,
-  version: ChunkVersion,
-  into: ChunkHandle,
-): Promise<number> {
+type SplitOrder = RequestOf<(typeof serverOrders)['split']>;
+
+/**
+ * Leaves a replica that is shorter than was asked for as it is: under a later version its lack would be taken for what the others have to become.
+ * @returns the length it has. @throws CairnError CHUNK_MISSING, STALE_VERSION, DISK_FULL, DISK_FAILED, DISK_CORRUPT
+ */
+export async function splitReplica(world: CopyWorld, { handle, version, into, length }: SplitOrder): Promise<number> {
   const { store, inventory } = world;
   inventory.mustBeSound(handle);
   const next = toChunkVersion(version + 1);
   const image = store.image(handle);
   if (image === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not here`);
   mustNotBeNewer(world, handle, next);
+  if (image.lengthBytes < length) return image.lengthBytes;
   await copyTo(world, image, version, into);
   await world.writer.exclusive(handle, async () => {
     mustNotBeNewer(world, handle, next);

@@ -219,10 +219,11 @@ export class NamesServer {
         for (const { server } of replicas) this.#cluster.server(server).chunks.set(grant.handle, { version, length });
         return { response: { length } };
       },
-      split: async ({ handle, version, into }) => {
+      split: async ({ handle, version, into, length }) => {
         this.orders.push(`split ${handle} v${version}`);
         const chunk = this.chunks.get(handle);
         if (chunk === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not there`);
+        if (chunk.length < length) return { response: { length: chunk.length } };
         this.chunks.set(into, { version, length: chunk.length });
         chunk.version = version + 1;
         if (this.splitMs > 0) await new Promise<void>((resolve) => this.node.env.clock.after(this.splitMs, resolve));

@@ -68,35 +68,40 @@ export class Splitting {
 
   async #copyOnAll(split: Split): Promise<void> {
     const { chunk, handle, made, short } = split;
-    await Promise.all(
-      chunk.servers.map(async (id) => {
-        if ((await this.#copyOn(id, split)) === 'copied') made.add(id);
-      }),
-    );
-    this.#world.checkLeading();
+    await this.#copyOnEach(chunk.servers, split, chunk.length);
     // Of an empty chunk nothing can be missing. But who has it must have its next version as well: none but those give it to others.
     if (chunk.length === 0) for (const id of chunk.servers) made.add(id);
     // Where all have lost their power nobody has more than the longest of them.
     if (made.size === 0 && short.size === chunk.servers.length) {
       const most = Math.max(...short.values());
-      for (const [id, length] of short) if (length === most) made.add(id);
+      const longest = chunk.servers.filter((id) => short.get(id) === most);
+      await this.#copyOnEach(longest, split, most);
     }
     if (made.size === 0)
       throw new CairnError('UNAVAILABLE', `no server of chunk ${handle} could copy it for its file; try again later`);
+  }
+
+  async #copyOnEach(ids: readonly ServerId[], split: Split, length: number): Promise<void> {
+    await Promise.all(
+      ids.map(async (id) => {
+        if ((await this.#copyOn(id, split, length)) === 'copied') split.made.add(id);
+      }),
+    );
+    this.#world.checkLeading();
   }
 
   #servingStill({ chunk, made, dropped }: Split): ServerId | undefined {
     return chunk.servers.find((id) => !made.has(id) && !dropped.has(id) && this.#world.servers.hasSession(id));
   }
 
-  async #copyOn(id: ServerId, { handle, into, short, chunk: { version, length } }: Split): Promise<Copied> {
+  async #copyOn(id: ServerId, { handle, into, short, chunk: { version } }: Split, length: number): Promise<Copied> {
     const { servers, timing, env } = this.#world;
     const server = servers.get(id);
     if (server === undefined || !servers.hasSession(id)) return 'failed';
     try {
-      const split = ordersTo(server).call('split', { handle, version, into }, { timeoutMs: timing.cloneMs });
+      const split = ordersTo(server).call('split', { handle, version, into, length }, { timeoutMs: timing.cloneMs });
       const { response } = await servers.whileServing([id], split);
-      // Who has lost bytes of durability memory has a short copy now, under the version of the others: in a set its bytes could become everybody's.
+      // Who has lost bytes of durability memory has the version of the others: in a set its bytes could become everybody's.
       if (response.length >= length) return 'copied';
       short.set(id, response.length);
       env.events.emit('warn', 'chunk_not_split', { handle, into, server: id, why: 'its replica is short' });
@@ -126,7 +131,7 @@ export class Splitting {
     const isStill = () => tables.chunk(handle)?.version === chunk.version; // else the next version may be one that was granted
     if (!isStill())
       throw new CairnError('STALE_VERSION', `chunk ${handle} was granted anew while it was copied; ask again`);
-    const again = await this.#copyOn(id, split);
+    const again = await this.#copyOn(id, split, chunk.length);
     const next = { ...chunk, version: toChunkVersion(chunk.version + 1) };
     if (again === 'copied') made.add(id);
     else if (again === 'damaged' && isStill() && (await dropReplica(this.#world, id, handle, next))) dropped.add(id);
