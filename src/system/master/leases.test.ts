@@ -238,6 +238,30 @@ describe('leases', () => {
     expect(ids((await c.acquire(inode, 0)).grant)).toEqual([short!.id]);
   });
 
+  it.each([false, true])(
+    'go on with those that have all of a chunk which was cut, where the next version was never begun (another leader: %s)',
+    async (isOther) => {
+      const c = await TestMasters.start(21, { timing: { deadAfterMs: 3000 } });
+      const { attributes, grant } = await c.create('/cut');
+      const { handle, version, replicas } = grant!;
+      const [primary, second, third] = replicas.map(({ server }) => c.server(server));
+      const report = async (length: number) => {
+        primary!.reports.push({ handle, version, length, release: false });
+        await c.run(600);
+      };
+      c.write(grant!, 100);
+      await report(100);
+      for (const { chunks } of [primary!, second!, third!]) chunks.set(handle, { version, length: 40, serial: 2 });
+      await report(40);
+      const next = await c.acquire(attributes.inode, 0, { version, failed: [] });
+      c.crashServer(third!);
+      if (isOther) c.crash(c.leader!);
+      await c.until('one is dead', () => c.eventsNamed('chunkserver_dead').length > 0);
+      const last = await c.acquire(attributes.inode, 0, { version: next.grant.version, failed: [] });
+      expect(ids(last.grant)).toEqual([primary!.id, second!.id]);
+    },
+  );
+
   it('are known to the next leader, which gives every server one session before it leaves one out', async () => {
     const { c, inode, grant } = await openFile(7);
     c.write(grant, 5);

@@ -42,7 +42,12 @@ export class LengthReports {
   #tells(from: ServerId, { handle, version, length, release }: LengthReport): boolean {
     const chunk = this.#world.tables.chunk(handle);
     if (chunk === undefined || chunk.version !== version || chunk.sealed || chunk.servers[0] !== from) return false;
-    return release || length > chunk.length;
+    return release || length !== chunk.length;
+  }
+
+  /** A chunk may become shorter under its lease: what the master knows of must not be more than anybody has. */
+  #isCut({ handle, length, release }: LengthReport): boolean {
+    return !release && length < (this.#world.tables.chunk(handle)?.length ?? 0);
   }
 
   async #log(): Promise<void> {
@@ -53,7 +58,10 @@ export class LengthReports {
     try {
       for (let at = 0; at < reports.length; at += reportsPerCommandMax) {
         const some = reports.slice(at, at + reportsPerCommandMax);
-        await this.#world.execute({ kind: 'recordLengths', reports: some }, doneResult);
+        const cuts = some.filter((report) => this.#isCut(report));
+        const others = some.filter((report) => !this.#isCut(report));
+        if (cuts.length > 0) await this.#world.execute({ kind: 'recordCuts', cuts }, doneResult);
+        if (others.length > 0) await this.#world.execute({ kind: 'recordLengths', reports: others }, doneResult);
       }
       for (const waiter of waiters) waiter.resolve();
     } catch (thrown) {

@@ -105,13 +105,30 @@ describe('lengths', () => {
     expect(m.chunk(handle)).toMatchObject({ length: 12, sealed: true });
   });
 
+  it('follow a cut while the lease is open', () => {
+    const { m, handle } = withFile();
+    m.report(handle, 1, 10, false);
+    m.now += 3;
+    m.cut(handle, 1, 12);
+    expect(m.chunk(handle).length).toBe(10);
+    m.cut(handle, 1, 4);
+    expect(m.chunk(handle)).toMatchObject({ length: 4, sealed: false });
+    expect(m.file('/a').modifiedAt).toBe(m.now);
+    m.report(handle, 1, 6, true);
+    m.cut(handle, 1, 2);
+    expect(m.chunk(handle)).toMatchObject({ length: 6, sealed: true });
+  });
+
   it('of another version or of a removed chunk are void', () => {
     const { m, handle } = withFile();
+    m.report(handle, 1, 40, false);
     m.grant(handle, 1, servers(2, 1, 3));
     m.report(handle, 1, 50, true);
-    expect(m.chunk(handle)).toMatchObject({ length: 0, sealed: false });
+    m.cut(handle, 1, 10);
+    expect(m.chunk(handle)).toMatchObject({ length: 40, sealed: false });
     m.remove('/a');
     expect(codeOf(m.report(handle, 2, 50, true))).toBe('ok');
+    expect(codeOf(m.cut(handle, 2, 5))).toBe('ok');
   });
 });
 

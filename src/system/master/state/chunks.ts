@@ -80,11 +80,24 @@ export function recordLengths(t: Transition, command: CommandOf<'recordLengths'>
     const chunk = t.tables.chunk(handle);
     if (chunk === undefined || chunk.version !== version || chunk.sealed) continue;
     if (!release && length <= chunk.length) continue;
-    t.tables.putChunk(handle, { ...chunk, length, sealed: release }, chunk);
-    const file = length === chunk.length ? undefined : t.tables.inode(chunk.inode);
-    if (file !== undefined && file.modifiedAt !== t.now) t.tables.putInode(chunk.inode, { ...file, modifiedAt: t.now });
+    putLength(t, handle, chunk, length, release);
   }
   return done;
+}
+
+export function recordCuts(t: Transition, command: CommandOf<'recordCuts'>): Result<Record<never, never>> {
+  for (const { handle, version, length } of command.cuts) {
+    const chunk = t.tables.chunk(handle);
+    if (chunk !== undefined && chunk.version === version && !chunk.sealed && length < chunk.length)
+      putLength(t, handle, chunk, length, false);
+  }
+  return done;
+}
+
+function putLength(t: Transition, handle: ChunkHandle, chunk: ChunkRecord, length: number, sealed: boolean): void {
+  t.tables.putChunk(handle, { ...chunk, length, sealed }, chunk);
+  const file = length === chunk.length ? undefined : t.tables.inode(chunk.inode);
+  if (file !== undefined && file.modifiedAt !== t.now) t.tables.putInode(chunk.inode, { ...file, modifiedAt: t.now });
 }
 
 export function addReplica(t: Transition, command: CommandOf<'addReplica'>): Result<Record<never, never>> {

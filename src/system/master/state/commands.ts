@@ -93,6 +93,13 @@ export const command = union({
       ),
     }),
   ],
+  /** The same of chunks that have become shorter, by a cut, under leases that go on. */
+  recordCuts: [
+    24,
+    struct({
+      cuts: list(struct({ handle: chunkHandle, version: chunkVersion, length: varint }), reportsPerCommandMax),
+    }),
+  ],
   /** A copy was made: `server` joins the set of a sealed chunk, `without` leave it. */
   addReplica: [19, struct({ handle: chunkHandle, version: chunkVersion, server: serverId, without: servers })],
   /** Servers leave the set of a sealed chunk. */

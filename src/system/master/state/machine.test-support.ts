@@ -123,6 +123,10 @@ export class TestMachine {
     const report = { handle: toChunkHandle(handle), version: toChunkVersion(version), length, release };
     return this.done({ kind: 'recordLengths', reports: [report] });
   }
+  cut(handle: number, version: number, length: number) {
+    const cut = { handle: toChunkHandle(handle), version: toChunkVersion(version), length };
+    return this.done({ kind: 'recordCuts', cuts: [cut] });
+  }
   addReplica(handle: number, version: number, server: number, without: ServerId[] = []) {
     const guard = { handle: toChunkHandle(handle), version: toChunkVersion(version) };
     return this.done({ kind: 'addReplica', ...guard, server: sid(server), without });

@@ -44,7 +44,7 @@ import { truncate } from './truncate.ts';
  * does something else. If that command may be in a log already, `metadataFormatVersion` is raised as well: each master applies from where
  * its own store was flushed, so that some would have done by the old rules what others do by the new ones.
  */
-export const metadataRules = 2;
+export const metadataRules = 3;
 
 export class MetadataMachine implements StateMachine {
   #tables: Tables | undefined;
@@ -146,6 +146,8 @@ function carryOut(t: Transition, command: Command): Uint8Array {
       return encodeResult(grantResult, chunks.grant(t, command));
     case 'recordLengths':
       return encodeResult(doneResult, chunks.recordLengths(t, command));
+    case 'recordCuts':
+      return encodeResult(doneResult, chunks.recordCuts(t, command));
     case 'addReplica':
       return encodeResult(doneResult, chunks.addReplica(t, command));
     case 'exclude':
