@@ -7,7 +7,6 @@ import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
 import { dropReplica } from './drop-replica.ts';
 import type { Gate } from './gate.ts';
 import { type LeaderWorld, waitUntil } from './leader-world.ts';
-import { isLive } from './needs.ts';
 import { valueOrThrow } from './refusal.ts';
 import { type Granted, grantResult } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
@@ -85,15 +84,14 @@ export class Regrants {
   }
 
   /**
-   * Of an open chunk who has the version is believed to have all: it may have been cut since the master was told. Of a sealed one who is dead is not
-   * waited for. Nothing can be lost of what nobody has told the length of yet.
+   * Of an open chunk who has the version is believed to have all: it may have been cut since the master was told. Nothing can be lost of what nobody
+   * has told the length of yet.
    */
   async #canDoWith(handle: ChunkHandle, chunk: ChunkRecord, staying: readonly ServerId[]): Promise<boolean> {
     if (chunk.length === 0) return true;
     const leaving = chunk.servers.filter((id) => !staying.includes(id));
-    const awaited = chunk.sealed ? leaving.filter((id) => isLive(this.#world.servers, id)) : leaving;
     const isBelieved = (held: Held) => !chunk.sealed && held.version === chunk.version;
-    return canDoWithout(this.#world, handle, chunk, awaited, staying, isBelieved);
+    return canDoWithout(this.#world, handle, chunk, leaving, staying, isBelieved);
   }
 
   async #grant(
