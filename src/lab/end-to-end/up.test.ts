@@ -1,6 +1,15 @@
 /** `cairn up` and the roles it runs: what they refuse, how they stop, what comes back. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -131,6 +140,26 @@ describe('up', () => {
     expect((await run(['cat', '/alone'], { env })).stdout).toBe(readFileSync(program, 'utf8'));
     const status = JSON.parse((await run(['status', '--json'], { env })).stdout) as { underReplicatedChunks: number };
     expect(status.underReplicatedChunks).toBe(1);
+  });
+
+  it('goes on when the directory of one node is gone, and starts that node when it is there again', {
+    timeout: 60_000,
+  }, async () => {
+    cluster = await LocalCluster.start({ program, masters: 1, chunkservers: 2 });
+    const env = { CAIRN_CLUSTER: cluster.url };
+    const home = join(cluster.dir, 'chunkserver-2');
+    renameSync(home, `${home}-away`);
+    const { pid } = cluster.processes.find(({ role, id }) => role === 'chunkserver' && id === 2)!;
+    process.kill(pid, 'SIGKILL');
+    const stateIs = async (wanted: string): Promise<boolean> => {
+      const { stdout } = await run(['servers', '--json'], { env });
+      const { chunkservers } = JSON.parse(stdout) as { chunkservers: { id: number; state: string }[] };
+      return chunkservers.find(({ id }) => id === 2)?.state === wanted;
+    };
+    await until('it is missed', () => stateIs('suspect'));
+    expect(await run(['put', program, '/meanwhile'], { env })).toMatchObject({ code: 0, stderr: '' });
+    renameSync(`${home}-away`, home);
+    await until('it is back', () => stateIs('healthy'));
   });
 
   it('leaves no process behind when it is killed, comes back on the same directory, and stops in 5 s', {

@@ -3,7 +3,7 @@
  * reason that a restart does not cure (port in use, directory of another cluster), ends the whole cluster with that child's own error.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { CairnError, errorTable, isErrorCode } from '../../../core/base/errors.ts';
 import { withHugePages } from '../../../platform/node/huge-pages.ts';
 import { processFlags } from '../../../platform/node/process-flags.ts';
@@ -20,9 +20,9 @@ const boundEventsEveryMs = 10_000;
 const hopeless: ReadonlySet<number> = new Set([errorTable.USAGE.exit, errorTable.PORT_IN_USE.exit]);
 
 export interface Death {
-  /** Its signal or exit code. */
+  /** Its signal or exit code, or that it was not started. */
   readonly how: string;
-  /** What it said last, if that was an error. */
+  /** What it said last, if that was an error; else why nobody can know. */
   readonly error: CairnError | undefined;
 }
 
@@ -86,9 +86,17 @@ export class Supervisor {
 
   #spawn(watched: Watched): void {
     const { node } = watched;
+    watched.startedAt = Date.now();
+    watched.starts += 1;
     this.#boundEvents(node);
-    const log = openSync(node.logFile, 'a');
-    const from = statSync(node.logFile).size;
+    let log: number;
+    try {
+      log = openSync(node.logFile, 'a');
+    } catch (cause) {
+      this.#startLater(watched, { how: 'not started', error: withoutItsFolder(node, cause as Error) });
+      return;
+    }
+    const from = fstatSync(log).size;
     // The pipe on stdin is never written: when this process ends, however it ends, the child sees its end and stops too.
     const env = { ...process.env, CAIRN_SUPERVISED: '1' };
     const child = spawn(process.execPath, [...processFlags, this.#program, node.role, '--config', node.configFile], {
@@ -97,8 +105,6 @@ export class Supervisor {
     });
     closeSync(log);
     watched.child = child;
-    watched.startedAt = Date.now();
-    watched.starts += 1;
     child.stdin?.on('error', () => {}); // the child is gone: `exit` says so
     child.once('error', (error) => this.#gone(watched, child, error.message, undefined, from));
     child.once('exit', (code, signal) =>
@@ -129,9 +135,13 @@ export class Supervisor {
       this.#events.hopeless(watched.node, error ?? unexplained(watched.node));
       return;
     }
+    this.#startLater(watched, { how, error });
+  }
+
+  #startLater(watched: Watched, death: Death): void {
     const well = Date.now() - watched.startedAt >= wellAfterMs;
     watched.backOffMs = well || watched.backOffMs === 0 ? restartMinMs : Math.min(restartMaxMs, watched.backOffMs * 2);
-    this.#events.died(watched.node, { how, error }, watched.backOffMs);
+    this.#events.died(watched.node, death, watched.backOffMs);
     watched.restart = setTimeout(() => this.#spawn(watched), watched.backOffMs);
   }
 
@@ -154,9 +164,21 @@ function unexplained(node: NodePlan): CairnError {
   return new CairnError('INTERNAL', `${node.name} cannot start; see ${node.logFile}`);
 }
 
-/** The error line that the child wrote last: `cairn: [CODE] message`. */
+/** The disk of one node may be gone while the others are well. */
+function withoutItsFolder(node: NodePlan, cause: Error): CairnError {
+  const why = `${node.name} cannot write its events: ${cause.message}; put its directory back, or start \`cairn up\` anew, which makes an empty one`;
+  return new CairnError('LOCAL_IO', why, { cause });
+}
+
+/** The error line that the child wrote last: `cairn: [CODE] message`; if that cannot be read any more, why not. */
 function lastError(node: NodePlan, from: number): CairnError | undefined {
-  const written = readFileSync(node.logFile);
+  let written: Buffer;
+  try {
+    written = readFileSync(node.logFile);
+  } catch (cause) {
+    const why = `${node.name}: what it said last cannot be read: ${(cause as Error).message}`;
+    return new CairnError('LOCAL_IO', why, { cause });
+  }
   const said = written.subarray(written.length < from ? 0 : from); // shorter: it has been cut meanwhile
   const lines = said.toString('utf8').trimEnd().split('\n');
   const match = lines.map((line) => /^cairn: \[([A-Z_]+)\] (.*)$/.exec(line)).findLast((found) => found !== null);
