@@ -43,6 +43,11 @@ describe('the layout of a local cluster', () => {
     expect([again.cluster, again.leftOut]).toEqual([first.cluster, []]);
   });
 
+  it('has all nodes in a new directory also where folders were made for disks of some of them', () => {
+    for (const name of ['master-2', 'chunkserver-1', 'chunkserver-2']) mkdirSync(join(dir, name));
+    expect(names(lay({ chunkservers: 4 }))).toHaveLength(3 + 4);
+  });
+
   it('takes more chunkservers, and says which fewer of them leave out', () => {
     lay({ chunkservers: 2 });
     expect(names(lay({ chunkservers: 4 })).slice(3)).toHaveLength(4);

@@ -66,7 +66,9 @@ export function planLayout(options: UpOptions): Layout {
   const dir = resolve(options.dir);
   const made = readIdentity(dir)?.cluster;
   const cluster = options.settings.cluster ?? made ?? `local-${randomBytes(6).toString('hex')}`;
-  const masterIds = mastersOf(dir, options.masters);
+  // In a new one the folders may have been made before, for a disk each.
+  const idsMade = (role: NodePlan['role']) => (made === undefined ? [] : idsIn(dir, role));
+  const masterIds = mastersOf(dir, idsMade('master'), options.masters);
   const portBase = portBaseOf(dir, masterIds[0]!, options.portBase);
   const plan = (role: NodePlan['role'], id: number): NodePlan => {
     const name = `${role}-${id}`;
@@ -86,7 +88,7 @@ export function planLayout(options: UpOptions): Layout {
   const masters = allMasters.filter((master) => !removed.includes(master));
   if (masters.length === 0)
     throw new CairnError('NOT_A_MEMBER', `all masters of ${dir} were removed from their cluster; give another --dir`);
-  const found = idsIn(dir, 'chunkserver');
+  const found = idsMade('chunkserver');
   const wanted = options.chunkservers === undefined && found.length > 0 ? found : upTo(options.chunkservers);
   const unwanted = found.filter((id) => !wanted.includes(id)).map((id) => plan('chunkserver', id));
   return {
@@ -143,8 +145,7 @@ function portBaseOf(dir: string, firstMaster: number, wanted: number | undefined
   );
 }
 
-function mastersOf(dir: string, wanted: number | undefined): number[] {
-  const found = idsIn(dir, 'master');
+function mastersOf(dir: string, found: readonly number[], wanted: number | undefined): readonly number[] {
   if (found.length === 0) return upTo(wanted);
   if (wanted === undefined || wanted === found.length) return found;
   throw new CairnError(

@@ -166,7 +166,7 @@ function unexplained(node: NodePlan): CairnError {
 
 /** The disk of one node may be gone while the others are well. */
 function withoutItsFolder(node: NodePlan, cause: Error): CairnError {
-  const why = `${node.name} cannot write its events: ${cause.message}; put its directory back, or start \`cairn up\` anew, which makes an empty one`;
+  const why = `${node.name} cannot write its events: ${cause.message}; put its directory back; if it is lost, make an empty one and start \`cairn up\` anew`;
   return new CairnError('LOCAL_IO', why, { cause });
 }
 
