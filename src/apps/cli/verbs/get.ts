@@ -1,5 +1,5 @@
 /** `cairn get`: files and trees out of the cluster. */
-import { rmSync, type Stats } from 'node:fs';
+import { closeSync, openSync, rmSync, type Stats } from 'node:fs';
 import { link, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
@@ -124,6 +124,7 @@ async function fetchWhole(
   return takingBack(
     () => rmSync(unfinished, { force: true }),
     async () => {
+      closeSync(openSync(unfinished, 'w')); // in this turn: none can come into being when it has been taken back
       try {
         const bytes = await fetchInto(cairn, from, unfinished, there, progress);
         if (flags.replace) await rename(unfinished, to);
@@ -136,7 +137,10 @@ async function fetchWhole(
   );
 }
 
-/** @param there the file that is replaced; the new one is as accessible. Or the device or pipe that is written to. */
+/**
+ * @param to an empty file, or the device or pipe that is written to
+ * @param there the file that is replaced; the new one is as accessible. Or that device or pipe.
+ */
 async function fetchInto(
   cairn: Cairn,
   from: string,
@@ -144,13 +148,14 @@ async function fetchInto(
   there: Stats | undefined,
   progress: Progress,
 ): Promise<number> {
+  const isFile = there?.isFile() !== false;
   const remote = await cairn.open(from, 'r');
-  const local = await open(to, 'w');
+  const local = await open(to, isFile ? 'r+' : 'w');
   let total = 0;
   try {
     if (there?.isFile() === true) await local.chmod(there.mode & 0o7777);
     const { size } = await remote.stat();
-    if (size >= largeBytes && there?.isFile() !== false) {
+    if (size >= largeBytes && isFile) {
       total = await fetchLarge(remote, size, to, progress.advance);
     } else {
       for await (const piece of remote.readStream({ reuseMemory: true })) {
