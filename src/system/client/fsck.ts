@@ -9,7 +9,7 @@ import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import type { Attributes, Location, Replica } from '../../core/protocol/types.ts';
 import { type AbortSignalLike, throwIfAborted } from './abort.ts';
 import type { ClientCore } from './core.ts';
-import { fsckParallel, locatePage, readAttemptMs, walkParallel } from './limits.ts';
+import { fsckFilesParallel, fsckParallel, locatePage, readAttemptMs, walkParallel } from './limits.ts';
 import { childPath, entriesOf, type OnUnreached, unlessGone, workThrough } from './tree.ts';
 
 type Image = ResponseOf<(typeof chunkCalls)['image']>;
@@ -82,10 +82,12 @@ class Walk {
     const below: string[] = [];
     const { signal } = this.#options;
     for await (const page of entriesOf(this.#core, path, { withAttributes: false, signal })) {
-      for (const entry of page) {
-        if (entry.kind === 'directory') below.push(childPath(entry));
-        else await this.#fileAt(childPath(entry));
-      }
+      const files: string[] = [];
+      for (const entry of page) (entry.kind === 'directory' ? below : files).push(childPath(entry));
+      await workThrough(files, fsckFilesParallel, async (file) => {
+        await this.#fileAt(file);
+        return [];
+      });
     }
     return below;
   }

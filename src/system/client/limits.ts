@@ -70,7 +70,8 @@ export const recallAttemptMs = 12_000;
 /** Directories walked, and files copied, at one time. */
 export const walkParallel = 8;
 export const copyParallel = 4;
-/** Chunks of a file that are looked at together. */
+/** Files of a directory that are looked at together, and chunks of a file. */
+export const fsckFilesParallel = 4;
 export const fsckParallel = 16;
 
 export interface ClientSettings {
