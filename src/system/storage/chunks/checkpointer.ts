@@ -93,12 +93,12 @@ export class Checkpointer {
   }
 
   #isDue(): boolean {
-    const { journal, options, cache, files } = this.#parts;
+    const { journal, options, cache, files, removed } = this.#parts;
     return (
       journal.bytesSinceCheckpoint >= options.checkpointJournalBytes ||
       files.slabs.leftBytes >= options.checkpointJournalBytes ||
       journal.bulkBytesSinceCheckpoint >= options.checkpointBulkBytes ||
-      cache.dirtyCount >= options.checkpointChunks
+      cache.dirtyCount + removed.size >= options.checkpointChunks
     );
   }
 

@@ -136,6 +136,16 @@ export class ChunkTable {
     return all;
   }
 
+  /** Of the chunks whose records are in this segment, in no order. */
+  handlesIn(segment: number): readonly ChunkHandle[] {
+    const { handles, segments } = this.#columns;
+    const found: ChunkHandle[] = [];
+    for (let row = segments.indexOf(segment); row >= 0; row = segments.indexOf(segment, row + 1)) {
+      found.push(asSmall(handles[row]!) as ChunkHandle);
+    }
+    return found;
+  }
+
   /** Of all records. */
   *slots(): Iterable<Slot> {
     const { slabs, slots } = this.#columns;

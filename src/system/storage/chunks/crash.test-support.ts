@@ -81,6 +81,8 @@ export interface Ending {
   readonly mayRot: boolean;
 }
 
+/** Chunks of one group, where there are many. */
+const groupMean = 10;
 const sizes = [0, 1, 100, 1000, 4096, 30_000, smallBytes, 70_000, 131_072, 300_000];
 /** Chunks that stay in slots mostly, and now and then outgrow them. */
 const smallSizes = [0, 1, 100, 1000, 4096, 4096, 9000, 20_000, 50_000];
@@ -124,7 +126,7 @@ export class Model {
       return this.#remove(store, handle);
     if (this.#random.chance(0.06)) return this.#repair(store, handle, chunk);
     if (this.#random.chance(0.08)) return this.#shorten(store, handle, chunk);
-    const others = free.filter(() => this.#random.chance(0.3));
+    const others = free.filter(() => this.#random.chance(Math.min(0.3, groupMean / free.length)));
     return this.#group(store, [...new Set([handle, ...others])]);
   }
 

@@ -4,7 +4,7 @@ import type { SimNode } from '../../../platform/sim/node.ts';
 import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
 import type { SimRandom } from '../../../platform/sim/random.ts';
 import type { SimWorld } from '../../../platform/sim/world.ts';
-import type { BadBlocksReport, ChunkStore } from '../chunk-store.ts';
+import type { BadBlocksReport, ChunkStore, ChunkStoreOptions } from '../chunk-store.ts';
 import { smallOptions } from './chunk-store.test-support.ts';
 import { Model } from './crash.test-support.ts';
 import { openChunkStore } from './open-chunk-store.ts';
@@ -20,25 +20,29 @@ interface Scenario {
   /** Makes the disk of a life a bad one. */
   readonly harm?: (disk: DiskImage, random: SimRandom) => void;
   readonly mayRot?: boolean;
-  readonly flushBehindBytes?: number;
+  readonly chunks?: number;
+  /** Of one life, at most. */
+  readonly steps?: number;
+  readonly more?: Partial<ChunkStoreOptions>;
 }
 
 /** The chunk files are flushed behind their writes never, or often. */
 const rarely = 4 * 1024 * 1024;
 const often = 96 * 1024;
 
-async function live(world: SimWorld, node: SimNode, flushBehindBytes: number): Promise<Life> {
+async function live(world: SimWorld, node: SimNode, more: Partial<ChunkStoreOptions>): Promise<Life> {
   const reports: BadBlocksReport[] = [];
   const options = {
     ...smallOptions,
-    flushBehindBytes,
+    flushBehindBytes: rarely,
+    ...more,
     badBlocks: (report: BadBlocksReport) => void reports.push(report),
   };
   return { store: await world.settle(openChunkStore(node.env, options)), reports };
 }
 
 /** Changes run, a few at a time, until the machine dies. */
-async function liveAndDie(world: SimWorld, model: Model, life: Life): Promise<void> {
+async function liveAndDie(world: SimWorld, model: Model, life: Life, steps: number): Promise<void> {
   let underWay = 0;
   let failure: unknown;
   const spawn = (): void => {
@@ -51,7 +55,7 @@ async function liveAndDie(world: SimWorld, model: Model, life: Life): Promise<vo
     );
   };
   const random = world.random.fork(`life ${world.eventCount}`);
-  const changes = random.below(50);
+  const changes = random.below(steps);
   for (let i = 0; i < changes; i++) {
     while (underWay < 1 + random.below(4)) spawn();
     await world.run(random.next() * 3);
@@ -63,20 +67,20 @@ async function liveAndDie(world: SimWorld, model: Model, life: Life): Promise<vo
 
 async function runSeed(
   seed: number,
-  { losesPower, harm, mayRot = false, flushBehindBytes = rarely }: Scenario,
+  { losesPower, harm, mayRot = false, chunks = 6, steps = 50, more = {} }: Scenario,
 ): Promise<Model> {
   const world = testWorld(seed);
   const node = world.node('server');
-  const model = new Model(world.random.fork('model'), 6, seed % 2 === 0);
-  let life = await live(world, node, flushBehindBytes);
+  const model = new Model(world.random.fork('model'), chunks, chunks > 6 || seed % 2 === 0);
+  let life = await live(world, node, more);
   for (let round = 0; round < 5; round++) {
     const lostPower = world.random.pick(losesPower);
     harm?.(node.disk, world.random);
-    await liveAndDie(world, model, life);
+    await liveAndDie(world, model, life, steps);
     node.crash({ loseUnsynced: lostPower });
     node.disk.healFaults();
     node.restart();
-    life = await live(world, node, flushBehindBytes);
+    life = await live(world, node, more);
     await world.settle(model.check(life.store, { lostPower, mayRot }, life.reports));
   }
   await world.settle(life.store.close());
@@ -122,7 +126,18 @@ describe('whatever was under way when the process or the machine died', () => {
   });
 
   test('so it is where chunk files are flushed while they are written', async () => {
-    const met = await runSeeds({ losesPower: [true, true, false], flushBehindBytes: often });
+    const met = await runSeeds({ losesPower: [true, true, false], more: { flushBehindBytes: often } });
+    expect(met.refused).toBe(0);
+  });
+
+  test('so it is where a checkpoint has more chunks, and cleans more of them, than it does in a turn', async () => {
+    const met = await runSeeds({
+      losesPower: [true, false],
+      chunks: 150,
+      steps: 200,
+      more: { checkpointChunks: 16, metadataSegmentBytes: 1024 },
+    });
+    expect(met.rolledBack).toBeGreaterThan(0);
     expect(met.refused).toBe(0);
   });
 

@@ -84,6 +84,15 @@ export function writeFrame(w: ByteWriter, kind: number, handle: number, crc32: C
   return bytes;
 }
 
+/** In place of a chunk's record, so long, whose header is damaged: the frames behind it are found, and it is believed no more than that. */
+export function writeUnsoundFrame(w: ByteWriter, handle: number, bytes: number, crc32: Crc32): void {
+  const start = w.length;
+  const payload = new Uint8Array(bytes - frameHeaderBytes);
+  writeFrame(w, frameKinds.chunk, handle, crc32, () => w.raw(payload));
+  w.patchU32(start + 16, ~crc32(payload) >>> 0);
+  w.patchU32(start + 20, crc32(w.view().subarray(start, start + 20)));
+}
+
 /** The header at `at`; undefined when there is none to believe. */
 export function readFrameHeader(bytes: Uint8Array, at: number, crc32: Crc32): FrameHeader | undefined {
   if (at + frameHeaderBytes > bytes.length) return undefined;

@@ -111,6 +111,8 @@ class Loader {
     await this.#env.disk.syncDirectory(this.#directory);
     const oldest = committed?.oldestSegment ?? Number.POSITIVE_INFINITY;
     for (const segment of segments.filter((one) => one.number < oldest)) {
+      // What was removed since may have its mark in a segment that is gone already.
+      for (const handle of this.table.handlesIn(segment.number)) this.table.delete(handle);
       await segment.file.close();
       await this.#env.disk.remove(segment.file.path);
     }

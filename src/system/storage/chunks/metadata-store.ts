@@ -23,8 +23,8 @@ import {
   writeCommitted,
   writeFrame,
   writeSegmentHeader,
+  writeUnsoundFrame,
 } from './metadata-frame.ts';
-import { SegmentContent } from './metadata-segment.ts';
 import type { RecordBatch } from './record-batch.ts';
 import { Slices } from './slices.ts';
 
@@ -34,9 +34,17 @@ export interface Segment {
   bytes: number;
 }
 
+/** A record that is written again as it is. */
+interface Moved {
+  readonly handle: ChunkHandle;
+  /** The segment that it was in. */
+  readonly from: number;
+  readonly to: RecordPlace;
+}
+
 /** Segments that one checkpoint cleans at most. */
 const cleanedPerCheckpoint = 2;
-/** Rows of the table that are changed in one turn. */
+/** Records that are laid out, and rows of the table that are changed, in one turn. */
 const rowsPerTurn = 64;
 
 export class MetadataStore {
@@ -99,13 +107,13 @@ export class MetadataStore {
     const head = new ByteWriter(64 * 1024);
     if (isNew) writeSegmentHeader(head, number, this.#env.crc32);
     const moved = await this.#copyLive(head, cleaned, base, number);
-    for (const handle of removed) writeFrame(head, frameKinds.removed, handle, this.#env.crc32, () => {});
+    await this.#markRemoved(head, removed);
     const end = new ByteWriter();
     this.#writeCommitted(end, { journal, oldestSegment, change });
     const parts = [head.view(), batch.view(), end.view()];
     const segment = await this.#write(parts, number, base, isNew);
     for (const { length } of parts) segment.bytes += length;
-    for (const [handle, place] of moved) this.table.move(handle, place);
+    await this.#follow(moved);
     await this.#settle(batch, number, base + head.length);
     return () => this.#dropFirst(cleaned.length);
   }
@@ -133,27 +141,57 @@ export class MetadataStore {
     return last === undefined || last.bytes >= this.#segmentBytes || cleaned >= this.#segments.length;
   }
 
+  /** The records are found by their rows, not by those before them: what is damaged costs itself only. */
   async #copyLive(
     w: ByteWriter,
     segments: readonly Segment[],
     base: number,
     number: number,
-  ): Promise<readonly (readonly [ChunkHandle, RecordPlace])[]> {
-    const moved: (readonly [ChunkHandle, RecordPlace])[] = [];
-    for (const segment of segments) {
-      const bytes = new Uint8Array(segment.bytes);
-      await segment.file.read(0, bytes);
-      const content = new SegmentContent(bytes, segment.number, segment.file.path, this.#env.crc32);
-      for (const batch of content.batches) {
-        for (const { kind, handle, offset } of content.frames(batch)) {
-          const place = kind === frameKinds.chunk ? this.table.place(handle as ChunkHandle) : undefined;
-          if (place?.segment !== segment.number || place.offset !== offset) continue;
-          moved.push([handle as ChunkHandle, { segment: number, offset: base + w.length, bytes: place.bytes }]);
-          w.raw(bytes.subarray(offset, offset + place.bytes));
-        }
+  ): Promise<readonly Moved[]> {
+    const moved: Moved[] = [];
+    const slices = new Slices(this.#env.clock, rowsPerTurn);
+    for (const { number: from, file, bytes: length } of segments) {
+      const content = new Uint8Array(length);
+      await file.read(0, content);
+      for (const handle of this.table.handlesIn(from)) {
+        const place = this.table.place(handle);
+        if (place?.segment !== from) continue; // it has been removed meanwhile
+        const { offset, bytes } = place;
+        moved.push({ handle, from, to: { segment: number, offset: base + w.length, bytes } });
+        this.#copy(w, handle, content.subarray(offset, offset + bytes));
+        const pause = slices.done(1);
+        if (pause !== undefined) await pause;
       }
     }
     return moved;
+  }
+
+  /** Whether the payload is sound its checksum tells then as before. */
+  #copy(w: ByteWriter, handle: ChunkHandle, frame: Uint8Array): void {
+    const { crc32 } = this.#env;
+    const header = readFrameHeader(frame, 0, crc32);
+    const isItsOwn = header?.handle === handle && header.payloadBytes === frame.length - frameHeaderBytes;
+    if (isItsOwn && header.kind === frameKinds.chunk) w.raw(frame);
+    else writeUnsoundFrame(w, handle, frame.length, crc32);
+  }
+
+  async #markRemoved(w: ByteWriter, removed: readonly ChunkHandle[]): Promise<void> {
+    const slices = new Slices(this.#env.clock, rowsPerTurn);
+    for (const handle of removed) {
+      writeFrame(w, frameKinds.removed, handle, this.#env.crc32, () => {});
+      const pause = slices.done(1);
+      if (pause !== undefined) await pause;
+    }
+  }
+
+  /** The rows of what was written again point there, save those that went away meanwhile, perhaps to come back as others. */
+  async #follow(moved: readonly Moved[]): Promise<void> {
+    const slices = new Slices(this.#env.clock, rowsPerTurn);
+    for (const { handle, from, to } of moved) {
+      if (this.table.place(handle)?.segment === from) this.table.move(handle, to);
+      const pause = slices.done(1);
+      if (pause !== undefined) await pause;
+    }
   }
 
   #writeCommitted(w: ByteWriter, committed: Committed): void {
