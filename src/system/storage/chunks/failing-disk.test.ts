@@ -179,3 +179,25 @@ test('what a failed sync has lost, and a kill has left in the page cache, surviv
     }
   }
 });
+
+test('bulk data that a failed sync has lost, and a kill has left in the page cache, is durable with a mutation that asks for it after the start', async () => {
+  const content = pattern(200_100, 1);
+  for (let seed = 1; seed <= 12; seed++) {
+    const world = testWorld(seed);
+    const node = world.node('s');
+    const open = () => world.settle(openChunkStore(node.env, smallOptions));
+    let store = await open();
+    store.create(h(1), v(1));
+    await world.settle(store.apply([mutation(1, 0, content.subarray(0, 200_000))]));
+    node.disk.arm('syncError', (path) => path.includes('/chunks/00/'));
+    await expect(world.settle(store.close())).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    node.crash();
+    node.restart();
+    store = await open();
+    await world.settle(store.apply([mutation(1, 200_000, content.subarray(200_000), { serial: 2, sync: true })]));
+    node.crash({ loseUnsynced: true });
+    node.restart();
+    const found = await world.settle(contentOf(await open(), 1));
+    expect(Buffer.compare(found, content), `seed ${seed}`).toBe(0);
+  }
+});

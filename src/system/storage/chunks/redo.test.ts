@@ -53,8 +53,20 @@ describe('redo', () => {
     redo.replaced(replaced(5 * blockBytes), 4 * blockBytes);
     expect(redo.touched(5 * blockBytes)).toEqual([1, 2, 3, 4]);
     expect(redo.touched(2 * blockBytes + 1)).toEqual([1, 2]);
-    expect([redo.rangeIn(0), redo.rangeIn(2)]).toEqual([undefined, undefined]);
+    expect([redo.has(0), redo.has(2)]).toEqual([false, false]);
     redo.replaced(replaced(5 * blockBytes, [{ block: 2, bytes: pattern(blockBytes, 1) }]), 5 * blockBytes);
-    expect([1, 2, 3].map((block) => redo.rangeIn(block))).toEqual([undefined, { from: 0, to: blockBytes }, undefined]);
+    expect([1, 2, 3].map((block) => redo.has(block))).toEqual([false, true, false]);
+  });
+
+  test('knows what was written, also where the journal does not have it', () => {
+    const redo = new Redo();
+    const whole = { from: 0, to: blockBytes };
+    const bulk = { offset: 100, dataBytes: 3 * blockBytes, lengthBefore: 100, lengthAfter: 100 + 3 * blockBytes };
+    redo.mutated(mutated(bulk, pattern(1000, 1)));
+    expect([0, 1, 2, 3, 4].map((block) => redo.has(block))).toEqual([true, false, false, false, false]);
+    const ranges = [0, 1, 2, 3, 4].map((block) => redo.writtenIn(block));
+    expect(ranges).toEqual([{ from: 100, to: blockBytes }, whole, whole, { from: 0, to: 100 }, undefined]);
+    redo.replaced(replaced(2 * blockBytes + 50), bulk.lengthAfter);
+    expect([1, 2, 3].map((block) => redo.writtenIn(block))).toEqual([whole, { from: 0, to: 50 }, undefined]);
   });
 });

@@ -10,8 +10,12 @@ interface Piece {
   readonly bytes: Uint8Array | undefined;
 }
 
+type Range = Pick<Piece, 'from' | 'to'>;
+
 export class Redo {
   #pieces: Piece[] = [];
+  /** Written, and not in the journal. */
+  #bulk: Range[] = [];
   readonly #touched = new Set<number>();
 
   mutated(record: MutatedRecord): void {
@@ -20,6 +24,7 @@ export class Redo {
     this.#zeros(lengthBefore, offset);
     const [data] = record.redo;
     if (data !== undefined) this.#pieces.push({ from: offset, to: offset + redoBytes, bytes: data });
+    if (redoBytes < dataBytes) this.#bulk.push({ from: offset + redoBytes, to: end });
     this.#zeros(Math.max(end, lengthBefore), lengthAfter);
     for (let i = 0; i < record.checksums.length; i++) this.#touched.add(firstBlock + i);
   }
@@ -42,17 +47,14 @@ export class Redo {
     return [...this.#touched].filter((block) => block < blockCount(lengthBytes)).sort((a, b) => a - b);
   }
 
-  /** What of the block there is anything to do again for, from the first byte of that to behind the last; undefined: nothing. */
-  rangeIn(block: number): { readonly from: number; readonly to: number } | undefined {
-    const start = block * blockBytes;
-    let from = blockBytes;
-    let to = 0;
-    for (const piece of this.#pieces) {
-      if (piece.from >= start + blockBytes || piece.to <= start) continue;
-      from = Math.min(from, Math.max(piece.from - start, 0));
-      to = Math.max(to, Math.min(piece.to - start, blockBytes));
-    }
-    return from < to ? { from, to } : undefined;
+  /** Whether there is anything to do again in the block. */
+  has(block: number): boolean {
+    return hullIn(block, this.#pieces) !== undefined;
+  }
+
+  /** What of the block was written, whether the journal has it or not, from the first byte of that to behind the last; undefined: nothing. */
+  writtenIn(block: number): Range | undefined {
+    return hullIn(block, this.#pieces, this.#bulk);
   }
 
   /** Does the block again, in the order of the journal, on what the file holds. @returns whether there was anything to do. */
@@ -79,7 +81,25 @@ export class Redo {
     this.#pieces = this.#pieces
       .filter((piece) => piece.from < lengthBytes)
       .map((piece) => (piece.to <= lengthBytes ? piece : cutPiece(piece, lengthBytes)));
+    this.#bulk = this.#bulk
+      .filter(({ from }) => from < lengthBytes)
+      .map(({ from, to }) => ({ from, to: Math.min(to, lengthBytes) }));
   }
+}
+
+/** From the first byte of the block that is in one of the ranges to behind the last. */
+function hullIn(block: number, ...lists: readonly (readonly Range[])[]): Range | undefined {
+  const start = block * blockBytes;
+  let from = blockBytes;
+  let to = 0;
+  for (const ranges of lists) {
+    for (const range of ranges) {
+      if (range.from >= start + blockBytes || range.to <= start) continue;
+      from = Math.min(from, Math.max(range.from - start, 0));
+      to = Math.max(to, Math.min(range.to - start, blockBytes));
+    }
+  }
+  return from < to ? { from, to } : undefined;
 }
 
 function cutPiece(piece: Piece, to: number): Piece {

@@ -82,7 +82,7 @@ function restoreSmall(parts: StoreParts, { state, redo }: Recovered): number {
   // One that has outgrown its slot by zeros alone is right in it, and has no room there all the same.
   if (slot !== undefined && state.lengthBytes <= slotBytesOf(slot) && env.crc32(content) === expected) {
     files.slabs.written(slot);
-    writeAgain(files.existing(state), 0, content, redo.rangeIn(0));
+    writeAgain(files.existing(state), 0, content, redo.writtenIn(0));
     return 0;
   }
   redo.applyTo(0, content);
@@ -128,7 +128,7 @@ async function restoreInFile(
   await files.hold(state, async (file) => {
     const into = new Uint8Array(blockBytes);
     for (const block of blocks) {
-      if (isThere && redo.rangeIn(block) === undefined) {
+      if (isThere && !redo.has(block)) {
         if (budget.bytes <= 0) continue;
         budget.bytes -= blockBytes;
       }
@@ -156,7 +156,7 @@ function restoreBlock(
   const got = file.readNow(block * blockBytes, bytes);
   const expected = state.checksumOf(block);
   if (got === bytes.length && crc32(bytes) === expected) {
-    writeAgain(file, block, bytes, base === undefined ? redo.rangeIn(block) : { from: 0, to: bytes.length });
+    writeAgain(file, block, bytes, base === undefined ? redo.writtenIn(block) : { from: 0, to: bytes.length });
     return 'sound';
   }
   if (base !== undefined) bytes.set(base.subarray(0, bytes.length));
@@ -168,7 +168,8 @@ function restoreBlock(
 
 /**
  * The block is right, but perhaps in the page cache only, where it looks clean if a sync of it has failed: nothing would write it before the
- * next checkpoint lets go of the journal, which has it too. What cannot be written now is right as long as it is there.
+ * next checkpoint lets go of the journal, or a change is called durable that follows bulk data. What cannot be written now is right as long as
+ * it is there.
  */
 function writeAgain(
   file: ChunkBytes,
