@@ -3,6 +3,7 @@ import { crc32 } from '../../core/base/crc32.ts';
 import { toEpoch, toLogIndex } from '../../core/consensus/engine.ts';
 import { makeEntry } from '../../core/consensus/entry-format.ts';
 import { Raft, type RaftRecord } from '../../core/consensus/index.ts';
+import { collectGarbage } from '../storage/garbage.test-support.ts';
 import { testEnv } from '../storage/memory-disk.test-support.ts';
 import { openWriteAheadLog } from '../storage/wal/open-write-ahead-log.ts';
 import { LogKeeper } from './log-keeper.ts';
@@ -55,5 +56,20 @@ describe('the log of a replica', () => {
     expect(again.keeper.bytes).toBeLessThan(bytes * 0.7);
     await again.keeper.close();
     expect(indexesOf((await open()).records)[0]).toBeGreaterThan(10);
+  });
+
+  it('does not keep in memory what was read from disk', async () => {
+    const open = setUp();
+    const { keeper } = await open();
+    await keeper.append([entryAt(1)], true);
+    await keeper.close();
+    const opened = async () => {
+      const { keeper: again, records } = await open();
+      return { again, record: new WeakRef(records.at(-1)!) };
+    };
+    const { again, record } = await opened();
+    await collectGarbage();
+    expect(record.deref()).toBeUndefined();
+    await again.close();
   });
 });

@@ -48,7 +48,8 @@ export class LogKeeper<Message, LogRecord> {
         records.push(record);
       },
     });
-    return { keeper, records };
+    // The log keeps its options, and with them the list: what is in it must not outlive the start.
+    return { keeper, records: records.splice(0) };
   }
 
   get bytes(): number {

@@ -202,5 +202,6 @@ export async function openJournal(
       replayed.push({ place, payload });
     },
   });
-  return { journal: new Journal(env, log), replayed };
+  // The log keeps its options, and with them the list: what is in it must not outlive the start.
+  return { journal: new Journal(env, log), replayed: replayed.splice(0) };
 }
