@@ -73,9 +73,10 @@ export class ChunkFiles {
     this.#unsyncedDirectories.add(this.#layout.pool);
   }
 
-  /** Runs `use` with the chunk's own file open throughout. */
+  /** Runs `use` with the chunk's own file open throughout. @throws CairnError CHUNK_MISSING */
   async hold<T>(state: ChunkState, use: (file: DiskFile) => Promise<T>): Promise<T> {
     assert(state.slot === undefined, 'who holds a file has one', { handle: state.handle });
+    mustHaveFile(state);
     return this.#open.hold(state.handle, () => this.#openOwn(state), use);
   }
 
@@ -182,17 +183,22 @@ export class ChunkFiles {
   }
 
   #ownFile(state: ChunkState): DiskFile {
+    mustHaveFile(state);
     return this.#open.open(state.handle, () => this.#openOwn(state)).file;
   }
 
   #openOwn(state: ChunkState): DiskFile {
-    if (!state.hasFile) throw new CairnError('CHUNK_MISSING', `chunk ${state.handle} has no file on this server`);
     try {
       return this.#env.disk.openNow(this.#layout.pathOf(state.handle), 'write');
     } catch (thrown) {
       throw missingFile(state, thrown);
     }
   }
+}
+
+/** What is open under its handle may be the file of another chunk, made anew after this one was removed. */
+function mustHaveFile({ handle, hasFile }: ChunkState): void {
+  if (!hasFile) throw new CairnError('CHUNK_MISSING', `chunk ${handle} has no file on this server`);
 }
 
 function missingFile({ handle }: ChunkState, thrown: unknown): CairnError {

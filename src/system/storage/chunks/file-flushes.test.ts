@@ -137,6 +137,30 @@ test('a checkpoint lets go of nothing when the store has failed while it was und
   expect(node.disk.paths()).toContain('store/journal/0000000000000001.wal');
 });
 
+test('a checkpoint has no flush of the file of a chunk that was made anew while it waited: who would hear of its failure?', async () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const world = testWorld(seed);
+    const node = world.node('s');
+    const flushes = heldFlushes(node.env);
+    const store = await world.settle(openChunkStore(node.env, { ...options, checkpointJournalBytes: 7 * pieceBytes }));
+    const make = async (): Promise<void> => {
+      store.create(h(1), v(1));
+      for (let n = 0; n < 8; n++) await append(store, n);
+    };
+    await world.settle(make());
+    await world.run(200); // a flush is under way, and the checkpoint waits for it
+    await world.settle(store.remove(h(1)));
+    await world.settle(make());
+    let flushed = 0;
+    node.disk.arm('syncError', (path) => /chunks\/..\//.test(path) && ++flushed === 2); // that of the removed one first
+    flushes.release();
+    await world.run(1000);
+    const bulk = mutation(1, 8 * pieceBytes, pattern(5 * pieceBytes, 8), { serial: 9, sync: true });
+    await expect(world.settle(store.apply([bulk]))).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    expect(store.hasFailed).toBe(true);
+  }
+});
+
 /** A small chunk of its own, in a slot. */
 async function make(store: ChunkStore, n: number): Promise<void> {
   store.create(h(n), v(1));

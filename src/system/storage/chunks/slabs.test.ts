@@ -1,6 +1,7 @@
 /** Small chunks: in slots of slabs, exact through growth, crashes and the reuse of their places. */
 import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { toMutationSerial } from '../../../core/base/brand.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
 import { blockBytes, type ChunkImage, type ChunkStore, type ChunkStoreOptions } from '../chunk-store.ts';
@@ -312,6 +313,20 @@ test('a slab that is gone costs the chunks in it, which are reported; others are
   disk.deleteFile(`store/slabs/${(await slabsOf(disk))[1]}`);
   await make(found, 4, pattern(1000, 4));
   await expectContent(found, 4, pattern(1000, 4));
+});
+
+test('an empty chunk whose slab is gone does not come to share its slot with another one', async () => {
+  const disk = new MemoryDisk();
+  let store = await open(disk);
+  await make(store, 1, pattern(1000, 1));
+  await store.cut({ handle: h(1), version: v(1), serial: toMutationSerial(2), lengthBytes: 0, window: [] });
+  await store.close();
+  disk.deleteFile(`store/slabs/${(await slabsOf(disk))[0]}`);
+  store = await open(disk);
+  await make(store, 2, pattern(1000, 2));
+  await store.apply([mutation(1, 0, pattern(1000, 3), { serial: 3 })]).catch(() => {});
+  await expectContent(store, 2, pattern(1000, 2));
+  await expectContent(await reopened(store, disk), 2, pattern(1000, 2));
 });
 
 test('a slab that is gone while others of its size have room is forgotten with its last chunk', async () => {

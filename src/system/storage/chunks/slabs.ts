@@ -80,7 +80,7 @@ export class Slabs {
       this.#slabs.set(number, { number, free: [], taken: 0 });
       // The run that made it may have ended before its name was synced.
       this.#hasUnsyncedNames = true;
-      this.#next = Math.max(this.#next, Math.floor(number / numbersPerSize) + 1);
+      this.#passOver(number);
     }
   }
 
@@ -92,8 +92,11 @@ export class Slabs {
   take(slots: Iterable<Slot>): void {
     const taken = new Map<number, Set<number>>();
     for (const { slab, index } of slots) {
-      const known = this.#slabs.get(slab);
-      if (known === undefined) continue;
+      if (!this.#slabs.has(slab)) {
+        // An empty chunk is not lost with it: another slab of this number would have its slot free.
+        this.#passOver(slab);
+        continue;
+      }
       const own = taken.get(slab) ?? new Set();
       assert(!own.has(index), 'a slot has one chunk', { slab, index });
       taken.set(slab, own.add(index));
@@ -210,6 +213,11 @@ export class Slabs {
   async removeSpares(): Promise<void> {
     const empty = [...this.#slabs.values()].filter(({ taken }) => taken === 0);
     for (const slab of empty) await this.#removeIfSpare(slab);
+  }
+
+  /** No slab is made with this number. */
+  #passOver(number: number): void {
+    this.#next = Math.max(this.#next, Math.floor(number / numbersPerSize) + 1);
   }
 
   #fillUp(slab: Slab, taken: ReadonlySet<number>): void {
