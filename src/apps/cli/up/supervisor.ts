@@ -1,6 +1,6 @@
 /**
- * Keeps the processes of a local cluster running: starts them, restarts what dies, stops all. A child that cannot even start once, for a
- * reason that a restart does not cure (port in use, directory of another cluster), ends the whole cluster with that child's own error.
+ * Keeps the processes of a local cluster running: starts them, restarts what dies, stops all. While the cluster comes up, a child that cannot
+ * even start once, for a reason that a restart does not cure (port in use, directory of another cluster), ends all with its own error.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
@@ -50,6 +50,7 @@ export class Supervisor {
   readonly #program: string;
   readonly #events: SupervisorEvents;
   #stopping = false;
+  #isReady = false;
   #bounding: NodeJS.Timeout | undefined;
 
   /** `program`: the file that node runs, `bin/cairn`. */
@@ -75,6 +76,11 @@ export class Supervisor {
     this.#bounding = setInterval(() => {
       for (const { node } of this.#watched) this.#boundEvents(node);
     }, boundEventsEveryMs).unref();
+  }
+
+  /** The cluster serves: from now on none of its processes ends the others, whatever it ends with. */
+  ready(): void {
+    this.#isReady = true;
   }
 
   /** Asks all to end, waits, and kills what does not. */
@@ -131,7 +137,7 @@ export class Supervisor {
       this.#events.left(watched.node, error);
       return;
     }
-    if (watched.starts === 1 && code !== undefined && hopeless.has(code)) {
+    if (!this.#isReady && watched.starts === 1 && code !== undefined && hopeless.has(code)) {
       this.#events.hopeless(watched.node, error ?? unexplained(watched.node));
       return;
     }

@@ -132,6 +132,7 @@ async function announceReady(
 ): Promise<void> {
   const missing = await untilReady(layout, signal);
   if (signal.aborted) return;
+  supervisor.ready();
   const endpoints = Object.fromEntries(layout.nodes.map((node) => [node.name, node.address]));
   if (json) printJson({ event: 'ready', cluster: layout.url, endpoints, processes: supervisor.processes });
   else printLine(welcome(layout, missing));
