@@ -468,16 +468,29 @@ export class TestMasters {
   }
   /** The primary gives the lease up. */
   release(grant: Grant, length: number): void {
-    const primary = this.server(grant.replicas[0]!.server);
-    primary.reports.push({ handle: grant.handle, version: grant.version, length, release: true });
+    this.report(grant, length, true);
+  }
+  /** The primary tells how long the chunk is. */
+  report({ handle, version, replicas }: Grant, length: number, release: boolean): void {
+    this.server(replicas[0]!.server).reports.push({ handle, version, length, release });
   }
   /** A file with one sealed chunk of `length` bytes on every replica. */
-  async sealedFile(path: string, length: number, options: Partial<RequestOf<typeof masterCalls.openForWrite>> = {}) {
+  sealedFile(path: string, length: number, options: Partial<RequestOf<typeof masterCalls.openForWrite>> = {}) {
+    return this.fileOf(path, length, true, options);
+  }
+  /** The same, or with an open one, of which the length is known. */
+  async fileOf(
+    path: string,
+    length: number,
+    sealed: boolean,
+    options: Partial<RequestOf<typeof masterCalls.openForWrite>> = {},
+  ) {
     const { attributes, grant } = await this.create(path, options);
     assert(grant !== undefined, 'the first chunk came with the file');
     assert(this.write(grant, length), 'all replicas took the bytes');
-    this.release(grant, length);
-    await this.until(`${path} is sealed`, () => this.chunk(grant.handle)?.sealed === true);
+    this.report(grant, length, sealed);
+    const isKnown = () => this.chunk(grant.handle)?.length === length && this.chunk(grant.handle)?.sealed === sealed;
+    await this.until(`what ${path} has is known`, isKnown);
     return { inode: attributes.inode, grant };
   }
 

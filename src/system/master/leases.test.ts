@@ -212,21 +212,24 @@ describe('leases', () => {
     expect(others[0]!.chunks.get(grant.handle)?.length).toBe(500);
   });
 
-  it('leave nobody out for one whose replica of a sealed chunk is short, though it has the version', async () => {
-    const c = await TestMasters.start(19, { timing: { deadAfterMs: 30_000 } });
-    const { inode, grant } = await c.sealedFile('/a', 500, { replication: 2 });
-    const [other, short] = grant.replicas.map(({ server }) => c.server(server));
-    // It lost the end with its power, and the other is away for a moment: nobody has seen yet that it is short.
-    c.crashServer(other!);
-    short!.chunks.set(grant.handle, { version: grant.version, length: 100 });
-    await c.until('the other is silent', () => c.eventsNamed('chunkserver_silent').length > 0);
-    expect(await codeOf(c.acquire(inode, 0))).toBe('UNAVAILABLE');
-    expect(c.chunk(grant.handle)).toMatchObject({ sealed: true, length: 500, servers: ids(grant) });
-    c.restartServer(other!);
-    await c.until('the other is back', () => other!.serves);
-    expect(ids((await c.acquire(inode, 0)).grant)).toContain(other!.id);
-    expect(other!.chunks.get(grant.handle)?.length).toBe(500);
-  });
+  it.each(['sealed', 'open'])(
+    'leave nobody out for one whose replica is short, though it has the version (%s)',
+    async (what) => {
+      const c = await TestMasters.start(19, { timing: { deadAfterMs: 30_000 } });
+      const { inode, grant } = await c.fileOf('/a', 500, what === 'sealed', { replication: 2 });
+      const [other, short] = grant.replicas.map(({ server }) => c.server(server));
+      // It lost the end with its power, and the other is away for a moment: nobody has seen yet that it is short.
+      c.crashServer(other!);
+      short!.chunks.set(grant.handle, { version: grant.version, length: 100 });
+      await c.until('the other is silent', () => c.eventsNamed('chunkserver_silent').length > 0);
+      expect(await codeOf(c.acquire(inode, 0))).toBe('UNAVAILABLE');
+      expect(c.chunk(grant.handle)).toMatchObject({ sealed: what === 'sealed', length: 500, servers: ids(grant) });
+      c.restartServer(other!);
+      await c.until('the other is back', () => other!.serves);
+      expect(ids((await c.acquire(inode, 0)).grant)).toContain(other!.id);
+      expect(other!.chunks.get(grant.handle)?.length).toBe(500);
+    },
+  );
 
   it('go on with what is left of a sealed chunk when the others are dead', async () => {
     const c = await TestMasters.start(20, { timing: { deadAfterMs: 3000 }, servers: 2 });

@@ -186,7 +186,9 @@ export class Leases {
       // Held or not: a chunk may be held until it is sealed, and its primary may have to leave somebody out for that.
       const others = failed.filter((id) => id !== server && chunk.servers.includes(id));
       const isDone = chunk.version > version && others.length === 0;
-      const granted = isDone ? { handle, ...chunk } : await this.#regrants.regrant(handle, chunk, others, until);
+      const granted = isDone
+        ? { handle, ...chunk }
+        : await this.#regrants.regrant(handle, chunk, others, until, { primary: server });
       if (granted === undefined) continue;
       return { grant: this.#answerOf(granted, chunk.inode) };
     }

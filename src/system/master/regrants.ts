@@ -7,11 +7,20 @@ import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
 import { dropReplica } from './drop-replica.ts';
 import type { Gate } from './gate.ts';
 import { type LeaderWorld, waitUntil } from './leader-world.ts';
+import { isLive } from './needs.ts';
 import { valueOrThrow } from './refusal.ts';
 import { type Granted, grantResult } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
 import { Turns } from './turns.ts';
 import { canDoWithout, type Held } from './whole-replicas.ts';
+
+/** Why a chunk is granted anew, where that matters. */
+interface Why {
+  /** Members that have no good replica. */
+  readonly gone?: readonly ServerId[];
+  /** The one that asks for it, as it goes on with its lease. */
+  readonly primary?: ServerId | undefined;
+}
 
 export class Regrants {
   readonly #world: LeaderWorld;
@@ -30,8 +39,8 @@ export class Regrants {
 
   /**
    * The next version of a chunk. Members without a session leave the set, failed ones too once they have dropped their replica; a failed
-   * primary that is up becomes the last member instead: the next primary will exclude it if it fails again. `gone` have no good replica,
-   * and leave like failed ones. Nobody leaves before one that stays has said that it has the chunk.
+   * primary that is up becomes the last member instead: the next primary will exclude it if it fails again. Those that are `gone`
+   * leave like failed ones. Nobody leaves before one that stays has said that it has the chunk.
    * @returns undefined when something has changed meanwhile: look at the chunk again.
    * @throws CairnError UNAVAILABLE when no member is up, or none that is up has the chunk, or nothing has changed until then
    */
@@ -40,10 +49,10 @@ export class Regrants {
     chunk: ChunkRecord,
     failed: readonly ServerId[],
     until: number,
-    gone: readonly ServerId[] = [],
+    why: Why = {},
   ): Promise<Granted | undefined> {
     return this.alone(handle, async () =>
-      this.#isStill(handle, chunk) ? this.#regrant(handle, chunk, failed, until, gone) : undefined,
+      this.#isStill(handle, chunk) ? this.#regrant(handle, chunk, failed, until, why) : undefined,
     );
   }
 
@@ -57,7 +66,7 @@ export class Regrants {
     chunk: ChunkRecord,
     failed: readonly ServerId[],
     until: number,
-    gone: readonly ServerId[],
+    { gone = [], primary }: Why,
   ): Promise<Granted | undefined> {
     const { servers, env } = this.#world;
     if (env.clock.now() >= until) throw this.#unavailable(handle, chunk);
@@ -73,7 +82,7 @@ export class Regrants {
     const staying = [...good, ...demoted];
     const dropping = chunk.servers.filter((id) => !lapsed.includes(id) && !staying.includes(id));
     const isLeft = staying.length < chunk.servers.length;
-    if (staying.length === 0 || (isLeft && !(await this.#canDoWith(handle, chunk, staying))))
+    if (staying.length === 0 || (isLeft && !(await this.#canDoWith(handle, chunk, staying, primary))))
       throw this.#unavailable(handle, chunk);
     for (const id of dropping) {
       if (await dropReplica(this.#world, id, handle, chunk)) continue;
@@ -84,13 +93,23 @@ export class Regrants {
   }
 
   /**
-   * Of an open chunk who has the version is believed to have all: it may have been cut since the master was told. Nothing can be lost of what nobody
-   * has told the length of yet.
+   * Of an open chunk who has the version, and less than the master knows of, may have lost it with its power, or have cut the chunk since the master was
+   * told. It is believed if it is the primary, whose lease ends with its process, or when nobody may be back soon who knows better; in mode async
+   * nobody need. Nothing can be lost of what nobody has told the length of yet.
    */
-  async #canDoWith(handle: ChunkHandle, chunk: ChunkRecord, staying: readonly ServerId[]): Promise<boolean> {
+  async #canDoWith(
+    handle: ChunkHandle,
+    chunk: ChunkRecord,
+    staying: readonly ServerId[],
+    primary: ServerId | undefined,
+  ): Promise<boolean> {
     if (chunk.length === 0) return true;
+    const { servers, tables } = this.#world;
     const leaving = chunk.servers.filter((id) => !staying.includes(id));
-    const isBelieved = (held: Held) => !chunk.sealed && held.version === chunk.version;
+    const isAwaited = leaving.some((id) => !servers.hasSession(id) && isLive(servers, id));
+    const isAnyEnough = !isAwaited || tables.inode(chunk.inode)?.mode === 'async';
+    const isBelieved = (held: Held, id: ServerId) =>
+      !chunk.sealed && held.version === chunk.version && (isAnyEnough || id === primary);
     return canDoWithout(this.#world, handle, chunk, leaving, staying, isBelieved);
   }
 

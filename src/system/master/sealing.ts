@@ -61,7 +61,7 @@ export class Sealing {
     const { env, tables, timing, servers } = this.#world;
     const chunk = chunkOf(tables, handle);
     if (chunk.sealed) return;
-    const granted = await this.#regrants.regrant(handle, chunk, [], env.clock.now() + orderMs, gone);
+    const granted = await this.#regrants.regrant(handle, chunk, [], env.clock.now() + orderMs, { gone });
     if (granted === undefined) throw new CairnError('BUSY', `chunk ${handle} is in use again; try again later`);
     const primary = servers.get(granted.servers[0]!)!;
     const order = { grant: grantOf(tables, granted, fileOf(tables, chunk)), seal: true };

@@ -55,12 +55,13 @@ export async function canDoWithout(
   chunk: ChunkRecord,
   leaving: readonly ServerId[],
   staying: readonly ServerId[],
-  isBelieved: (held: Held) => boolean = () => false,
+  isBelieved: (held: Held, id: ServerId) => boolean = () => false,
 ): Promise<boolean> {
   const heldByAll = (ids: readonly ServerId[]) => Promise.all(ids.map((id) => heldBy(world, handle, id)));
   const isOfNow = (held: Held) => !chunk.sealed || (held.version ?? 0) >= chunk.version;
-  const sound = (await heldByAll(staying)).flatMap((held) => (held?.isSound === true && isOfNow(held) ? [held] : []));
-  if (sound.some((held) => isWhole(chunk, held) || isBelieved(held))) return true;
+  const own = await heldByAll(staying);
+  const sound = own.flatMap((held) => (held?.isSound === true && isOfNow(held) ? [held] : []));
+  if (sound.some((held) => isWhole(chunk, held) || isBelieved(held, staying[own.indexOf(held)]!))) return true;
   const enough = chunk.length === 0 && staying.length > 0 ? [...sound, nothing] : sound;
   if (enough.length === 0) return false;
   // only now the others: who is leaving may be slow to answer
