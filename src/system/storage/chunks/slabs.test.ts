@@ -315,6 +315,22 @@ test('a slab that is gone costs the chunks in it, which are reported; others are
   await expectContent(found, 4, pattern(1000, 4));
 });
 
+test('that the only slab is gone is found by each round of verification, not only by the first', async () => {
+  const world = testWorld(1);
+  const { env } = world.node('server');
+  const lost: unknown[] = [];
+  const badBlocks = (report: unknown) => void lost.push(report);
+  const store = await world.settle(openChunkStore(env, { ...options, badBlocks }));
+  for (const n of [1, 2]) await world.settle(make(store, n, pattern(1000, n)));
+  const round = () => world.settle(Promise.allSettled([1, 2].map((n) => store.verify(h(n)))));
+  await round();
+  const [slab] = await world.settle(env.disk.list('store/slabs'));
+  await world.settle(env.disk.remove(`store/slabs/${slab}`));
+  await world.run(120_000);
+  await round();
+  expect(lost).toEqual([1, 2].map((handle) => ({ handle, blocks: 'all' })));
+});
+
 test('an empty chunk whose slab is gone does not come to share its slot with another one', async () => {
   const disk = new MemoryDisk();
   let store = await open(disk);

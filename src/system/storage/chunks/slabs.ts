@@ -20,6 +20,8 @@ const slotMinBytes = 4096;
 const sizes = 5;
 /** The low digit of a slab's number says how large its slots are. */
 const numbersPerSize = 8;
+/** A slab that is looked through chunk by chunk is opened anew so seldom; where there is only one, each round finds it gone. */
+const reopenAfterMs = 60_000;
 /** Longer chunks have a file of their own. */
 export const slotMaxBytes = slotMinBytes << (sizes - 1);
 
@@ -56,7 +58,7 @@ export class Slabs {
   #syncing: Promise<void> | undefined;
   #hasUnsyncedNames = false;
   #next = 1;
-  #reopened = 0;
+  #reopened: { readonly slab: number; readonly at: number } | undefined;
 
   constructor(env: Env, layout: Layout, slabBytes: number, files: OpenFiles) {
     const slotsMax = slabBytes / slotMinBytes;
@@ -133,10 +135,11 @@ export class Slabs {
     return this.#files.open(keyOf(slot.slab), () => this.#open(slot.slab)).file;
   }
 
-  /** Opens the slab that has the name now, unless it is in use. Of neighbours that ask one after another only the first does. */
+  /** Opens the slab that has the name now, unless it is in use. Of neighbours that ask one after another only the first does, for a while. */
   reopen({ slab }: Slot): void {
-    if (this.#reopened === slab) return;
-    this.#reopened = slab;
+    const at = this.#env.clock.now();
+    if (this.#reopened?.slab === slab && at - this.#reopened.at < reopenAfterMs) return;
+    this.#reopened = { slab, at };
     this.#files.closeIdle(keyOf(slab));
   }
 
