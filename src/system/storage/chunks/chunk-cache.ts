@@ -89,7 +89,6 @@ export class ChunkCache {
     this.#metadata.table.put(state.info);
     this.#usedBytes += state.lengthBytes;
     this.#ordered.add(handle);
-    this.#ordered.settle(this.#isLive);
   }
 
   /** The state differs from the last checkpoint. @param grownBytes by how much its length changed. */

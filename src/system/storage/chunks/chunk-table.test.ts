@@ -66,7 +66,6 @@ test('handles come in ascending order by page, whatever the order of their comin
     } else if (!live.has(handle)) {
       live.add(handle);
       ordered.add(handle);
-      ordered.settle(isLive);
     }
     if (step % 3000 !== 0) continue;
     const all: number[] = [];

@@ -1,6 +1,6 @@
 /**
  * The handles of a server in ascending order, for inventories by page. New handles mostly come ascending and go to the end;
- * the few others wait in a small sorted list that is merged when it is full. Removed ones stay until the next merge: the
+ * the few others wait in a small sorted list that is merged when it is full. Removed ones stay until they are half of all: the
  * reader asks whether a handle still lives.
  */
 
@@ -25,17 +25,13 @@ export class OrderedHandles {
     const at = lowerBound(this.#stray, this.#stray.length, handle);
     if (this.#stray[at] === handle || this.#sorted[lowerBound(this.#sorted, this.#count, handle)] === handle) return;
     this.#stray.splice(at, 0, handle);
+    if (this.#stray.length > strayMax) this.#merge();
   }
 
   /** Says that one more of the handles may be dead. `isLive` is asked when it is time to sweep. */
   removed(isLive: (handle: number) => boolean): void {
     this.#removed++;
-    if (this.#removed > strayMax && this.#removed > this.#count / 2) this.#merge(isLive);
-  }
-
-  /** Bounds the stray list; to be called after `add`. */
-  settle(isLive: (handle: number) => boolean): void {
-    if (this.#stray.length > strayMax) this.#merge(isLive);
+    if (this.#removed > strayMax && this.#removed > this.#count / 2) this.#sweep(isLive);
   }
 
   /** The live handles above `after`, ascending, at most `limit`. */
@@ -63,13 +59,29 @@ export class OrderedHandles {
     this.#sorted[this.#count++] = handle;
   }
 
-  #merge(isLive: (handle: number) => boolean): void {
+  /** What lies between two of the few is copied at once: a million must not be looked at one by one whenever some are cloned. */
+  #merge(): void {
     const merged = new Float64Array(this.#count + this.#stray.length + 1024);
     let count = 0;
-    for (const handle of this.after(-1, Number.POSITIVE_INFINITY, isLive)) merged[count++] = handle;
+    let from = 0;
+    for (const handle of this.#stray) {
+      const to = lowerBound(this.#sorted, this.#count, handle);
+      merged.set(this.#sorted.subarray(from, to), count);
+      count += to - from;
+      merged[count++] = handle;
+      from = to;
+    }
+    merged.set(this.#sorted.subarray(from, this.#count), count);
+    this.#count = count + this.#count - from;
     this.#sorted = merged;
-    this.#count = count;
     this.#stray = [];
+  }
+
+  #sweep(isLive: (handle: number) => boolean): void {
+    this.#merge();
+    let count = 0;
+    for (const handle of this.#sorted.subarray(0, this.#count)) if (isLive(handle)) this.#sorted[count++] = handle;
+    this.#count = count;
     this.#removed = 0;
   }
 }
