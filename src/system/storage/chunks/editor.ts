@@ -215,7 +215,7 @@ export class Editor {
       state.change = change;
       this.#become(state, image, blocks);
       if (failure === undefined) return;
-      // The journal has them, so this is what the chunk is; the file will have them after a restart or a repair.
+      // The journal has them, so this is what the chunk is; the file will have them after a repair, or a restart before the next checkpoint.
       reportBadBlocks(
         this.#parts,
         state,
