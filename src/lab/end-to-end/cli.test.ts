@@ -255,6 +255,14 @@ describe('copying', () => {
       expect(await ok('ls', '/into')).toBe('large\n');
       expect(await ok('cat', '/into/large')).toBe('a small file\n');
     }
+    await Promise.all(Array.from({ length: 400 }, (_, n) => watcher.mkdir(`/directories/${n}`, { recursive: true })));
+    for (let times = 0; times < 4; times++) {
+      const copying = begin(['cp', '-r', '/directories', '/into/directories'], { cwd: scratch, env });
+      await until('a part is there', async () => (await watcher.readdir('/into')).length > 1);
+      copying.child.kill('SIGINT');
+      expect((await copying.ended).code).toBe(130);
+      expect(await ok('ls', '/into')).toBe('large\n');
+    }
     mkdirSync(join(scratch, 'tree'));
     for (let n = 0; n < 12; n++) writeFileSync(join(scratch, 'tree', String(n)), noise(n, 6 * mebi));
     const tree = begin(['put', '-r', 'tree', '/into/tree'], { cwd: scratch, env });
@@ -272,7 +280,7 @@ describe('copying', () => {
     await until('it appends', async () => (await run(['stat', '/into/log'])).code === 0);
     appending.child.kill('SIGINT');
     expect((await appending.ended).code).toBe(130);
-    await ok('rm', '-r', '/into', '/large');
+    await ok('rm', '-r', '/into', '/large', '/directories');
   });
 
   it('ends quietly when its reader goes away, and loudly when the disk of its reader is full', async () => {

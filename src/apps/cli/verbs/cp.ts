@@ -19,7 +19,10 @@ async function copyOne(cairn: Cairn, from: string, target: string, options: Copy
   const there = await statIfThere(cairn, target);
   const isPlain = there === undefined || (there.isFile() && (await cairn.stat(from)).isFile());
   if (!isPlain || isWithin(from, target)) return cairn.cp(from, target, options);
-  await takingItsPlace(cairn, target, options.replace !== false, (unfinished) => cairn.cp(from, unfinished, options));
+  // All of it is its beginning: directories that are still being made would come back behind what takes them back.
+  await takingItsPlace(cairn, target, options.replace !== false, (unfinished, beginning, signal) =>
+    beginning(cairn.cp(from, unfinished, { ...options, signal })),
+  );
 }
 
 /** Such a copy is refused by its proper name, and not by that of an unfinished one. */

@@ -13,7 +13,7 @@ const removeMaxMs = 2000;
 type Beginning = <S>(creating: Promise<S>) => Promise<S>;
 
 /**
- * @param make makes it under the name it is given
+ * @param make makes it under the name it is given; what it tells `beginning` of ends soon when the signal is aborted
  * @returns what `make` returns
  * @throws CairnError IS_A_DIRECTORY, EXISTS before anything is made; what `make` throws, with the name that the user knows
  */
@@ -21,7 +21,7 @@ export async function takingItsPlace<T>(
   cairn: Cairn,
   target: string,
   replace: boolean,
-  make: (unfinished: string, beginning: Beginning) => Promise<T>,
+  make: (unfinished: string, beginning: Beginning, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const there = await statIfThere(cairn, target);
   if (there?.isDirectory() === true) throw new CairnError('IS_A_DIRECTORY', `${target}: is a directory; name a file`);
@@ -38,16 +38,19 @@ export async function takingItsPlace<T>(
     begun = creating.catch(() => undefined); // whoever waits for it is told
     return creating;
   };
+  const stop = new AbortController();
   const takeBack = async () => {
+    stop.abort();
     await begun;
     await remove();
   };
   return takingBack(takeBack, async () => {
     try {
-      const made = await make(unfinished, beginning);
+      const made = await make(unfinished, beginning, stop.signal);
       await cairn.rename(unfinished, target, { replace });
       return made;
     } catch (thrown) {
+      if (stop.signal.aborted) return new Promise<never>(() => {}); // the program ends, as soon as all is taken back
       await remove().catch(() => undefined); // the first error is the one to report
       const { code, message, hint } = toCairnError(thrown);
       throw new CairnError(code, message.replaceAll(unfinished, target), { cause: thrown, hint });
