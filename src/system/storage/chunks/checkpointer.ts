@@ -98,6 +98,7 @@ export class Checkpointer {
       journal.bytesSinceCheckpoint >= options.checkpointJournalBytes ||
       files.slabs.leftBytes >= options.checkpointJournalBytes ||
       journal.bulkBytesSinceCheckpoint >= options.checkpointBulkBytes ||
+      files.slabs.taken >= options.checkpointSlots ||
       cache.dirtyCount + removed.size >= options.checkpointChunks
     );
   }

@@ -260,6 +260,27 @@ test('what removed chunks have left is given back though nothing is written any 
   expect((await slabsOf(disk)).length).toBeLessThanOrEqual(3);
 });
 
+test('a checkpoint comes when so many slots were taken, and counts anew from there; large chunks are not counted', async () => {
+  const disk = new MemoryDisk();
+  const store = await open(disk, { checkpointSlots: 10 });
+  const checkpoints = async (): Promise<number> => {
+    await untilQuiet(disk);
+    const made = disk.journal.flatMap((one) =>
+      one.kind === 'create' && one.path.includes('metadata') ? one.inode : [],
+    );
+    return disk.journal.filter((one) => one.kind === 'sync' && made.includes(one.inode)).length;
+  };
+  for (let n = 1; n <= 20; n++) await make(store, 100 + n, pattern(70_000, n));
+  for (let n = 1; n <= 9; n++) await make(store, n, pattern(10, n));
+  const before = await checkpoints();
+  await make(store, 10, pattern(10, 10));
+  const after = await checkpoints();
+  for (let n = 11; n <= 19; n++) await make(store, n, pattern(10, n));
+  const none = await checkpoints();
+  await make(store, 20, pattern(10, 20));
+  expect([before, after, none, await checkpoints()]).toEqual([0, 1, 1, 2]);
+});
+
 test('it is given back at once when the disk is full', async () => {
   const disk = new MemoryDisk();
   disk.usage = async () => ({

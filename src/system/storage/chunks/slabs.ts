@@ -54,6 +54,7 @@ export class Slabs {
   /** Left since the last checkpoint began. */
   #left: Slot[] = [];
   #leftBytes = 0;
+  #taken = 0;
   #unsynced = new Set<number>();
   #syncing: Promise<void> | undefined;
   #hasUnsyncedNames = false;
@@ -115,6 +116,7 @@ export class Slabs {
     const index = slab.free.pop();
     assert(index !== undefined, 'a slab with room has a free slot', { slab: slab.number });
     slab.taken++;
+    this.#taken++;
     if (slab.free.length === 0) this.#roomy[size]!.shift();
     return { slab: slab.number, index };
   }
@@ -128,6 +130,11 @@ export class Slabs {
   /** The next checkpoint makes so much room. */
   get leftBytes(): number {
     return this.#leftBytes;
+  }
+
+  /** So many slots were taken since the last checkpoint began. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /** For use within this turn. @throws CairnError NOT_FOUND when the slab is gone */
@@ -192,6 +199,7 @@ export class Slabs {
     const left = this.#left;
     this.#left = [];
     this.#leftBytes = 0;
+    this.#taken = 0;
     return left;
   }
 
