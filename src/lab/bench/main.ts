@@ -81,7 +81,8 @@ async function measure(flags: Flags, local: string, scale: number, fileBytes: nu
   say('measuring the disk …');
   const disk = await measureDisk(fileBytes);
   const file = join(local, 'file');
-  writeFileSync(file, randomBlocks(fileBytes));
+  // On the disk before anything is measured: the system would write it half a minute later, and all flushes would wait for that.
+  writeFileSync(file, randomBlocks(fileBytes), { flush: true });
   const cluster = await LocalCluster.start({ program });
   const bench: Bench = { cluster, program, file, fileBytes, scale };
   const sources = new Sources(bench, fileURLToPath(import.meta.url));

@@ -1,5 +1,5 @@
 /** What readers read, made ready before their time begins to count: files that no cache holds, files that one holds, the bare hop. */
-import { copyFileSync, truncateSync } from 'node:fs';
+import { closeSync, copyFileSync, fsyncSync, openSync, truncateSync } from 'node:fs';
 import type { CairnClient } from '../../system/client/client.ts';
 import { BareHop } from './bare-hop.ts';
 import { type Bench, connect, putFile, readToNowhere, removeFile } from './workloads.ts';
@@ -58,6 +58,7 @@ export class Sources {
       const file = `${this.#bench.file}-${n}`;
       copyFileSync(this.#bench.file, file);
       truncateSync(file, fileBytes);
+      flush(file);
       const bench = { ...this.#bench, file, fileBytes };
       this.#parts.push({ bench, warm: await warmed(bench) });
     }
@@ -91,6 +92,16 @@ async function warmed(bench: Bench): Promise<WarmFile> {
   const warm = { path: await putFile(bench), client: await connect(bench) };
   for (let i = 0; i < readingsToWarm; i++) await readToNowhere(bench, warm);
   return warm;
+}
+
+/** What lies in memory alone would be written in the middle of a measurement. */
+function flush(file: string): void {
+  const fd = openSync(file, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function known<T>(source: T | undefined): T {
