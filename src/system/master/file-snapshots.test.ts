@@ -175,6 +175,24 @@ describe('a file snapshot', () => {
     expect((await c.world.settle(work)).grant.handle).not.toBe(grant.handle);
   });
 
+  it('splits a chunk with a server that comes to a new leader only then: it does not throw away what it has', async () => {
+    const c = await TestMasters.start(23);
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const [first, late] = grant.replicas.map(({ server }) => c.server(server));
+    late!.node.pause();
+    c.crash(c.leader!);
+    await c.until('another leads, and knows the first', () => c.leader !== undefined && first!.serves);
+    const work = c.ask('acquire', c.acquireRequest(inode, 0));
+    await c.until('the first is asked', () => first!.orders.some((order) => order.startsWith('split')));
+    await c.run(50);
+    late!.node.resume();
+    const mine = (await c.world.settle(work)).grant;
+    expect(mine.replicas.map(({ server }) => server)).toContain(late!.id);
+    expect(c.chunk(grant.handle)!.servers).toContain(late!.id);
+    expect(late!.dropped).toEqual([]);
+  });
+
   it('splits a chunk on the servers that it has begun with: a replica that is to move meanwhile moves afterwards', async () => {
     const c = await TestMasters.start(16, { servers: 4, timing: { deadAfterMs: 3000 } });
     await c.run(5000); // a new leader moves nothing

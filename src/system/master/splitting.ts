@@ -115,25 +115,21 @@ export class Splitting {
   }
 
   /**
-   * Once more with a member that was asked in vain. It may have made its copy and died before it could say so: then it has the next version, which
-   * it does not throw away for this one, and makes the copy again; or, if it is damaged by now, never will, and throws that away: nobody was
-   * granted it. @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
+   * Once more with a member that was asked in vain. Who was away only, as all are for a leader that has just begun, makes its copy now: to throw away
+   * what it has would leave the chunk to fewer, and what those have may be damaged unnoticed. It may have made its copy before and died before it
+   * could say so: then it has the next version, and makes the copy again. Who cannot throws away what it has, of this version or, if it is damaged
+   * by now, the next: nobody was granted that. @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
    */
   async #copyOrDrop(id: ServerId, split: Split): Promise<void> {
     const { servers, tables } = this.#world;
     const { handle, chunk, made, dropped } = split;
-    const isDropped = await dropReplica(this.#world, id, handle, chunk);
-    this.#world.checkLeading();
-    if (isDropped) {
-      dropped.add(id);
-      return;
-    }
     const isStill = () => tables.chunk(handle)?.version === chunk.version; // else the next version may be one that was granted
     if (!isStill())
       throw new CairnError('STALE_VERSION', `chunk ${handle} was granted anew while it was copied; ask again`);
     const again = await this.#copyOn(id, split, chunk.length);
     const next = { ...chunk, version: toChunkVersion(chunk.version + 1) };
     if (again === 'copied') made.add(id);
+    else if (await dropReplica(this.#world, id, handle, chunk)) dropped.add(id);
     else if (again === 'damaged' && isStill() && (await dropReplica(this.#world, id, handle, next))) dropped.add(id);
     else await servers.changed(id);
     this.#world.checkLeading();
