@@ -19,19 +19,24 @@ function append(store: ChunkStore, n: number, sync = false): Promise<void> {
   return store.apply([mutation(1, n * pieceBytes, pattern(pieceBytes, n), { serial: n + 1, sync })]);
 }
 
-/** Holds the flushes of chunk files, or of others whose paths have `part`, back until `release` is called. */
-function heldFlushes({ disk }: Env, part = 'chunks/'): { release(): void } {
-  let release = (): void => {};
-  const held = new Promise<void>((resolve) => {
-    release = resolve;
-  });
+/** `how` flushes the files whose paths have `part`, in place of what does it. */
+function wrapFlushes({ disk }: Env, part: string, how: (flush: () => Promise<void>) => Promise<void>): void {
   const { openNow } = disk;
   disk.openNow = (path, mode) => {
     const file: DiskFile = openNow.call(disk, path, mode);
     const { sync } = file;
-    if (path.includes(part)) file.sync = () => held.then(() => sync.call(file));
+    if (path.includes(part)) file.sync = () => how(() => sync.call(file));
     return file;
   };
+}
+
+/** Holds such flushes back until `release` is called. */
+function heldFlushes(env: Env, part = 'chunks/'): { release(): void } {
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  wrapFlushes(env, part, (flush) => held.then(flush));
   return { release };
 }
 
@@ -41,18 +46,11 @@ test('a chunk file is flushed while it is written, and not again before that flu
   let underWay = 0;
   let flushes = 0;
   let most = 0;
-  const { openNow } = env.disk;
-  env.disk.openNow = (path, mode) => {
-    const file: DiskFile = openNow.call(env.disk, path, mode);
-    const { sync } = file;
-    if (path.includes('chunks/'))
-      file.sync = async () => {
-        flushes += 1;
-        most = Math.max(most, ++underWay);
-        await sync.call(file).finally(() => underWay--);
-      };
-    return file;
-  };
+  wrapFlushes(env, 'chunks/', async (flush) => {
+    flushes += 1;
+    most = Math.max(most, ++underWay);
+    await flush().finally(() => underWay--);
+  });
   const store = await world.settle(openChunkStore(env, options));
   store.create(h(1), v(1));
   for (let n = 0; n < 24; n++) await world.settle(append(store, n));
@@ -171,17 +169,10 @@ test('slabs are flushed while they are written, so that a checkpoint finds littl
   const world = testWorld(1);
   const { env } = world.node('s');
   let flushes = 0;
-  const { openNow } = env.disk;
-  env.disk.openNow = (path, mode) => {
-    const file: DiskFile = openNow.call(env.disk, path, mode);
-    const { sync } = file;
-    if (path.includes('slabs/'))
-      file.sync = () => {
-        flushes += 1;
-        return sync.call(file);
-      };
-    return file;
-  };
+  wrapFlushes(env, 'slabs/', (flush) => {
+    flushes += 1;
+    return flush();
+  });
   const store = await world.settle(openChunkStore(env, { ...options, flushBehindBytes: 8 * 4096 }));
   for (let n = 1; n <= 64; n++) await world.settle(make(store, n));
   expect(flushes).toBeGreaterThanOrEqual(4);
