@@ -83,6 +83,7 @@ export class FakeServer {
   /** Changes the body of an answer to a read, after its checksum was made. */
   spoil: ((request: ReadRequest, body: Uint8Array) => void) | undefined;
   readonly #cluster: FakeCluster;
+  #slept: Promise<unknown> = Promise.resolve();
   readonly #growth: Waits<number, { version: ChunkVersion; length: number; isOpen: boolean }>;
   readonly host: FakeHost;
 
@@ -156,7 +157,7 @@ export class FakeServer {
     this.inMutate += 1;
     this.inMutateMax = Math.max(this.inMutateMax, this.inMutate);
     try {
-      if (this.mutateMs > 0) await this.#sleep(this.mutateMs);
+      if (this.mutateMs > 0) await this.#sleepInOrder(this.mutateMs);
       await this.beforeMutate(request, count);
       const offsets = this.#apply(request, body.slice());
       const lengthBytes = this.chunks.get(request.grant.handle)!.bytes.length;
@@ -167,8 +168,11 @@ export class FakeServer {
     }
   }
 
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => this.host.env.clock.after(ms, resolve));
+  /** Mutations go on in the order of their arrival, as on a chunkserver. The machine's timers may change places within a millisecond. */
+  #sleepInOrder(ms: number): Promise<unknown> {
+    const sleep = new Promise<void>((resolve) => this.host.env.clock.after(ms, resolve));
+    this.#slept = Promise.all([this.#slept, sleep]);
+    return this.#slept;
   }
 
   #apply({ grant, kind, crc, chunkBytes }: MutateRequest, body: Uint8Array): number[] {
