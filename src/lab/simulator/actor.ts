@@ -14,6 +14,9 @@ import { OwnTree } from './own-tree.ts';
 import type { Step, StepMaker } from './step.ts';
 import { Violation } from './violation.ts';
 
+/** The longest pause between two calls of a client that takes its time, in ms. */
+const calmThinkMs = 200;
+
 export interface ActorContext {
   readonly cluster: SimCluster;
   readonly ledger: Ledger;
@@ -34,6 +37,7 @@ export class Actor implements StepMaker {
   #client: CairnClient | undefined;
   #isStopping = false;
   #isIdle = true;
+  #isCalm = false;
   #records = 0;
 
   constructor(context: ActorContext, id: number) {
@@ -80,6 +84,11 @@ export class Actor implements StepMaker {
     });
   }
 
+  /** Takes its time from now on: there are no faults any more that its calls could meet, and what they cost is better spent on another run. */
+  calm(): void {
+    this.#isCalm = true;
+  }
+
   /** Ends after the call that is under way. */
   stop(): void {
     this.#isStopping = true;
@@ -91,7 +100,8 @@ export class Actor implements StepMaker {
     while (!this.#isStopping) {
       await this.#take(this.#context.drawStep(this), client);
       const { thinkMs } = this.#context.cluster.scenario;
-      await new Promise<void>((resolve) => env.clock.after(this.random.between(0, thinkMs), resolve));
+      const longestMs = this.#isCalm ? Math.max(thinkMs, calmThinkMs) : thinkMs;
+      await new Promise<void>((resolve) => env.clock.after(this.random.between(0, longestMs), resolve));
     }
     this.#isIdle = true;
   }

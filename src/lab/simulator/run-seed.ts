@@ -120,6 +120,7 @@ class Run {
     this.#faults = storm.faults;
     this.#rotten = storm.rotten;
     this.#note('world', 'everything is healed');
+    for (const actor of this.#actors) actor.calm();
     await this.#until('all processes are up again', () => this.#cluster.isUp, bootMs);
     await this.#pass(graceMs);
 
