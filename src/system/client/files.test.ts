@@ -257,6 +257,44 @@ describe('the tree', () => {
     expect(cluster.world.now - before).toBeLessThan(4000);
   });
 
+  test('a chunk that has moved while its primary was waited for is not taken for one that was never written', async () => {
+    for (const isOpened of [false, true]) {
+      const cluster = await FakeCluster.start(1);
+      const client = await cluster.client();
+      const other = await cluster.client({}, 'other');
+      const handle = await cluster.run(client.open('/a', 'w+', { replication: 2 }));
+      await cluster.run(client.writeFile('/a', 'text', { flags: 'r+' }));
+      const chunk = cluster.master.file('/a').chunks.get(0)!;
+      const [primary, second] = chunk.servers.map((id) => cluster.server(id));
+      const third = cluster.servers.find(({ id }) => !chunk.servers.includes(id))!;
+      primary!.beforeLengths = () => {
+        if (!chunk.servers.includes(second!.id)) throw new CairnError('LEASE_EXPIRED', 'it was away for long');
+        third.chunks.set(chunk.handle, second!.chunks.get(chunk.handle)!);
+        second!.chunks.delete(chunk.handle);
+        chunk.servers = [third.id];
+        chunk.version += 1;
+        throw new CairnError('LEASE_EXPIRED', 'it was away for long');
+      };
+      const size = isOpened
+        ? cluster.run(handle.stat().then((stats) => stats.size))
+        : cluster.run(other.readFile('/a').then((bytes) => bytes.length));
+      expect(await size).toBe(4);
+    }
+  });
+
+  test('one of which a member says that it was never written is empty, also when the others cannot be asked', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.writeFile('/a', 'text'));
+    const { handle } = cluster.master.file('/a').chunks.get(0)!;
+    for (const server of cluster.servers) server.chunks.delete(handle);
+    cluster.primaryOf('/a').node.crash();
+    expect((await cluster.run(client.stat('/a'))).size).toBe(0);
+    expect(await cluster.run(client.readFile('/a'))).toHaveLength(0);
+    const [entry] = await cluster.run(client.readdir('/', { withAttributes: true }));
+    expect(entry!.stats).toMatchObject({ size: 0, isSizeExact: false });
+  });
+
   test('a server that cannot tell lengths at all spoils no size that another knows, and ends no listing', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client({ deadlineMs: 3000 });

@@ -20,10 +20,14 @@ interface Asked {
   absent: number;
 }
 
-/** In the order of `tails`; undefined where no member could tell. */
+/**
+ * In the order of `tails`; undefined where no member could tell.
+ * @param isStill whether the master, asked now, says the same of it. Without it a member's word that it has no such chunk tells nothing.
+ */
 export async function lengthsOf(
   core: ClientCore,
   tails: readonly Location[],
+  isStill: (tail: Location) => Promise<boolean> = () => Promise.resolve(false),
 ): Promise<readonly (number | undefined)[]> {
   const asked = tails.map((tail) => ({
     tail,
@@ -37,16 +41,33 @@ export async function lengthsOf(
     if (open.length === 0) break;
     await askEach(core, open);
   }
-  return asked.map(lengthOf);
+  return Promise.all(asked.map((one) => lengthOf(one, isStill)));
 }
 
 /**
  * A chunk is made by its first mutation: where a member does not have it and the master knows of nothing, nothing was acknowledged. Where
- * no member has it any more it is lost; it had what the master knows of.
+ * no member has it any more it is lost; it had what the master knows of. Both only of who is a member still after it has said so: the
+ * chunk may have been copied elsewhere, and written there, while another one was waited for.
  */
-function lengthOf({ tail, length, absent }: Asked): number | undefined {
+async function lengthOf(
+  { tail, length, absent }: Asked,
+  isStill: (tail: Location) => Promise<boolean>,
+): Promise<number | undefined> {
   if (length !== undefined || absent === 0) return length;
-  return tail.knownLength === 0 || absent === tail.replicas.length ? tail.knownLength : undefined;
+  if (tail.knownLength > 0 && absent < tail.replicas.length) return undefined;
+  return (await isStill(tail)) ? tail.knownLength : undefined;
+}
+
+/** What the master says of a chunk's place and length, once and once more. */
+export function isSamePlace(one: Location, other: Location | undefined): boolean {
+  return (
+    one.handle === other?.handle &&
+    one.version === other.version &&
+    one.knownLength === other.knownLength &&
+    one.sealedLength === other.sealedLength &&
+    one.replicas.length === other.replicas.length &&
+    one.replicas.every(({ server }, n) => server === other.replicas[n]!.server)
+  );
 }
 
 /** Who is not heard is waited for only where nobody else has told. */

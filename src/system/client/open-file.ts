@@ -61,11 +61,11 @@ export class OpenFile {
 
   /** Attributes as of `since` or later, with the size that they lead to. */
   settled(since: number) {
-    let from = since;
-    return settledSize(this.core, async () => {
-      const attributes = await this.locations.attributes(from);
-      from = this.core.env.clock.now(); // asked again, it is because these did not lead to a size
-      return attributes;
+    let from: number | undefined = since;
+    return settledSize(this.core, () => {
+      const asOf = from ?? this.core.env.clock.now(); // asked again, it is because the first did not lead to a size
+      from = undefined;
+      return this.locations.attributes(asOf);
     });
   }
 }

@@ -8,7 +8,7 @@ import type { Location, Replica } from '../../core/protocol/types.ts';
 import type { ChunkLocations, Place } from './chunk-locations.ts';
 import { isLost } from './chunk-pool.ts';
 import { attemptsOf, type ClientCore } from './core.ts';
-import { lengthsOf } from './lengths.ts';
+import { isSamePlace, lengthsOf } from './lengths.ts';
 import { readAttemptMs } from './limits.ts';
 
 export interface PacketRequest {
@@ -75,7 +75,7 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
       if (version <= location.version)
         mustBeWhole(location, replica, packet, have, location.sealedLength ?? openLength ?? 0);
       if (location.sealedLength === undefined && openLength === undefined && have < into.length) {
-        [openLength] = await lengthsOf(core, [location]);
+        [openLength] = await lengthsOf(core, [location], (tail) => isStillThere(core, locations, tail));
         if (openLength === undefined) throw endUnknown(location);
         if (offset + have < openLength) continue; // it has grown since, or this replica lacks what others have
       }
@@ -105,6 +105,12 @@ async function placeOfUnwritten(
   locations.forget(index);
   const now = await locations.find(index, core.env.clock.now());
   return now.kind === 'chunk' && now.location.handle === handle && isUnwritten(now.location, failed) ? now : undefined;
+}
+
+async function isStillThere(core: ClientCore, locations: ChunkLocations, tail: Location): Promise<boolean> {
+  locations.forget(tail.index);
+  const now = await locations.find(tail.index, core.env.clock.now());
+  return now.kind === 'chunk' && isSamePlace(tail, now.location);
 }
 
 /**

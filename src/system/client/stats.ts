@@ -1,9 +1,9 @@
 /** What `stat` tells of a file or directory. */
 import type { InodeId } from '../../core/base/brand.ts';
 import { CairnError } from '../../core/base/errors.ts';
-import type { Attributes, Durability, FileKind, Mode } from '../../core/protocol/types.ts';
+import type { Attributes, Durability, FileKind, Location, Mode } from '../../core/protocol/types.ts';
 import { attemptsOf, type ClientCore } from './core.ts';
-import { lengthsOf, sizeWith } from './lengths.ts';
+import { isSamePlace, lengthsOf, sizeWith } from './lengths.ts';
 
 export class Stats {
   readonly kind: FileKind;
@@ -55,10 +55,11 @@ export async function settledSize(
   ask: () => Promise<Attributes>,
 ): Promise<{ readonly attributes: Attributes; readonly size: number }> {
   const attempts = attemptsOf(core);
+  const isStill = async (tail: Location) => isSamePlace(tail, (await ask()).tail);
   for (;;) {
     const attributes = await ask();
     if (attributes.tail === undefined) return { attributes, size: attributes.size };
-    const [length] = await lengthsOf(core, [attributes.tail]);
+    const [length] = await lengthsOf(core, [attributes.tail], isStill);
     if (length !== undefined) return { attributes, size: sizeWith(attributes, length) };
     const lost = `no replica of chunk ${attributes.tail.handle} tells how long it is`;
     attempts.failed('asking for the size', new CairnError('UNAVAILABLE', lost), false);
