@@ -310,6 +310,7 @@ describe('the tree', () => {
       [4, true],
       [0, false],
     ]);
+    expect(await cluster.run(client.usage('/'))).toMatchObject({ bytes: 4, isExact: false });
     expect(await codeOf(cluster.run(client.stat('/alone')))).toBe('UNAVAILABLE');
     const asking = client.stat('/alone');
     client.close();
@@ -340,7 +341,13 @@ describe('the tree', () => {
     await cluster.run(client.cp('/src', '/dst', { recursive: true }));
     expect(bytesEqual(cluster.content('/dst/x'), sample(100 * kibi, 1))).toBe(true);
     const usage = await cluster.run(client.usage('/dst'));
-    expect(usage).toEqual({ files: 3, directories: 3, bytes: 100 * kibi + 10, storedBytes: 3 * (100 * kibi + 10) });
+    expect(usage).toEqual({
+      files: 3,
+      directories: 3,
+      bytes: 100 * kibi + 10,
+      storedBytes: 3 * (100 * kibi + 10),
+      isExact: true,
+    });
     expect(await codeOf(cluster.run(client.cp('/src', '/src/a/b/c', { recursive: true })))).toBe('INTO_ITSELF');
     expect(await codeOf(cluster.run(client.cp('/src', '/other')))).toBe('IS_A_DIRECTORY');
     expect(await codeOf(cluster.run(client.rm('/dst')))).toBe('NOT_EMPTY');

@@ -13,6 +13,8 @@ export interface Usage {
   readonly bytes: number;
   /** The same times each file's replication. */
   readonly storedBytes: number;
+  /** False if there are files whose last chunk nobody could be asked about: there are at least so many bytes. */
+  readonly isExact: boolean;
 }
 
 export interface UsageOptions extends CallOptions {
@@ -23,10 +25,11 @@ export interface UsageOptions extends CallOptions {
 /** What goes away meanwhile is passed over. @throws CairnError NOT_FOUND for the path itself */
 export async function usageOf(core: ClientCore, path: string, options: UsageOptions): Promise<Usage> {
   const { signal, onUnreached } = options;
-  const sum = { files: 0, directories: 0, bytes: 0, storedBytes: 0 };
+  const sum = { files: 0, directories: 0, bytes: 0, storedBytes: 0, isExact: true };
   const add = (stats: Stats): void => {
     if (stats.isDirectory()) sum.directories += 1;
     else sum.files += 1;
+    sum.isExact &&= stats.isSizeExact;
     sum.bytes += stats.size;
     sum.storedBytes += stats.size * stats.replication;
   };

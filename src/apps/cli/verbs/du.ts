@@ -9,11 +9,13 @@ export async function run(invocation: Invocation): Promise<void> {
   const paths = invocation.args.length === 0 ? ['/'] : invocation.args;
   await withCluster(invocation, async (cairn) => {
     await forEachPath(invocation, paths, async (path) => {
-      const { bytes, storedBytes, files, directories } = await cairn.usage(path, { onUnreached: telling(invocation) });
-      if (invocation.json) printJson({ path, bytes, storedBytes, files, directories });
+      const { bytes, storedBytes, isExact, files, directories } = await cairn.usage(path, {
+        onUnreached: telling(invocation),
+      });
+      if (invocation.json) printJson({ path, bytes, storedBytes, ...(isExact ? {} : { isExact }), files, directories });
       else
         printLine(
-          `${formatBytes(bytes).padStart(9)}  ${formatCount(files, 'file')}  ${formatCount(directories, 'directory', 'directories')}  ${formatName(path)}`,
+          `${`${isExact ? '' : '≥'}${formatBytes(bytes)}`.padStart(9)}  ${formatCount(files, 'file')}  ${formatCount(directories, 'directory', 'directories')}  ${formatName(path)}`,
         );
     });
   });

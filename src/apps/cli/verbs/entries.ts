@@ -7,6 +7,8 @@ export interface ShownEntry {
   readonly kind: 'file' | 'directory';
   readonly size: number;
   readonly modifiedAt: string;
+  /** Present, and false, where nobody could tell how long the last chunk is: the file has `size` bytes or more. */
+  readonly isSizeExact?: boolean;
   readonly createdAt: string;
   readonly replication: number;
   readonly durability: string;
@@ -23,6 +25,7 @@ export function showEntry(path: string, stats: Stats): ShownEntry {
     name: baseName(path),
     kind: stats.kind,
     size: stats.size,
+    ...(stats.isSizeExact ? {} : { isSizeExact: false }),
     modifiedAt: new Date(stats.modifiedAtMs).toISOString(),
     createdAt: new Date(stats.createdAtMs).toISOString(),
     replication: stats.replication,

@@ -9,7 +9,10 @@ import { nodeEnv } from '../../../platform/node/node-env.ts';
 import { FakeCluster, sample } from '../../../system/client/fake-cluster.test-support.ts';
 import { Cairn } from '../../library/client.ts';
 import { run as append } from './append.ts';
+import { run as du } from './du.ts';
+import { run as find } from './find.ts';
 import { run as get } from './get.ts';
+import { run as ls } from './ls.ts';
 import { run as put } from './put.ts';
 import { run as tail } from './tail.ts';
 
@@ -124,6 +127,32 @@ describe('put', () => {
     });
     stdin.mockRestore();
     expect([...cluster.master.root.children.keys()]).toEqual([]);
+  });
+});
+
+describe('sizes that nobody can tell', () => {
+  test('are shown as what there is at least, and are neither small nor empty', async () => {
+    const printed: string[] = [];
+    const shown = async (verb: () => Promise<void>): Promise<string> => {
+      const out = vi.spyOn(process.stdout, 'write').mockImplementation((text) => printed.push(String(text)) > 0);
+      await verb().finally(() => out.mockRestore());
+      return printed.splice(0).join('');
+    };
+    await withCairn(async (cairn) => {
+      await cairn.writeFile('/known', 'text');
+      await cairn.writeFile('/open', 'text', { replication: 1 });
+      cluster.master.file('/known').chunks.get(0)!.sealedLength = 4;
+      cluster.primaryOf('/open').beforeLengths = () => {
+        throw new CairnError('LEASE_EXPIRED', 'it does not reach the master');
+      };
+    });
+    expect(await shown(() => ls(invocation(['/'], { long: true })))).toMatch(/^ +4 B .* known\n +≥0 B .* open\n$/);
+    const [known, open] = (await shown(() => ls({ ...invocation(['/']), json: true }))).trim().split('\n');
+    expect(JSON.parse(known!)).not.toHaveProperty('isSizeExact');
+    expect(JSON.parse(open!)).toMatchObject({ size: 0, isSizeExact: false });
+    expect(await shown(() => du(invocation(['/'])))).toMatch(/^ +≥4 B /);
+    expect(await shown(() => find(invocation(['/'], { empty: true })))).toBe('');
+    expect(await shown(() => find(invocation(['/'], { smaller: 5 })))).toBe('/known\n');
   });
 });
 

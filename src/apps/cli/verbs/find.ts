@@ -62,9 +62,10 @@ function testOf(flags: Flags, now: number): Test {
   }
   if (type !== undefined) tests.push((_, { kind }) => kind === type);
   if (larger !== undefined) tests.push((_, stats) => stats.isFile() && stats.size > larger);
-  if (smaller !== undefined) tests.push((_, stats) => stats.isFile() && stats.size < smaller);
+  if (smaller !== undefined) tests.push((_, stats) => stats.isFile() && stats.isSizeExact && stats.size < smaller);
   if (newer !== undefined) tests.push((_, { modifiedAtMs }) => modifiedAtMs > now - newer);
   if (older !== undefined) tests.push((_, { modifiedAtMs }) => modifiedAtMs < now - older);
-  if (flags.empty === true) tests.push((_, stats) => (stats.isFile() ? stats.size === 0 : stats.entries === 0));
+  if (flags.empty === true)
+    tests.push((_, stats) => (stats.isFile() ? stats.isSizeExact && stats.size === 0 : stats.entries === 0));
   return (path, stats) => tests.every((holds) => holds(path, stats));
 }

@@ -49,7 +49,7 @@ async function list(source: Cairn | Shadow, path: string, flags: Flags, json: bo
 function show(path: string, name: string, stats: Stats, flags: Flags, json: boolean, shadow: Shadow | undefined): void {
   if (json) printJson({ ...showEntry(path, stats), ...ageOf(shadow) });
   else if (flags.long === true) {
-    const size = stats.isDirectory() ? '-' : formatBytes(stats.size);
+    const size = stats.isDirectory() ? '-' : `${stats.isSizeExact ? '' : '≥'}${formatBytes(stats.size)}`;
     const copies = stats.isDirectory() ? '-' : `×${stats.replication}`;
     printLine(
       `${size.padStart(9)}  ${copies.padStart(3)}  ${formatTime(stats.modifiedAtMs)}  ${formatName(name)}${stats.isDirectory() ? '/' : ''}`,

@@ -19,7 +19,7 @@ export async function run(invocation: Invocation): Promise<void> {
       const what =
         entry.kind === 'directory'
           ? `directory of ${formatCount(entry.entries ?? 0, 'entry', 'entries')}`
-          : `file of ${formatCount(entry.size, 'byte')}${entry.size < 1024 ? '' : ` (${formatBytes(entry.size)})`} in ${formatCount(entry.chunks, 'chunk')} of ${formatBytes(entry.chunkBytes)}`;
+          : `file of ${entry.isSizeExact === false ? 'at least ' : ''}${formatCount(entry.size, 'byte')}${entry.size < 1024 ? '' : ` (${formatBytes(entry.size)})`} in ${formatCount(entry.chunks, 'chunk')} of ${formatBytes(entry.chunkBytes)}`;
       printLine(`${formatName(path)}: ${what}`);
       const least = entry.minReplicas > 1 ? ` (at least ${entry.minReplicas})` : '';
       printLine(`  copies ${entry.replication}${least}, mode ${entry.mode}, durability ${entry.durability}`);
