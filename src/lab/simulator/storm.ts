@@ -1,7 +1,7 @@
 /**
  * The faults of a run, and what is never broken at the same time: of the masters a minority, of the chunkservers one. Bytes of durability
- * `memory` live in page caches, so where there are such files at most one chunkserver loses power, with all copies whole and
- * nothing else amiss until they are whole again.
+ * `memory` live in page caches, so where there are such files at most one chunkserver loses power, with all copies whole. Until they are whole
+ * again nothing else is amiss where servers that are away are soon given up; where they are waited for, nothing else loses power.
  */
 import { type ActiveFault, atMostDown, FaultDriver, type MayInject } from '../../platform/sim/fault-driver.ts';
 import type { FaultKind } from '../../platform/sim/fault-plan.ts';
@@ -81,15 +81,22 @@ function boundsOf(cluster: SimCluster): MayInject {
 function sparingMemory(cluster: SimCluster): MayInject {
   const { world } = cluster;
   const holdsBytes = new Set(cluster.chunkservers.map(({ node }) => node));
+  const isPatient = isPatientOf(cluster);
   let lostPowerAt: number | undefined;
   return (kind, node, active) => {
-    const isRepairing = lostPowerAt !== undefined && world.now < lostPowerAt + repairedAfterMs;
+    const isRepairing = !isPatient && lostPowerAt !== undefined && world.now < lostPowerAt + repairedAfterMs;
     if (isRepairing && (networkKinds.has(kind) || holdsBytes.has(node))) return false;
     if (!losesPower.has(kind) || !holdsBytes.has(node)) return true;
     if (lostPowerAt !== undefined || active.some(threatens(holdsBytes)) || !areAllCopiesWhole(cluster)) return false;
     lostPowerAt = world.now;
     return true;
   };
+}
+
+/** Whether servers that are away for a while are waited for, whatever happens to them one after another. */
+function isPatientOf({ scenario }: SimCluster): boolean {
+  const longestMs = Math.max(...scenario.faults.map(({ lastsMs }) => lastsMs[1]));
+  return scenario.masterTiming.deadAfterMs >= 4 * longestMs;
 }
 
 function threatens(holdsBytes: ReadonlySet<SimNode>): (fault: ActiveFault) => boolean {

@@ -13,6 +13,11 @@ import type { SnapshotPart } from './snapshot-transfer.ts';
 
 /** How long the next part may take to come: longer than a sender tries one, so that the attempt after it finds what has arrived. */
 export const partAwaitedMs = 25_000;
+/**
+ * Who has sent no part for so long, longer than a sender ever pauses, keeps no other away: it may be gone, and the other be the leader that
+ * waits for this node to commit anything at all.
+ */
+export const silentSenderMs = 5_000;
 /** A part that does not fit twice is of another state, or of one that is damaged: all is wanted anew. */
 const mismatchesMax = 2;
 
@@ -35,6 +40,8 @@ export class SnapshotReceiver {
   #intake: SnapshotIntake | undefined;
   #mismatches = 0;
   #awaited: Timer | undefined;
+  /** When the last part came. */
+  #heardAt = 0;
   /** Parts that are being taken in right now. */
   #taking = 0;
   #ending: Promise<void> | undefined;
@@ -84,7 +91,8 @@ export class SnapshotReceiver {
     const old = this.#intake;
     if (old?.isWhole === true)
       throw new CairnError('BUSY', 'a state that has arrived here is being put in place; try again later');
-    if (old !== undefined && old.from !== from && old.term >= part.term)
+    const isSilent = this.#taking === 0 && env.clock.now() - this.#heardAt >= silentSenderMs;
+    if (old !== undefined && old.from !== from && old.term >= part.term && !isSilent)
       throw new CairnError('BUSY', `the state of node ${old.from} is arriving here; try again later`);
     if (old !== undefined) await this.#end(old);
     // what had waited for that has been applied since
@@ -112,6 +120,7 @@ export class SnapshotReceiver {
       throw thrown;
     } finally {
       this.#taking -= 1;
+      this.#heardAt = this.#host.env.clock.now();
       if (this.#intake === intake && this.#taking === 0) this.#await(intake);
     }
   }

@@ -6,7 +6,7 @@ import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import { MemoryMap } from '../storage/memory-map.ts';
 import { OverlayStore } from '../storage/overlay-store.ts';
 import { encodePoint } from './point.ts';
-import { partAwaitedMs, SnapshotReceiver } from './snapshot-receiver.ts';
+import { partAwaitedMs, SnapshotReceiver, silentSenderMs } from './snapshot-receiver.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 import type { SendPart, SnapshotPart } from './snapshot-transfer.ts';
 
@@ -239,14 +239,27 @@ describe('a snapshot on its way', () => {
 
   it('gives way to another state of a later leader, not to one of a peer of the same term', async () => {
     const transfer = new Transfer();
-    transfer.meddle = breaksAt(4);
-    expect(await transfer.send(transfer.sender(leader, 7))).toBe(false);
-    transfer.meddle = intact;
+    const breaks = breaksAt(4);
+    transfer.meddle = (part, bytes) => (part.index === 7 ? breaks(part, bytes) : bytes);
+    void transfer.sender(leader, 7).send(follower, none);
+    await transfer.world.run(silentSenderMs - 1000);
     const head = { index: 9, part: 0, last: false, checksum: 0, point: encodePoint({ ...none, index: toLogIndex(9) }) };
     await expect(transfer.receiver.take(next, { ...head, term: 1 }, new Uint8Array(0))).rejects.toMatchObject({
       code: 'BUSY',
     });
     expect(await transfer.send(transfer.sender(next, 9, 2))).toBe(true);
+    expect([...transfer.found]).toEqual([9]);
+  });
+
+  it('gives way to any other once its sender has been silent for longer than senders pause', async () => {
+    const transfer = new Transfer();
+    const breaks = breaksAt(4);
+    transfer.meddle = (part, bytes) => (part.index === 7 ? breaks(part, bytes) : bytes);
+    void transfer.sender(leader, 7).send(follower, none);
+    await transfer.world.run(silentSenderMs - 2000);
+    expect(await transfer.send(transfer.sender(next, 9))).toBe(false); // it is tried for a second
+    await transfer.world.run(1000);
+    expect(await transfer.send(transfer.sender(next, 9))).toBe(true);
     expect([...transfer.found]).toEqual([9]);
   });
 
