@@ -123,6 +123,16 @@ function breaksAt(part: number, times = Number.POSITIVE_INFINITY): Transfer['med
   };
 }
 
+/** The state of index 7 has arrived in part, and for so long its sender has tried in vain to send the rest, as it goes on to. */
+async function stuckHalfway(forMs: number): Promise<Transfer> {
+  const transfer = new Transfer();
+  const breaks = breaksAt(4);
+  transfer.meddle = (part, bytes) => (part.index === 7 ? breaks(part, bytes) : bytes);
+  void transfer.sender(leader, 7).send(follower, none);
+  await transfer.world.run(forMs);
+  return transfer;
+}
+
 const intact: Transfer['meddle'] = (_, bytes) => bytes;
 
 describe('a snapshot on its way', () => {
@@ -238,11 +248,7 @@ describe('a snapshot on its way', () => {
   });
 
   it('gives way to another state of a later leader, not to one of a peer of the same term', async () => {
-    const transfer = new Transfer();
-    const breaks = breaksAt(4);
-    transfer.meddle = (part, bytes) => (part.index === 7 ? breaks(part, bytes) : bytes);
-    void transfer.sender(leader, 7).send(follower, none);
-    await transfer.world.run(silentSenderMs - 1000);
+    const transfer = await stuckHalfway(silentSenderMs - 1000);
     const head = { index: 9, part: 0, last: false, checksum: 0, point: encodePoint({ ...none, index: toLogIndex(9) }) };
     await expect(transfer.receiver.take(next, { ...head, term: 1 }, new Uint8Array(0))).rejects.toMatchObject({
       code: 'BUSY',
@@ -252,11 +258,7 @@ describe('a snapshot on its way', () => {
   });
 
   it('gives way to any other once its sender has been silent for longer than senders pause', async () => {
-    const transfer = new Transfer();
-    const breaks = breaksAt(4);
-    transfer.meddle = (part, bytes) => (part.index === 7 ? breaks(part, bytes) : bytes);
-    void transfer.sender(leader, 7).send(follower, none);
-    await transfer.world.run(silentSenderMs - 2000);
+    const transfer = await stuckHalfway(silentSenderMs - 2000);
     expect(await transfer.send(transfer.sender(next, 9))).toBe(false); // it is tried for a second
     await transfer.world.run(1000);
     expect(await transfer.send(transfer.sender(next, 9))).toBe(true);
