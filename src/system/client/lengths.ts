@@ -22,7 +22,7 @@ interface Asked {
 
 /**
  * In the order of `tails`; undefined where no member could tell.
- * @param isStill whether the master, asked now, says the same of it. Without it a member's word that it has no such chunk tells nothing.
+ * @param isStill whether the master, asked now, says the same of it. Without it no word that there is no such chunk tells anything.
  */
 export async function lengthsOf(
   core: ClientCore,
@@ -45,17 +45,16 @@ export async function lengthsOf(
 }
 
 /**
- * A chunk is made by its first mutation: where a member does not have it and the master knows of nothing, nothing was acknowledged. Where
- * no member has it any more it is lost; it had what the master knows of. Both only of who is a member still after it has said so: the
- * chunk may have been copied elsewhere, and written there, while another one was waited for.
+ * A chunk is made by its first mutation: where no member has it and the master knows of nothing, nothing was acknowledged. Where no member
+ * has it any more it is lost; it had what the master knows of. The word of some is not enough: theirs may have been damaged, and dropped. Nor
+ * is that of members of the past: the chunk may have been copied elsewhere, and written there, while one of them was waited for.
  */
 async function lengthOf(
   { tail, length, absent }: Asked,
   isStill: (tail: Location) => Promise<boolean>,
 ): Promise<number | undefined> {
-  if (length !== undefined || absent === 0) return length;
-  if (tail.knownLength > 0 && absent < tail.replicas.length) return undefined;
-  return (await isStill(tail)) ? tail.knownLength : undefined;
+  if (length !== undefined) return length;
+  return absent > 0 && absent === tail.replicas.length && (await isStill(tail)) ? tail.knownLength : undefined;
 }
 
 /** What the master says of a chunk's place and length, once and once more. */
