@@ -361,7 +361,7 @@ export const serverOrders = {
   /** Give the lease up: no mutation under this version succeeds afterwards. */
   release: call(66, struct({ handle: chunkHandle, version: chunkVersion }), struct({ length: varint })),
   drop: call(67, struct({ handles: list(held, inventoryPageMax) }), nothing),
-  /** What replica of the chunk there is, up to which mutation, and whether it is sound; its version is undefined if there is none. */
+  /** What replica of the chunk there is, up to which mutation, and whether it is sound; its version is undefined if there is none: sound then if there never was any. */
   holds: call(
     69,
     struct({ handle: chunkHandle }),

@@ -27,6 +27,8 @@ export class Leases {
   readonly #endedUnder = new Map<ChunkHandle, ChunkVersion>();
   /** No chunk from this handle on was made before this process ran: nobody had a lease of it here that we have forgotten. Unknown until a master has said. */
   #newFrom = Number.POSITIVE_INFINITY;
+  /** Of chunks up to here it may have been forgotten that they were here. */
+  #forgottenTo = 0;
 
   constructor(world: LeaseWorld) {
     this.#world = world;
@@ -79,6 +81,11 @@ export class Leases {
   /** A master has said which handle is the next: what it said first counts. */
   heard(nextHandle: number): void {
     this.#newFrom = Math.min(this.#newFrom, nextHandle);
+  }
+
+  /** Of a chunk that is not here: none of it ever was, for it was made while this process ran, and nothing of it was removed. */
+  wasNeverHere(handle: ChunkHandle): boolean {
+    return handle >= this.#newFrom && handle > this.#forgottenTo && !this.#endedUnder.has(handle);
   }
 
   /** The replica is removed: no lease of this version, or an older one, begins here any more. */
@@ -147,6 +154,7 @@ export class Leases {
     if (this.#endedUnder.size <= endedMax) return;
     for (const oldest of this.#endedUnder.keys()) {
       this.#endedUnder.delete(oldest);
+      this.#forgottenTo = Math.max(this.#forgottenTo, oldest);
       return;
     }
   }

@@ -540,3 +540,22 @@ test('a file may have longer chunks than others, each file as it was made', asyn
   expect(answer.response.lengthBytes).toBe(2 * chunkBytes + 300);
   expect(difference(await cluster.settle(cluster.client.read(2, 5, 2 * chunkBytes, 300)), bytes)).toBe('none');
 });
+
+test('nothing is all of a chunk for a server that ran when it was made and never had any of it; not where it was dropped, nor before it ran', async () => {
+  const cluster = await TestCluster.start(42);
+  const isSound = async (handle: number) => {
+    const { version, length, isSound } = await cluster.settle(cluster.master.order(1, 'holds', { handle: h(handle) }));
+    expect([version, length]).toEqual([undefined, 0]);
+    return isSound;
+  };
+  expect(await isSound(5)).toBe(true);
+  await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2, 3]), 0, pattern(300, 0)));
+  const held = { handle: h(5), version: v(1), length: 300 };
+  await cluster.settle(cluster.master.order(1, 'drop', { handles: [held] }));
+  expect(await isSound(5)).toBe(false);
+  cluster.master.grants.delete(5);
+  cluster.master.nextHandle = 6;
+  cluster.kill(1);
+  await cluster.restart(1);
+  expect([await isSound(4), await isSound(5), await isSound(6)]).toEqual([false, false, true]);
+});

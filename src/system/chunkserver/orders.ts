@@ -59,9 +59,9 @@ export class Orders {
     },
     release: async (held) => ({ response: { length: await this.#release(held) } }),
     holds: ({ handle }) => {
-      const { inventory, store } = this.#world;
+      const { inventory, store, leases } = this.#world;
       const info = store.info(handle);
-      const isSound = info !== undefined && !inventory.isDamaged(handle);
+      const isSound = (info !== undefined || leases.wasNeverHere(handle)) && !inventory.isDamaged(handle);
       return {
         response: { version: info?.version, length: info?.lengthBytes ?? 0, isSound, serial: info?.serial ?? 0 },
       };

@@ -233,7 +233,7 @@ export class NamesServer {
       holds: async ({ handle }) => {
         if (this.holdsMs > 0) await new Promise<void>((resolve) => this.node.env.clock.after(this.holdsMs, resolve));
         const chunk = this.chunks.get(handle);
-        const isSound = chunk !== undefined && !this.#broken.has(handle);
+        const isSound = (chunk !== undefined || !this.dropped.includes(handle)) && !this.#broken.has(handle);
         const version = chunk?.version as ChunkRecord['version'];
         return { response: { version, length: chunk?.length ?? 0, isSound, serial: chunk?.serial ?? 0 } };
       },

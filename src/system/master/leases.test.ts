@@ -212,6 +212,32 @@ describe('leases', () => {
     expect(others[0]!.chunks.get(grant.handle)?.length).toBe(500);
   });
 
+  it('leave a chunk of which no length was told yet to one that never had any of it, not to one that has dropped it', async () => {
+    for (const hasDropped of [true, false]) {
+      const c = await TestMasters.start(21, { timing: { deadAfterMs: 30_000 } });
+      const { attributes, grant } = await c.create('/a', { replication: 2 });
+      const { handle, version } = grant!;
+      const [other, left] = ids(grant!).map((id) => c.server(id));
+      if (hasDropped) {
+        c.write(grant!, 500);
+        left!.chunks.delete(handle);
+        left!.dropped.push(handle);
+      }
+      c.crashServer(other!);
+      await c.until('the other is silent', () => c.eventsNamed('chunkserver_silent').length > 0);
+      const next = c.acquire(attributes.inode, 0, { version, failed: [toServerId(other!.id)] });
+      if (!hasDropped) {
+        expect(ids((await next).grant)).toEqual([left!.id]);
+        continue;
+      }
+      expect(await codeOf(next)).toBe('UNAVAILABLE');
+      expect(c.chunk(handle)).toMatchObject({ length: 0, servers: ids(grant!) });
+      c.restartServer(other!);
+      await c.until('the other is back', () => other!.serves);
+      expect(ids((await c.acquire(attributes.inode, 0)).grant)).toContain(other!.id);
+    }
+  });
+
   it.each(['sealed', 'open'])(
     'leave nobody out for one whose replica is short, though it has the version (%s)',
     async (what) => {

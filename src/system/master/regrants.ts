@@ -95,7 +95,7 @@ export class Regrants {
   /**
    * Of an open chunk who has the version, and less than the master knows of, may have lost it with its power, or have cut the chunk since the master was
    * told. It is believed if it is the primary, whose lease ends with its process, or when nobody may be back soon who knows better; in mode async
-   * nobody need. Nothing can be lost of what nobody has told the length of yet.
+   * nobody need.
    */
   async #canDoWith(
     handle: ChunkHandle,
@@ -103,7 +103,6 @@ export class Regrants {
     staying: readonly ServerId[],
     primary: ServerId | undefined,
   ): Promise<boolean> {
-    if (chunk.length === 0) return true;
     const { servers, tables } = this.#world;
     const leaving = chunk.servers.filter((id) => !staying.includes(id));
     const isAwaited = leaving.some((id) => !servers.hasSession(id) && isLive(servers, id));

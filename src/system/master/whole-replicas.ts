@@ -45,8 +45,8 @@ export function isWhole({ version, length, sealed }: ChunkRecord, held: Pick<Hel
 /**
  * Whether a chunk can do without those who leave. Whoever has come back with an empty disk, or has lost bytes with its power, must not be left alone
  * with it while others have it. So one that stays is sound and has all that the master knows of; or all that each of those who leave has, damaged or
- * not: so it is where all have lost their power, or where a chunk was cut since the master was told, and its next version never begun. A sealed
- * chunk does not wait for who is dead.
+ * not: so it is where all have lost their power, or where a chunk was cut since the master was told, and its next version never begun. A chunk that is
+ * sealed, or of which no length was ever told, does not wait for who is dead. Who says that it has nothing, and never had, has all that was acknowledged.
  * @param isBelieved to have all of it, whatever its length
  */
 export async function canDoWithout(
@@ -65,7 +65,8 @@ export async function canDoWithout(
   const enough = chunk.length === 0 && staying.length > 0 ? [...sound, nothing] : sound;
   if (enough.length === 0) return false;
   // only now the others: who is leaving may be slow to answer
-  const others = await heldByAll(chunk.sealed ? leaving.filter((id) => isLive(world.servers, id)) : leaving);
+  const mayBeDead = chunk.sealed || chunk.length === 0;
+  const others = await heldByAll(mayBeDead ? leaving.filter((id) => isLive(world.servers, id)) : leaving);
   return enough.some((held) => others.every((other) => other !== undefined && !isMore(other, held)));
 }
 
