@@ -55,6 +55,19 @@ describe('sessions', () => {
     expect(servers.hasSession(id)).toBe(false);
   });
 
+  it('are not given by a heartbeat that cannot be answered, but nobody dies who sends some', async () => {
+    const { world, env, servers, told } = oneServer();
+    const server = servers.add(id, record);
+    servers.renew(server, env.clock.now());
+    for (let n = 0; n < 10; n++) {
+      await world.run(1000);
+      servers.heard(server, env.clock.now());
+    }
+    expect([servers.hasSession(id), server.state]).toEqual([false, 'suspect']);
+    await world.run(3010);
+    expect(told).toEqual(['came 1', 'lapsed 1', 'died 1']);
+  });
+
   it('are not given while a change that leaves the server out is on its way into the log', async () => {
     const { world, env, servers } = oneServer();
     const server = servers.add(id, record);

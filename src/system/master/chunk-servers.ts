@@ -133,11 +133,16 @@ export class ChunkServers {
     return this.#env.clock.now() - server.heardAt > 1.6 * this.#timing.heartbeatMs;
   }
 
+  /** A heartbeat arrived. The server is up, whether this leader can answer it or not: that nothing can be logged just now makes nobody dead. */
+  heard(server: ChunkServer, receivedAt: number): void {
+    server.heardAt = Math.max(server.heardAt ?? 0, receivedAt);
+  }
+
   /**
    * A heartbeat that arrived at `receivedAt` is about to be answered. Returns whether it may be answered with a session.
    */
   renew(server: ChunkServer, receivedAt: number): boolean {
-    server.heardAt = Math.max(server.heardAt ?? 0, receivedAt);
+    this.heard(server, receivedAt);
     const isGiven = server.exclusions === 0;
     if (isGiven) {
       server.aliveUntil = Math.max(server.aliveUntil, receivedAt + this.#sessionMs);

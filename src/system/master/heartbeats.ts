@@ -89,6 +89,7 @@ export class Heartbeats {
         `chunkserver ${request.server} has not registered on this connection; do so first`,
       );
     }
+    leader.servers.heard(server, receivedAt);
     const logged = leader.lengths.add(server.id, request.lengths);
     await Promise.all([leader.barrier(), logged]);
     leader.checkLeading();

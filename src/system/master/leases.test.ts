@@ -212,6 +212,22 @@ describe('leases', () => {
     expect(others[0]!.chunks.get(grant.handle)?.length).toBe(500);
   });
 
+  it('leave a chunk of which no length was told yet to nobody whose replica is damaged, even if the other is dead', async () => {
+    const c = await TestMasters.start(22, { timing: { deadAfterMs: 1500 } });
+    const { attributes, grant } = await c.create('/a', { replication: 2 });
+    c.write(grant!, 500);
+    const [other, damaged] = ids(grant!).map((id) => c.server(id));
+    c.crashServer(other!);
+    damaged!.damage(grant!.handle);
+    await c.until('the other is dead', () => c.eventsNamed('chunkserver_dead').length > 0);
+    await c.run(3000);
+    expect(await codeOf(c.acquire(attributes.inode, 0))).toBe('UNAVAILABLE');
+    expect(c.chunk(grant!.handle)).toMatchObject({ length: 0, servers: ids(grant!) });
+    c.restartServer(other!);
+    await c.until('the damaged one has left', () => !c.chunk(grant!.handle)!.servers.includes(toServerId(damaged!.id)));
+    expect(other!.chunks.get(grant!.handle)?.length).toBe(500);
+  });
+
   it('leave a chunk of which no length was told yet to one that never had any of it, not to one that has dropped it', async () => {
     for (const hasDropped of [true, false]) {
       const c = await TestMasters.start(21, { timing: { deadAfterMs: 30_000 } });

@@ -62,7 +62,8 @@ export async function canDoWithout(
   const own = await heldByAll(staying);
   const sound = own.flatMap((held) => (held?.isSound === true && isOfNow(held) ? [held] : []));
   if (sound.some((held) => isWhole(chunk, held) || isBelieved(held, staying[own.indexOf(held)]!))) return true;
-  const enough = chunk.length === 0 && staying.length > 0 ? [...sound, nothing] : sound;
+  const haveNothing = own.length > 0 && own.every((held) => held?.length === 0);
+  const enough = chunk.length === 0 && haveNothing ? [...sound, nothing] : sound;
   if (enough.length === 0) return false;
   // only now the others: who is leaving may be slow to answer
   const mayBeDead = chunk.sealed || chunk.length === 0;
