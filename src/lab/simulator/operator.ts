@@ -103,11 +103,11 @@ export class Operator {
     await this.#command('scrub', () => client.scrub({ now: true }));
   }
 
-  /** A master with a new disk has no vote for a while. */
+  /** A master with a new disk has no vote for a while, and one that hangs takes nothing over. */
   async #transfer(client: CairnClient, random: SimRandom): Promise<void> {
     const { id } = random.pick(this.#context.cluster.masters);
-    const hasNoVote = ['INVALID_ARGUMENT', 'NOT_FOUND'] as const;
-    await this.#command(`hand leadership to m${id}`, () => client.masters.transferLeadership(id), hasNoVote);
+    const mayRefuse = ['INVALID_ARGUMENT', 'NOT_FOUND', 'ABORTED'] as const;
+    await this.#command(`hand leadership to m${id}`, () => client.masters.transferLeadership(id), mayRefuse);
   }
 
   /** Of one master at a time: the others vote, and have everything. */

@@ -16,7 +16,7 @@ export class MasterGroup {
     this.#masters = masters;
   }
 
-  /** Resolves when the master leads. @throws CairnError NOT_FOUND, INVALID_ARGUMENT, UNAVAILABLE (it did not take over), NO_QUORUM */
+  /** Resolves when the master leads. @throws CairnError NOT_FOUND, INVALID_ARGUMENT, ABORTED (it does not answer, or did not take over), NO_QUORUM */
   async transferLeadership(id: number): Promise<void> {
     await this.#masters.operate('transferLeadership', { id }, attemptMs);
   }

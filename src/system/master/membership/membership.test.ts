@@ -223,6 +223,25 @@ describe.each(['raft', 'paxos'] as const)('a group of masters under %s', (engine
     await make(c, '/alone');
   });
 
+  it('hands leadership to nobody who does not answer, and only once to one who hangs: nothing is committed meanwhile', async () => {
+    const c = await start(14, engine);
+    const [down, hanging] = c.masters.filter((member) => member !== c.leader) as [TestMaster, TestMaster];
+    const { leader } = c;
+    const transfers = () => c.eventsNamed('transfer_started').length;
+    c.crash(down);
+    expect(await codeOf(c.call('transferLeadership', { id: down.id }))).toBe('ABORTED');
+    expect(transfers()).toBe(0);
+    c.restart(down);
+    await c.run(1000);
+    hanging.node.disk.stall();
+    expect(await codeOf(c.call('transferLeadership', { id: hanging.id }))).toBe('ABORTED');
+    expect([transfers(), c.leader]).toEqual([1, leader]);
+    await make(c, '/a');
+    hanging.node.disk.unstall();
+    await c.call('transferLeadership', { id: hanging.id });
+    await c.until('it leads', () => c.leader === hanging);
+  });
+
   it('carries out two changes that are asked for at once one after the other', async () => {
     const c = await start(11, engine);
     const added = [4, 5].map((id) => c.addMaster(id));

@@ -35,13 +35,25 @@ export interface RequestWorld {
 
 // ---------------------------------------------------------------- leadership
 
-/** @throws CairnError NOT_FOUND, INVALID_ARGUMENT, UNAVAILABLE, BUSY */
+/**
+ * Nothing is committed while leadership is being handed over: so to nobody who does not answer, and once. Who asks again and again, as callers do
+ * of what may pass, would stop the cluster for as long.
+ * @throws CairnError NOT_FOUND, INVALID_ARGUMENT, ABORTED (it does not answer, or did not take over), BUSY
+ */
 export async function transferLeadership(world: RequestWorld, id: number): Promise<Record<never, never>> {
   const { node } = mustBeMember(world, id);
   if (node === world.self.node) return {};
   if (world.keeper.standingOf(node) !== 'voter')
     throw new CairnError('INVALID_ARGUMENT', `master ${id} does not vote, so it cannot lead; choose a voter`);
-  await world.transfer(node);
+  if (!(await world.answers(node, strangerMs)))
+    throw new CairnError('ABORTED', `master ${id} does not answer, so it is not made the leader; see that it runs`);
+  try {
+    await world.transfer(node);
+  } catch (thrown) {
+    const error = toCairnError(thrown);
+    if (error.code !== 'UNAVAILABLE') throw error;
+    throw new CairnError('ABORTED', error.message, { cause: error });
+  }
   return {};
 }
 
