@@ -494,6 +494,26 @@ describe('copies where they should be', () => {
     expect(await needed(c, 2)).toMatchObject({ state: 'draining', needed: 1 });
   });
 
+  it('are not dropped as too many while one that stays has none, which nobody has been told', async () => {
+    const c = await TestMasters.start(49, { timing });
+    for (const server of c.servers) server.reportsUse = true;
+    const { grant } = await c.sealedFile('/a', 100);
+    const { handle } = grant;
+    const [full, empty] = c.servers;
+    full!.chunks.set(toChunkHandle(1e6), { version: 1, length: 5e8 }); // of all others it would be taken from here
+    await c.run(500);
+    empty!.chunks.delete(handle);
+    empty!.dropped.push(handle);
+    await c.call('set', { id: c.id(), path: '/a', ...c.nothingAsked, replication: 2 });
+    const copies = () => c.servers.filter(({ chunks }) => chunks.has(handle)).length;
+    let least = copies();
+    await c.until('there are two', () => {
+      least = Math.min(least, copies());
+      return members(c, handle).length === 2;
+    });
+    expect([least, copies()]).toEqual([2, 2]);
+  });
+
   it('are as many as the file asks for: more are made, surplus ones are dropped before anybody can write', async () => {
     const c = await TestMasters.start(32, { servers: 4, timing });
     const { inode, grant } = await c.sealedFile('/a', 10);

@@ -4,9 +4,9 @@
  */
 import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import type { Timer } from '../../core/base/env.ts';
-import { toCairnError } from '../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { Balance } from './balance.ts';
-import { BrokenReplicas } from './broken-replicas.ts';
+import { BrokenReplicas, type WhyGone } from './broken-replicas.ts';
 import type { ChunkServer } from './chunk-servers.ts';
 import { type Copy, CopyWork } from './copy-work.ts';
 import { Heat } from './heat.ts';
@@ -18,6 +18,7 @@ import { ReplicaSets } from './replica-sets.ts';
 import type { Sealing } from './sealing.ts';
 import type { ChunkRecord } from './state/records.ts';
 import { Throttle } from './throttle.ts';
+import { type Held, heldBy, isWhole } from './whole-replicas.ts';
 
 export const clonesMax = 16;
 /** Chunks that lose members at one time. */
@@ -213,6 +214,7 @@ export class Replication {
         await this.#sealing.seal(handle);
         const need = this.#needOf(handle);
         if (need.kind !== 'surplus') return;
+        await this.#mustBeWhole(handle, need.members);
         await this.#sets.exclude(handle, chunkOf(this.#world.tables, handle).version, need.members);
         this.#world.env.events.emit('info', 'surplus_dropped', { handle, servers: need.members.join(',') });
       } finally {
@@ -221,6 +223,25 @@ export class Replication {
     });
     this.#shedding -= 1;
     this.#done(handle);
+  }
+
+  /**
+   * Nobody is more than enough unless all others have the chunk: one that stays may have dropped it, for a change of the set that could not be
+   * logged, and not have told yet.
+   * @throws CairnError UNAVAILABLE
+   */
+  async #mustBeWhole(handle: ChunkHandle, leaving: readonly ServerId[]): Promise<void> {
+    const chunk = chunkOf(this.#world.tables, handle);
+    const staying = chunk.servers.filter((id) => !leaving.includes(id));
+    const held = await Promise.all(staying.map((id) => heldBy(this.#world, handle, id)));
+    this.#world.checkLeading();
+    const lacking = staying.filter((_, n) => held[n]?.isSound !== true || !isWhole(chunk, held[n]));
+    for (const id of lacking) {
+      const said = held[staying.indexOf(id)];
+      if (said !== undefined) this.broken.gone(handle, id, whyGone(said));
+    }
+    if (lacking.length > 0)
+      throw new CairnError('UNAVAILABLE', `servers ${lacking.join(', ')} do not have all of chunk ${handle}`);
   }
 
   async #doing(
@@ -261,4 +282,9 @@ export class Replication {
     this.broken.stop();
     for (const timer of this.#cooling.values()) timer.cancel();
   }
+}
+
+function whyGone({ version, isSound }: Held): WhyGone {
+  if (version === undefined) return 'missing';
+  return isSound ? 'short' : 'damaged';
 }
