@@ -96,4 +96,26 @@ describe('a file that is appended to and cut', () => {
     expect(story.wrong(0)).toBe('');
     expect(story.wrong(length, [0, one.bytes])).toContain('is not there, and no cut has taken it');
   });
+
+  it('or of all that lies in later chunks than its end', () => {
+    const story = new Story();
+    const one = story.append(0);
+    const length = one.bytes.length;
+    const two = story.append(length);
+    const three = story.append(chunkBytes);
+    const four = story.append(chunkBytes + length);
+    story.log.beginCut(length);
+    const [first, second, third] = [
+      [0, one.bytes],
+      [length, two.bytes],
+      [chunkBytes, three.bytes],
+    ] as const;
+    const fourth = [chunkBytes + length, four.bytes] as const;
+    expect(story.wrong(2 * length, first, second)).toBe('');
+    expect(story.wrong(length, first)).toBe('');
+    const end = chunkBytes + 2 * length;
+    expect(story.wrong(end, first, second, third, fourth)).toBe('');
+    expect(story.wrong(chunkBytes + length, first, second, third)).toContain('is not there, and no cut has taken it');
+    expect(story.wrong(end, first, third, fourth)).toContain('is not there, and no cut has taken it');
+  });
 });

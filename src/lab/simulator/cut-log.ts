@@ -4,7 +4,9 @@
  *
  *     append acknowledged, then cut begun below its end      the record is gone
  *     cut answered, then append begun and acknowledged       the record is there, unless a later cut took it
- *     cut of unknown outcome                                 all that was acknowledged before and lies behind its end is there, or all is gone
+ *     cut of unknown outcome                                 all that was acknowledged before and lies behind its end is there, or all is gone;
+ *                                                            or what lies in later chunks than its end is gone, and only that: its client
+ *                                                            stopped between the two steps of a cut
  */
 import type { SimRandom } from '../../platform/sim/random.ts';
 import { makeRecord, type SharedRecord } from './shared-log.ts';
@@ -110,18 +112,22 @@ export class CutLog {
   #mustBeCut(record: Landed, found: ReadonlyMap<string, Found>): void {
     const { id, offset, bytes, begunAt } = record;
     const explains = (cut: Cut) =>
-      cut.size < offset + bytes.length && mayFollow(cut, begunAt) && this.#hasTakenAll(cut, found);
+      cut.size < offset + bytes.length && mayFollow(cut, begunAt) && this.#hasTakenAll(cut, offset, found);
     mustHold(
       this.#cuts.some(explains),
       () => `${this.path}: record ${id}, acknowledged at ${offset}, is not there, and no cut has taken it`,
     );
   }
 
-  /** What had been acknowledged before it and lies behind its end is gone. */
-  #hasTakenAll({ size, begunAt }: Cut, found: ReadonlyMap<string, Found>): boolean {
+  /** As it took what was at `taken`: what had been acknowledged before it and lies behind its end is gone. */
+  #hasTakenAll({ size, begunAt, endedAt }: Cut, taken: number, found: ReadonlyMap<string, Found>): boolean {
+    const nextChunk = Math.ceil(size / this.chunkBytes) * this.chunkBytes;
+    const from = endedAt === undefined && taken >= nextChunk ? nextChunk : size;
     return this.#landed.every(
-      ({ id, offset, bytes, endedAt }) =>
-        endedAt >= begunAt || offset + bytes.length <= size || found.get(id)?.isPart !== false,
+      (record) =>
+        record.endedAt >= begunAt ||
+        record.offset + record.bytes.length <= from ||
+        found.get(record.id)?.isPart !== false,
     );
   }
 
