@@ -19,7 +19,9 @@ const probeMs = 1000;
 /** Connects as --cluster, CAIRN_CLUSTER or the default say, runs `work`, and closes in any case. */
 export async function withCluster<T>(invocation: Invocation, work: (cairn: Cairn) => Promise<T>): Promise<T> {
   exitOnSignals();
-  const cairn = await connect(namedBy(invocation), invocation.deadlineMs);
+  const masters = namedMasters(invocation);
+  const first = masters === defaultMasters ? masters.slice(0, 1) : masters;
+  const cairn = await connect(masters, first, invocation.deadlineMs);
   try {
     return await work(cairn);
   } finally {
@@ -37,18 +39,34 @@ export function namedMasters(invocation: Invocation): readonly Address[] {
   return named === undefined ? defaultMasters : parseClusterUrl(named);
 }
 
-/** @throws CairnError NO_QUORUM soon if nobody listens at any of the addresses: the whole deadline would bring nothing */
-async function connect(named: string | undefined, deadlineMs: number | undefined): Promise<Cairn> {
-  const masters = named === undefined ? defaultMasters : parseClusterUrl(named);
-  const first = named === undefined ? masters.slice(0, 1) : masters;
+/**
+ * @param first of the masters: the others are asked only where these do not answer.
+ * @throws CairnError NO_QUORUM soon if nobody listens at any of the addresses: the whole deadline would bring nothing
+ */
+export async function connect(
+  masters: readonly Address[],
+  first: readonly Address[],
+  deadlineMs: number | undefined,
+): Promise<Cairn> {
   const connecting = Cairn.connect(urlOf(first), { deadlineMs });
   connecting.catch(() => undefined); // told below, unless something better can be
   if ((await Promise.race([connecting, pause(lookAfterMs)])) !== undefined) return connecting;
   const looking = listening(masters, deadlineMs ?? Number.POSITIVE_INFINITY);
   looking.catch(() => undefined);
   const there = await Promise.race([connecting, looking]);
-  if (!Array.isArray(there) || first.some((address) => there.includes(address))) return connecting;
-  return Cairn.connect(urlOf(there), { deadlineMs });
+  const others = Array.isArray(there) ? there.filter((address) => !first.includes(address)) : [];
+  return others.length === 0 ? connecting : firstOf(connecting, Cairn.connect(urlOf(others), { deadlineMs }));
+}
+
+/** The first may hang, and be listened at all the same. */
+async function firstOf(...connecting: readonly Promise<Cairn>[]): Promise<Cairn> {
+  const connected = await Promise.any(connecting).catch(() => connecting[0]!);
+  const spare = async (one: Promise<Cairn>): Promise<void> => {
+    const cairn = await one;
+    if (cairn !== connected) await cairn.close();
+  };
+  for (const one of connecting) spare(one).catch(() => undefined); // that it comes to nothing harms nobody any more
+  return connected;
 }
 
 function urlOf(masters: readonly string[]): string {
@@ -60,7 +78,7 @@ function pause(ms: number): Promise<undefined> {
 }
 
 /** Those of the addresses where somebody listens. @throws CairnError NO_QUORUM if that is nowhere */
-async function listening(masters: readonly string[], deadlineMs: number): Promise<string[]> {
+async function listening(masters: readonly Address[], deadlineMs: number): Promise<Address[]> {
   const until = Date.now() + Math.min(absentPatienceMs, deadlineMs);
   for (;;) {
     const refusals = await Promise.all(masters.map(refusal));
