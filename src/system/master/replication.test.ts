@@ -514,6 +514,19 @@ describe('copies where they should be', () => {
     expect([least, copies()]).toEqual([2, 2]);
   });
 
+  it('are dropped as too many of an empty chunk, wherever there is nothing of it', async () => {
+    const c = await TestMasters.start(50, { timing });
+    const { grant } = await c.sealedFile('/a', 0);
+    const { handle } = grant;
+    for (const server of c.servers) {
+      server.chunks.delete(handle);
+      server.dropped.push(handle);
+    }
+    await c.call('set', { id: c.id(), path: '/a', ...c.nothingAsked, replication: 2 });
+    await c.until('there are two', () => members(c, handle).length === 2);
+    expect(c.eventsNamed('replica_gone')).toEqual([]);
+  });
+
   it('are as many as the file asks for: more are made, surplus ones are dropped before anybody can write', async () => {
     const c = await TestMasters.start(32, { servers: 4, timing });
     const { inode, grant } = await c.sealedFile('/a', 10);

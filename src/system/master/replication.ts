@@ -18,7 +18,7 @@ import { ReplicaSets } from './replica-sets.ts';
 import type { Sealing } from './sealing.ts';
 import type { ChunkRecord } from './state/records.ts';
 import { Throttle } from './throttle.ts';
-import { type Held, heldBy, isWhole } from './whole-replicas.ts';
+import { type Held, heldBy, isSoundAndWhole } from './whole-replicas.ts';
 
 export const clonesMax = 16;
 /** Chunks that lose members at one time. */
@@ -232,16 +232,15 @@ export class Replication {
    */
   async #mustBeWhole(handle: ChunkHandle, leaving: readonly ServerId[]): Promise<void> {
     const chunk = chunkOf(this.#world.tables, handle);
+    if (chunk.length === 0) return; // it is sealed: nothing can be missing
     const staying = chunk.servers.filter((id) => !leaving.includes(id));
-    const held = await Promise.all(staying.map((id) => heldBy(this.#world, handle, id)));
+    const said = await Promise.all(staying.map(async (id) => ({ id, held: await heldBy(this.#world, handle, id) })));
     this.#world.checkLeading();
-    const lacking = staying.filter((_, n) => held[n]?.isSound !== true || !isWhole(chunk, held[n]));
-    for (const id of lacking) {
-      const said = held[staying.indexOf(id)];
-      if (said !== undefined) this.broken.gone(handle, id, whyGone(said));
-    }
-    if (lacking.length > 0)
-      throw new CairnError('UNAVAILABLE', `servers ${lacking.join(', ')} do not have all of chunk ${handle}`);
+    const lacking = said.filter(({ held }) => held === undefined || !isSoundAndWhole(chunk, held));
+    for (const { id, held } of lacking) if (held !== undefined) this.broken.gone(handle, id, whyGone(held));
+    if (lacking.length === 0) return;
+    const names = lacking.map(({ id }) => id).join(', ');
+    throw new CairnError('UNAVAILABLE', `of servers ${names} it is not known that they have all of chunk ${handle}`);
   }
 
   async #doing(

@@ -31,7 +31,11 @@ export async function heldBy(
 export async function isHeldWhole(world: LeaderWorld, handle: ChunkHandle, id: ServerId): Promise<boolean> {
   const held = await heldBy(world, handle, id);
   const chunk = world.tables.chunk(handle);
-  return held?.isSound === true && (chunk === undefined || isWhole(chunk, held));
+  return held !== undefined && isSoundAndWhole(chunk, held);
+}
+
+export function isSoundAndWhole(chunk: ChunkRecord | undefined, held: Held): boolean {
+  return held.isSound && (chunk === undefined || isWhole(chunk, held));
 }
 
 /**

@@ -55,7 +55,9 @@ export async function connect(
   looking.catch(() => undefined);
   const there = await Promise.race([connecting, looking]);
   const others = Array.isArray(there) ? there.filter((address) => !first.includes(address)) : [];
-  return others.length === 0 ? connecting : firstOf(connecting, Cairn.connect(urlOf(others), { deadlineMs }));
+  if (!Array.isArray(there) || others.length === 0) return connecting;
+  const meeting = Cairn.connect(urlOf(others), { deadlineMs });
+  return others.length === there.length ? meeting : firstOf(connecting, meeting);
 }
 
 /** The first may hang, and be listened at all the same. */
