@@ -309,6 +309,8 @@ export const masterCalls = {
       garbage: list(held, inventoryPageMax),
       /** No chunk has this handle yet, nor a higher one. */
       nextHandle: varint,
+      /** The lengths are in the log. Else they are to be told again: a session does not wait for masters that can log nothing. */
+      hasLengths: bool,
     }),
   ),
   /** A primary asks for a grant without the servers that failed it: it goes on under the version that comes back. */

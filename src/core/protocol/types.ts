@@ -12,7 +12,7 @@ import {
 import { branded, f64, list, oneOf, optional, struct, type TypeOf, text, u16, u53, varint } from '../base/codec.ts';
 
 /** Raised by one whenever a message changes in a way that an older peer would misread. */
-export const protocolVersion = 8;
+export const protocolVersion = 9;
 
 export const nameMaxBytes = 255;
 export const pathMaxBytes = 4096;

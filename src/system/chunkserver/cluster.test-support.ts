@@ -61,6 +61,8 @@ export class ScriptedMaster {
   /** What it tells servers of handles. */
   nextHandle = 0;
   isExcludingDamaged = false;
+  /** It answers heartbeats, and takes no lengths. */
+  logsNothing = false;
   /** The longest that was reported. */
   readonly #lengths = new Map<number, number>();
   readonly #node: SimNode;
@@ -82,12 +84,12 @@ export class ScriptedMaster {
         this.heartbeats.push(request);
         await this.onHeartbeat(request);
         for (const handle of request.damaged) this.#withoutDamaged(handle, request.server);
-        for (const { handle, length } of request.lengths) this.#noteLength(handle, length);
+        if (!this.logsNothing) for (const { handle, length } of request.lengths) this.#noteLength(handle, length);
         const known = this.servers.get(request.server);
         if (known !== undefined) known.lastHeardAt = env.clock.now();
         const garbage = this.garbage.get(request.server) ?? [];
         this.garbage.delete(request.server);
-        return { response: { sessionMs, garbage, nextHandle: this.nextHandle } };
+        return { response: { sessionMs, garbage, nextHandle: this.nextHandle, hasLengths: !this.logsNothing } };
       },
       exclude: async (request) => {
         this.exclusions.push(request);

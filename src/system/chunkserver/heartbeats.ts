@@ -125,7 +125,7 @@ export class Heartbeats {
       { deadlineMs: heartbeatTimeoutMs },
     );
     inventory.damageReported(damaged);
-    lengths.acknowledged();
+    if (answer.hasLengths) lengths.acknowledged();
     this.#answered({ sentAt, isFirst, page }, answer);
   }
 

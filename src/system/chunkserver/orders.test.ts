@@ -46,6 +46,21 @@ describe('leases', () => {
     expect(versionsTold()[1]).toEqual({ version: 2, length: 300 });
   });
 
+  test('lengths and releases are told again while masters can log nothing, and the session holds', async () => {
+    const cluster = await TestCluster.start(5, 1);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1]), 0, pattern(300, 0)));
+    cluster.master.logsNothing = true;
+    const told = () => cluster.master.heartbeats.flatMap(({ lengths }) => lengths);
+    const releases = () => told().filter(({ release }) => release).length;
+    expect(await cluster.world.runUntil(() => releases() > 2, 6000)).toBe(true);
+    expect(told().filter(({ release }) => !release).length).toBeGreaterThan(2);
+    cluster.master.logsNothing = false;
+    await cluster.world.run(600);
+    const before = told().length;
+    await cluster.world.run(1000);
+    expect(told().length).toBe(before);
+  });
+
   test('a release that the master did not acknowledge is told again', async () => {
     const cluster = await TestCluster.start(2, 1);
     await cluster.settle(cluster.client.write(cluster.master.grant(5, [1]), 0, pattern(300, 0)));

@@ -68,6 +68,27 @@ describe('sessions', () => {
     expect(told).toEqual(['came 1', 'lapsed 1', 'died 1']);
   });
 
+  it('that lapsed while heartbeats could not be answered are not over, until nothing is heard for long', async () => {
+    const { world, env, servers } = oneServer();
+    const server = servers.add(id, record);
+    const seen: boolean[] = [];
+    const see = () => seen.push(servers.isUnanswered(id));
+    servers.renew(server, env.clock.now());
+    await world.run(900);
+    servers.heard(server, env.clock.now());
+    see(); // it has its session still
+    await world.run(200);
+    see();
+    await world.run(2700);
+    see();
+    await world.run(200);
+    see();
+    servers.renew(server, env.clock.now());
+    await world.run(1100);
+    see(); // it was answered, and was silent since
+    expect(seen).toEqual([false, true, true, false, false]);
+  });
+
   it('are not given while a change that leaves the server out is on its way into the log', async () => {
     const { world, env, servers } = oneServer();
     const server = servers.add(id, record);

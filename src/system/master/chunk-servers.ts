@@ -11,6 +11,9 @@ import { clockDriftMax, type MasterTiming } from './options.ts';
 import { stoppedLeading } from './refusal.ts';
 import type { ServerRecord } from './state/records.ts';
 
+/** Servers wait two sessions for an answer before they send the next heartbeat; it is on its way, or they connect anew, for one more at most. */
+const unansweredSessions = 3;
+
 export type ServerConnection = RpcConnection<typeof serverOrders>;
 
 /** One server. What it is changes in ChunkServers only. */
@@ -24,6 +27,8 @@ export class ChunkServer {
   rpc: ServerConnection | undefined;
   /** Undefined until this leader has had a heartbeat of it. */
   heardAt: number | undefined;
+  /** When the last of its heartbeats arrived that was answered. */
+  answeredAt = Number.NEGATIVE_INFINITY;
   /** It serves until then at the latest, by our clock. */
   aliveUntil: number;
   state: 'healthy' | 'suspect' | 'dead' = 'healthy';
@@ -133,6 +138,16 @@ export class ChunkServers {
     return this.#env.clock.now() - server.heardAt > 1.6 * this.#timing.heartbeatMs;
   }
 
+  /**
+   * It has no session, but only because this leader could not answer it: it was heard of since, and lately. With the next heartbeat it may be back, so
+   * it is not to be left out.
+   */
+  isUnanswered(id: ServerId): boolean {
+    const server = this.#servers.get(id);
+    if (server?.heardAt === undefined || this.hasSession(id) || server.heardAt <= server.answeredAt) return false;
+    return this.#env.clock.now() - server.heardAt < unansweredSessions * this.#timing.sessionMs;
+  }
+
   /** A heartbeat arrived. The server is up, whether this leader can answer it or not: that nothing can be logged just now makes nobody dead. */
   heard(server: ChunkServer, receivedAt: number): void {
     server.heardAt = Math.max(server.heardAt ?? 0, receivedAt);
@@ -143,6 +158,7 @@ export class ChunkServers {
    */
   renew(server: ChunkServer, receivedAt: number): boolean {
     this.heard(server, receivedAt);
+    server.answeredAt = Math.max(server.answeredAt, receivedAt);
     const isGiven = server.exclusions === 0;
     if (isGiven) {
       server.aliveUntil = Math.max(server.aliveUntil, receivedAt + this.#sessionMs);

@@ -148,7 +148,7 @@ export class NamesServer {
       .sort(([a], [b]) => a - b)
       .map(([handle, { version, length }]) => ({ handle, version: version as ChunkRecord['version'], length }));
     try {
-      const { sessionMs, garbage } = await channel.call('heartbeat', {
+      const { sessionMs, garbage, hasLengths } = await channel.call('heartbeat', {
         ...{
           server: this.id,
           incarnation: life,
@@ -161,6 +161,7 @@ export class NamesServer {
         ...{ inventoryFrom: 0, inventoryTo: Number.MAX_SAFE_INTEGER },
       });
       for (const { handle } of garbage) this.#drop(handle);
+      if (!hasLengths) this.reports.unshift(...lengths);
       this.isConfirmed = env.clock.now() < this.sessionUntil; // else this page was sent before the session began
       if (sessionMs > 0) this.sessionUntil = Math.max(this.sessionUntil, sentAt + sessionMs);
     } catch (thrown) {

@@ -2,7 +2,7 @@
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
-import { inventoryPageMax, type masterCalls } from '../../core/protocol/master-calls.ts';
+import { inventoryPageMax, type LengthReport, type masterCalls } from '../../core/protocol/master-calls.ts';
 import { protocolVersion } from '../../core/protocol/types.ts';
 import type { ChunkServer, ServerConnection } from './chunk-servers.ts';
 import type { Held } from './garbage.ts';
@@ -75,7 +75,8 @@ export class Heartbeats {
   }
 
   /**
-   * Everything in it takes effect before the answer; the session counts from the arrival.
+   * Everything in it takes effect before the answer, but for lengths that are not logged soon: a server keeps its session while nothing can be logged. It
+   * counts from the arrival.
    * @throws CairnError UNAVAILABLE for a server that must register first, NOT_LEADER, BUSY
    */
   async heartbeat(request: HeartbeatRequest, rpc: ServerConnection): Promise<ResponseOf<typeof masterCalls.heartbeat>> {
@@ -90,8 +91,7 @@ export class Heartbeats {
       );
     }
     leader.servers.heard(server, receivedAt);
-    const logged = leader.lengths.add(server.id, request.lengths);
-    await Promise.all([leader.barrier(), logged]);
+    const [hasLengths] = await Promise.all([this.#logged(server.id, request.lengths), leader.barrier()]);
     leader.checkLeading();
     const { usedBytes, totalBytes, freeBytes, lagBytes, chunks } = request;
     Object.assign(server, { usedBytes, totalBytes, freeBytes, lagBytes, chunks });
@@ -101,7 +101,19 @@ export class Heartbeats {
     for (const handle of request.damaged) leader.replication.broken.gone(handle, server.id, 'damaged');
     const drops = leader.garbage.take(server.id, inventoryPageMax - garbage.length);
     const { nextHandle } = leader.tables.counters;
-    return { sessionMs, garbage: [...garbage, ...drops], nextHandle };
+    return { sessionMs, garbage: [...garbage, ...drops], nextHandle, hasLengths };
+  }
+
+  /** Whether they are, by the time of the next heartbeat. They may still be logged later. */
+  #logged(from: ServerId, lengths: readonly LengthReport[]): Promise<boolean> {
+    const { lengths: reports, env, timing } = this.#leader;
+    return new Promise((resolve, reject) => {
+      const timer = env.clock.after(timing.heartbeatMs, () => resolve(false));
+      reports
+        .add(from, lengths)
+        .then(() => resolve(true), reject)
+        .finally(() => timer.cancel());
+    });
   }
 
   #compare(server: ChunkServer, { inventory, inventoryFrom, inventoryTo }: HeartbeatRequest): readonly Held[] {

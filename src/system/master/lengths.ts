@@ -1,6 +1,6 @@
-/** What primaries report of their chunks, logged in batches: all reports of a turn are one entry. */
+/** What primaries report of their chunks, logged in batches: all reports that come while one entry is on its way are the next. */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
-import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import type { LengthReport } from '../../core/protocol/master-calls.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import { doneResult, reportsPerCommandMax } from './state/commands.ts';
@@ -8,15 +8,13 @@ import { doneResult, reportsPerCommandMax } from './state/commands.ts';
 /** Reports that may wait to be logged. */
 export const reportsWaitingMax = 65_536;
 
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (error: CairnError) => void;
-}
-
 export class LengthReports {
   readonly #world: LeaderWorld;
   #pending = new Map<ChunkHandle, LengthReport>();
-  #waiters: Waiter[] = [];
+  /** Of those that are pending. */
+  #logged: Promise<void> | undefined;
+  /** Of those before them; it does not fail. */
+  #before: Promise<void> = Promise.resolve();
 
   constructor(world: LeaderWorld) {
     this.#world = world;
@@ -28,20 +26,23 @@ export class LengthReports {
       return Promise.reject(new CairnError('BUSY', `${reportsWaitingMax} length reports wait; try again later`));
     let isNew = false;
     for (const report of reports) {
-      if (!this.#tells(from, report)) continue;
+      if (!this.#isPrimary(from, report) || !this.#tells(report)) continue;
       this.#pending.set(report.handle, report);
       isNew = true;
     }
     if (!isNew) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject });
-      if (this.#waiters.length === 1) this.#world.env.clock.soon(() => void this.#log());
-    });
+    this.#logged ??= this.#logNext();
+    return this.#logged;
   }
 
-  #tells(from: ServerId, { handle, version, length, release }: LengthReport): boolean {
+  #isPrimary(from: ServerId, { handle }: LengthReport): boolean {
+    return this.#world.tables.chunk(handle)?.servers[0] === from;
+  }
+
+  /** Also when it is about to be logged: the same may have been told before, and have waited. */
+  #tells({ handle, version, length, release }: LengthReport): boolean {
     const chunk = this.#world.tables.chunk(handle);
-    if (chunk === undefined || chunk.version !== version || chunk.sealed || chunk.servers[0] !== from) return false;
+    if (chunk === undefined || chunk.version !== version || chunk.sealed) return false;
     return release || length !== chunk.length;
   }
 
@@ -50,23 +51,25 @@ export class LengthReports {
     return !release && length < (this.#world.tables.chunk(handle)?.length ?? 0);
   }
 
+  /** At the end of the turn, and of what is on its way. */
+  #logNext(): Promise<void> {
+    const { clock } = this.#world.env;
+    const endOfTurn = () => new Promise<void>((resolve) => clock.soon(resolve));
+    const logged = this.#before.then(endOfTurn).then(() => this.#log());
+    this.#before = logged.catch(() => undefined); // those who have told them hear of it
+    return logged;
+  }
+
   async #log(): Promise<void> {
-    const reports = [...this.#pending.values()];
-    const waiters = this.#waiters;
+    const reports = [...this.#pending.values()].filter((report) => this.#tells(report));
     this.#pending = new Map();
-    this.#waiters = [];
-    try {
-      for (let at = 0; at < reports.length; at += reportsPerCommandMax) {
-        const some = reports.slice(at, at + reportsPerCommandMax);
-        const cuts = some.filter((report) => this.#isCut(report));
-        const others = some.filter((report) => !this.#isCut(report));
-        if (cuts.length > 0) await this.#world.execute({ kind: 'recordCuts', cuts }, doneResult);
-        if (others.length > 0) await this.#world.execute({ kind: 'recordLengths', reports: others }, doneResult);
-      }
-      for (const waiter of waiters) waiter.resolve();
-    } catch (thrown) {
-      const error = toCairnError(thrown);
-      for (const waiter of waiters) waiter.reject(error);
+    this.#logged = undefined;
+    for (let at = 0; at < reports.length; at += reportsPerCommandMax) {
+      const some = reports.slice(at, at + reportsPerCommandMax);
+      const cuts = some.filter((report) => this.#isCut(report));
+      const others = some.filter((report) => !this.#isCut(report));
+      if (cuts.length > 0) await this.#world.execute({ kind: 'recordCuts', cuts }, doneResult);
+      if (others.length > 0) await this.#world.execute({ kind: 'recordLengths', reports: others }, doneResult);
     }
   }
 }

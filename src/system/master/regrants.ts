@@ -71,8 +71,9 @@ export class Regrants {
     const { servers, env } = this.#world;
     if (env.clock.now() >= until) throw this.#unavailable(handle, chunk);
     const overdue = chunk.servers.find((id) => failed.includes(id) && servers.hasSession(id) && servers.isOverdue(id));
-    if (overdue !== undefined) {
-      await this.#changed(overdue, until);
+    const awaited = overdue ?? chunk.servers.find((id) => servers.isUnanswered(id));
+    if (awaited !== undefined) {
+      await this.#changed(awaited, until);
       return undefined;
     }
     const lapsed = chunk.servers.filter((id) => !servers.hasSession(id));
