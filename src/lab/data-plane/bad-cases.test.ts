@@ -129,6 +129,35 @@ describe('several writers', () => {
   });
 });
 
+describe('a writer', () => {
+  test('whose connection is lost while some of what it appends waits for room in it has it in its order all the same', async () => {
+    const mebi = 1024 * 1024;
+    const plane = await DataPlane.start(8, { chunkservers: 1, replication: 1, chunkBytes: 8 * mebi });
+    const { client, world, cluster } = plane;
+    const ways = [cluster.clientNodes[0]!.name, cluster.chunkservers[0]!.node.name] as const;
+    const open = async (path: string) => {
+      const file = await plane.run(client.open(path, 'a', { mode: 'strong', chunkBytes: 8 * mebi }));
+      await plane.run(file.recordAppend(new Uint8Array([1])));
+      return file;
+    };
+    const [x, y, z, log] = [await open('/x'), await open('/y'), await open('/z'), await open('/log')];
+    const heal = world.network.shape(...ways, { bytesPerMs: 1000 });
+    const others = [x, y, z, z].map((file, n) => file.recordAppend(payload(n, mebi - 1000 * n)));
+    const [one, two] = [payload(5, mebi), payload(6, mebi)];
+    const asked = [log.recordAppend(one), log.recordAppend(two)];
+    await world.run(50);
+    world.network.reset(...ways);
+    heal();
+    await plane.run(Promise.all(others));
+    expect(await plane.run(Promise.all(asked))).toEqual([1, 1 + mebi]);
+    const whole = await plane.run(client.readFile('/log'));
+    expect([bytesEqual(whole.subarray(1, 1 + mebi), one), bytesEqual(whole.subarray(1 + mebi), two)]).toEqual([
+      true,
+      true,
+    ]);
+  });
+});
+
 describe('a name', () => {
   test('that two clients make at one time is made by one of them, and the other is told', async () => {
     const { plane, client } = await planeWith(9, 0);

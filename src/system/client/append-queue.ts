@@ -45,8 +45,14 @@ interface Frame {
   readonly records: readonly PendingRecord[];
   readonly payload: Payload;
   readonly attempts: Attempts;
+  readonly way: Way;
   /** Of the first attempt. Never rejects. */
   readonly outcome: Promise<Outcome>;
+}
+
+/** Over which connection the first attempt has left, if it has. */
+interface Way {
+  connection: object | undefined;
 }
 
 export class AppendQueue {
@@ -193,13 +199,16 @@ export class AppendQueue {
     for (const part of parts) crc = crc32(part, crc);
     const payload = { kind, parts, crc };
     const attempts = attemptsOf(core, records[0]!.queuedAt);
-    return { records, payload, attempts, outcome: this.#attempt(payload, attempts) };
+    const way: Way = { connection: undefined };
+    const outcome = this.#attempt(payload, attempts, behind(this.#frames.at(-1)?.way, way));
+    return { records, payload, attempts, way, outcome };
   }
 
-  async #attempt(payload: Payload, attempts: Attempts): Promise<Outcome> {
+  async #attempt(payload: Payload, attempts: Attempts, leaves?: (connection: object) => void): Promise<Outcome> {
+    const { core } = this.#file;
     const { index, grant } = this.#at!;
     try {
-      const { offsets } = await mutateOnce(this.#file.core, this.#file, index, grant, payload, attempts.leftMs);
+      const { offsets } = await mutateOnce(core, this.#file, index, grant, payload, attempts.leftMs, leaves);
       if (offsets.length <= payload.parts.length) return { kind: 'answered', offsets };
       throw new CairnError('PROTOCOL', `${offsets.length} places for ${payload.parts.length} records were answered`);
     } catch (thrown) {
@@ -348,6 +357,21 @@ export class AppendQueue {
   #failQueued(error: CairnError): void {
     for (const record of this.#queue.takeAll()) record.reject(error);
   }
+}
+
+/**
+ * A frame leaves over the connection that the one before has left over, behind it, or not at all: the one before may never have arrived, and would be
+ * laid behind this one when it is repeated.
+ */
+function behind(before: Way | undefined, way: Way): (connection: object) => void {
+  return (connection) => {
+    if (before !== undefined && before.connection !== connection)
+      throw new CairnError(
+        'BUSY',
+        'what was appended before has not left yet, or the connection that it has left over was lost',
+      );
+    way.connection = connection;
+  };
 }
 
 /** @throws CairnError */

@@ -28,6 +28,11 @@ import {
 type ChunkCalls = typeof chunkCalls;
 export type ClientCall = 'mutate' | 'read' | 'lengths' | 'awaitGrowth' | 'scrub' | 'image';
 
+export interface ChunkCallOptions extends CallOptions {
+  /** Called as the call is given to that connection; if it throws, nothing is sent. */
+  readonly leaves?: ((connection: object) => void) | undefined;
+}
+
 interface Link {
   readonly address: Address;
   readonly rpc: RpcConnection<ChunkCalls>;
@@ -64,12 +69,13 @@ export class ChunkPool {
     address: Address,
     kind: K,
     request: RequestOf<ChunkCalls[K]>,
-    options: CallOptions = {},
+    options: ChunkCallOptions = {},
   ): Promise<Answer<ResponseOf<ChunkCalls[K]>>> {
     const known = this.#linkNow(address);
     const mustWait = known === undefined || (options.body !== undefined && known.rpc.isOverfull);
     const since = mustWait ? this.#env.clock.now() : 0;
     const link = mustWait ? await this.#linkWithRoom(address, kind, options, since) : known;
+    options.leaves?.(link.rpc);
     link.inFlight += 1;
     try {
       const answer = await link.rpc.call(kind, request, mustWait ? this.#leftOf(options, since) : options);

@@ -79,7 +79,10 @@ export async function mutate(
   }
 }
 
-/** @throws CairnError as the primary answered; the outcome is unknown unless its code is passing */
+/**
+ * @param leaves see chunk-pool.ts.
+ * @throws CairnError as the primary answered; the outcome is unknown unless its code is passing
+ */
 export async function mutateOnce(
   core: ClientCore,
   file: MutatedFile,
@@ -87,11 +90,12 @@ export async function mutateOnce(
   grant: Grant,
   payload: Payload,
   timeoutMs: number,
+  leaves?: (connection: object) => void,
 ): Promise<Mutated> {
   const primary = grant.replicas[0];
   assert(primary !== undefined, 'a grant names its primary', { handle: grant.handle });
   const { kind, parts, crc } = payload;
-  const options = { body: parts, timeoutMs: Math.min(timeoutMs, mutateAttemptMs) };
+  const options = { body: parts, timeoutMs: Math.min(timeoutMs, mutateAttemptMs), leaves };
   const request = { grant, kind, crc, chunkBytes: file.chunkBytes };
   const { response } = await core.pool.call(primary.address, 'mutate', request, options);
   file.grants.used(index, grant);
