@@ -118,6 +118,7 @@ export class Leases {
         const report = { handle, version, length, release: false };
         reports.push(report);
         grown.push([lease, report]);
+        lease.reportedLength = undefined; // whether it is logged is not known until the master has said so
       }
     }
     return { reports, acknowledged: () => this.#acknowledged(told, grown) };

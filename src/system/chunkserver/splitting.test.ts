@@ -28,4 +28,20 @@ describe('a split', () => {
       expect(difference(await cluster.content(server, 5), joined([...records, pattern(10, 9)]))).toBe('none');
     expect(toChunkVersion(next.version)).toBe(version + 2);
   });
+
+  test('of a replica of an earlier version is refused, however long it is: its bytes would pass for those of now', async () => {
+    const cluster = await TestCluster.start(2, 2);
+    const disk = { durability: 'disk' } as const;
+    const length = 150_000;
+    await cluster.settle(cluster.client.write({ ...cluster.master.grant(5, [1, 2]), ...disk }, 0, pattern(length, 1)));
+    cluster.kill(2);
+    const grant = { ...cluster.master.grant(5, [1]), ...disk };
+    const { version } = grant;
+    await cluster.settle(cluster.client.write(grant, 0, pattern(length, 2)));
+    await cluster.restart(2);
+    const split = (server: number) => cluster.master.order(server, 'split', { handle, version, into, length });
+    expect(await cluster.settle(codeOf(split(2)))).toBe('STALE_VERSION');
+    expect(await cluster.settle(cluster.master.order(2, 'holds', { handle: into }))).toMatchObject({ length: 0 });
+    expect((await cluster.settle(split(1))).length).toBe(length);
+  });
 });

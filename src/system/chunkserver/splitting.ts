@@ -26,6 +26,7 @@ export async function splitReplica(world: CopyWorld, { handle, version, into, le
   const image = store.image(handle);
   if (image === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not here`);
   mustNotBeNewer(world, handle, next);
+  mustNotBeOlder(image, version, length);
   if (image.lengthBytes < length) return image.lengthBytes;
   await copyTo(world, image, version, into);
   await world.writer.exclusive(handle, async () => {
@@ -68,6 +69,15 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return whole;
+}
+
+/** A directory may have been put back to what it was: under a later version its bytes would pass for those of now. Each replica of a sealed chunk has its version. */
+function mustNotBeOlder({ handle, version: present }: ChunkImage, version: ChunkVersion, length: number): void {
+  if (length > 0 && present < version)
+    throw new CairnError(
+      'STALE_VERSION',
+      `chunk ${handle} has version ${present} here, and is to be split at ${version}`,
+    );
 }
 
 function mustNotBeNewer({ store, fences }: CopyWorld, handle: ChunkHandle, version: ChunkVersion): void {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { toAddress, toChunkHandle, toServerId } from '../../core/base/brand.ts';
 import { testWorld } from '../../platform/sim/node-host.test-support.ts';
-import { type ChunkServer, ChunkServers, type ServerEvents } from './chunk-servers.ts';
+import { type ChunkServer, ChunkServers, type ServerConnection, type ServerEvents } from './chunk-servers.ts';
 import { Departures, departuresMax } from './departures.ts';
 import { defaultMasterTiming } from './options.ts';
 
@@ -87,6 +87,21 @@ describe('sessions', () => {
     await world.run(1100);
     see(); // it was answered, and was silent since
     expect(seen).toEqual([false, true, true, false, false]);
+  });
+
+  it('that lapsed before a heartbeat was answered, or whose answer nobody takes, are not over either', async () => {
+    const { world, env, servers } = oneServer();
+    const server = servers.add(id, record);
+    const receivedAt = env.clock.now();
+    servers.heard(server, receivedAt);
+    await world.run(1100);
+    servers.renew(server, receivedAt);
+    expect([servers.hasSession(id), servers.isUnanswered(id)]).toEqual([false, true]);
+    server.rpc = { isClosed: true } as unknown as ServerConnection;
+    const again = env.clock.now();
+    servers.renew(server, again);
+    await world.run(1100);
+    expect([servers.hasSession(id), servers.isUnanswered(id)]).toEqual([false, true]);
   });
 
   it('are not given while a change that leaves the server out is on its way into the log', async () => {

@@ -11,7 +11,7 @@ import { clockDriftMax, type MasterTiming } from './options.ts';
 import { stoppedLeading } from './refusal.ts';
 import type { ServerRecord } from './state/records.ts';
 
-/** Servers wait two sessions for an answer before they send the next heartbeat; it is on its way, or they connect anew, for one more at most. */
+/** Who is not answered tries the other masters before it comes again, to register: that takes two sessions. */
 const unansweredSessions = 3;
 
 export type ServerConnection = RpcConnection<typeof serverOrders>;
@@ -27,7 +27,7 @@ export class ChunkServer {
   rpc: ServerConnection | undefined;
   /** Undefined until this leader has had a heartbeat of it. */
   heardAt: number | undefined;
-  /** When the last of its heartbeats arrived that was answered. */
+  /** When the last of its heartbeats arrived that was answered while that was of use. */
   answeredAt = Number.NEGATIVE_INFINITY;
   /** It serves until then at the latest, by our clock. */
   aliveUntil: number;
@@ -139,8 +139,8 @@ export class ChunkServers {
   }
 
   /**
-   * It has no session, but only because this leader could not answer it: it was heard of since, and lately. With the next heartbeat it may be back, so
-   * it is not to be left out.
+   * It has no session, but only because this leader could not answer it in time: it was heard of since, and lately. With the next heartbeat it may be
+   * back, so it is not to be left out.
    */
   isUnanswered(id: ServerId): boolean {
     const server = this.#servers.get(id);
@@ -158,7 +158,8 @@ export class ChunkServers {
    */
   renew(server: ChunkServer, receivedAt: number): boolean {
     this.heard(server, receivedAt);
-    server.answeredAt = Math.max(server.answeredAt, receivedAt);
+    const isOfUse = server.rpc?.isClosed !== true && this.#env.clock.now() < receivedAt + this.#sessionMs;
+    if (isOfUse) server.answeredAt = Math.max(server.answeredAt, receivedAt);
     const isGiven = server.exclusions === 0;
     if (isGiven) {
       server.aliveUntil = Math.max(server.aliveUntil, receivedAt + this.#sessionMs);

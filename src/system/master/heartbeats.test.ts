@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { type ServerId, toAddress, toChunkHandle, toChunkVersion, toServerId } from '../../core/base/brand.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import type { LengthReport } from '../../core/protocol/master-calls.ts';
 import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import { ChunkServers, type ServerConnection } from './chunk-servers.ts';
@@ -33,8 +34,13 @@ function slowLeader() {
     garbage: { take: () => [] },
     barrier: async () => {},
     checkLeading: () => {},
-    execute: (command: Command) => new Promise<void>((resolve) => asked.push({ command, commit: resolve })),
+    execute: (command: Command) =>
+      refusal === undefined
+        ? new Promise<void>((resolve) => asked.push({ command, commit: resolve }))
+        : Promise.reject(refusal),
   };
+  let refusal: CairnError | undefined;
+  const refuse = (error: CairnError) => (refusal = error);
   const lengths = new LengthReports(leader as unknown as Leader);
   const heartbeats = new Heartbeats({ ...leader, lengths } as unknown as Leader);
   const beat = (server: ServerId, reports: readonly LengthReport[]) =>
@@ -45,7 +51,7 @@ function slowLeader() {
       },
       rpc,
     );
-  return { world, servers, chunk, asked, beat };
+  return { world, servers, chunk, asked, beat, refuse };
 }
 
 const told = (length: number, release = false): LengthReport => ({ handle, version, length, release });
@@ -77,4 +83,28 @@ test('what is told while an entry is on its way is the next entry, whoever tells
   expect(asked[1]?.command).toEqual({ kind: 'recordLengths', reports: [told(40, true)] });
   asked[1]!.commit();
   expect((await world.settle(Promise.all(second))).map(({ hasLengths }) => hasLengths)).toEqual([true, true, true]);
+});
+
+test('what is told while another length is on its way counts, also if it is what the table says still', async () => {
+  const { world, chunk, asked, beat } = slowLeader();
+  chunk.length = 100;
+  expect((await world.settle(beat(primary, [told(40)]))).hasLengths).toBe(false);
+  const grown = beat(primary, [told(100)]);
+  await world.run(1);
+  expect(asked.map(({ command }) => command)).toEqual([{ kind: 'recordCuts', cuts: [told(40)] }]);
+  chunk.length = 40;
+  asked[0]!.commit();
+  await world.run(1);
+  expect(asked[1]?.command).toEqual({ kind: 'recordLengths', reports: [told(100)] });
+  asked[1]!.commit();
+  expect((await world.settle(grown)).hasLengths).toBe(true);
+});
+
+test('a heartbeat whose lengths are refused, as too many wait, renews the session all the same', async () => {
+  const { world, servers, refuse, beat } = slowLeader();
+  refuse(new CairnError('BUSY', 'too many commands wait'));
+  await world.run(900);
+  expect((await world.settle(beat(primary, [told(100)]))).hasLengths).toBe(false);
+  await world.run(900);
+  expect(servers.hasSession(primary)).toBe(true);
 });

@@ -1,6 +1,6 @@
 /** What chunkservers ask of the leader: to be known, and to be let serve for another session. */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
-import { CairnError } from '../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { inventoryPageMax, type LengthReport, type masterCalls } from '../../core/protocol/master-calls.ts';
 import { protocolVersion } from '../../core/protocol/types.ts';
@@ -36,8 +36,10 @@ export async function register(
       'PROTOCOL',
       `protocol ${request.protocolVersion} here meets ${protocolVersion}; run one version`,
     );
-  await leader.barrier();
   const { servers } = leader;
+  const knocking = servers.get(id);
+  if (knocking !== undefined) servers.heard(knocking, leader.env.clock.now());
+  await leader.barrier();
   const known = servers.get(id);
   const isSecondCopy = known?.rpc !== undefined && !known.rpc.isClosed && known.incarnation !== request.incarnation;
   if (isSecondCopy && known.address !== address && servers.hasSession(id))
@@ -107,11 +109,16 @@ export class Heartbeats {
   /** Whether they are, by the time of the next heartbeat. They may still be logged later. */
   #logged(from: ServerId, lengths: readonly LengthReport[]): Promise<boolean> {
     const { lengths: reports, env, timing } = this.#leader;
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       const timer = env.clock.after(timing.heartbeatMs, () => resolve(false));
+      const refused = (thrown: unknown) => {
+        const { code, message: why } = toCairnError(thrown);
+        env.events.emit('debug', 'lengths_not_logged', { server: from, code, why });
+        resolve(false);
+      };
       reports
         .add(from, lengths)
-        .then(() => resolve(true), reject)
+        .then(() => resolve(true), refused)
         .finally(() => timer.cancel());
     });
   }

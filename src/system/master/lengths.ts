@@ -11,6 +11,8 @@ export const reportsWaitingMax = 65_536;
 export class LengthReports {
   readonly #world: LeaderWorld;
   #pending = new Map<ChunkHandle, LengthReport>();
+  /** What is being logged. */
+  #onItsWay: ReadonlySet<ChunkHandle> = new Set();
   /** Of those that are pending. */
   #logged: Promise<void> | undefined;
   /** Of those before them; it does not fail. */
@@ -26,7 +28,7 @@ export class LengthReports {
       return Promise.reject(new CairnError('BUSY', `${reportsWaitingMax} length reports wait; try again later`));
     let isNew = false;
     for (const report of reports) {
-      if (!this.#isPrimary(from, report) || !this.#tells(report)) continue;
+      if (!this.#isPrimary(from, report) || !(this.#tells(report) || this.#isOvertaking(report))) continue;
       this.#pending.set(report.handle, report);
       isNew = true;
     }
@@ -37,6 +39,11 @@ export class LengthReports {
 
   #isPrimary(from: ServerId, { handle }: LengthReport): boolean {
     return this.#world.tables.chunk(handle)?.servers[0] === from;
+  }
+
+  /** What was told before, and is not logged yet, is to be another length: this one is news again by then. */
+  #isOvertaking({ handle }: LengthReport): boolean {
+    return this.#pending.has(handle) || this.#onItsWay.has(handle);
   }
 
   /** Also when it is about to be logged: the same may have been told before, and have waited. */
@@ -62,8 +69,17 @@ export class LengthReports {
 
   async #log(): Promise<void> {
     const reports = [...this.#pending.values()].filter((report) => this.#tells(report));
+    this.#onItsWay = new Set(this.#pending.keys());
     this.#pending = new Map();
     this.#logged = undefined;
+    try {
+      await this.#logEach(reports);
+    } finally {
+      this.#onItsWay = new Set();
+    }
+  }
+
+  async #logEach(reports: readonly LengthReport[]): Promise<void> {
     for (let at = 0; at < reports.length; at += reportsPerCommandMax) {
       const some = reports.slice(at, at + reportsPerCommandMax);
       const cuts = some.filter((report) => this.#isCut(report));

@@ -6,7 +6,7 @@ import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import { toChunkHandle, toChunkIndex, toChunkVersion } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { dropReplica } from './drop-replica.ts';
-import { chunkOf, type LeaderWorld, ordersTo } from './leader-world.ts';
+import { chunkOf, type LeaderWorld, ordersTo, waitUntil } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
 import { doneResult, handlesResult } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
@@ -57,7 +57,7 @@ export class Splitting {
       const split: Split = { handle, into, chunk, made: new Set(), dropped: new Set(), short: new Map() };
       await this.#copyOnAll(split);
       // None is left out that may be serving: a reader may have the old chunk as this file's. While some are waited for others may come back.
-      for (let id = this.#servingStill(split); id !== undefined; id = this.#servingStill(split))
+      for (let id = this.#awaited(split); id !== undefined; id = this.#awaited(split))
         await this.#copyOrDrop(id, split);
       await this.#commit(inode, index, split);
       env.events.emit('info', 'chunk_split', { handle, into, servers: [...split.made].join(',') });
@@ -90,8 +90,11 @@ export class Splitting {
     this.#world.checkLeading();
   }
 
-  #servingStill({ chunk, made, dropped }: Split): ServerId | undefined {
-    return chunk.servers.find((id) => !made.has(id) && !dropped.has(id) && this.#world.servers.hasSession(id));
+  /** Serving still, or about to serve again. */
+  #awaited({ chunk, made, dropped }: Split): ServerId | undefined {
+    const { servers } = this.#world;
+    const isAwaited = (id: ServerId) => servers.hasSession(id) || servers.isUnanswered(id);
+    return chunk.servers.find((id) => !made.has(id) && !dropped.has(id) && isAwaited(id));
   }
 
   async #copyOn(id: ServerId, { handle, into, short, chunk: { version } }: Split, length: number): Promise<Copied> {
@@ -121,7 +124,7 @@ export class Splitting {
    * by now, the next: nobody was granted that. @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
    */
   async #copyOrDrop(id: ServerId, split: Split): Promise<void> {
-    const { servers, tables } = this.#world;
+    const { servers, tables, env, timing } = this.#world;
     const { handle, chunk, made, dropped } = split;
     const isStill = () => tables.chunk(handle)?.version === chunk.version; // else the next version may be one that was granted
     if (!isStill())
@@ -129,6 +132,8 @@ export class Splitting {
     const again = await this.#copyOn(id, split, chunk.length);
     const next = { ...chunk, version: toChunkVersion(chunk.version + 1) };
     if (again === 'copied') made.add(id);
+    else if (!servers.hasSession(id))
+      await waitUntil(this.#world, servers.changed(id), env.clock.now() + timing.heartbeatMs);
     else if (await dropReplica(this.#world, id, handle, chunk)) dropped.add(id);
     else if (again === 'damaged' && isStill() && (await dropReplica(this.#world, id, handle, next))) dropped.add(id);
     else await servers.changed(id);
