@@ -174,7 +174,8 @@ export const chunkCalls = {
    * order, and then is what the request says; from now on it refuses every version below `under`. `base` is the state that it must be in
    * (undefined: not here), else REPLICA_FAILED: so an adoption that was overtaken changes nothing. What is not in `blocks` must be equal
    * already. When one call does not carry all blocks they come in ascending order; each call but the last leaves version and serial as
-   * they were, so that half a copy is never taken for a whole one, and has only the window entries that both replicas have.
+   * they were, so that half a copy is never taken for a whole one, ends where a record ends, within a block if need be, and has the window entries of the
+   * records that lie whole in it.
    */
   adopt: call(
     19,

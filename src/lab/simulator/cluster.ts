@@ -12,6 +12,7 @@ import { Chunkserver } from '../../system/chunkserver/chunkserver.ts';
 import { CairnClient } from '../../system/client/client.ts';
 import { Master } from '../../system/master/master.ts';
 import type { Tables } from '../../system/master/state/tables.ts';
+import { blockBytes } from '../../system/storage/chunk-store.ts';
 import { openFileMap } from '../../system/storage/file-map.ts';
 import { OverlayStore } from '../../system/storage/overlay-store.ts';
 import { openWriteAheadLog } from '../../system/storage/wal/open-write-ahead-log.ts';
@@ -186,6 +187,8 @@ export class SimCluster {
   }
 
   async #bootChunkserver(member: Member<Chunkserver>): Promise<void> {
+    const { windowWriters: windowWritersMax, copyStepBlocks } = this.scenario;
+    const copyStepBytes = copyStepBlocks * blockBytes;
     await this.#boot(member, (env, fail) =>
       Chunkserver.start({
         env,
@@ -201,7 +204,7 @@ export class SimCluster {
           ...this.scenario.store,
           onFailure: fail,
         },
-        limits: { windowWritersMax: this.scenario.windowWriters },
+        limits: { windowWritersMax, copyStepBytes, recoveryStepBytes: copyStepBytes },
         onRefused: fail,
       }),
     );

@@ -46,6 +46,8 @@ export interface Scenario {
   readonly cutLogs: number;
   /** Writers that a chunk remembers: few, so that some are forgotten between an attempt and the next. */
   readonly windowWriters: number;
+  /** How much of a chunk one replica takes from another at a time, in blocks. */
+  readonly copyStepBlocks: number;
   /** How many of the records are large, up to a quarter of a chunk: many fill a chunk fast. */
   readonly largeRecordShare: number;
   /** How long the faults go on. */
@@ -116,6 +118,7 @@ export function drawScenario(random: SimRandom): Scenario {
       checkpointChunks: random.pick([4, 1000]),
     },
     windowWriters: random.pick([1, 2, windowWritersMax]),
+    copyStepBlocks: random.fork('copies').pick([1, 1, 2, 16]),
     largeRecordShare: chunkBytes <= 128 * kibi ? random.pick([0.1, 0.4, 0.8]) : 0.1,
     client: { ...defaultSettings, deadlineMs: random.pick([6_000, 15_000]) },
   };

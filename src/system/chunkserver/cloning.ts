@@ -6,12 +6,12 @@
 import type { ChunkHandle, ChunkVersion } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { CairnError } from '../../core/base/errors.ts';
-import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { blockBytes, type ChunkImage, type ChunkStore } from '../storage/chunk-store.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
-import { bytesIn, type CopyStep, checksumsAfter, copySteps, stretchesOf } from './copying.ts';
+import { type Block, bytesIn, type CopyStep, checksumsAfter, copySteps, stretchesOf, takenOf } from './copying.ts';
 import type { Fences } from './fences.ts';
 import type { Inventory } from './inventory.ts';
+import type { Limits } from './limits.ts';
 import type { Pace } from './pace.ts';
 import type { ReplicaLink } from './replica-link.ts';
 import { commonEntries, entriesOf } from './window-runs.ts';
@@ -22,12 +22,10 @@ export interface CopyWorld {
   readonly writer: ChunkWriter;
   readonly fences: Fences;
   readonly inventory: Inventory;
+  readonly limits: Pick<Limits, 'copyStepBytes' | 'recoveryStepBytes'>;
 }
 
 const passesMax = 4;
-/** Each step is flushed once, while the next one is fetched: a copy under way has two of them in memory. */
-const stepBytes = 4 * packetMaxBytes;
-
 /** @returns the length of the copy. @throws CairnError STALE_VERSION, CHUNK_MISSING, DISK_FULL, DISK_FAILED, and what the source answers */
 export async function cloneChunk(
   world: CopyWorld,
@@ -81,7 +79,7 @@ export async function copyFrom(
   pace?: Pace,
 ): Promise<void> {
   const { handle } = theirs;
-  const steps = copySteps(theirs, own, theirs, world.store.badBlocksOf(handle), stepBytes);
+  const steps = copySteps(theirs, own, theirs, world.store.badBlocksOf(handle), world.limits.copyStepBytes);
   let blocks = await fetchBlocks(world.env, theirs, steps[0]!.blocks, source);
   for (const [n, step] of steps.entries()) {
     const taken = takeStep(world, theirs, step, blocks, under);
@@ -124,19 +122,14 @@ function isSame(a: ChunkImage, b: ChunkImage): boolean {
   );
 }
 
-interface Block {
-  readonly block: number;
-  readonly crc: number;
-  readonly bytes: Uint8Array;
-}
-
 function takeStep(
-  { store, writer, fences }: CopyWorld,
+  { env, store, writer, fences }: CopyWorld,
   { handle }: ChunkImage,
   step: CopyStep,
-  blocks: readonly Block[],
+  whole: readonly Block[],
   under: ChunkVersion,
 ): Promise<void> {
+  const blocks = takenOf(step, whole, env.crc32);
   return writer.exclusive(handle, async () => {
     if (fences.of(handle) > under) throw new CairnError('STALE_VERSION', `chunk ${handle} has a newer version`);
     const present = store.image(handle)?.blockChecksums ?? new Uint32Array(0);

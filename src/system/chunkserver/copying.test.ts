@@ -5,8 +5,8 @@ import { checksumsAfter, copySteps, stretchesOf } from './copying.ts';
 
 const final = { version: toChunkVersion(7), serial: toMutationSerial(0) };
 
-function entry(sequence: number): WindowEntry {
-  return { writer: 1, sequence, offset: sequence * 10, lengthBytes: 10 };
+function record(writer: number, sequence: number, offset: number, lengthBytes: number): WindowEntry {
+  return { writer, sequence, offset, lengthBytes };
 }
 
 /** A replica whose block i has checksum `sum(i)`. */
@@ -23,23 +23,77 @@ function image(lengthBytes: number, sum: (block: number) => number, window: read
 }
 
 describe('copy steps', () => {
-  test('until the last one leave version and serial as they were, and the appends that both know; what else was known is forgotten', () => {
-    const source = image(40 * blockBytes - 5, (block) => block + 1, [entry(1), entry(2)]);
-    const target = image(3 * blockBytes, (block) => block + 1, [entry(2), entry(3)]);
+  test('until the last one leave version and serial as they were, and know the appends whose bytes have come', () => {
+    const [third, reach] = [3 * blockBytes, 19 * blockBytes];
+    const known = [record(1, 1, 100, 10), record(1, 2, third - 100, 100)];
+    const news = [record(1, 3, third, 500), record(2, 1, 20 * blockBytes, 10), record(1, 4, 36 * blockBytes, 10)];
+    const source = image(40 * blockBytes - 5, (block) => block + 1, [...known, ...news]);
+    const target = image(third, (block) => block + 1, known);
     const steps = copySteps(source, target, final);
     expect(steps.map(({ version, serial }) => [version, serial])).toEqual([
       [3, 9],
       [3, 9],
       [7, 0],
     ]);
-    expect(steps.map(({ window }) => window.map(({ sequence }) => sequence))).toEqual([
-      [3, 2],
-      [3, 2],
-      [1, 2],
+    expect(steps.map(({ window }) => window)).toEqual([
+      [...known, news[0]],
+      [...known, news[0], news[1]],
+      [...known, ...news],
     ]);
-    expect(steps[0]!.window[0]).toEqual(forgottenMark(3));
-    expect(steps.map(({ lengthBytes }) => lengthBytes)).toEqual([19 * blockBytes, 35 * blockBytes, source.lengthBytes]);
+    expect(steps.map(({ lengthBytes }) => lengthBytes)).toEqual([reach, 35 * blockBytes, source.lengthBytes]);
     expect(steps.flatMap(({ blocks }) => blocks)).toEqual(Array.from({ length: 37 }, (_, i) => i + 3));
+  });
+
+  test('end where a record ends: before one that would be cut, or behind it where it begins the step', () => {
+    const long = record(1, 2, 10 * blockBytes + 5, 16 * blockBytes);
+    const source = image(60 * blockBytes, (block) => block + 1, [record(1, 1, 0, 10), long]);
+    const steps = copySteps(source, undefined, final);
+    const ends = [long.offset, long.offset + long.lengthBytes, 42 * blockBytes, 58 * blockBytes, source.lengthBytes];
+    expect(steps.map(({ lengthBytes }) => lengthBytes)).toEqual(ends);
+    expect(steps.map(({ blocks }) => [blocks[0], blocks.at(-1)])).toEqual([
+      [0, 10],
+      [10, 26],
+      [26, 41],
+      [42, 57],
+      [58, 59],
+    ]);
+    expect(steps.map(({ window }) => window.length)).toEqual([1, 2, 2, 2, 2]);
+  });
+
+  test('end within the last block of all where the last record begins there', () => {
+    const last = record(1, 1, 2 * blockBytes + 5, 100);
+    const source = image(last.offset + 100, (block) => block, [last]);
+    const before = image(blockBytes, (block) => block);
+    const steps = copySteps({ ...source, lengthBytes: 3 * blockBytes - 5 }, before, final, [], blockBytes);
+    expect(steps.map(({ lengthBytes, blocks }) => [lengthBytes, blocks])).toEqual([
+      [2 * blockBytes, [1]],
+      [3 * blockBytes - 5, [2]],
+    ]);
+    const wide = record(1, 1, blockBytes + 5, blockBytes);
+    const cut = copySteps({ ...source, window: [wide] }, before, final, [], blockBytes);
+    expect(cut.map(({ lengthBytes, blocks }) => [lengthBytes, blocks])).toEqual([
+      [wide.offset, [1]],
+      [wide.offset + blockBytes, [1, 2]],
+      [source.lengthBytes, [2]],
+    ]);
+  });
+
+  test('that replace what is there come before those that lengthen, and know only what both know behind them', () => {
+    const [both, own] = [record(1, 1, 30 * blockBytes, 10), record(2, 1, 10 * blockBytes, 10)];
+    const source = image(50 * blockBytes, (block) => block + 1, [own, both]);
+    const target = image(31 * blockBytes, (block) => (block < 5 ? 99 : block + 1), [both]);
+    const steps = copySteps(source, target, final);
+    expect(steps.map(({ blocks }) => blocks.length)).toEqual([5, 16, 3]);
+    expect(steps.map(({ lengthBytes }) => lengthBytes)).toEqual([31, 47, 50].map((blocks) => blocks * blockBytes));
+    expect(copySteps(source, target, final, [20], 2 * blockBytes)[0]!.window).toEqual([both]); // the third block differs still
+    expect(steps[0]!.window).toEqual([own, both]);
+  });
+
+  test('know nothing for certain of a writer of whom the copy had records that the source has not', () => {
+    const [mine, theirs] = [record(1, 1, 0, 10), record(1, 2, 10, 10)];
+    const target = image(20, () => 1, [mine, theirs]);
+    const source = image(20 * blockBytes, (block) => block, [mine, record(1, 2, 30, 10), record(2, 1, 50, 10)]);
+    expect(copySteps(source, target, final)[0]!.window).toEqual([forgottenMark(3), record(2, 1, 50, 10)]);
   });
 
   test('to a place where nothing is begin behind every other replica', () => {
@@ -49,7 +103,7 @@ describe('copy steps', () => {
       final,
     );
     expect(steps).toHaveLength(2);
-    expect(steps[0]).toMatchObject({ version: 1, serial: 0, lengthBytes: 16 * blockBytes, window: [forgottenMark(1)] });
+    expect(steps[0]).toMatchObject({ version: 1, serial: 0, lengthBytes: 16 * blockBytes, window: [] });
   });
 
   test('between equal replicas are one, without bytes, that takes the version', () => {

@@ -1,12 +1,13 @@
 /**
- * How one replica is made equal to another, in steps of bounded size: which blocks differ, and what the copy is after each step. Until
- * the last step a copy keeps its own version and serial, and knows only the appends that both know, the others as forgotten: half a copy
- * is never taken for a whole one, whoever crashes.
+ * How one replica is made equal to another, in steps of bounded size: which blocks differ, and what the copy is after each step. Until the last step
+ * a copy keeps its own version and serial: half a copy is never taken for a whole one, whoever crashes. But it may be all that is left, if whoever
+ * gave it dies in the middle: so it ends where a record ends, and knows of the appends whose bytes it has.
  */
 import { type ChunkVersion, type MutationSerial, toChunkVersion, toMutationSerial } from '../../core/base/brand.ts';
+import type { Env } from '../../core/base/env.ts';
 import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { blockBytes, type ChunkImage, type WindowEntry } from '../storage/chunk-store.ts';
-import { commonWindow } from './window-runs.ts';
+import { HalfWindow } from './half-window.ts';
 
 export interface ReplicaState {
   readonly version: ChunkVersion;
@@ -14,7 +15,13 @@ export interface ReplicaState {
   readonly lengthBytes: number;
 }
 
-/** What the copy is to be after it has got these blocks. */
+export interface Block {
+  readonly block: number;
+  readonly crc: number;
+  readonly bytes: Uint8Array;
+}
+
+/** What the copy is to be after it has got these blocks: the last one only in part, if it ends there and the source does not. */
 export interface CopyStep extends ReplicaState {
   readonly window: readonly WindowEntry[];
   readonly blocks: readonly number[];
@@ -35,21 +42,44 @@ export function copySteps(
   bad: readonly number[] = [],
   stepBytes: number = packetMaxBytes,
 ): readonly CopyStep[] {
-  const blocksPerStep = stepBytes / blockBytes;
   const blocks = differingBlocks(source, target, bad);
-  const steps: CopyStep[] = [];
+  const blocksPerStep = stepBytes / blockBytes;
+  const halves =
+    blocks.length > blocksPerStep ? halfSteps(source, target, blocks, blocksPerStep) : { steps: [], from: 0 };
+  const last = { lengthBytes: source.lengthBytes, window: source.window, blocks: blocks.slice(halves.from) };
+  return [...halves.steps, { version: final.version, serial: final.serial, ...last }];
+}
+
+/** All steps but the last one, which takes the blocks `from` on. A step is longer than it should be where one record is. */
+function halfSteps(
+  source: ChunkImage,
+  target: ChunkImage | undefined,
+  blocks: readonly number[],
+  blocksPerStep: number,
+): { readonly steps: readonly CopyStep[]; readonly from: number } {
   const { version, serial } = target ?? nothingYet;
-  const window = blocks.length > blocksPerStep ? commonWindow(source.window, target?.window ?? [], version) : [];
+  const half = new HalfWindow(source.window, target?.window ?? [], version);
+  const steps: CopyStep[] = [];
   let lengthBytes = target?.lengthBytes ?? 0;
-  let at = 0;
-  for (; blocks.length - at > blocksPerStep; at += blocksPerStep) {
-    const some = blocks.slice(at, at + blocksPerStep);
+  let from = 0;
+  while (blocks.length - from > blocksPerStep) {
+    const isWithin = (block: number) => (block + 1) * blockBytes <= lengthBytes;
+    const some = blocks.slice(from, from + blocksPerStep);
+    const within = some.filter(isWithin);
     // Blocks come in ascending order, so what has come so far reaches without a hole to where it ends.
-    lengthBytes = Math.max(lengthBytes, (some[some.length - 1]! + 1) * blockBytes);
-    steps.push({ version, serial, lengthBytes, window, blocks: some });
+    if (within.length > 0) {
+      from += within.length;
+      steps.push({ version, serial, lengthBytes, window: half.upTo(blocks[from]! * blockBytes), blocks: within });
+      continue;
+    }
+    lengthBytes = half.endNear((some.at(-1)! + 1) * blockBytes, lengthBytes);
+    if (lengthBytes >= source.lengthBytes) break;
+    const taken = blocks.slice(from).filter((block) => block * blockBytes < lengthBytes);
+    steps.push({ version, serial, lengthBytes, window: half.upTo(lengthBytes), blocks: taken });
+    from += taken.length;
+    if (lengthBytes % blockBytes > 0) from -= 1; // what is left of a block comes with the next step
   }
-  const last = { lengthBytes: source.lengthBytes, window: source.window, blocks: blocks.slice(at) };
-  return [...steps, { version: final.version, serial: final.serial, ...last }];
+  return { steps, from };
 }
 
 /** Blocks of the source that the target has not, or otherwise. */
@@ -68,6 +98,14 @@ export function differingBlocks(
     if (!isSame) differing.push(block);
   }
   return differing;
+}
+
+/** Of whole blocks of the source what a step takes of them. */
+export function takenOf({ lengthBytes }: CopyStep, blocks: readonly Block[], crc32: Env['crc32']): readonly Block[] {
+  return blocks.map(({ block, crc, bytes }) => {
+    const taken = bytes.subarray(0, bytesIn(lengthBytes, block));
+    return { block, crc: taken.length === bytes.length ? crc : crc32(taken), bytes: taken };
+  });
 }
 
 /** How many bytes this block of a chunk has. */

@@ -1,5 +1,6 @@
 /** Every bound and time-out of a chunkserver, by name. Whoever starts one may change some; the defaults suit a few GB of memory. */
 import { windowWritersMax } from '../../core/protocol/chunk-calls.ts';
+import { packetMaxBytes } from '../../core/protocol/types.ts';
 
 const mebi = 1024 * 1024;
 
@@ -61,6 +62,10 @@ export interface Limits {
   readonly scrubHurriedBytesPerSecond: number;
   /** Chunks being cloned at one time. */
   readonly clonesMax: number;
+  /** A copy is made in steps of so much, in whole blocks. Each is flushed once, while the next one is fetched: a copy under way has two in memory. */
+  readonly copyStepBytes: number;
+  /** The same where a primary makes others equal to itself: a packet at most. */
+  readonly recoveryStepBytes: number;
 }
 
 export const limitsDefault: Limits = {
@@ -96,4 +101,6 @@ export const limitsDefault: Limits = {
   scrubBytesPerSecond: 32 * mebi,
   scrubHurriedBytesPerSecond: 256 * mebi,
   clonesMax: 4,
+  copyStepBytes: 4 * packetMaxBytes,
+  recoveryStepBytes: packetMaxBytes,
 };

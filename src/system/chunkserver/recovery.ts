@@ -13,9 +13,9 @@ import {
   toMutationSerial,
 } from '../../core/base/brand.ts';
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
-import type { ChunkImage, ChunkStore } from '../storage/chunk-store.ts';
+import { blockBytes, type ChunkImage, type ChunkStore } from '../storage/chunk-store.ts';
 import { type CopyWorld, copyFrom, imageOf } from './cloning.ts';
-import { copySteps, type ReplicaState, stretchesOf } from './copying.ts';
+import { bytesIn, type CopyStep, copySteps, type ReplicaState, stretchesOf } from './copying.ts';
 import type { Fences } from './fences.ts';
 import type { ReplicaLink } from './replica-link.ts';
 import { runsOf } from './window-runs.ts';
@@ -188,16 +188,15 @@ async function takeVersionOnly(
 }
 
 async function makeEqual(
-  { store }: CopyWorld,
+  { store, limits }: CopyWorld,
   own: ChunkImage,
   version: ChunkVersion,
   { link, image }: Member,
   failed: Map<ServerId, CairnError>,
 ): Promise<void> {
   let base: ReplicaState | undefined = image;
-  for (const step of copySteps(own, image, { version, serial: noSerial })) {
-    const body = await readBlocks(store, own, step.blocks);
-    const blocks = step.blocks.map((block) => ({ block, crc: own.blockChecksums[block]! }));
+  for (const step of copySteps(own, image, { version, serial: noSerial }, [], limits.recoveryStepBytes)) {
+    const { body, blocks } = await readBlocks(store, own, step);
     const request = { ...step, handle: own.handle, under: version, base, window: runsOf(step.window), blocks };
     try {
       await link.adopt(request, body);
@@ -209,13 +208,21 @@ async function makeEqual(
   }
 }
 
-/** The bytes of these blocks, one after another. */
-async function readBlocks(store: ChunkStore, image: ChunkImage, blocks: readonly number[]): Promise<Uint8Array[]> {
+/** The bytes of what a step takes, one block after another, and their checksums. */
+async function readBlocks(
+  store: ChunkStore,
+  { handle, lengthBytes, blockChecksums }: ChunkImage,
+  step: CopyStep,
+): Promise<{ readonly body: Uint8Array[]; readonly blocks: { block: number; crc: number }[] }> {
   const body: Uint8Array[] = [];
-  for (const { offset, length } of stretchesOf(blocks, image.lengthBytes)) {
-    body.push(...(await store.read(image.handle, offset, length)));
-  }
-  return body;
+  for (const { offset, length } of stretchesOf(step.blocks, Math.min(step.lengthBytes, lengthBytes)))
+    body.push(...(await store.read(handle, offset, length)));
+  const blocks = step.blocks.map((block) => ({ block, crc: blockChecksums[block]! }));
+  const last = blocks.at(-1);
+  const taken = last === undefined ? 0 : bytesIn(step.lengthBytes, last.block);
+  if (last !== undefined && taken < bytesIn(lengthBytes, last.block))
+    last.crc = (await store.readSummed(handle, last.block * blockBytes, taken)).crc;
+  return { body, blocks };
 }
 
 async function takeVersion(

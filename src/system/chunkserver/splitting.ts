@@ -9,7 +9,7 @@ import type { serverOrders } from '../../core/protocol/master-calls.ts';
 import type { ChunkImage } from '../storage/chunk-store.ts';
 import { blockBytes } from '../storage/chunk-store.ts';
 import type { CopyWorld } from './cloning.ts';
-import { bytesIn, checksumsAfter, copySteps } from './copying.ts';
+import { bytesIn, checksumsAfter, copySteps, takenOf } from './copying.ts';
 
 const noSerial = toMutationSerial(0);
 
@@ -39,19 +39,20 @@ export async function splitReplica(world: CopyWorld, { handle, version, into, le
 }
 
 async function copyTo(
-  { store, writer }: CopyWorld,
+  { env, store, writer, limits }: CopyWorld,
   image: ChunkImage,
   version: ChunkVersion,
   into: ChunkHandle,
 ): Promise<void> {
   const source = { ...image, handle: into };
-  for (const step of copySteps(source, store.image(into), { version, serial: noSerial })) {
-    const blocks = await Promise.all(
+  for (const step of copySteps(source, store.image(into), { version, serial: noSerial }, [], limits.copyStepBytes)) {
+    const whole = await Promise.all(
       step.blocks.map(async (block) => {
         const parts = await store.read(image.handle, block * blockBytes, bytesIn(image.lengthBytes, block));
         return { block, bytes: joined(parts), crc: image.blockChecksums[block]! };
       }),
     );
+    const blocks = takenOf(step, whole, env.crc32);
     await writer.exclusive(into, async () => {
       const present = store.image(into)?.blockChecksums ?? new Uint32Array(0);
       const blockChecksums = checksumsAfter(present, step.lengthBytes, blocks);

@@ -1,6 +1,6 @@
 /** Window entries as they travel: records that lie one after another share one run. */
 import { recordsPerMutationMax, type WindowRun } from '../../core/protocol/chunk-calls.ts';
-import { forgottenMark, forgottenWriter, type WindowEntry } from '../storage/chunk-store.ts';
+import type { WindowEntry } from '../storage/chunk-store.ts';
 
 export function runsOf(entries: readonly WindowEntry[]): readonly WindowRun[] {
   const runs: { writer: number; firstSequence: number; offset: number; lengths: number[] }[] = [];
@@ -33,20 +33,13 @@ export function entriesOf(runs: readonly WindowRun[]): readonly WindowEntry[] {
   return entries;
 }
 
-/** Of a copy that is neither yet, under `version`: the entries that both have, alike; what else it knew is forgotten. */
-export function commonWindow(
-  a: readonly WindowEntry[],
-  b: readonly WindowEntry[],
-  version: number,
-): readonly WindowEntry[] {
-  const marks = [...a, ...b].filter(({ writer }) => writer === forgottenWriter).map(({ sequence }) => sequence);
-  const common = commonEntries(a, b).filter(({ writer }) => writer !== forgottenWriter);
-  return [forgottenMark(Math.max(version, ...marks)), ...common];
-}
-
 /** The entries that both have, alike. */
 export function commonEntries(a: readonly WindowEntry[], b: readonly WindowEntry[]): readonly WindowEntry[] {
-  const key = (entry: WindowEntry) => `${entry.writer}:${entry.sequence}:${entry.offset}:${entry.lengthBytes}`;
-  const inB = new Set(b.map(key));
-  return a.filter((entry) => inB.has(key(entry)));
+  const inB = new Set(b.map(keyOf));
+  return a.filter((entry) => inB.has(keyOf(entry)));
+}
+
+/** Which record, and where. */
+export function keyOf({ writer, sequence, offset, lengthBytes }: WindowEntry): string {
+  return `${writer}:${sequence}:${offset}:${lengthBytes}`;
 }

@@ -11,8 +11,8 @@ import { clockDriftMax, type MasterTiming } from './options.ts';
 import { stoppedLeading } from './refusal.ts';
 import type { ServerRecord } from './state/records.ts';
 
-/** Who is not answered tries the other masters before it comes again, to register: that takes two sessions. */
-const unansweredSessions = 3;
+/** Who is not answered tries the other masters, of which one may be as silent, before it comes, or comes again: that takes most of two sessions. */
+const toComeSessions = 2;
 
 export type ServerConnection = RpcConnection<typeof serverOrders>;
 
@@ -139,13 +139,14 @@ export class ChunkServers {
   }
 
   /**
-   * It has no session, but only because this leader could not answer it in time: it was heard of since, and lately. With the next heartbeat it may be
-   * back, so it is not to be left out.
+   * It has no session, but only because this leader has not heard of it yet, or could not answer it in time when it was heard. It may be on its way, so it
+   * is not to be left out.
    */
-  isUnanswered(id: ServerId): boolean {
+  mayBeComing(id: ServerId): boolean {
     const server = this.#servers.get(id);
-    if (server?.heardAt === undefined || this.hasSession(id) || server.heardAt <= server.answeredAt) return false;
-    return this.#env.clock.now() - server.heardAt < unansweredSessions * this.#timing.sessionMs;
+    if (server === undefined || this.hasSession(id)) return false;
+    const { heardAt = this.#electedAt, answeredAt } = server;
+    return heardAt > answeredAt && this.#env.clock.now() - heardAt < toComeSessions * this.#sessionMs;
   }
 
   /** A heartbeat arrived. The server is up, whether this leader can answer it or not: that nothing can be logged just now makes nobody dead. */

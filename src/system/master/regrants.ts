@@ -71,7 +71,7 @@ export class Regrants {
     const { servers, env } = this.#world;
     if (env.clock.now() >= until) throw this.#unavailable(handle, chunk);
     const overdue = chunk.servers.find((id) => failed.includes(id) && servers.hasSession(id) && servers.isOverdue(id));
-    const awaited = overdue ?? chunk.servers.find((id) => servers.isUnanswered(id));
+    const awaited = overdue ?? chunk.servers.find((id) => servers.mayBeComing(id));
     if (awaited !== undefined) {
       await this.#changed(awaited, until);
       return undefined;

@@ -93,7 +93,7 @@ export class Splitting {
   /** Serving still, or about to serve again. */
   #awaited({ chunk, made, dropped }: Split): ServerId | undefined {
     const { servers } = this.#world;
-    const isAwaited = (id: ServerId) => servers.hasSession(id) || servers.isUnanswered(id);
+    const isAwaited = (id: ServerId) => servers.hasSession(id) || servers.mayBeComing(id);
     return chunk.servers.find((id) => !made.has(id) && !dropped.has(id) && isAwaited(id));
   }
 

@@ -14,7 +14,10 @@ export interface Reply<Response> {
   readonly body?: readonly Uint8Array[];
 }
 
-/** Gets the request and its whole body (at most packetMaxBytes), and answers, or throws. */
+/** A packet, wherever in its blocks it begins: as whole blocks it is one more. */
+const plainBodyMaxBytes = packetMaxBytes + 64 * 1024;
+
+/** Gets the request and its whole body (at most plainBodyMaxBytes), and answers, or throws. */
 export type PlainHandler<Spec> = (
   request: RequestOf<Spec>,
   context: CallContext,
@@ -116,8 +119,8 @@ function plain(handler: AnyPlain, request: unknown, bodyBytes: number, context: 
     run(handler, request, context, emptyBody);
     return undefined;
   }
-  if (bodyBytes > packetMaxBytes) {
-    context.fail(new CairnError('TOO_LARGE', `a body of ${bodyBytes} bytes; at most ${packetMaxBytes} are taken`));
+  if (bodyBytes > plainBodyMaxBytes) {
+    context.fail(new CairnError('TOO_LARGE', `a body of ${bodyBytes} bytes; at most ${plainBodyMaxBytes} are taken`));
     return undefined;
   }
   return collectBody(

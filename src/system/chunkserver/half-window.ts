@@ -1,0 +1,67 @@
+/**
+ * What half a copy knows of appends. It is equal to its source up to some place, and as it was behind that. Of a writer it knows all records that lie
+ * whole in what it has, and none that it has not: each is found if it is sent again, or is taken as new. Where that cannot be told, since the copy knew
+ * records of this writer that the source does not, all of the writer counts as forgotten.
+ */
+import { windowPerWriterMax } from '../../core/protocol/chunk-calls.ts';
+import { forgottenMark, forgottenWriter, type WindowEntry } from '../storage/chunk-store.ts';
+import { commonEntries, keyOf } from './window-runs.ts';
+
+export class HalfWindow {
+  /** Of the source, but for writers that count as forgotten. */
+  readonly #known: readonly WindowEntry[];
+  /** Those of them that the copy has from before. */
+  readonly #before: ReadonlySet<WindowEntry>;
+  readonly #marks: readonly WindowEntry[];
+
+  /** @param version of the copy until it is whole. */
+  constructor(source: readonly WindowEntry[], target: readonly WindowEntry[], version: number) {
+    const ofSource = new Set(source.map(keyOf));
+    const firsts = firstsOf(source);
+    // What is before the first that the source knows it has forgotten since.
+    const isStrange = (entry: WindowEntry) =>
+      entry.writer !== forgottenWriter &&
+      !ofSource.has(keyOf(entry)) &&
+      entry.sequence >= (firsts.get(entry.writer)?.sequence ?? 0);
+    const strange = new Set(target.filter(isStrange).map(({ writer }) => writer));
+    const isFull = [...firsts.values()].some(({ count }) => count >= windowPerWriterMax);
+    const marked = [...source, ...target].filter(({ writer }) => writer === forgottenWriter);
+    const versions = [...marked.map(({ sequence }) => sequence), ...(strange.size > 0 || isFull ? [version] : [])];
+    this.#marks = versions.length === 0 ? [] : [forgottenMark(Math.max(...versions))];
+    this.#known = source.filter(({ writer }) => writer !== forgottenWriter && !strange.has(writer));
+    this.#before = new Set(commonEntries(this.#known, target));
+  }
+
+  /** Of a copy that is equal to its source up to there. */
+  upTo(equalBytes: number): readonly WindowEntry[] {
+    const has = (entry: WindowEntry) => endOf(entry) <= equalBytes || this.#before.has(entry);
+    return [...this.#marks, ...this.#known.filter(has)];
+  }
+
+  /**
+   * Where a copy that has `lengthBytes` may end next, near `reach`: not within a record that it has not yet. That is before the record, or behind it if
+   * the copy would be no longer then.
+   */
+  endNear(reach: number, lengthBytes: number): number {
+    const isCut = (entry: WindowEntry) => entry.offset < reach && endOf(entry) > reach && !this.#before.has(entry);
+    const cut = this.#known.find(isCut);
+    if (cut === undefined) return reach;
+    return cut.offset > lengthBytes ? cut.offset : endOf(cut);
+  }
+}
+
+/** The lowest sequence of each writer, and how many there are. */
+function firstsOf(
+  entries: readonly WindowEntry[],
+): ReadonlyMap<number, { readonly sequence: number; readonly count: number }> {
+  const firsts = new Map<number, { sequence: number; count: number }>();
+  for (const { writer, sequence } of entries) {
+    const known = firsts.get(writer);
+    firsts.set(writer, { sequence: Math.min(sequence, known?.sequence ?? sequence), count: (known?.count ?? 0) + 1 });
+  }
+  return firsts;
+}
+
+function endOf({ offset, lengthBytes }: WindowEntry): number {
+  return offset + lengthBytes;
+}
