@@ -75,8 +75,9 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
       if (version <= location.version)
         mustBeWhole(location, replica, packet, have, location.sealedLength ?? openLength ?? 0);
       if (location.sealedLength === undefined && openLength === undefined && have < into.length) {
-        [openLength] = await lengthsOf(core, [location], (tail) => isStillThere(core, locations, tail));
-        if (openLength === undefined) throw endUnknown(location);
+        const [length] = await lengthsOf(core, [place], (tail) => isStillThere(core, locations, tail));
+        if (length === undefined) throw endUnknown(location);
+        openLength = length.bytes;
         if (offset + have < openLength) continue; // it has grown since, or this replica lacks what others have
       }
       const all = amount(place, have, packet);
@@ -241,7 +242,7 @@ function dataLost(
 }
 
 function endUnknown({ handle }: Location): CairnError {
-  return new CairnError('UNAVAILABLE', `no replica of chunk ${handle} tells how long it is`);
+  return new CairnError('UNAVAILABLE', `no replica of chunk ${handle} that has all of it tells how long it is`);
 }
 
 /** Why this round has come to nothing. One replica's last word is not that of all: what another round may mend comes first. */
