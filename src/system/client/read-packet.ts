@@ -166,9 +166,9 @@ function zerosFrom(into: Uint8Array, from: number): number {
 function chooseReplica(
   core: ClientCore,
   { location, isAheadAtPrimary }: Place & { kind: 'chunk' },
-  failed: ReadonlyMap<number, unknown>,
+  failed: ReadonlyMap<number, CairnError>,
 ): Replica | undefined {
-  if (isAheadAtPrimary) return location.replicas.find(({ server }) => !failed.has(server));
+  if (isAheadAtPrimary) return primaryFirst(location, failed);
   let best: Replica | undefined;
   let bestScore = -1;
   for (const replica of location.replicas) {
@@ -180,6 +180,13 @@ function chooseReplica(
     }
   }
   return best;
+}
+
+/** The others may lack what the primary alone has: they are read where it is lost there, or when the master names another one first. */
+function primaryFirst({ replicas }: Location, failed: ReadonlyMap<number, CairnError>): Replica | undefined {
+  const failure = replicas[0] && failed.get(replicas[0].server);
+  if (failure !== undefined && !lostReplica.has(failure.code)) return undefined;
+  return replicas.find(({ server }) => !failed.has(server));
 }
 
 /** Rendezvous of client, chunk and server: readers spread, each stays with its choice. Unhealthy ones rank below all healthy ones. */

@@ -247,6 +247,16 @@ describe('replicas that fail', () => {
     expect((await cluster.run(client.stat('/f'))).size).toBe(900);
   });
 
+  test('an open chunk in mode async is read from its primary, though the connection to it is lost meanwhile', async () => {
+    const bytes = sample(1000);
+    const [cluster, client] = await withFile(bytes);
+    const primary = lag(cluster, '/f', sample(1000, 2));
+    primary.beforeRead = (_, count) => (count > 1 ? undefined : 'lose');
+    expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
+    primary.chunks.clear();
+    expect(bytesEqual(await cluster.run(client.readFile('/f')), sample(1000, 2))).toBe(true);
+  });
+
   test('an answer that no other try would change is the word of one replica: another is asked', async () => {
     const bytes = sample(1000);
     const [cluster, client] = await withFile(bytes);
