@@ -2,7 +2,8 @@
  * A file as it grows. What it has is read; then the follower waits where the next change will be known first: at the primary while the
  * last chunk is open, else at the leading master. Nobody is asked again before something has changed, or a bound in time has gone by.
  *
- * A file that was cut shorter than what was read of it is read from its beginning, as tail(1) does.
+ * A file that was cut shorter than what was read of it is read from its beginning, as tail(1) does. That some member has less of it is no cut: who
+ * has the lease must say so.
  */
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { ResponseOf } from '../../core/protocol/call.ts';
@@ -58,9 +59,10 @@ class Follower {
   /** To the end that the file has now. */
   async *readOn(): AsyncGenerator<FollowedPiece, void, void> {
     throwIfAborted(this.#signal);
-    const { attributes, size } = await abortable(this.#signal, this.#file.settled(this.#file.core.env.clock.now()));
+    const since = this.#file.core.env.clock.now();
+    const { attributes, size, isCertain } = await abortable(this.#signal, this.#file.settled(since));
     this.#attributes = attributes;
-    if (size < this.#position) this.#position = 0;
+    if (size < this.#position && isCertain) this.#position = 0;
     yield* this.#readTo(size);
   }
 
