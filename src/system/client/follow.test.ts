@@ -214,6 +214,27 @@ describe('following', () => {
     expect(tail.told).toEqual(['a', 'b', 'c']);
   });
 
+  test('from behind the end waits until the file has grown to there', async () => {
+    const { cluster, client } = await clusterWithLog(15, ['a']);
+    const tail = new Tail(client, '/log', { from: 99 });
+    const inNextChunk = new Tail(client, '/log', { from: chunkBytes });
+    await cluster.world.run(1000);
+    const before = callsOf(cluster);
+    await cluster.world.run(60_000);
+    expect(callsOf(cluster) - before).toBeLessThanOrEqual(48);
+    for (const record of ['b', 'c', 'd']) {
+      await cluster.run(client.appendRecord('/log', toUtf8(record)));
+      await cluster.world.run(50);
+    }
+    expect(tail.told).toEqual(['d']);
+    await cluster.run(tail.stop());
+    for (let n = 0; n < 5; n++) await cluster.run(client.appendRecord('/log', sample(16_000, n)));
+    await cluster.run(client.appendRecord('/log', toUtf8('e')));
+    await cluster.world.run(12_000);
+    expect(inNextChunk.told).toEqual([text(sample(20, 4)), 'e']);
+    await cluster.run(inNextChunk.stop());
+  });
+
   test('each failure has a time of its own, however long ago the last one was', async () => {
     const { cluster, client } = await clusterWithLog(11, ['a']);
     let failures = 0;
