@@ -1,6 +1,7 @@
 /** What each mode promises, on whole clusters: appends while a chunkserver is cut off and others are killed, held against the bytes of all replicas. */
 import { describe, expect, test } from 'vitest';
 import { toUtf8 } from '../../core/base/bytes.ts';
+import type { CairnError } from '../../core/base/errors.ts';
 import type { Mode } from '../../core/protocol/types.ts';
 import { lookup } from '../../system/master/state/resolve.ts';
 import { checkFile } from '../regions/check-file.ts';
@@ -50,6 +51,12 @@ async function replicasOf(plane: DataPlane): Promise<ChunkReplicas[]> {
     chunks.push({ start: index * chunkBytes, replicas: held.map((one) => one?.bytes ?? new Uint8Array(0)) });
   }
   return chunks;
+}
+
+/** The name of the node that has the lease of the first chunk. */
+async function primaryOf(plane: DataPlane): Promise<string> {
+  const [location] = await plane.run(plane.client.shadow().locations(path));
+  return plane.cluster.chunkservers[location!.replicas[0]!.server - 1]!.node.name;
 }
 
 /** Three clients append while servers are cut off, killed and started again. */
@@ -115,5 +122,36 @@ describe('appends in bad weather', () => {
       all += lost(operations, chunks);
     }
     expect(all).toBeGreaterThan(0);
+  });
+});
+
+describe('in mode async, a lost connection to a primary that lives', () => {
+  test('leaves readers all that was acknowledged, and who follows the file is told it once', async () => {
+    const plane = await DataPlane.start(1, { hasMemoryFiles: true });
+    const { client, world, cluster } = plane;
+    await plane.run(client.writeFile(path, '', { mode: 'async', durability: 'memory' }));
+    const append = (text: string) => plane.run(client.appendRecord(path, toUtf8(text)));
+    for (const text of ['a', 'b', 'c']) await append(text);
+    await world.run(300);
+    const told: string[] = [];
+    const abort = new AbortController();
+    const follow = async () => {
+      const options = { follow: true, signal: abort.signal };
+      for await (const { data } of client.records(path, options)) told.push(String.fromCharCode(...data));
+    };
+    const following = follow().catch((thrown: CairnError) => thrown.code);
+    const primary = await primaryOf(plane);
+    for (const { node } of cluster.chunkservers) {
+      if (node.name !== primary) world.network.shape(primary, node.name, { extraLatencyMs: 400 });
+    }
+    for (const text of ['d', 'e']) await append(text);
+    await world.run(5);
+    world.network.reset(cluster.clientNodes[0]!.name, primary);
+    expect((await plane.run(client.stat(path))).size).toBe(5 * 33);
+    expect((await plane.run(client.readFile(path))).length).toBe(5 * 33);
+    await world.run(3000);
+    expect(told).toEqual(['a', 'b', 'c', 'd', 'e']);
+    abort.abort();
+    expect(await plane.run(following)).toBe('ABORTED');
   });
 });

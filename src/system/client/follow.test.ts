@@ -40,6 +40,16 @@ async function clusterWithLog(seed: number, records: readonly string[]) {
   return { cluster, client };
 }
 
+/** The primary is gone, nobody has its lease, and the others have only so many bytes of the chunk. */
+function loseEnd(cluster: FakeCluster, bytes: number): void {
+  const { handle } = cluster.master.file('/log').chunks.get(0)!;
+  cluster.primaryOf('/log').node.crash();
+  for (const { host, chunks } of cluster.servers) {
+    const held = chunks.get(handle)!;
+    if (host.isUp) chunks.set(handle, { ...held, bytes: held.bytes.slice(0, bytes) });
+  }
+}
+
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = [];
   for await (const item of items) found.push(item);
@@ -180,6 +190,49 @@ describe('following', () => {
     await cluster.run(client.appendRecord('/log', toUtf8('d')));
     await cluster.world.run(15_000);
     expect(tail.told).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('that others have less is no cut; what the next primary has less is', async () => {
+    const { cluster, client } = await clusterWithLog(13, ['a', 'b', 'c']);
+    const tail = new Tail(client, '/log');
+    await cluster.world.run(100);
+    loseEnd(cluster, 33);
+    await cluster.world.run(2000);
+    expect(tail.told).toEqual(['a', 'b', 'c']);
+    await cluster.run(client.appendRecord('/log', toUtf8('d')));
+    await cluster.world.run(1000);
+    expect(tail.told).toEqual(['a', 'b', 'c', 'a', 'd']);
+    await cluster.run(tail.stop());
+  });
+
+  test('ends with an error where nobody has, within the deadline of a call, what was read before', async () => {
+    const { cluster, client } = await clusterWithLog(14, ['a', 'b', 'c']);
+    const tail = new Tail(client, '/log');
+    await cluster.world.run(100);
+    loseEnd(cluster, 33);
+    expect(await cluster.run(tail.ended, 10_000)).toBe('UNAVAILABLE');
+    expect(tail.told).toEqual(['a', 'b', 'c']);
+  });
+
+  test('from behind the end waits until the file has grown to there', async () => {
+    const { cluster, client } = await clusterWithLog(15, ['a']);
+    const tail = new Tail(client, '/log', { from: 99 });
+    const inNextChunk = new Tail(client, '/log', { from: chunkBytes });
+    await cluster.world.run(1000);
+    const before = callsOf(cluster);
+    await cluster.world.run(60_000);
+    expect(callsOf(cluster) - before).toBeLessThanOrEqual(48);
+    for (const record of ['b', 'c', 'd']) {
+      await cluster.run(client.appendRecord('/log', toUtf8(record)));
+      await cluster.world.run(50);
+    }
+    expect(tail.told).toEqual(['d']);
+    await cluster.run(tail.stop());
+    for (let n = 0; n < 5; n++) await cluster.run(client.appendRecord('/log', sample(16_000, n)));
+    await cluster.run(client.appendRecord('/log', toUtf8('e')));
+    await cluster.world.run(12_000);
+    expect(inNextChunk.told).toEqual([text(sample(20, 4)), 'e']);
+    await cluster.run(inNextChunk.stop());
   });
 
   test('each failure has a time of its own, however long ago the last one was', async () => {

@@ -2,7 +2,8 @@
  * A file as it grows. What it has is read; then the follower waits where the next change will be known first: at the primary while the
  * last chunk is open, else at the leading master. Nobody is asked again before something has changed, or a bound in time has gone by.
  *
- * A file that was cut shorter than what was read of it is read from its beginning, as tail(1) does.
+ * A file that was cut shorter than what was read of it is read from its beginning, as tail(1) does. That some member has less of it is no cut: who
+ * has the lease must say so. One that is not as long yet as where the follower is to begin has that awaited.
  */
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { ResponseOf } from '../../core/protocol/call.ts';
@@ -45,6 +46,8 @@ class Follower {
   readonly #file: OpenFile;
   readonly #signal: AbortSignalLike | undefined;
   #position: number;
+  /** The file was as long as the position once: if it is shorter now, it was cut. */
+  #isReached = false;
   #attributes: Attributes | undefined;
   /** Since the last wait that has succeeded. */
   #attempts: Attempts | undefined;
@@ -58,14 +61,16 @@ class Follower {
   /** To the end that the file has now. */
   async *readOn(): AsyncGenerator<FollowedPiece, void, void> {
     throwIfAborted(this.#signal);
-    const { attributes, size } = await abortable(this.#signal, this.#file.settled(this.#file.core.env.clock.now()));
+    const since = this.#file.core.env.clock.now();
+    const { attributes, size, isCertain } = await abortable(this.#signal, this.#file.settled(since));
     this.#attributes = attributes;
-    if (size < this.#position) this.#position = 0;
+    if (size < this.#position && isCertain && this.#isReached) this.#position = 0;
     yield* this.#readTo(size);
   }
 
   /** @returns whether there was so much. */
   async *#readTo(end: number): AsyncGenerator<FollowedPiece, boolean, void> {
+    if (this.#position <= end) this.#isReached = true;
     const since = this.#file.core.env.clock.now();
     for await (const bytes of readBetween(this.#file, this.#position, end, since, { signal: this.#signal })) {
       const position = this.#position;
@@ -106,8 +111,8 @@ class Follower {
           const present = await this.#present(address, handle, known);
           const before = this.#position;
           const end = chunkStart + present.length;
-          // Behind the end: the file was cut since that was looked up, or this replica lacks what others have.
-          const isRead = before <= end && (yield* this.#readTo(end));
+          // Behind the end, which was reached: the file was cut since that was looked up, or this replica lacks what others have.
+          const isRead = before <= end ? yield* this.#readTo(end) : !this.#isReached;
           if (isRead) this.#attempts = undefined;
           else if (this.#position === before) await this.#pause(lagging(handle));
           if (!isRead || isElsewhere(present, known, this.#file.chunkBytes)) return;

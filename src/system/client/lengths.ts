@@ -1,6 +1,7 @@
 /**
  * How long open chunks are: who has the lease knows. Where nobody has it, as the primary has failed, the member that has most of the chunk tells:
- * another one may have lost bytes of durability memory with its power. One call per server.
+ * another one may have lost bytes of durability memory with its power. In mode async the others may lack what was acknowledged: their word counts
+ * only when the primary has said that it has no lease, or the master, who hears it or not, names another one first. One call per server.
  */
 import type { Address } from '../../core/base/brand.ts';
 import { toCairnError } from '../../core/base/errors.ts';
@@ -9,8 +10,20 @@ import type { Attributes, Location, Replica } from '../../core/protocol/types.ts
 import type { ClientCore } from './core.ts';
 import { readAttemptMs } from './limits.ts';
 
+export interface Tail {
+  readonly location: Location;
+  /** As in a `Place`: it is open, in mode async. */
+  readonly isAheadAtPrimary: boolean;
+}
+
+export interface Length {
+  readonly bytes: number;
+  /** False: who has the lease was not heard, and the member that has most tells. That may be less than there was. */
+  readonly isCertain: boolean;
+}
+
 interface Asked {
-  readonly tail: Location;
+  readonly tail: Tail;
   /** Those not asked yet, the best to ask first. */
   readonly left: Replica[];
   length: number | undefined;
@@ -21,19 +34,19 @@ interface Asked {
 }
 
 /**
- * In the order of `tails`; undefined where no member could tell.
+ * In the order of `tails`; undefined where nobody whose word is enough could tell.
  * @param isStill whether the master, asked now, says the same of it. Without it no word that there is no such chunk tells anything.
  */
 export async function lengthsOf(
   core: ClientCore,
-  tails: readonly Location[],
+  tails: readonly Tail[],
   isStill: (tail: Location) => Promise<boolean> = () => Promise.resolve(false),
-): Promise<readonly (number | undefined)[]> {
+): Promise<readonly (Length | undefined)[]> {
   const asked = tails.map((tail) => ({
     tail,
-    left: tail.replicas.toSorted((a, b) => lostRank(core, a) - lostRank(core, b)),
-    length: tail.sealedLength,
-    isCertain: tail.sealedLength !== undefined,
+    left: inOrder(core, tail),
+    length: tail.location.sealedLength,
+    isCertain: tail.location.sealedLength !== undefined,
     absent: 0,
   }));
   for (;;) {
@@ -50,11 +63,12 @@ export async function lengthsOf(
  * is that of members of the past: the chunk may have been copied elsewhere, and written there, while one of them was waited for.
  */
 async function lengthOf(
-  { tail, length, absent }: Asked,
+  { tail: { location }, length, isCertain, absent }: Asked,
   isStill: (tail: Location) => Promise<boolean>,
-): Promise<number | undefined> {
-  if (length !== undefined) return length;
-  return absent > 0 && absent === tail.replicas.length && (await isStill(tail)) ? tail.knownLength : undefined;
+): Promise<Length | undefined> {
+  if (length !== undefined) return { bytes: length, isCertain };
+  const isNowhere = absent > 0 && absent === location.replicas.length && (await isStill(location));
+  return isNowhere ? { bytes: location.knownLength, isCertain: true } : undefined;
 }
 
 /** What the master says of a chunk's place and length, once and once more. */
@@ -67,6 +81,16 @@ export function isSamePlace(one: Location, other: Location | undefined): boolean
     one.replicas.length === other.replicas.length &&
     one.replicas.every(({ server }, n) => server === other.replicas[n]!.server)
   );
+}
+
+/** Who was lost a moment ago comes last, but for the one that alone may have all. */
+function inOrder(core: ClientCore, tail: Tail): Replica[] {
+  const rank = (replica: Replica) => (isAhead(tail, replica.address) ? -1 : lostRank(core, replica));
+  return tail.location.replicas.toSorted((a, b) => rank(a) - rank(b));
+}
+
+function isAhead({ location, isAheadAtPrimary }: Tail, address: Address): boolean {
+  return isAheadAtPrimary && location.replicas[0]!.address === address;
 }
 
 /** Who is not heard is waited for only where nobody else has told. */
@@ -98,7 +122,7 @@ async function askEach(core: ClientCore, open: readonly Asked[]): Promise<void> 
 }
 
 async function askOne(core: ClientCore, address: Address, page: readonly Asked[]): Promise<void> {
-  const handles = page.map(({ tail }) => tail.handle);
+  const handles = page.map(({ tail }) => tail.location.handle);
   try {
     const { response } = await core.pool.call(address, 'lengths', { handles }, { timeoutMs: readAttemptMs });
     page.forEach((one, n) => {
@@ -112,7 +136,8 @@ async function askOne(core: ClientCore, address: Address, page: readonly Asked[]
   } catch (thrown) {
     const { code, retry, message } = toCairnError(thrown);
     if (code === 'ABORTED') throw thrown; // by the caller
-    // Whatever this server makes of the question, others may have the answer.
+    // Whatever this server makes of the question, others may have the answer; not to what it alone may have.
+    for (const { tail, left } of page) if (isAhead(tail, address)) left.splice(0);
     const level = retry === 'never' ? 'warn' : 'debug';
     core.env.events.emit(level, 'client.lengthsNotTold', { address, code, why: message, chunks: page.length });
   }

@@ -75,8 +75,9 @@ export async function readPacket(core: ClientCore, locations: ChunkLocations, pa
       if (version <= location.version)
         mustBeWhole(location, replica, packet, have, location.sealedLength ?? openLength ?? 0);
       if (location.sealedLength === undefined && openLength === undefined && have < into.length) {
-        [openLength] = await lengthsOf(core, [location], (tail) => isStillThere(core, locations, tail));
-        if (openLength === undefined) throw endUnknown(location);
+        const [length] = await lengthsOf(core, [place], (tail) => isStillThere(core, locations, tail));
+        if (length === undefined) throw endUnknown(location);
+        openLength = length.bytes;
         if (offset + have < openLength) continue; // it has grown since, or this replica lacks what others have
       }
       const all = amount(place, have, packet);
@@ -165,9 +166,9 @@ function zerosFrom(into: Uint8Array, from: number): number {
 function chooseReplica(
   core: ClientCore,
   { location, isAheadAtPrimary }: Place & { kind: 'chunk' },
-  failed: ReadonlyMap<number, unknown>,
+  failed: ReadonlyMap<number, CairnError>,
 ): Replica | undefined {
-  if (isAheadAtPrimary) return location.replicas.find(({ server }) => !failed.has(server));
+  if (isAheadAtPrimary) return primaryFirst(location, failed);
   let best: Replica | undefined;
   let bestScore = -1;
   for (const replica of location.replicas) {
@@ -179,6 +180,13 @@ function chooseReplica(
     }
   }
   return best;
+}
+
+/** The others may lack what the primary alone has: they are read where it is lost there, or when the master names another one first. */
+function primaryFirst({ replicas }: Location, failed: ReadonlyMap<number, CairnError>): Replica | undefined {
+  const failure = replicas[0] && failed.get(replicas[0].server);
+  if (failure !== undefined && !lostReplica.has(failure.code)) return undefined;
+  return replicas.find(({ server }) => !failed.has(server));
 }
 
 /** Rendezvous of client, chunk and server: readers spread, each stays with its choice. Unhealthy ones rank below all healthy ones. */
@@ -241,7 +249,7 @@ function dataLost(
 }
 
 function endUnknown({ handle }: Location): CairnError {
-  return new CairnError('UNAVAILABLE', `no replica of chunk ${handle} tells how long it is`);
+  return new CairnError('UNAVAILABLE', `no replica of chunk ${handle} that has all of it tells how long it is`);
 }
 
 /** Why this round has come to nothing. One replica's last word is not that of all: what another round may mend comes first. */

@@ -27,6 +27,19 @@ async function withFile(
   return [cluster, await cluster.client({ deadlineMs: settings.deadlineMs })];
 }
 
+/** Its files are of mode async from now on, and all members of the chunk but its primary have only these bytes. */
+function lag(cluster: FakeCluster, path: string, bytes: Uint8Array): FakeServer {
+  const { master } = cluster;
+  const attributesOf = master.attributesOf.bind(master);
+  master.attributesOf = (inode) => ({ ...attributesOf(inode), mode: 'async' });
+  const primary = cluster.primaryOf(path);
+  const { handle } = master.file(path).chunks.get(0)!;
+  for (const { chunks } of cluster.servers) {
+    if (chunks !== primary.chunks) chunks.set(handle, { ...chunks.get(handle)!, bytes });
+  }
+  return primary;
+}
+
 async function collect(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const all: number[] = [];
   for await (const piece of pieces) for (const byte of piece) all.push(byte);
@@ -201,6 +214,47 @@ describe('replicas that fail', () => {
       const reader = await cluster.client({}, `reader ${n}`);
       expect(bytesEqual(await cluster.run(reader.readFile('/f', { length: 2000 })), bytes)).toBe(true);
     }
+  });
+
+  test('of an open chunk in mode async the primary tells where it ends, though the connection to it was just lost', async () => {
+    const bytes = sample(1000);
+    const [cluster, client] = await withFile(bytes);
+    const primary = lag(cluster, '/f', bytes.subarray(0, 900));
+    primary.beforeRead = (_, count) => (count > 1 ? undefined : new Promise(() => undefined));
+    const reading = client.readFile('/f');
+    await cluster.world.run(10);
+    cluster.world.network.reset('client', primary.node.name);
+    expect((await cluster.run(client.stat('/f'))).size).toBe(1000);
+    expect(bytesEqual(await cluster.run(reading), bytes)).toBe(true);
+  });
+
+  test('of an open chunk in mode async the others do not tell where it ends while the primary cannot, and the master hears it', async () => {
+    const [cluster, client] = await withFile(sample(1000), { deadlineMs: 2000 });
+    const primary = lag(cluster, '/f', sample(900));
+    let failures = 2;
+    primary.beforeLengths = () => {
+      if (failures-- > 0) throw new CairnError('LEASE_EXPIRED', 'the master is not heard');
+    };
+    expect((await cluster.run(client.stat('/f'))).size).toBe(1000);
+    primary.node.crash();
+    const before = cluster.world.now;
+    expect(await codeOf(cluster.run(client.stat('/f')))).toBe('UNAVAILABLE');
+    expect(cluster.world.now - before).toBeLessThan(3000);
+    const [entry] = await cluster.run(client.readdir('/', { withAttributes: true }));
+    expect(entry!.stats!.isSizeExact).toBe(false);
+    const chunk = cluster.master.file('/f').chunks.get(0)!;
+    chunk.servers = [...chunk.servers.filter((id) => id !== primary.id), primary.id];
+    expect((await cluster.run(client.stat('/f'))).size).toBe(900);
+  });
+
+  test('an open chunk in mode async is read from its primary, though the connection to it is lost meanwhile', async () => {
+    const bytes = sample(1000);
+    const [cluster, client] = await withFile(bytes);
+    const primary = lag(cluster, '/f', sample(1000, 2));
+    primary.beforeRead = (_, count) => (count > 1 ? undefined : 'lose');
+    expect(bytesEqual(await cluster.run(client.readFile('/f')), bytes)).toBe(true);
+    primary.chunks.clear();
+    expect(bytesEqual(await cluster.run(client.readFile('/f')), sample(1000, 2))).toBe(true);
   });
 
   test('an answer that no other try would change is the word of one replica: another is asked', async () => {

@@ -3,7 +3,7 @@ import type { InodeId } from '../../core/base/brand.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import type { Attributes, Durability, FileKind, Location, Mode } from '../../core/protocol/types.ts';
 import { attemptsOf, type ClientCore } from './core.ts';
-import { isSamePlace, lengthsOf, sizeWith } from './lengths.ts';
+import { isSamePlace, lengthsOf, sizeWith, type Tail } from './lengths.ts';
 
 export class Stats {
   readonly kind: FileKind;
@@ -49,19 +49,27 @@ export class Stats {
   }
 }
 
-/** Attributes with the size they lead to. `ask` gets the attributes anew. @throws CairnError UNAVAILABLE if no replica of an open chunk answers */
-export async function settledSize(
-  core: ClientCore,
-  ask: () => Promise<Attributes>,
-): Promise<{ readonly attributes: Attributes; readonly size: number }> {
+export interface Settled {
+  readonly attributes: Attributes;
+  readonly size: number;
+  /** As of a `Length`. */
+  readonly isCertain: boolean;
+}
+
+/**
+ * Attributes with the size they lead to. `ask` gets the attributes anew.
+ * @throws CairnError UNAVAILABLE if no replica of an open chunk answers; in mode async if its primary does not
+ */
+export async function settledSize(core: ClientCore, ask: () => Promise<Attributes>): Promise<Settled> {
   const attempts = attemptsOf(core);
   const isStill = async (tail: Location) => isSamePlace(tail, (await ask()).tail);
   for (;;) {
     const attributes = await ask();
-    if (attributes.tail === undefined) return { attributes, size: attributes.size };
-    const [length] = await lengthsOf(core, [attributes.tail], isStill);
-    if (length !== undefined) return { attributes, size: sizeWith(attributes, length) };
-    const lost = `no replica of chunk ${attributes.tail.handle} tells how long it is`;
+    if (attributes.tail === undefined) return { attributes, size: attributes.size, isCertain: true };
+    const [length] = await lengthsOf(core, [tailOf(attributes, attributes.tail)], isStill);
+    if (length !== undefined)
+      return { attributes, size: sizeWith(attributes, length.bytes), isCertain: length.isCertain };
+    const lost = `no replica of chunk ${attributes.tail.handle} that has all of it tells how long it is`;
     attempts.failed('asking for the size', new CairnError('UNAVAILABLE', lost), false);
     await attempts.pause();
   }
@@ -69,12 +77,16 @@ export async function settledSize(
 
 /** The same for a page of a listing, each server asked once; what cannot be known now is told as such. */
 export async function settledSizes(core: ClientCore, all: readonly Attributes[]): Promise<readonly Stats[]> {
-  const tails = all.flatMap(({ tail }) => (tail === undefined ? [] : [tail]));
+  const tails = all.flatMap((one) => (one.tail === undefined ? [] : [tailOf(one, one.tail)]));
   const lengths = tails.length === 0 ? [] : await lengthsOf(core, tails);
   let at = 0;
   return all.map((attributes) => {
     if (attributes.tail === undefined) return new Stats(attributes, attributes.size, true);
     const length = lengths[at++];
-    return new Stats(attributes, sizeWith(attributes, length ?? 0), length !== undefined);
+    return new Stats(attributes, sizeWith(attributes, length?.bytes ?? 0), length !== undefined);
   });
+}
+
+function tailOf({ mode }: Attributes, location: Location): Tail {
+  return { location, isAheadAtPrimary: mode === 'async' };
 }
