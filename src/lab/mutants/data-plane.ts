@@ -84,8 +84,8 @@ const table: readonly Short[] = [
   },
   {
     id: 'data-half-a-copy-has-forgotten-nothing',
-    bug: 'a copy that is not whole knows nothing of the appends that only one side had, and does not say so',
-    edits: [['window-runs.ts', 'forgottenMark(Math.max(version, ...marks))', 'forgottenMark(0)']],
+    bug: 'a copy that is not whole knows nothing of a writer of whom only the copy had some appends, and does not say so',
+    edits: [['half-window.ts', 'strange.size > 0 || isFull ? [version] : []', 'isFull ? [version] : []']],
     test: 'copying.test.ts',
   },
   {
@@ -289,7 +289,47 @@ const table: readonly Short[] = [
     ],
     test: 'failures.test.ts',
   },
+  {
+    id: 'data-half-copy-forgets',
+    bug: 'half a copy does not know the records whose bytes it has got',
+    edits: [['half-window.ts', 'endOf(entry) <= equalBytes || this.#before.has(entry)', 'this.#before.has(entry)']],
+    test: 'half-copy.test.ts',
+  },
+  {
+    id: 'data-half-copy-ends-in-a-record',
+    bug: 'half a copy ends with a block, in the middle of a record',
+    edits: [
+      [
+        'half-window.ts',
+        'if (cut === undefined) return reach;',
+        'if (cut !== undefined) return reach;\n    return reach;',
+      ],
+    ],
+    test: 'half-copy.test.ts',
+  },
+  {
+    id: 'data-splits-an-earlier-version',
+    bug: 'a replica of an earlier version is split, and has the version of the others from then on',
+    seen: 'GFS §3.4, §4.5',
+    edits: [['splitting.ts', '  mustNotBeOlder(image, version, length);\n', '']],
+    test: 'splitting.test.ts',
+  },
 ];
+
+/** Of the client: what was sent later arrives earlier, over another connection. */
+const overtaking: Mutant = {
+  id: 'data-appends-overtake',
+  bug: 'a frame of records is sent over another connection than the one before it',
+  seen: 'GFS §3.3',
+  trial: { kind: 'tests', files: ['src/lab/data-plane/bad-cases.test.ts'] },
+  edits: [
+    {
+      file: 'src/system/client/append-queue.ts',
+      find: '    if (before !== undefined && before.connection !== connection)',
+      replace: '    if (before !== undefined && before.connection !== connection && way === before)',
+    },
+  ],
+};
 
 /** Of the master: whole clusters notice it, whose clients keep files open that others cut. */
 const cutChunks: Mutant = {
@@ -314,7 +354,7 @@ const besideTheCode: readonly Mutant[] = table.map(({ id, bug, seen = 'GFS §2.7
   edits: edits.map(([file, find, replace]) => ({ file: place(file), find, replace })),
 }));
 
-export const dataPlane: readonly Mutant[] = [...besideTheCode, cutChunks];
+export const dataPlane: readonly Mutant[] = [...besideTheCode, overtaking, cutChunks];
 
 function place(file: string): string {
   return file.startsWith('../') ? `src/system/${file.slice(3)}` : `${server}/${file}`;

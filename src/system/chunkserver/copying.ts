@@ -58,7 +58,7 @@ function halfSteps(
   blocksPerStep: number,
 ): { readonly steps: readonly CopyStep[]; readonly from: number } {
   const { version, serial } = target ?? nothingYet;
-  const half = new HalfWindow(source.window, target?.window ?? [], version);
+  const half = new HalfWindow(source.window, target?.window ?? [], Math.max(source.version, version));
   const steps: CopyStep[] = [];
   let lengthBytes = target?.lengthBytes ?? 0;
   let from = 0;

@@ -14,7 +14,7 @@ export class HalfWindow {
   readonly #before: ReadonlySet<WindowEntry>;
   readonly #marks: readonly WindowEntry[];
 
-  /** @param version of the copy until it is whole. */
+  /** @param version of both, the higher one: nothing that either has was sent under a later one. */
   constructor(source: readonly WindowEntry[], target: readonly WindowEntry[], version: number) {
     const ofSource = new Set(source.map(keyOf));
     const firsts = firstsOf(source);
