@@ -1,6 +1,6 @@
 /**
- * Looks at what the chunkservers hold of every file below a path, beside what the masters say they should: replicas that are missing, damaged or
- * cannot be reached, chunks with too few good ones or none, replicas that differ. Reads no data: replicas show the checksums of their blocks.
+ * Looks at what the chunkservers hold of every file below a path, beside what the masters say they should: replicas that are missing, damaged, behind
+ * or cannot be reached, chunks with too few good ones or none, replicas that differ. Reads no data: replicas show the checksums of their blocks.
  */
 import { type ChunkHandle, type ServerId, toChunkIndex } from '../../core/base/brand.ts';
 import { toCairnError } from '../../core/base/errors.ts';
@@ -14,7 +14,11 @@ import { childPath, entriesOf, type OnUnreached, unlessGone, workThrough } from 
 
 type Image = ResponseOf<(typeof chunkCalls)['image']>;
 
-export type ReplicaCondition = 'good' | 'missing' | 'damaged' | 'unreachable' | 'differs';
+/**
+ * `behind`: it lacks the end of its chunk, or is of an earlier version, and readers refuse it. `differs`: from most of those that have all; from one
+ * another, where no more than half of them are the same, as nobody can tell then which are right.
+ */
+export type ReplicaCondition = 'good' | 'missing' | 'damaged' | 'behind' | 'unreachable' | 'differs';
 
 export interface ReplicaFinding {
   readonly server: ServerId;
@@ -192,13 +196,21 @@ function lengthOf({ sealedLength, knownLength }: Location, looks: readonly Look[
   return sealedLength ?? Math.max(knownLength, ...looks.map(({ image }) => image?.lengthBytes ?? 0));
 }
 
-/** A sealed chunk is the same everywhere; an open one may just be growing. */
-function compare({ sealedLength }: Location, looks: readonly Look[]): readonly ReplicaFinding[] {
-  const [first] = looks.flatMap(({ image }) => (image === undefined ? [] : [image]));
+/** What is whole of a sealed chunk is the same everywhere; an open one may just be growing. */
+function compare(location: Location, looks: readonly Look[]): readonly ReplicaFinding[] {
+  if (location.sealedLength === undefined) return looks.map(({ server, condition }) => ({ server, condition }));
+  const whole = looks.flatMap(({ image }) => (image === undefined || isBehind(location, image) ? [] : [image]));
+  const most = whole.find((one) => whole.filter((other) => isSame(one, other)).length * 2 > whole.length);
   return looks.map(({ server, condition, image }) => {
-    const differs = sealedLength !== undefined && image !== undefined && !isSame(image, first!);
-    return { server, condition: differs ? 'differs' : condition };
+    if (image === undefined) return { server, condition };
+    if (isBehind(location, image)) return { server, condition: 'behind' };
+    return { server, condition: most !== undefined && isSame(image, most) ? 'good' : 'differs' };
   });
+}
+
+/** Of a sealed chunk that has bytes each replica has all of them, under its version. */
+function isBehind({ version, sealedLength = 0 }: Location, image: Image): boolean {
+  return sealedLength > 0 && (image.lengthBytes < sealedLength || image.version < version);
 }
 
 function isSame(a: Image, b: Image): boolean {
@@ -206,13 +218,13 @@ function isSame(a: Image, b: Image): boolean {
 }
 
 function problemOf(
-  { knownLength }: Location,
+  { knownLength, sealedLength }: Location,
   { replication, mode }: Attributes,
   replicas: readonly ReplicaFinding[],
 ): 'lost' | 'divergent' | 'short' | undefined {
   const count = (condition: ReplicaCondition) => replicas.filter((one) => one.condition === condition).length;
-  // A chunk that was never written to is nowhere.
-  if (knownLength === 0 && count('missing') === replicas.length) return undefined;
+  // A chunk that was never written to is nowhere; of one that is empty nobody need have anything.
+  if (sealedLength === 0 || (knownLength === 0 && count('missing') === replicas.length)) return undefined;
   const good = count('good') + count('differs');
   if (good === 0) return 'lost';
   // In mode gfs replicas differ where an attempt has failed: that is what it promises.
