@@ -9,6 +9,7 @@ import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import type { Attributes, Location, Replica } from '../../core/protocol/types.ts';
 import { type AbortSignalLike, throwIfAborted } from './abort.ts';
 import type { ClientCore } from './core.ts';
+import { isSamePlace } from './lengths.ts';
 import { fsckFilesParallel, fsckParallel, locatePage, readAttemptMs, walkParallel } from './limits.ts';
 import { childPath, entriesOf, type OnUnreached, unlessGone, workThrough } from './tree.ts';
 
@@ -133,9 +134,9 @@ class Walk {
     for (let looks = 1; ; looks++) {
       const finding = await this.#look(path, attributes, location);
       if (finding === undefined) return;
-      const now = await this.#located(attributes.inode, location.index);
+      const now = await chunkAt(this.#core, attributes.inode, location.index);
       if (now?.handle !== location.handle) return; // cut off, or replaced
-      if (looks < looksMax && !isSamePlace(now, location)) {
+      if (looks < looksMax && !isSamePlace(location, now)) {
         location = now;
         continue;
       }
@@ -154,21 +155,20 @@ class Walk {
     const lengthBytes = lengthOf(location, looks);
     return { path, problem, handle, firstByte: index * attributes.chunkBytes, lengthBytes, replicas };
   }
+}
 
-  async #located(inode: Attributes['inode'], index: Location['index']): Promise<Location | undefined> {
-    const { locations } = await this.#core.masters.read('locate', { inode, first: index, count: 1 });
-    return locations.find((location) => location.index === index);
-  }
+/** Where a chunk is now; undefined where the file has none. */
+export async function chunkAt(
+  core: ClientCore,
+  inode: Attributes['inode'],
+  index: Location['index'],
+): Promise<Location | undefined> {
+  const { locations } = await core.masters.read('locate', { inode, first: index, count: 1 });
+  return locations.find((location) => location.index === index);
 }
 
 /** A chunk that moves, or is given a new version, is looked at so often at most. */
-const looksMax = 3;
-
-function isSamePlace(a: Location, b: Location): boolean {
-  const placeOf = ({ version, sealedLength, replicas }: Location) =>
-    `${version} ${sealedLength} ${replicas.map(({ server }) => server).join()}`;
-  return placeOf(a) === placeOf(b);
-}
+export const looksMax = 3;
 
 interface Look {
   readonly server: ServerId;
