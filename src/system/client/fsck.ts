@@ -51,8 +51,8 @@ export interface FsckSummary {
 
 export interface FsckOptions {
   readonly signal?: AbortSignalLike | undefined;
-  /** Told of each chunk with which something is wrong. */
-  readonly onFinding?: ((finding: ChunkFinding) => void) | undefined;
+  /** Told of each chunk with which something is wrong; a promise that it returns is waited for. */
+  readonly onFinding?: ((finding: ChunkFinding) => unknown) | undefined;
   readonly onProgress?: ((soFar: FsckSummary) => void) | undefined;
   readonly onUnreached?: OnUnreached | undefined;
 }
@@ -141,7 +141,7 @@ class Walk {
         continue;
       }
       this.summary[finding.problem] += 1;
-      this.#options.onFinding?.(finding);
+      await this.#options.onFinding?.(finding);
       return;
     }
   }

@@ -7,6 +7,7 @@ import type { Invocation } from '../invocation.ts';
 import { formatCount, formatName, printJson, printLine, reportError } from '../output.ts';
 import { withCluster } from './connect.ts';
 import { telling } from './each.ts';
+import { writeJson, writeLine } from './stdout.ts';
 
 export async function run(invocation: Invocation): Promise<void> {
   const [path = '/'] = invocation.args as [string?];
@@ -15,10 +16,8 @@ export async function run(invocation: Invocation): Promise<void> {
     throw new CairnError('USAGE', 'with --regions FILE there is no other path; see `cairn fsck --help`');
   await withCluster(invocation, async (cairn) => {
     if (typeof regions === 'string') return showRegions(cairn, regions, invocation.json);
-    const onFinding = (finding: ChunkFinding): void => {
-      if (invocation.json) printJson({ event: 'finding', ...finding });
-      else printLine(describe(finding));
-    };
+    const onFinding = (finding: ChunkFinding): Promise<void> =>
+      invocation.json ? writeJson({ event: 'finding', ...finding }) : writeLine(describe(finding));
     const summary = await cairn.fsck(path, { onFinding, onUnreached: telling(invocation) });
     if (invocation.json) printJson({ event: 'summary', ...summary });
     else printLine(summed(summary));
@@ -33,8 +32,8 @@ async function showRegions(cairn: Cairn, path: string, json: boolean): Promise<v
   let exit = 0;
   let last: Region['handle'] | undefined;
   for await (const { from, to, state, handle, read, unread } of cairn.regions(path)) {
-    if (json) printJson({ from, to, state, handle, read, unread });
-    else printLine(`${String(from).padStart(12)} ${String(to).padStart(12)}  ${state}`);
+    if (json) await writeJson({ from, to, state, handle, read, unread });
+    else await writeLine(`${String(from).padStart(12)} ${String(to).padStart(12)}  ${state}`);
     const tell = (code: ErrorCode, what: string) =>
       reportError(new CairnError(code, `${path}: ${what}; \`cairn fsck\` tells more`), json, path);
     if (handle !== last)

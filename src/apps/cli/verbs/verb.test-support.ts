@@ -46,6 +46,6 @@ export async function runVerb(verb: Verb, cluster: FakeCluster, given: Partial<I
   }
 }
 
-function urlOf({ master }: FakeCluster): string {
+export function urlOf({ master }: FakeCluster): string {
   return `cairn://${master.address}`;
 }
