@@ -6,7 +6,7 @@ export interface GlobalOptions {
   readonly json?: boolean;
 }
 
-/** One JSON document, or one object of a stream. */
+/** One JSON document, or one of a few objects: a stream is written at the pace of its reader (`verbs/stdout.ts`). */
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { SimNode } from '../../platform/sim/node.ts';
 import type { ChunkFinding } from '../../system/client/fsck.ts';
 import { payload } from '../simulator/payload.ts';
 import { chunkBytes, DataPlane } from './cluster.test-support.ts';
@@ -11,8 +12,18 @@ async function withTree(seed: number) {
   await plane.run(plane.client.writeFile('/d/two', payload(1, chunkBytes + 150_000), { durability: 'disk' }));
   await plane.run(plane.client.writeFile('/d/e/one', payload(2, 1000), { durability: 'disk' }));
   await plane.run(plane.client.writeFile('/empty', ''));
-  await plane.world.runUntil(() => [...plane.cluster.tables!.chunks(0)].every(([, { sealed }]) => sealed), 30_000);
+  await sealed(plane);
   return plane;
+}
+
+async function sealed({ world, cluster }: DataPlane): Promise<void> {
+  const areSealed = () => [...cluster.tables!.chunks(0)].every(([, chunk]) => chunk.sealed);
+  if (!(await world.runUntil(areSealed, 30_000))) throw new Error('the chunks are not sealed');
+}
+
+async function restarted(plane: DataPlane, node: SimNode): Promise<void> {
+  plane.cluster.restart(node);
+  await plane.world.runUntil(() => plane.cluster.isUp, 20_000);
 }
 
 async function check(plane: DataPlane, path = '/') {
@@ -63,6 +74,27 @@ describe('fsck', () => {
     expect(findings).toMatchObject([
       { path: '/d/two', problem: 'lost', handle: 2, firstByte: chunkBytes, lengthBytes: 150_000 },
     ]);
+  });
+
+  test('calls a chunk lost whose only server has its directory as it was some time ago, as readers refuse it', async () => {
+    const plane = await DataPlane.start(6, { chunkservers: 1 });
+    const { node } = plane.cluster.chunkservers[0]!;
+    const settings = { replication: 1, durability: 'disk' } as const;
+    await plane.run(plane.client.writeFile('/f', payload(1, 1000), settings));
+    await sealed(plane);
+    node.crash();
+    const old = new Map(node.disk.paths().map((path) => [path, node.disk.read(path).slice()]));
+    await restarted(plane, node);
+    const file = await plane.run(plane.client.open('/f', 'r+'));
+    await plane.run(file.write(payload(2, 1000), { position: 0 }));
+    await sealed(plane);
+    node.crash();
+    for (const path of node.disk.paths()) node.disk.remove(path);
+    for (const [path, bytes] of old) node.disk.createFile(path).write(0, bytes);
+    await restarted(plane, node);
+    const { findings } = await check(plane);
+    expect(findings).toMatchObject([{ problem: 'lost', replicas: [{ server: 1, condition: 'behind' }] }]);
+    await expect(plane.run(plane.client.readFile('/f'))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
   test('shows the regions of a file of records, all defined in mode strong', async () => {

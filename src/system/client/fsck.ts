@@ -1,6 +1,6 @@
 /**
- * Looks at what the chunkservers hold of every file below a path, beside what the masters say they should: replicas that are missing, damaged or
- * cannot be reached, chunks with too few good ones or none, replicas that differ. Reads no data: replicas show the checksums of their blocks.
+ * Looks at what the chunkservers hold of every file below a path, beside what the masters say they should: replicas that are missing, damaged, behind
+ * or cannot be reached, chunks with too few good ones or none, replicas that differ. Reads no data: replicas show the checksums of their blocks.
  */
 import { type ChunkHandle, type ServerId, toChunkIndex } from '../../core/base/brand.ts';
 import { toCairnError } from '../../core/base/errors.ts';
@@ -9,12 +9,17 @@ import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import type { Attributes, Location, Replica } from '../../core/protocol/types.ts';
 import { type AbortSignalLike, throwIfAborted } from './abort.ts';
 import type { ClientCore } from './core.ts';
+import { isSamePlace } from './lengths.ts';
 import { fsckFilesParallel, fsckParallel, locatePage, readAttemptMs, walkParallel } from './limits.ts';
 import { childPath, entriesOf, type OnUnreached, unlessGone, workThrough } from './tree.ts';
 
 type Image = ResponseOf<(typeof chunkCalls)['image']>;
 
-export type ReplicaCondition = 'good' | 'missing' | 'damaged' | 'unreachable' | 'differs';
+/**
+ * `behind`: it lacks the end of its chunk, or is of an earlier version, and readers refuse it. `differs`: from most of those that have all; from one
+ * another, where no more than half of them are the same, as nobody can tell then which are right.
+ */
+export type ReplicaCondition = 'good' | 'missing' | 'damaged' | 'behind' | 'unreachable' | 'differs';
 
 export interface ReplicaFinding {
   readonly server: ServerId;
@@ -46,8 +51,8 @@ export interface FsckSummary {
 
 export interface FsckOptions {
   readonly signal?: AbortSignalLike | undefined;
-  /** Told of each chunk with which something is wrong. */
-  readonly onFinding?: ((finding: ChunkFinding) => void) | undefined;
+  /** Told of each chunk with which something is wrong; a promise that it returns is waited for. */
+  readonly onFinding?: ((finding: ChunkFinding) => unknown) | undefined;
   readonly onProgress?: ((soFar: FsckSummary) => void) | undefined;
   readonly onUnreached?: OnUnreached | undefined;
 }
@@ -129,14 +134,14 @@ class Walk {
     for (let looks = 1; ; looks++) {
       const finding = await this.#look(path, attributes, location);
       if (finding === undefined) return;
-      const now = await this.#located(attributes.inode, location.index);
+      const now = await chunkAt(this.#core, attributes.inode, location.index);
       if (now?.handle !== location.handle) return; // cut off, or replaced
-      if (looks < looksMax && !isSamePlace(now, location)) {
+      if (looks < looksMax && !isSamePlace(location, now)) {
         location = now;
         continue;
       }
       this.summary[finding.problem] += 1;
-      this.#options.onFinding?.(finding);
+      await this.#options.onFinding?.(finding);
       return;
     }
   }
@@ -150,21 +155,20 @@ class Walk {
     const lengthBytes = lengthOf(location, looks);
     return { path, problem, handle, firstByte: index * attributes.chunkBytes, lengthBytes, replicas };
   }
+}
 
-  async #located(inode: Attributes['inode'], index: Location['index']): Promise<Location | undefined> {
-    const { locations } = await this.#core.masters.read('locate', { inode, first: index, count: 1 });
-    return locations.find((location) => location.index === index);
-  }
+/** Where a chunk is now; undefined where the file has none. */
+export async function chunkAt(
+  core: ClientCore,
+  inode: Attributes['inode'],
+  index: Location['index'],
+): Promise<Location | undefined> {
+  const { locations } = await core.masters.read('locate', { inode, first: index, count: 1 });
+  return locations.find((location) => location.index === index);
 }
 
 /** A chunk that moves, or is given a new version, is looked at so often at most. */
-const looksMax = 3;
-
-function isSamePlace(a: Location, b: Location): boolean {
-  const placeOf = ({ version, sealedLength, replicas }: Location) =>
-    `${version} ${sealedLength} ${replicas.map(({ server }) => server).join()}`;
-  return placeOf(a) === placeOf(b);
-}
+export const looksMax = 3;
 
 interface Look {
   readonly server: ServerId;
@@ -192,13 +196,21 @@ function lengthOf({ sealedLength, knownLength }: Location, looks: readonly Look[
   return sealedLength ?? Math.max(knownLength, ...looks.map(({ image }) => image?.lengthBytes ?? 0));
 }
 
-/** A sealed chunk is the same everywhere; an open one may just be growing. */
-function compare({ sealedLength }: Location, looks: readonly Look[]): readonly ReplicaFinding[] {
-  const [first] = looks.flatMap(({ image }) => (image === undefined ? [] : [image]));
+/** What is whole of a sealed chunk is the same everywhere; an open one may just be growing. */
+function compare(location: Location, looks: readonly Look[]): readonly ReplicaFinding[] {
+  if (location.sealedLength === undefined) return looks.map(({ server, condition }) => ({ server, condition }));
+  const whole = looks.flatMap(({ image }) => (image === undefined || isBehind(location, image) ? [] : [image]));
+  const most = whole.find((one) => whole.filter((other) => isSame(one, other)).length * 2 > whole.length);
   return looks.map(({ server, condition, image }) => {
-    const differs = sealedLength !== undefined && image !== undefined && !isSame(image, first!);
-    return { server, condition: differs ? 'differs' : condition };
+    if (image === undefined) return { server, condition };
+    if (isBehind(location, image)) return { server, condition: 'behind' };
+    return { server, condition: most !== undefined && isSame(image, most) ? 'good' : 'differs' };
   });
+}
+
+/** Of a sealed chunk that has bytes each replica has all of them, under its version. */
+function isBehind({ version, sealedLength = 0 }: Location, image: Image): boolean {
+  return sealedLength > 0 && (image.lengthBytes < sealedLength || image.version < version);
 }
 
 function isSame(a: Image, b: Image): boolean {
@@ -206,13 +218,13 @@ function isSame(a: Image, b: Image): boolean {
 }
 
 function problemOf(
-  { knownLength }: Location,
+  { knownLength, sealedLength }: Location,
   { replication, mode }: Attributes,
   replicas: readonly ReplicaFinding[],
 ): 'lost' | 'divergent' | 'short' | undefined {
   const count = (condition: ReplicaCondition) => replicas.filter((one) => one.condition === condition).length;
-  // A chunk that was never written to is nowhere.
-  if (knownLength === 0 && count('missing') === replicas.length) return undefined;
+  // A chunk that was never written to is nowhere; of one that is empty nobody need have anything.
+  if (sealedLength === 0 || (knownLength === 0 && count('missing') === replicas.length)) return undefined;
   const good = count('good') + count('differs');
   if (good === 0) return 'lost';
   // In mode gfs replicas differ where an attempt has failed: that is what it promises.

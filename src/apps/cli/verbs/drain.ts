@@ -29,6 +29,11 @@ export async function run(invocation: Invocation): Promise<void> {
       if (last === -1 && wait && stuck !== undefined && !invocation.json) printLine(stuck);
       last = needed;
       if (!wait || state === 'drained') return;
+      if (state === 'healthy')
+        throw new CairnError(
+          'ABORTED',
+          `the drain of chunkserver ${id} was undone; drain it again if it is to be emptied`,
+        );
       await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
     }
   });

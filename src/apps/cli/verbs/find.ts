@@ -1,13 +1,13 @@
 /** `cairn find`: what is below a path, by name, kind, size and time, as it comes. */
 import type { Stats } from '../../library/client.ts';
 import type { Invocation } from '../invocation.ts';
-import { formatName, printJson } from '../output.ts';
+import { formatName } from '../output.ts';
 import { withCluster } from './connect.ts';
 import { forEachPath, telling } from './each.ts';
 import { baseName, showEntry } from './entries.ts';
 import { globOf } from './glob.ts';
 import { ageOf, type StaleFlag, shadowFor, tellAge } from './stale.ts';
-import { writeOut } from './stdout.ts';
+import { writeJson, writeOut } from './stdout.ts';
 
 interface Flags extends StaleFlag {
   readonly name?: string;
@@ -38,7 +38,7 @@ export async function run(invocation: Invocation): Promise<void> {
       if (left === 0) return;
       for await (const found of (shadow ?? cairn).walk(path, options)) {
         if (!holds(found.path, found.stats)) continue;
-        if (invocation.json) printJson({ ...showEntry(found.path, found.stats), ...ageOf(shadow) });
+        if (invocation.json) await writeJson({ ...showEntry(found.path, found.stats), ...ageOf(shadow) });
         else await writeOut(flags.null === true ? `${found.path}\0` : `${formatName(found.path)}\n`);
         left -= 1;
         if (left === 0) return;

@@ -2,9 +2,8 @@
 import type { FileHandle } from '../../../system/client/file-handle.ts';
 import type { ReadRecord } from '../../../system/client/records.ts';
 import type { Invocation } from '../invocation.ts';
-import { printJson } from '../output.ts';
 import { withCluster } from './connect.ts';
-import { writeOut } from './stdout.ts';
+import { writeJson, writeOut } from './stdout.ts';
 
 const stepBytes = 64 * 1024;
 const newline = 0x0a;
@@ -38,18 +37,18 @@ async function tailBytes(file: FileHandle, { options, json }: Invocation): Promi
   const start = saidStart(options, size) ?? (await startOfLines(file, size, Number(options.number)));
   const lines = new LinePrinter(start);
   const write = async (bytes: Uint8Array): Promise<void> => {
-    if (json) lines.push(bytes);
+    if (json) await lines.push(bytes);
     else await writeOut(bytes);
   };
   if (options.follow === true) {
     for await (const { position, bytes } of file.follow({ start })) {
-      if (position < lines.readTo) lines.beginAt(position); // it was cut
+      if (position < lines.readTo) await lines.beginAt(position); // it was cut
       await write(bytes);
     }
   } else {
     for await (const bytes of file.readStream({ start })) await write(bytes);
   }
-  lines.end();
+  await lines.end();
 }
 
 /** Where the last so many lines begin. */
@@ -85,30 +84,30 @@ class LinePrinter {
   }
 
   /** What came last is a line, if it was one, and what comes is read from there. */
-  beginAt(position: number): void {
-    this.end();
+  async beginAt(position: number): Promise<void> {
+    await this.end();
     this.#position = position;
   }
 
-  push(bytes: Uint8Array): void {
+  async push(bytes: Uint8Array): Promise<void> {
     const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     let start = 0;
     for (let end = all.indexOf(newline); end >= 0; end = all.indexOf(newline, start)) {
-      this.#print(all.subarray(start, end), end + 1 - start);
+      await this.#print(all.subarray(start, end), end + 1 - start);
       start = end + 1;
     }
     for (; all.length - start > lineMaxBytes; start += lineMaxBytes)
-      this.#print(all.subarray(start, start + lineMaxBytes), lineMaxBytes);
+      await this.#print(all.subarray(start, start + lineMaxBytes), lineMaxBytes);
     this.#rest = all.slice(start);
   }
 
-  end(): void {
-    if (this.#rest.length > 0) this.#print(this.#rest, this.#rest.length);
+  async end(): Promise<void> {
+    if (this.#rest.length > 0) await this.#print(this.#rest, this.#rest.length);
     this.#rest = new Uint8Array(0);
   }
 
-  #print(line: Uint8Array, bytes: number): void {
-    printJson({ position: this.#position, ...contentOf(line) });
+  async #print(line: Uint8Array, bytes: number): Promise<void> {
+    await writeJson({ position: this.#position, ...contentOf(line) });
     this.#position += bytes;
   }
 }
@@ -128,7 +127,7 @@ async function tailRecords(file: FileHandle, { options, json }: Invocation): Pro
   const { size } = await file.stat();
   const from = saidStart(options, size) ?? (await startOfRecords(file, size, Number(options.number)));
   for await (const record of file.records({ from, follow: options.follow === true })) {
-    if (json) printJson(documentOf(record));
+    if (json) await writeJson(documentOf(record));
     else await writeOut(Buffer.concat([record.data, Buffer.from([newline])]));
   }
 }

@@ -5,6 +5,7 @@ import type { Invocation } from '../invocation.ts';
 import { formatCount, formatName, printJson, printLine } from '../output.ts';
 import { withCluster } from './connect.ts';
 import { formatTime } from './entries.ts';
+import { writeJson, writeLine } from './stdout.ts';
 
 export async function run(invocation: Invocation): Promise<void> {
   const [action, ...rest] = invocation.args as [string, ...string[]];
@@ -38,9 +39,9 @@ async function list(cairn: Cairn, json: boolean): Promise<void> {
   for await (const { id, kind, path, removedAtMs, expiresAtMs } of cairn.trash.entries()) {
     const removedAt = new Date(removedAtMs).toISOString();
     const expiresAt = new Date(expiresAtMs).toISOString();
-    if (json) printJson({ id, kind, path, removedAt, expiresAt });
+    if (json) await writeJson({ id, kind, path, removedAt, expiresAt });
     else
-      printLine(
+      await writeLine(
         `${String(id).padStart(8)}  ${formatTime(removedAtMs)}  ${formatName(path)}${kind === 'directory' ? '/' : ''}`,
       );
   }
