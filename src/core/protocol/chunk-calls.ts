@@ -175,7 +175,7 @@ export const chunkCalls = {
    * (undefined: not here), else REPLICA_FAILED: so an adoption that was overtaken changes nothing. What is not in `blocks` must be equal
    * already. When one call does not carry all blocks they come in ascending order; each call but the last leaves version and serial as
    * they were, so that half a copy is never taken for a whole one, ends where a record ends, within a block if need be, and has the window entries of the
-   * records that lie whole in it.
+   * records that lie whole in it, and of the resizes that it knew before.
    */
   adopt: call(
     19,

@@ -82,7 +82,7 @@ export async function copyFrom(
   const steps = copySteps(theirs, own, theirs, world.store.badBlocksOf(handle), world.limits.copyStepBytes);
   let blocks = await fetchBlocks(world.env, theirs, steps[0]!.blocks, source);
   for (const [n, step] of steps.entries()) {
-    const taken = takeStep(world, theirs, step, blocks, under);
+    const taken = takeStep(world, theirs, step, blocks, under, n < steps.length - 1);
     const fetched = fetchBlocks(world.env, theirs, steps[n + 1]?.blocks ?? [], source);
     const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
     blocks = await bothDone(taken, fetched);
@@ -128,13 +128,14 @@ function takeStep(
   step: CopyStep,
   whole: readonly Block[],
   under: ChunkVersion,
+  isHalf: boolean,
 ): Promise<void> {
   const blocks = takenOf(step, whole, env.crc32);
   return writer.exclusive(handle, async () => {
     if (fences.of(handle) > under) throw new CairnError('STALE_VERSION', `chunk ${handle} has a newer version`);
     const present = store.image(handle)?.blockChecksums ?? new Uint32Array(0);
     const blockChecksums = checksumsAfter(present, step.lengthBytes, blocks);
-    await store.adopt({ ...step, handle, blockChecksums }, blocks);
+    await store.adopt({ ...step, handle, blockChecksums }, blocks, isHalf); // bad blocks of later steps are bad still
     writer.mended(handle);
     fences.reached(handle, step.version);
   });

@@ -60,6 +60,20 @@ describe('copy steps', () => {
     expect(steps.map(({ window }) => window.length)).toEqual([1, 2, 2, 2, 2]);
   });
 
+  test('end outside of all records that are there, though others that were cut off lay across them', () => {
+    const cutOff = record(1, 1, 15 * blockBytes, 10 * blockBytes);
+    const live = Array.from({ length: 15 }, (_, i) => record(2, i + 1, (10 + 2 * i) * blockBytes + i, 2 * blockBytes));
+    const resized = record(7, 1, 10 * blockBytes, 0);
+    const source = image(40 * blockBytes + 20, (block) => block, [cutOff, resized, ...live]);
+    const steps = copySteps(source, undefined, final);
+    expect(steps.length).toBeGreaterThan(2);
+    for (const { lengthBytes, window } of steps) {
+      const cut = live.filter(({ offset, lengthBytes: bytes }) => offset < lengthBytes && offset + bytes > lengthBytes);
+      expect([lengthBytes, cut]).toEqual([lengthBytes, []]);
+      expect(window.includes(resized)).toBe(lengthBytes === source.lengthBytes);
+    }
+  });
+
   test('end within the last block of all where the last record begins there', () => {
     const last = record(1, 1, 2 * blockBytes + 5, 100);
     const source = image(last.offset + 100, (block) => block, [last]);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Grant } from '../../core/protocol/types.ts';
 import { blockBytes } from '../storage/chunk-store.ts';
-import { codeOf, pattern, TestCluster } from './cluster.test-support.ts';
+import { codeOf, pattern, resize, TestCluster } from './cluster.test-support.ts';
 
 const records = 13;
 
@@ -57,4 +57,35 @@ test('half a copy of which nobody has the rest has whole records, each once, wha
     halves.add(before ?? 0);
   }
   expect(halves.size).toBeGreaterThan(5);
+}, 60_000);
+
+test('a resize of which half a copy has a part is not taken for done', async () => {
+  const wanted = records * 50_000;
+  const halves = new Set<number | undefined>();
+  for (let step = 0; step < 20; step++) {
+    const cluster = await TestCluster.start(2, 2, { recoveryStepBytes: blockBytes });
+    const first = cluster.master.grant(5, [1, 2]);
+    await cluster.settle(cluster.client.append(first, 1, 1, [record(1)]));
+    cluster.world.node('s2').pause();
+    const asked: Promise<string>[] = [];
+    for (let n = 2; n < 10; n++) {
+      asked.push(codeOf(cluster.client.append(first, 1, n, [pattern(100, n)])));
+      await cluster.world.run(5); // an order each: the resize waits for its turn
+    }
+    asked.push(codeOf(resize(cluster, first, 1, wanted)));
+    await cluster.world.run(100);
+    const next = cluster.master.grant(5, [1, 2]);
+    asked.push(codeOf(cluster.client.append(next, 2, 1, [pattern(100, 99)])));
+    await cluster.world.run(1);
+    cluster.world.node('s2').resume();
+    await cluster.world.run(step);
+    cluster.kill(1);
+    await cluster.settle(Promise.all(asked));
+    await cluster.world.run(1500);
+    halves.add(await cluster.settle(cluster.client.length(2, 5)));
+    const third = cluster.master.grant(5, [2]);
+    expect(await cluster.settle(codeOf(resize(cluster, third, 1, wanted, { since: first.version })))).toBe('OK');
+    expect([step, await cluster.settle(cluster.client.length(2, 5))]).toEqual([step, wanted]);
+  }
+  expect(halves.size).toBeGreaterThan(3);
 }, 60_000);

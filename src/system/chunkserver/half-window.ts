@@ -4,6 +4,7 @@
  * records of this writer that the source does not, all of the writer counts as forgotten.
  */
 import { windowPerWriterMax } from '../../core/protocol/chunk-calls.ts';
+import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { forgottenMark, forgottenWriter, type WindowEntry } from '../storage/chunk-store.ts';
 import { commonEntries, keyOf } from './window-runs.ts';
 
@@ -32,21 +33,36 @@ export class HalfWindow {
     this.#before = new Set(commonEntries(this.#known, target));
   }
 
-  /** Of a copy that is equal to its source up to there. */
+  /** Of a copy that is equal to its source up to there. A resize, which has no bytes, is done when all is. */
   upTo(equalBytes: number): readonly WindowEntry[] {
-    const has = (entry: WindowEntry) => endOf(entry) <= equalBytes || this.#before.has(entry);
+    const has = (entry: WindowEntry) =>
+      this.#before.has(entry) || (entry.lengthBytes > 0 && endOf(entry) <= equalBytes);
     return [...this.#marks, ...this.#known.filter(has)];
   }
 
   /**
-   * Where a copy that has `lengthBytes` may end next, near `reach`: not within a record that it has not yet. That is before the record, or behind it if
-   * the copy would be no longer then.
+   * Where a copy that has `lengthBytes` may end next, near `reach`: not within records that it has not yet. That is before them, or behind them if the copy
+   * would be no longer then. Records that were cut off since may lie across others: where no place is outside of all within a packet, it is `reach`.
    */
   endNear(reach: number, lengthBytes: number): number {
-    const isCut = (entry: WindowEntry) => entry.offset < reach && endOf(entry) > reach && !this.#before.has(entry);
-    const cut = this.#known.find(isCut);
-    if (cut === undefined) return reach;
-    return cut.offset > lengthBytes ? cut.offset : endOf(cut);
+    let end = reach;
+    for (let cut = this.#cutAt(end); cut.length > 0; cut = this.#cutAt(end)) {
+      const lowest = Math.min(...cut.map(({ offset }) => offset).filter((offset) => offset > lengthBytes));
+      if (lowest === Number.POSITIVE_INFINITY) return this.#endBehind(end, lengthBytes) ?? reach;
+      end = lowest;
+    }
+    return end;
+  }
+
+  #endBehind(from: number, lengthBytes: number): number | undefined {
+    let end = from;
+    for (let cut = this.#cutAt(end); cut.length > 0; cut = this.#cutAt(end)) end = Math.max(...cut.map(endOf));
+    return end <= lengthBytes + packetMaxBytes ? end : undefined;
+  }
+
+  /** Records that the copy has not yet, and would have in part if it ended there. */
+  #cutAt(end: number): readonly WindowEntry[] {
+    return this.#known.filter((entry) => entry.offset < end && endOf(entry) > end && !this.#before.has(entry));
   }
 }
 

@@ -143,10 +143,15 @@ export class ChunkServers {
    * is not to be left out.
    */
   mayBeComing(id: ServerId): boolean {
+    return this.#env.clock.now() < this.comingUntil(id);
+  }
+
+  /** Until then it may be coming, unless it has come. */
+  comingUntil(id: ServerId): number {
     const server = this.#servers.get(id);
-    if (server === undefined || this.hasSession(id)) return false;
+    if (server === undefined || this.hasSession(id)) return Number.NEGATIVE_INFINITY;
     const { heardAt = this.#electedAt, answeredAt } = server;
-    return heardAt > answeredAt && this.#env.clock.now() - heardAt < toComeSessions * this.#sessionMs;
+    return heardAt > answeredAt ? heardAt + toComeSessions * this.#sessionMs : Number.NEGATIVE_INFINITY;
   }
 
   /** A heartbeat arrived. The server is up, whether this leader can answer it or not: that nothing can be logged just now makes nobody dead. */

@@ -71,9 +71,13 @@ export class Regrants {
     const { servers, env } = this.#world;
     if (env.clock.now() >= until) throw this.#unavailable(handle, chunk);
     const overdue = chunk.servers.find((id) => failed.includes(id) && servers.hasSession(id) && servers.isOverdue(id));
-    const awaited = overdue ?? chunk.servers.find((id) => servers.mayBeComing(id));
-    if (awaited !== undefined) {
-      await this.#changed(awaited, until);
+    if (overdue !== undefined) {
+      await this.#changed(overdue, until);
+      return undefined;
+    }
+    const coming = chunk.servers.find((id) => servers.mayBeComing(id));
+    if (coming !== undefined) {
+      await this.#changed(coming, Math.min(until, servers.comingUntil(coming)));
       return undefined;
     }
     const lapsed = chunk.servers.filter((id) => !servers.hasSession(id));

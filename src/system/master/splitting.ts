@@ -124,7 +124,7 @@ export class Splitting {
    * by now, the next: nobody was granted that. @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
    */
   async #copyOrDrop(id: ServerId, split: Split): Promise<void> {
-    const { servers, tables, env, timing } = this.#world;
+    const { servers, tables } = this.#world;
     const { handle, chunk, made, dropped } = split;
     const isStill = () => tables.chunk(handle)?.version === chunk.version; // else the next version may be one that was granted
     if (!isStill())
@@ -132,8 +132,7 @@ export class Splitting {
     const again = await this.#copyOn(id, split, chunk.length);
     const next = { ...chunk, version: toChunkVersion(chunk.version + 1) };
     if (again === 'copied') made.add(id);
-    else if (!servers.hasSession(id))
-      await waitUntil(this.#world, servers.changed(id), env.clock.now() + timing.heartbeatMs);
+    else if (!servers.hasSession(id)) await waitUntil(this.#world, servers.changed(id), servers.comingUntil(id));
     else if (await dropReplica(this.#world, id, handle, chunk)) dropped.add(id);
     else if (again === 'damaged' && isStill() && (await dropReplica(this.#world, id, handle, next))) dropped.add(id);
     else await servers.changed(id);

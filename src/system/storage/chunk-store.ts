@@ -125,8 +125,13 @@ export interface ChunkStore {
   /**
    * Recovery and repair: takes `version`, cuts or zero-extends to `lengthBytes`, replaces the window, overwrites the given blocks, which must
    * match their checksums, and makes all of it durable. Creates the chunk if it is missing.
+   * @param mayStayBad blocks that are known to be bad and are not given stay so: they come with a later call. Else they are refused.
    */
-  adopt(image: ChunkImage, blocks: readonly { readonly block: number; readonly bytes: Uint8Array }[]): Promise<void>;
+  adopt(
+    image: ChunkImage,
+    blocks: readonly { readonly block: number; readonly bytes: Uint8Array }[],
+    mayStayBad?: boolean,
+  ): Promise<void>;
   /** Removes a replica; its file is kept for reuse within a bound. */
   remove(handle: ChunkHandle): Promise<void>;
   /**

@@ -7,13 +7,17 @@ import { blockCount, type ChunkState } from './chunk-state.ts';
 import type { BlockData } from './journal-record.ts';
 import { corruptBlock, readVerified, zeros } from './plan.ts';
 
-/** @throws CairnError CHECKSUM_MISMATCH, STALE_VERSION; DISK_CORRUPT when a block that should stay cannot be believed. */
+/**
+ * @param mayStayBad blocks that are known to be bad and are not given stay so: they come later.
+ * @throws CairnError CHECKSUM_MISMATCH, STALE_VERSION; DISK_CORRUPT when a block that should stay cannot be believed.
+ */
 export function checkImage(
   state: ChunkState,
   image: ChunkImage,
   blocks: readonly BlockData[],
   file: () => ChunkBytes,
   crc32: Crc32,
+  mayStayBad: boolean,
 ): void {
   if (image.version < state.version) {
     throw new CairnError(
@@ -34,8 +38,9 @@ export function checkImage(
   }
   for (let block = 0; block < count; block++) {
     if (given.has(block)) continue;
-    if (state.badBlocks.has(block)) throw corruptBlock(state.handle, block);
     const bytes = Math.min(blockBytes, image.lengthBytes - block * blockBytes);
+    if (state.badBlocks.has(block) && !(mayStayBad && bytes === state.bytesIn(block)))
+      throw corruptBlock(state.handle, block);
     if (checksumAtLength(state, block, bytes, file, crc32) !== image.blockChecksums[block]) {
       throw mismatch(image, block, 'the block differs and was not given');
     }

@@ -111,7 +111,7 @@ export class Editor {
    * the chunk what the image says, with redo for the blocks that are written over. When those are many, whole blocks are replaced
    * in batches before, so that each crash leaves every block either as it was or as it will be.
    */
-  async adopt(image: ChunkImage, blocks: readonly BlockData[]): Promise<void> {
+  async adopt(image: ChunkImage, blocks: readonly BlockData[], mayStayBad = false): Promise<void> {
     const { cache, journal } = this.#parts;
     journal.mustTake();
     const known = cache.get(image.handle) ?? this.#arriving.get(image.handle);
@@ -121,7 +121,7 @@ export class Editor {
         throw new CairnError('CHUNK_MISSING', `chunk ${image.handle} was removed while it was to be repaired`);
       }
       try {
-        await this.#adoptAlone(state, image, blocks);
+        await this.#adoptAlone(state, image, blocks, mayStayBad);
       } catch (thrown) {
         if (this.#arriving.has(image.handle)) await this.#discard(state);
         throw thrown;
@@ -145,6 +145,7 @@ export class Editor {
           state,
           { handle, version, serial, lengthBytes, blockChecksums, window: [...before, ...window] },
           [],
+          false,
         );
       } catch (thrown) {
         state.fence ??= { version, cause: toCairnError(thrown) };
@@ -172,10 +173,15 @@ export class Editor {
     return state;
   }
 
-  async #adoptAlone(state: ChunkState, image: ChunkImage, blocks: readonly BlockData[]): Promise<void> {
+  async #adoptAlone(
+    state: ChunkState,
+    image: ChunkImage,
+    blocks: readonly BlockData[],
+    mayStayBad: boolean,
+  ): Promise<void> {
     const { space, env, files } = this.#parts;
     const lengthBefore = state.lengthBytes;
-    checkImage(state, image, blocks, () => files.existing(state), env.crc32);
+    checkImage(state, image, blocks, () => files.existing(state), env.crc32, mayStayBad);
     const bytes = 2 * blocks.length * blockBytes + Math.max(0, image.lengthBytes - lengthBefore);
     if (!space.take(bytes)) await space.ask(bytes);
     if (!state.hasFile && image.lengthBytes <= slotMaxBytes) return this.#adoptSmall(state, image, blocks);

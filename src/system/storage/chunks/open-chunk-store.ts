@@ -233,8 +233,8 @@ class OpenChunkStore implements ChunkStore {
     return [...(this.#parts.cache.get(handle)?.badBlocks ?? [])].sort((a, b) => a - b);
   }
 
-  async adopt(image: ChunkImage, blocks: readonly BlockData[]): Promise<void> {
-    await this.#editor.adopt(image, blocks);
+  async adopt(image: ChunkImage, blocks: readonly BlockData[], mayStayBad?: boolean): Promise<void> {
+    await this.#editor.adopt(image, blocks, mayStayBad);
     this.#checkpointer.consider();
   }
 
