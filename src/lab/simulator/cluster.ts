@@ -187,7 +187,7 @@ export class SimCluster {
   }
 
   async #bootChunkserver(member: Member<Chunkserver>): Promise<void> {
-    const { windowWriters: windowWritersMax, copyStepBlocks } = this.scenario;
+    const { windowWriters: windowWritersMax, copyStepBlocks, bulkBuffers: bulkBuffersMax } = this.scenario;
     const copyStepBytes = copyStepBlocks * blockBytes;
     await this.#boot(member, (env, fail) =>
       Chunkserver.start({
@@ -204,7 +204,10 @@ export class SimCluster {
           ...this.scenario.store,
           onFailure: fail,
         },
-        limits: { windowWritersMax, copyStepBytes, recoveryStepBytes: copyStepBytes },
+        limits: {
+          ...{ windowWritersMax, copyStepBytes, recoveryStepBytes: copyStepBytes },
+          ...{ bulkBuffersMax, bulkMutationsMax: bulkBuffersMax / 2 },
+        },
         onRefused: fail,
       }),
     );

@@ -8,6 +8,7 @@ import { windowWritersMax } from '../../core/protocol/chunk-calls.ts';
 import type { Mode } from '../../core/protocol/types.ts';
 import { drawFaultPlan, type FaultKind, type FaultPlan, soundDiskKinds } from '../../platform/sim/fault-plan.ts';
 import type { SimRandom } from '../../platform/sim/random.ts';
+import { limitsDefault } from '../../system/chunkserver/limits.ts';
 import { type ClientSettings, defaultSettings } from '../../system/client/limits.ts';
 import { defaultMasterTiming, type MasterTiming } from '../../system/master/options.ts';
 import { defaultReplicaLimits, type ReplicaLimits } from '../../system/rsm/replica.ts';
@@ -48,6 +49,8 @@ export interface Scenario {
   readonly windowWriters: number;
   /** How much of a chunk one replica takes from another at a time, in blocks. */
   readonly copyStepBlocks: number;
+  /** Buffers for bulk bytes on each chunkserver. */
+  readonly bulkBuffers: number;
   /** How many of the records are large, up to a quarter of a chunk: many fill a chunk fast. */
   readonly largeRecordShare: number;
   /** How long the faults go on. */
@@ -119,6 +122,7 @@ export function drawScenario(random: SimRandom): Scenario {
     },
     windowWriters: random.pick([1, 2, windowWritersMax]),
     copyStepBlocks: random.fork('copies').pick([1, 1, 2, 16]),
+    bulkBuffers: random.fork('buffers').pick([2, 4, limitsDefault.bulkBuffersMax]),
     largeRecordShare: chunkBytes <= 128 * kibi ? random.pick([0.1, 0.4, 0.8]) : 0.1,
     client: { ...defaultSettings, deadlineMs: random.pick([6_000, 15_000]) },
   };

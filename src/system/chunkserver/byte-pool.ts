@@ -42,7 +42,26 @@ export class BytePool {
       this.#made += 1;
       whole = this.#allocate(this.#bufferBytes);
     }
-    return new PooledBuffer(whole, length, this.#free);
+    const taken = whole;
+    return new HeldBytes(length === taken.length ? taken : taken.subarray(0, length), () => this.#free.push(taken));
+  }
+}
+
+/** Memory of its own for each body, so many bytes together: for when a pool has no buffer left. */
+export class FreshBytes {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  take(length: number): PooledBytes | undefined {
+    if (this.#bytes + length > this.#bytesMax) return undefined;
+    this.#bytes += length;
+    return new HeldBytes(new Uint8Array(length), () => {
+      this.#bytes -= length;
+    });
   }
 }
 
@@ -78,16 +97,14 @@ export class SmallBytePool {
   }
 }
 
-class PooledBuffer implements PooledBytes {
+class HeldBytes implements PooledBytes {
   readonly bytes: Uint8Array;
-  readonly #whole: Uint8Array;
-  readonly #free: Uint8Array[];
+  readonly #free: () => void;
   #holders = 1;
 
-  constructor(whole: Uint8Array, length: number, free: Uint8Array[]) {
-    this.#whole = whole;
+  constructor(bytes: Uint8Array, free: () => void) {
+    this.bytes = bytes;
     this.#free = free;
-    this.bytes = length === whole.length ? whole : whole.subarray(0, length);
   }
 
   retain(): void {
@@ -98,6 +115,6 @@ class PooledBuffer implements PooledBytes {
   release(): void {
     assert(this.#holders > 0, 'a buffer is released once by each holder');
     this.#holders -= 1;
-    if (this.#holders === 0) this.#free.push(this.#whole);
+    if (this.#holders === 0) this.#free();
   }
 }

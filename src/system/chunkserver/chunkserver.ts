@@ -15,7 +15,7 @@ import type { ChunkStore, ChunkStoreOptions } from '../storage/chunk-store.ts';
 import { openChunkStore } from '../storage/chunks/open-chunk-store.ts';
 import { Activity } from './activity.ts';
 import { ApplyHandler } from './apply.ts';
-import { BytePool, SmallBytePool } from './byte-pool.ts';
+import { BytePool, FreshBytes, SmallBytePool } from './byte-pool.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { Departures } from './departures.ts';
 import { Fences } from './fences.ts';
@@ -157,7 +157,8 @@ export class Chunkserver {
     this.#secondary = new Secondary({ env, limits, store, writer, fences, inventory, staging });
     const activity = new Activity(env.clock);
     this.#apply = new ApplyHandler(this.#secondary, pool, smallPool, activity);
-    this.#push = new PushHandler({ pool, intake, pipeline, staging });
+    const fresh = new FreshBytes(limits.stagedBytesMax);
+    this.#push = new PushHandler({ pool, fresh, intake, pipeline, staging });
     this.#mutations = new MutateHandler({ env, limits, session, leases, pool, smallPool, intake, pipeline, activity });
     const reading = { env, limits, store, session, inventory, leases, departures, activity };
     this.#reads = new ReadHandler({ ...reading, pool: readPool });

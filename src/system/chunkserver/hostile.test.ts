@@ -245,4 +245,26 @@ describe('bounds', () => {
     await cluster.settle(cluster.client.write(grant, 0, pattern(200 * kibi, 1)));
     expect(difference(await cluster.content(1, 5), pattern(200 * kibi, 1))).toBe('none');
   });
+
+  test('when more is pushed than there are buffers nobody is left behind, and clients are told to come again', async () => {
+    const cluster = await TestCluster.start(24, 3, { bulkBuffersMax: 8, bulkMutationsMax: 4 });
+    const sets = [
+      [1, 2, 3],
+      [2, 3, 1],
+      [3, 1, 2],
+    ];
+    const writeUntilTaken = async (n: number): Promise<number> => {
+      const grant = cluster.master.grant(5 + n, sets[n % 3]!);
+      for (let busy = 0; ; busy++) {
+        const code = await codeOf(cluster.client.write(grant, 0, pattern(70 * kibi, n)));
+        if (code === 'OK') return busy;
+        expect(code).toBe('BUSY');
+        await new Promise<void>((resolve) => cluster.world.after(5, resolve));
+      }
+    };
+    const writes = Array.from({ length: 60 }, (_, n) => writeUntilTaken(n));
+    const busy = await cluster.settle(Promise.all(writes));
+    expect(busy.some((count) => count > 0)).toBe(true);
+    expect(cluster.master.exclusions).toEqual([]);
+  });
 });

@@ -74,7 +74,7 @@ export class Leases {
       throw new CairnError('BUSY', `${limits.leasesMax} leases are open; try again later`);
     }
     if (info !== undefined) return this.#begin(grant, 'here');
-    if (version === 1 && handle >= this.#newFrom) return this.#begin(grant, 'new');
+    if (version === 1 && this.wasNeverHere(handle)) return this.#begin(grant, 'new');
     return this.#begin(grant, isOfNow ? 'here' : 'doubtful');
   }
 

@@ -24,8 +24,10 @@ export interface Limits {
   readonly excludeAttemptMs: number;
   /** Pushed bytes that wait for their order. What comes beyond is forwarded, but not kept. */
   readonly stagedBytesMax: number;
-  /** Buffers of one packet each for bulk bytes: arriving, staged, being written or passed on. Without one: BUSY. */
+  /** Buffers of one packet each for bulk bytes: arriving, staged, being written or passed on. Pushed bytes use fresh memory without one, up to `stagedBytesMax`. */
   readonly bulkBuffersMax: number;
+  /** Of these for clients' mutations; the others are for what is pushed here, so that who is well is not left behind. Over it: BUSY. */
+  readonly bulkMutationsMax: number;
   /** Memory for small bodies, of each of two sizes; without any left a body uses fresh memory. */
   readonly smallBuffersBytesMax: number;
   /** Buffers for bulk reads; without one a read uses fresh memory. */
@@ -80,6 +82,7 @@ export const limitsDefault: Limits = {
   excludeAttemptMs: 2500,
   stagedBytesMax: 192 * mebi,
   bulkBuffersMax: 320,
+  bulkMutationsMax: 160,
   smallBuffersBytesMax: 16 * mebi,
   readBuffersMax: 64,
   stagedMaxMs: 10_000,

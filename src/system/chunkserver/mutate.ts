@@ -61,6 +61,8 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
   readonly #peers = new Map<Peer, PeerUse>();
   readonly #refused: RefusedAppends;
   #bytes = 0;
+  /** Mutations with a bulk buffer. */
+  #bulk = 0;
 
   constructor(world: MutateWorld) {
     this.#world = world;
@@ -94,12 +96,14 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     mustBeEnough(request);
     const lease = leases.under(request.grant);
     const isBulk = bodyBytes > smallMutationMaxBytes;
-    const pooled = isBulk ? this.#world.pool.take(bodyBytes) : undefined;
+    const hasBuffer = this.#bulk < limits.bulkMutationsMax;
+    const pooled = isBulk && hasBuffer ? this.#world.pool.take(bodyBytes) : undefined;
     if (isBulk && pooled === undefined) {
       throw new CairnError('BUSY', 'all buffers for bulk mutations are in use here; try again later');
     }
     lease.arriving += 1;
     this.#bytes += bodyBytes;
+    if (isBulk) this.#bulk += 1;
     if (bodyBytes === 0) {
       this.#whole(request, { ...smallBody, body: emptyBody, sum: 0, pooled: undefined }, context, lease);
       return undefined;
@@ -181,7 +185,7 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
 
   #brokeOff(bodyBytes: number, context: CallContext, lease: Lease): void {
     lease.arriving -= 1;
-    this.#bytes -= bodyBytes;
+    this.#ended(bodyBytes);
     context.fail(new CairnError('ABORTED', 'the body broke off'));
   }
 
@@ -198,8 +202,13 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     peer.hold();
   }
 
-  #discharge(peer: Peer, bytes: number): void {
+  #ended(bytes: number): void {
     this.#bytes -= bytes;
+    if (bytes > smallMutationMaxBytes) this.#bulk -= 1;
+  }
+
+  #discharge(peer: Peer, bytes: number): void {
+    this.#ended(bytes);
     const use = this.#peers.get(peer);
     if (use === undefined) return;
     use.bytes -= bytes;

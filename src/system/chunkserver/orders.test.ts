@@ -385,6 +385,22 @@ describe('damage', () => {
     expect(difference(await cluster.content(2, 5), bytes)).toBe('none');
   });
 
+  test('bad blocks of which each comes in another step are all mended by a clone', async () => {
+    const cluster = await TestCluster.start(21, 3, { copyStepBytes: 64 * kibi });
+    const bytes = pattern(300 * kibi, 0);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2, 3], 'disk'), 0, bytes));
+    await cluster.world.run(3000);
+    const { disk } = cluster.world.node('s2');
+    const path = disk.paths().find((name) => disk.file(name).sizeBytes >= bytes.length && name.includes('chunk'))!;
+    for (const block of [0, 2, 4]) {
+      disk.flipBit(path, block * 64 * kibi + 100, 3);
+      expect(await cluster.settle(codeOf(cluster.client.read(2, 5, block * 64 * kibi, 10)))).toBe('DISK_CORRUPT');
+    }
+    const order = { handle: h(5), version: v(1), from: cluster.master.replica(3), bytesPerSecond: 0 };
+    await cluster.settle(cluster.master.order(2, 'clone', order));
+    expect(difference(await cluster.content(2, 5), bytes)).toBe('none');
+  });
+
   test('damage is told again to a master that may not have heard of it', async () => {
     const cluster = await TestCluster.start(22, 2);
     await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2], 'disk'), 0, pattern(300 * kibi, 0)));

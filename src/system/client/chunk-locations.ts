@@ -28,7 +28,14 @@ interface Known {
 
 interface LookUp {
   readonly asOf: number;
-  readonly done: Promise<Attributes>;
+  readonly done: Promise<LookedUp>;
+}
+
+/** What a page says itself: of what is kept some may be forgotten again at once, for want of room. */
+interface LookedUp {
+  readonly attributes: Attributes;
+  readonly locations: readonly Location[];
+  readonly asOf: number;
 }
 
 export class ChunkLocations {
@@ -70,8 +77,8 @@ export class ChunkLocations {
     const known = this.#valid(index);
     if (known !== undefined) return this.#chunkPlace(known);
     const first = index - (index % locatePage);
-    const attributes = await this.#lookUp(first, since);
-    const found = this.#known.get(index);
+    const { attributes, locations, asOf } = await this.#lookUp(first, since);
+    const found = this.#known.get(index) ?? knownOf(locations, index, asOf);
     if (found !== undefined) return this.#chunkPlace(found);
     return index < attributes.chunkCount ? { kind: 'hole' } : { kind: 'end' };
   }
@@ -79,7 +86,7 @@ export class ChunkLocations {
   /** Attributes not older than `since`. */
   async attributes(since: number): Promise<Attributes> {
     if (this.#attributes !== undefined && this.#attributesAsOf >= since) return this.#attributes;
-    return this.#lookUp(0, since);
+    return (await this.#lookUp(0, since)).attributes;
   }
 
   forget(index: number): void {
@@ -100,7 +107,7 @@ export class ChunkLocations {
     return { kind: 'chunk', location, isLast, asOf: this.#attributesAsOf, isAheadAtPrimary };
   }
 
-  #lookUp(first: number, since: number): Promise<Attributes> {
+  #lookUp(first: number, since: number): Promise<LookedUp> {
     const running = this.#lookUps.get(first);
     if (running !== undefined && running.asOf >= since) return running.done;
     const asOf = this.#core.env.clock.now();
@@ -111,13 +118,13 @@ export class ChunkLocations {
     return done;
   }
 
-  async #ask(first: number, asOf: number): Promise<Attributes> {
+  async #ask(first: number, asOf: number): Promise<LookedUp> {
     const request = { inode: this.#inode, first: toChunkIndex(first), count: locatePage };
     const { attributes, locations } = await this.#core.masters.read('locate', request);
     this.put(attributes, asOf);
     for (let index = first; index < first + locatePage; index++) this.#drop(index, asOf);
     for (const location of locations) this.#keep(location, asOf);
-    return attributes;
+    return { attributes, locations, asOf };
   }
 
   #drop(index: number, asOf: number): void {
@@ -135,4 +142,9 @@ export class ChunkLocations {
       return;
     }
   }
+}
+
+function knownOf(locations: readonly Location[], index: number, asOf: number): Known | undefined {
+  const location = locations.find((one) => one.index === index);
+  return location === undefined ? undefined : { location, asOf };
 }

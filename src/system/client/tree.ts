@@ -104,7 +104,7 @@ export async function workThrough<Item>(
       }
       underWay += 1;
       try {
-        left.push(...(await work(item)));
+        for (const one of await work(item)) left.push(one);
       } catch (error) {
         failure ??= { error };
       }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { CairnError } from '../../core/base/errors.ts';
 import type { CairnClient } from './client.ts';
 import { FakeCluster } from './fake-cluster.test-support.ts';
+import { workThrough } from './tree.ts';
 import type { WalkOptions } from './walk.ts';
 
 async function pathsOf(cluster: FakeCluster, client: CairnClient, path: string, options: WalkOptions = {}) {
@@ -102,4 +103,13 @@ describe('a walk', () => {
     await expect(cluster.run(all())).rejects.toMatchObject({ code: 'NOT_SUPPORTED' });
     expect(found).toEqual(['/', '/a', '/a/b', '/a/d', '/a/z', '/e']);
   });
+});
+
+test('a place may lead to more others than a call may have arguments', async () => {
+  let seen = 0;
+  await workThrough(['/'], 4, async (item) => {
+    seen += 1;
+    return item === '/' ? Array.from({ length: 200_000 }, (_, n) => `/${n}`) : [];
+  });
+  expect(seen).toBe(200_001);
 });

@@ -49,7 +49,8 @@ export class CutChunks {
   async closed(inode: InodeId): Promise<void> {
     const removed = this.#removed.get(inode) ?? [];
     this.#removed.delete(inode);
-    if (this.#cutOff.delete(inode) || this.#mayHaveBeenCutOff()) removed.push(...this.#detachedOf(inode));
+    if (this.#cutOff.delete(inode) || this.#mayHaveBeenCutOff())
+      for (const one of this.#detachedOf(inode)) removed.push(one);
     for (const [handle, chunk] of removed) this.#close(handle, chunk);
     await Promise.all(this.#closing.get(inode) ?? []);
   }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { toChunkHandle, toChunkVersion } from '../../core/base/brand.ts';
+import { type ChunkHandle, toChunkHandle, toChunkVersion } from '../../core/base/brand.ts';
 import { ChunkServer } from './chunk-servers.ts';
 import { compareInventory, recordsPerPageMax } from './inventory.ts';
 import { must, servers, sid, TestMachine } from './state/machine.test-support.ts';
@@ -123,7 +123,7 @@ describe('what is left of the table between the ends of pages', () => {
 });
 
 describe('replicas that seem to be gone', () => {
-  const page = { from: 1, to: 1_000_000 };
+  const page = { from: 1, to: 10_000_000 };
   const at = toChunkHandle(3);
 
   it('are taken for missing by the second page in a row that lacks them', () => {
@@ -145,6 +145,16 @@ describe('replicas that seem to be gone', () => {
       short.confirmed(sid(1), page, [at], () => [sid(2)]).length,
     ]);
     expect(found[1]).toEqual([1, 1]);
+  });
+
+  it('are done without however many others are short everywhere, each the best that is left', () => {
+    const seen = new ShortReplicas();
+    const all = Array.from({ length: 20_000 }, (_, n) => toChunkHandle(n + 1));
+    const note = (server: number, handles: readonly ChunkHandle[]) =>
+      seen.confirmed(sid(server), page, handles, () => [1, 2, 3].filter((id) => id !== server).map(sid));
+    for (const server of [1, 2, 3, 1, 2, 3]) note(server, all);
+    const alone = toChunkHandle(30_000);
+    expect([note(1, [...all, alone]), note(1, [...all, alone])]).toEqual([[], [alone]]);
   });
 
   it('are done without when they are short twice, if another that is up has never been short', () => {

@@ -77,4 +77,21 @@ describe('the watch over open chunks', () => {
     expect(sealed).toContain(orphan);
     watch.stop();
   });
+
+  it('seals many that are due at once one after another, not a few each time that it comes by', async () => {
+    const { world, open, leader } = openTable();
+    let underWay = 0;
+    let most = 0;
+    const watch = new OpenChunks(leader, async (handle) => {
+      most = Math.max(most, ++underWay);
+      await new Promise<void>((resolve) => leader.env.clock.after(5, resolve));
+      underWay -= 1;
+      open.delete(handle);
+    });
+    for (let handle = 1; handle <= 900; handle++) open.add(handle);
+    watch.start();
+    await world.run(defaultMasterTiming.openQuietMs + 3000);
+    expect([open.size, most]).toEqual([0, 8]);
+    watch.stop();
+  });
 });

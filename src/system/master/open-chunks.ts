@@ -30,6 +30,8 @@ export class OpenChunks {
   #watched = new Map<ChunkHandle, Watched>();
   #watchedBefore = new Map<ChunkHandle, Watched>();
   readonly #sealing = new Set<ChunkHandle>();
+  /** Of those that are watched: they could be sealed, and wait until others are. */
+  readonly #due = new Set<ChunkHandle>();
   #after = 0;
   #timer: Timer | undefined;
 
@@ -81,14 +83,32 @@ export class OpenChunks {
     }
     this.#watched.set(handle, known);
     if (now - known.since < timing.openQuietMs || !this.#canBeSealed(handle, chunk)) return;
-    known.since = now;
+    this.#due.add(handle);
+    this.#sealOn();
+  }
+
+  #sealOn(): void {
+    for (const handle of this.#due) {
+      if (this.#sealing.size >= sealsMax) return;
+      this.#due.delete(handle);
+      this.#sealIfStill(handle);
+    }
+  }
+
+  /** It may have waited: somebody may use it again. */
+  #sealIfStill(handle: ChunkHandle): void {
+    const { tables, env } = this.#world;
+    const chunk = tables.chunk(handle);
+    const known = this.#watched.get(handle) ?? this.#watchedBefore.get(handle);
+    if (chunk === undefined || known === undefined || chunk.sealed || !this.#canBeSealed(handle, chunk)) return;
+    if (known.version !== chunk.version || known.length !== chunk.length) return;
+    known.since = env.clock.now();
     void this.#sealOne(handle);
   }
 
   /** Members that are silent, but not yet dead, may come back: they would be left out of the set. */
   #canBeSealed(handle: ChunkHandle, { servers }: ChunkRecord): boolean {
-    if (this.#sealing.size >= sealsMax || this.#sealing.has(handle)) return false;
-    return servers.every((id) => this.#world.servers.hasSession(id));
+    return !this.#sealing.has(handle) && servers.every((id) => this.#world.servers.hasSession(id));
   }
 
   async #sealOne(handle: ChunkHandle): Promise<void> {
@@ -104,6 +124,7 @@ export class OpenChunks {
     } finally {
       this.#sealing.delete(handle);
     }
+    this.#sealOn();
   }
 
   stop(): void {

@@ -4,8 +4,8 @@
  */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 
-/** Of one server; more of them are found when these are settled. */
-export const suspectedMax = 8192;
+/** Of one server; more of them are found when these are settled. Those that are short everywhere, after a loss of power, stay: some minutes of small files. */
+export const suspectedMax = 131_072;
 
 /** What was looked at: handles from … to, both included. */
 export interface Stretch {

@@ -45,7 +45,9 @@ export class CleanStates {
     for (const [handle, { state: oldest }] of this.#kept) {
       const isWithin = this.#kept.size <= this.max && this.#bytes <= this.max * bytesPerState;
       if (isWithin || looks-- === 0) return;
-      if (oldest !== state && oldest.isIdle) this.delete(handle);
+      if (oldest === state) continue;
+      if (oldest.isIdle) this.delete(handle);
+      else this.touch(handle); // else those that stay in use would be all that is looked at
     }
   }
 

@@ -13,9 +13,10 @@ interface Piece {
 type Range = Pick<Piece, 'from' | 'to'>;
 
 export class Redo {
-  #pieces: Piece[] = [];
-  /** Written, and not in the journal. */
-  #bulk: Range[] = [];
+  /** By block, each in the order of the journal; a piece is in each block that it reaches into. There may be a million, and each block is looked at. */
+  readonly #pieces = new Map<number, Piece[]>();
+  /** By block what was written, and is not in the journal: from the first byte of that to behind the last. */
+  readonly #bulk = new Map<number, Range>();
   readonly #touched = new Set<number>();
 
   mutated(record: MutatedRecord): void {
@@ -23,8 +24,8 @@ export class Redo {
     const end = offset + dataBytes;
     this.#zeros(lengthBefore, offset);
     const [data] = record.redo;
-    if (data !== undefined) this.#pieces.push({ from: offset, to: offset + redoBytes, bytes: data });
-    if (redoBytes < dataBytes) this.#bulk.push({ from: offset + redoBytes, to: end });
+    if (data !== undefined) this.#add({ from: offset, to: offset + redoBytes, bytes: data });
+    if (redoBytes < dataBytes) this.#addBulk({ from: offset + redoBytes, to: end });
     this.#zeros(Math.max(end, lengthBefore), lengthAfter);
     for (let i = 0; i < record.checksums.length; i++) this.#touched.add(firstBlock + i);
   }
@@ -34,7 +35,7 @@ export class Redo {
     this.#cut(Math.min(lengthBytes, lengthBefore));
     for (const { block, bytes } of redo) {
       const from = block * blockBytes;
-      this.#pieces.push({ from, to: from + bytes.length, bytes });
+      this.#add({ from, to: from + bytes.length, bytes });
       this.#touched.add(block);
     }
     // What was written beyond the end before was synced, but a look costs little.
@@ -49,12 +50,20 @@ export class Redo {
 
   /** Whether there is anything to do again in the block. */
   has(block: number): boolean {
-    return hullIn(block, this.#pieces) !== undefined;
+    return this.#piecesIn(block).some(({ from, to }) => from < to);
   }
 
   /** What of the block was written, whether the journal has it or not, from the first byte of that to behind the last; undefined: nothing. */
   writtenIn(block: number): Range | undefined {
-    return hullIn(block, this.#pieces, this.#bulk);
+    const start = block * blockBytes;
+    const bulk = this.#bulk.get(block);
+    let from = blockBytes;
+    let to = 0;
+    for (const range of bulk === undefined ? this.#piecesIn(block) : [bulk, ...this.#piecesIn(block)]) {
+      from = Math.min(from, Math.max(range.from - start, 0));
+      to = Math.max(to, Math.min(range.to - start, blockBytes));
+    }
+    return from < to ? { from, to } : undefined;
   }
 
   /** Does the block again, in the order of the journal, on what the file holds. @returns whether there was anything to do. */
@@ -62,7 +71,7 @@ export class Redo {
     const start = block * blockBytes;
     const stop = start + bytes.length;
     let hasApplied = false;
-    for (const piece of this.#pieces) {
+    for (const piece of this.#piecesIn(block)) {
       const from = Math.max(piece.from, start);
       const to = Math.min(piece.to, stop);
       if (from >= to) continue;
@@ -73,33 +82,44 @@ export class Redo {
     return hasApplied;
   }
 
+  #piecesIn(block: number): readonly Piece[] {
+    return this.#pieces.get(block) ?? [];
+  }
+
   #zeros(from: number, to: number): void {
-    if (from < to) this.#pieces.push({ from, to, bytes: undefined });
+    if (from < to) this.#add({ from, to, bytes: undefined });
   }
 
-  #cut(lengthBytes: number): void {
-    this.#pieces = this.#pieces
-      .filter((piece) => piece.from < lengthBytes)
-      .map((piece) => (piece.to <= lengthBytes ? piece : cutPiece(piece, lengthBytes)));
-    this.#bulk = this.#bulk
-      .filter(({ from }) => from < lengthBytes)
-      .map(({ from, to }) => ({ from, to: Math.min(to, lengthBytes) }));
-  }
-}
-
-/** From the first byte of the block that is in one of the ranges to behind the last. */
-function hullIn(block: number, ...lists: readonly (readonly Range[])[]): Range | undefined {
-  const start = block * blockBytes;
-  let from = blockBytes;
-  let to = 0;
-  for (const ranges of lists) {
-    for (const range of ranges) {
-      if (range.from >= start + blockBytes || range.to <= start) continue;
-      from = Math.min(from, Math.max(range.from - start, 0));
-      to = Math.max(to, Math.min(range.to - start, blockBytes));
+  #add(piece: Piece): void {
+    for (let block = blockOf(piece.from); block * blockBytes < piece.to; block++) {
+      const known = this.#pieces.get(block);
+      if (known === undefined) this.#pieces.set(block, [piece]);
+      else known.push(piece);
     }
   }
-  return from < to ? { from, to } : undefined;
+
+  #addBulk({ from, to }: Range): void {
+    for (let block = blockOf(from); block * blockBytes < to; block++) {
+      const known = this.#bulk.get(block);
+      this.#bulk.set(block, { from: Math.min(from, known?.from ?? from), to: Math.max(to, known?.to ?? to) });
+    }
+  }
+
+  /** What is behind it is gone; of a piece that reaches beyond it, the blocks before have theirs still. */
+  #cut(lengthBytes: number): void {
+    const last = blockOf(lengthBytes);
+    for (const block of this.#pieces.keys()) if (block > last) this.#pieces.delete(block);
+    for (const block of this.#bulk.keys()) if (block > last) this.#bulk.delete(block);
+    const pieces = this.#piecesIn(last).filter(({ from }) => from < lengthBytes);
+    this.#pieces.set(
+      last,
+      pieces.map((piece) => (piece.to <= lengthBytes ? piece : cutPiece(piece, lengthBytes))),
+    );
+    const bulk = this.#bulk.get(last);
+    if (bulk === undefined) return;
+    if (bulk.from < lengthBytes) this.#bulk.set(last, { from: bulk.from, to: Math.min(bulk.to, lengthBytes) });
+    else this.#bulk.delete(last);
+  }
 }
 
 function cutPiece(piece: Piece, to: number): Piece {
