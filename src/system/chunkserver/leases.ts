@@ -121,7 +121,14 @@ export class Leases {
         lease.reportedLength = undefined; // whether it is logged is not known until the master has said so
       }
     }
+    if (reports.length >= inventoryPageMax) for (const [lease] of grown) this.#goesLast(lease);
     return { reports, acknowledged: () => this.#acknowledged(told, grown) };
+  }
+
+  /** Others get their turn with the next report. */
+  #goesLast(lease: Lease): void {
+    this.#leases.delete(lease.handle);
+    this.#leases.set(lease.handle, lease);
   }
 
   #acknowledged(told: readonly LengthReport[], grown: readonly [Lease, LengthReport][]): void {
