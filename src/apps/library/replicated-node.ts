@@ -134,9 +134,11 @@ export class ReplicatedNode {
 
   /**
    * Commits the command and returns what the machine made of it. Exactly once, however often it had to be sent.
-   * @throws CairnError NO_QUORUM (it did not happen), UNKNOWN_OUTCOME (it may have, or may yet), TOO_LARGE, BUSY
+   * @throws CairnError NO_QUORUM (it did not happen), UNKNOWN_OUTCOME (it may have, or may yet), TOO_LARGE, BUSY; INVALID_ARGUMENT if it is empty
    */
   execute(command: Uint8Array): Promise<Uint8Array> {
+    if (command.length === 0)
+      return Promise.reject(new CairnError('INVALID_ARGUMENT', 'a command has at least one byte; give it some'));
     return this.#ids.run(async (id) => {
       try {
         return (await this.#leaderChannel().call('execute', { id, command })).result;

@@ -3,7 +3,7 @@
  * engine copes. Snapshots go over connections of their own, so that nothing waits behind them.
  */
 import type { Address, NodeId } from '../../core/base/brand.ts';
-import type { Env } from '../../core/base/env.ts';
+import type { Env, Timer } from '../../core/base/env.ts';
 import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import { type MasterStatus, masterCalls } from '../../core/protocol/master-calls.ts';
 import { RpcConnection } from '../rpc/rpc-connection.ts';
@@ -17,6 +17,12 @@ const backOffMaxMs = 200;
 const refusedMs = 1000;
 const snapshotPartMs = 30_000;
 const statusMs = 300;
+/**
+ * A peer that cannot be reached says nothing, and TCP, which sends ever more seldom, would be silent for as long again once it can. So a connection that is
+ * used and on which nothing has come for some ticks is asked for a sign of life, closed if there is none, and opened anew. Ticks are counted, not time.
+ */
+const tickMs = 500;
+const silentTicksToClose = 3;
 const committedMs = 2000;
 /** Refusals of a greeting that do not pass by themselves. */
 export const refusedForGood: ReadonlySet<ErrorCode> = new Set([
@@ -144,6 +150,8 @@ class PeerLink {
   #backOffMs = backOffMinMs;
   #looksElsewhere = false;
   #isGreeted = false;
+  #isUsed = false;
+  #tick: Timer | undefined;
   #closed = false;
 
   constructor(env: Env, world: PeersWorld, node: NodeId, address: Address) {
@@ -155,6 +163,7 @@ class PeerLink {
 
   /** Undefined while it has just failed. */
   open(): PeerConnection | undefined {
+    this.#isUsed = true;
     if (this.#rpc !== undefined) return this.#rpc;
     const now = this.#env.clock.now();
     if (this.#closed || now < this.#notBefore) return undefined;
@@ -163,8 +172,28 @@ class PeerLink {
     const at = (this.#looksElsewhere ? this.#world.elsewhere?.(this.#node) : undefined) ?? this.#address;
     const rpc: PeerConnection = RpcConnection.connect(this.#env, at, masterCalls, undefined, () => this.#lost());
     this.#rpc = rpc;
+    this.#watch(rpc, rpc.heard, 0);
     void this.#greet(rpc, at);
     return rpc;
+  }
+
+  #watch(rpc: PeerConnection, heard: number, silentTicks: number): void {
+    this.#tick = this.#env.clock.after(tickMs, () => {
+      const isSilent = this.#isUsed && rpc.heard === heard;
+      this.#isUsed = false;
+      if (isSilent && silentTicks + 1 === silentTicksToClose) return rpc.close('it does not answer');
+      if (isSilent) void this.#askForLife(rpc);
+      this.#watch(rpc, rpc.heard, isSilent ? silentTicks + 1 : 0);
+    });
+  }
+
+  async #askForLife(rpc: PeerConnection): Promise<void> {
+    try {
+      await rpc.call('timeOfDay', {}, { timeoutMs: silentTicksToClose * tickMs });
+    } catch (thrown) {
+      // Any answer is one; that there is none is seen by the next tick.
+      this.#env.events.emit('debug', 'peer_silent', { node: this.#node, why: toCairnError(thrown).message });
+    }
   }
 
   async #greet(rpc: PeerConnection, at: Address): Promise<void> {
@@ -179,6 +208,7 @@ class PeerLink {
 
   #lost(): void {
     this.#rpc = undefined;
+    this.#tick?.cancel();
     if (!this.#isGreeted) this.#looksElsewhere = !this.#looksElsewhere;
     const now = this.#env.clock.now();
     const lived = now - this.#openedAt > 2 * backOffMaxMs;

@@ -10,6 +10,8 @@ import type { Entry } from '../../core/consensus/engine.ts';
  */
 const onItsWayFactor = 12;
 const hurryFactor = 8;
+/** What an entry takes in memory besides its payload, about: those of one small command each are mostly that. */
+const entryDefaultBytes = 400;
 
 interface Kept {
   readonly index: number;
@@ -21,13 +23,15 @@ interface Kept {
 export class KeptEntries {
   readonly #entriesMax: number;
   readonly #bytesMax: number;
+  readonly #entryBytes: number;
   /** Committed entries that are not compacted yet, ascending. */
   #kept: Kept[] = [];
   #bytes = 0;
   #bytesEver = 0;
 
-  constructor(entriesMax: number, bytesMax: number) {
+  constructor(entriesMax: number, bytesMax: number, entryBytes = entryDefaultBytes) {
     this.#entriesMax = entriesMax;
+    this.#entryBytes = entryBytes;
     this.#bytesMax = bytesMax;
   }
 
@@ -50,7 +54,7 @@ export class KeptEntries {
 
   note(entries: readonly Entry[]): void {
     for (const { index, payload } of entries) {
-      const bytes = payload.kind === 'proposal' ? payload.data.length : 0;
+      const bytes = this.#entryBytes + (payload.kind === 'proposal' ? payload.data.length : 0);
       this.#bytes += bytes;
       this.#bytesEver += bytes;
       this.#kept.push({ index, bytes, bytesTo: this.#bytesEver });

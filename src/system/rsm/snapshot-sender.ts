@@ -31,6 +31,8 @@ const followedMs = 60_000;
  * the state becomes long: the transfer must end before the log is let go of.
  */
 const pausePerPart = 6;
+/** Parts that the peer has already are read over so many at a time: heartbeats must not wait for a large state. */
+const skippedPerTurn = 8;
 /** The peer may change its mind about where to begin, but not for ever. */
 const passesMax = 8;
 const passing: readonly ErrorCode[] = ['BUSY', 'UNAVAILABLE', 'CONNECTION_LOST', 'TIMED_OUT', 'CHECKSUM_MISMATCH'];
@@ -177,7 +179,7 @@ export class SnapshotSender {
         if (next <= part) return next;
         if (this.#host.appliedIndex > appliedIndex && !this.#host.isPressed(point.index))
           await this.#giveWay(this.#host.env.clock.now() - from);
-      }
+      } else if (part % skippedPerTurn === 0) await new Promise<void>((resolve) => this.#host.env.clock.soon(resolve));
       from = this.#host.env.clock.now();
       part += 1;
     }

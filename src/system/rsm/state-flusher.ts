@@ -10,6 +10,9 @@ import type { FrozenStore, OrderedStore } from '../storage/ordered-store.ts';
 import type { Applier } from './applier.ts';
 import type { KeptEntries } from './kept-entries.ts';
 
+/** Entries that are not in the store are in memory: of small commands that change the same keys again and again there may be very many. */
+const flushEntries = 100_000;
+
 export interface FlushLimits {
   /**
    * The store is flushed when it holds about this much that is not durable, or the log has grown by `flushLogBytes`. It is written at once, and
@@ -67,8 +70,10 @@ export class StateFlusher {
   consider(): void {
     const { store, applier, log } = this.#host;
     if (this.#flushing !== undefined || store.durableIndex === applier.appliedIndex) return;
-    if (store.dirtyBytes >= this.#flushAtBytes || log.bytes - this.#logBytesAtFlush >= this.#limits.flushLogBytes)
-      void this.flush();
+    const isMuch =
+      store.dirtyBytes >= this.#flushAtBytes || log.bytes - this.#logBytesAtFlush >= this.#limits.flushLogBytes;
+    const areMany = applier.appliedIndex - store.durableIndex >= flushEntries;
+    if (isMuch || areMany) void this.flush();
   }
 
   /** Never rejects: what fails stops the replica. */

@@ -60,6 +60,8 @@ export class Tables {
   readonly #loads: Map<ServerId, number>;
   readonly #directories: DirectoryCache;
   readonly #newNames: NewNames;
+  /** Nothing below it is detached. What was deleted costs a look still, until the store has flushed it: it is not to be gone through each time. */
+  #detachedFrom = 0;
 
   constructor(store: OrderedStore) {
     this.store = store;
@@ -325,14 +327,19 @@ export class Tables {
   // ---------------------------------------------------------------- what is to be collected
 
   detach(id: InodeId, detached: Detached): void {
+    this.#detachedFrom = Math.min(this.#detachedFrom, id);
     this.store.put(keys.detachedKey(id), encodeDetached(detached));
   }
   isDetached(id: InodeId): boolean {
     return this.store.get(keys.detachedKey(id)) !== undefined;
   }
   firstDetached(): DetachedItem | undefined {
-    for (const [key, bytes] of this.store.scan(keys.detachedTable.from, keys.detachedTable.to))
-      return { id: keys.detachedOfKey(key), ...decodeDetached(bytes) };
+    const { to } = keys.detachedTable;
+    for (const [key, bytes] of this.store.scan(keys.detachedKey(this.#detachedFrom), to)) {
+      const id = keys.detachedOfKey(key);
+      this.#detachedFrom = id;
+      return { id, ...decodeDetached(bytes) };
+    }
     return undefined;
   }
   deleteDetached(id: InodeId): void {
