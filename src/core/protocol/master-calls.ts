@@ -311,6 +311,8 @@ export const masterCalls = {
       nextHandle: varint,
       /** The lengths are in the log. Else they are to be told again: a session does not wait for masters that can log nothing. */
       hasLengths: bool,
+      /** Which leader says so, and how many sessions it has given this server so far; what it did not give, but assumed when it was elected, counts. */
+      session: struct({ leader: u53, number: varint }),
     }),
   ),
   /** A primary asks for a grant without the servers that failed it: it goes on under the version that comes back. */

@@ -63,6 +63,7 @@ export class ScriptedMaster {
   isExcludingDamaged = false;
   /** It answers heartbeats, and takes no lengths. */
   logsNothing = false;
+  session = { leader: 1, number: 1 };
   /** The longest that was reported. */
   readonly #lengths = new Map<number, number>();
   readonly #node: SimNode;
@@ -89,7 +90,15 @@ export class ScriptedMaster {
         if (known !== undefined) known.lastHeardAt = env.clock.now();
         const garbage = this.garbage.get(request.server) ?? [];
         this.garbage.delete(request.server);
-        return { response: { sessionMs, garbage, nextHandle: this.nextHandle, hasLengths: !this.logsNothing } };
+        return {
+          response: {
+            sessionMs,
+            garbage,
+            nextHandle: this.nextHandle,
+            hasLengths: !this.logsNothing,
+            session: this.session,
+          },
+        };
       },
       exclude: async (request) => {
         this.exclusions.push(request);

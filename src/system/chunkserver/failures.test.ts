@@ -472,3 +472,34 @@ describe('the session', () => {
     expect(difference(await cluster.content(1, 5), pattern(100, 0))).toBe('none');
   });
 });
+
+describe('a session', () => {
+  const isPage = ({
+    server,
+    inventoryFrom,
+    inventoryTo,
+  }: {
+    server: number;
+    inventoryFrom: number;
+    inventoryTo: number;
+  }) => server === 2 && inventoryTo >= inventoryFrom;
+
+  test.each([
+    [
+      'of the same leader that has begun anew, unnoticed here, puts all chunks in doubt',
+      { leader: 1, number: 2 },
+      true,
+    ],
+    ['of another leader that it has assumed goes on', { leader: 2, number: 1 }, false],
+    ['of another leader that has lapsed there puts all chunks in doubt', { leader: 2, number: 2 }, true],
+  ])('%s', async (_, session, isDoubted) => {
+    const cluster = await TestCluster.start(70, 3, { inventoryEveryMs: 60_000 });
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2, 3]), 0, pattern(100, 0)));
+    await cluster.world.run(1000);
+    const before = cluster.master.heartbeats.length;
+    cluster.master.session = session;
+    await cluster.world.run(1000);
+    expect(cluster.master.heartbeats.slice(before).filter(isPage).length).toBe(isDoubted ? 1 : 0);
+    expect(difference(await cluster.content(2, 5), pattern(100, 0))).toBe('none');
+  });
+});

@@ -32,6 +32,8 @@ export interface HeartbeatWorld {
   readonly onRefused: (error: CairnError) => void;
 }
 
+type SessionMark = ResponseOf<MasterCalls['heartbeat']>['session'];
+
 interface Beat {
   readonly sentAt: number;
   /** There was no valid session when it was sent. */
@@ -49,6 +51,7 @@ export class Heartbeats {
   readonly #world: HeartbeatWorld;
   #channel: MasterChannel | undefined;
   #heartbeatMs = heartbeatDefaultMs;
+  #session: SessionMark | undefined;
   #timer: Timer | undefined;
   #isStopped = false;
   #usage = { totalBytes: 0, freeBytes: 0 };
@@ -133,14 +136,22 @@ export class Heartbeats {
     const { session, inventory, leases, drop } = this.#world;
     leases.heard(answer.nextHandle);
     const isLate = !session.isValid;
+    const isAnew = this.#isAnew(answer.session);
     // It lapsed on the way: the master may have counted this server out just before the heartbeat reached it.
-    if (isLate && !isFirst) inventory.doubtAll();
+    if ((isLate || isAnew) && !isFirst) inventory.doubtAll();
     inventory.answered(page);
     session.renew(sentAt, answer.sessionMs);
     if (isLate && session.isValid) {
       this.#world.env.events.emit('info', 'chunkserver.sessionBegan', { sessionMs: answer.sessionMs });
     }
     if (answer.garbage.length > 0) drop(answer.garbage);
+  }
+
+  /** The session had lapsed by the master's clock. By the own one it may not have, where the machine was suspended and its clock stood still. */
+  #isAnew(session: SessionMark): boolean {
+    const before = session.leader === this.#session?.leader ? this.#session.number : 1;
+    this.#session = session;
+    return session.number !== before;
   }
 
   #failed(thrown: unknown): void {

@@ -32,6 +32,8 @@ export class ChunkServer {
   /** It serves until then at the latest, by our clock. */
   aliveUntil: number;
   state: 'healthy' | 'suspect' | 'dead' = 'healthy';
+  /** How many sessions it had under this leader, with the one that was assumed. */
+  sessions = 0;
   /** Changes that leave it out of sets, on their way into the log: meanwhile it gets no session. */
   exclusions = 0;
   /** Nothing new is put there, and what it has is to be elsewhere. */
@@ -80,6 +82,8 @@ export class ChunkServers {
   /** Orders under way, by the server that they need: how to give them up. */
   readonly #ordered = new Map<ServerId, Set<() => void>>();
   readonly #electedAt: number;
+  /** Of this leader, for as long as it leads. */
+  readonly leader: number;
   #stopped = false;
 
   constructor(env: Env, timing: MasterTiming, events: ServerEvents) {
@@ -87,11 +91,13 @@ export class ChunkServers {
     this.#timing = timing;
     this.#events = events;
     this.#electedAt = env.clock.now();
+    this.leader = env.random.id53();
   }
 
   /** A server that the log knows: it may hold a session from the leader before, so it is given one from the election on. */
   assume(id: ServerId, record: ServerRecord): void {
     const server = new ChunkServer(id, record, this.#electedAt + this.#sessionMs);
+    server.sessions = 1;
     this.#servers.set(id, server);
     this.#watch(server);
   }
@@ -168,6 +174,7 @@ export class ChunkServers {
     if (isOfUse) server.answeredAt = Math.max(server.answeredAt, receivedAt);
     const isGiven = server.exclusions === 0;
     if (isGiven) {
+      if (!this.hasSession(server.id)) server.sessions += 1;
       server.aliveUntil = Math.max(server.aliveUntil, receivedAt + this.#sessionMs);
       if (server.state !== 'healthy' || !this.#timers.has(server.id)) this.#revive(server);
     }

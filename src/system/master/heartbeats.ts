@@ -103,7 +103,8 @@ export class Heartbeats {
     for (const handle of request.damaged) leader.replication.broken.gone(handle, server.id, 'damaged');
     const drops = leader.garbage.take(server.id, inventoryPageMax - garbage.length);
     const { nextHandle } = leader.tables.counters;
-    return { sessionMs, garbage: [...garbage, ...drops], nextHandle, hasLengths };
+    const session = { leader: leader.servers.leader, number: server.sessions };
+    return { sessionMs, garbage: [...garbage, ...drops], nextHandle, hasLengths, session };
   }
 
   /** Whether they are, by the time of the next heartbeat. They may still be logged later. */

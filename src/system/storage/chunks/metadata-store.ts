@@ -216,6 +216,7 @@ export class MetadataStore {
       await this.#env.disk.syncDirectory(this.#directory);
     } catch (thrown) {
       await file.close();
+      await this.#env.disk.remove(segmentPath(this.#directory, number)); // a sync of names that failed may succeed the next time without this one
       throw thrown;
     }
     const segment = { number, file, bytes: 0 };
