@@ -124,7 +124,8 @@ async function fetchWhole(
   return takingBack(
     () => rmSync(unfinished, { force: true }),
     async () => {
-      closeSync(openSync(unfinished, 'w')); // in this turn: none can come into being when it has been taken back
+      // In this turn: none can come into being when it has been taken back. What is replaced may be for its owner alone.
+      closeSync(openSync(unfinished, 'w', there === undefined ? 0o666 : 0o600));
       try {
         const bytes = await fetchInto(cairn, from, unfinished, there, progress);
         if (flags.replace) await rename(unfinished, to);
@@ -153,7 +154,6 @@ async function fetchInto(
   const local = await open(to, isFile ? 'r+' : 'w');
   let total = 0;
   try {
-    if (there?.isFile() === true) await local.chmod(there.mode & 0o7777);
     const { size } = await remote.stat();
     if (size >= largeBytes && isFile) {
       total = await fetchLarge(remote, size, to, progress.advance);
@@ -167,6 +167,7 @@ async function fetchInto(
       }
     }
     if (total < size) throw wasCut(from, size, total);
+    if (there?.isFile() === true) await local.chmod(there.mode & 0o7777); // now: it may forbid to write
   } finally {
     await local.close();
     await remote.close();
