@@ -26,6 +26,16 @@ import { run as ls } from './ls.ts';
 import { run as put } from './put.ts';
 import { run as tail } from './tail.ts';
 
+const linking = vi.hoisted(() => ({ before: (_from: string): void => undefined }));
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof import('node:fs/promises')>();
+  const link: typeof real.link = async (from, to) => {
+    linking.before(String(from));
+    return real.link(from, to);
+  };
+  return { ...real, link };
+});
+
 const kibi = 1024;
 const mebi = 1024 * kibi;
 
@@ -38,6 +48,7 @@ beforeEach(async () => {
   cluster = await FakeCluster.startOn(nodeEnv({ dir: scratch }));
 });
 afterEach(async () => {
+  linking.before = () => undefined;
   await cluster.stop();
   rmSync(scratch, { recursive: true });
 });
@@ -256,6 +267,39 @@ describe('get', () => {
         message: `cannot write ${place('copy')}: permission denied`,
       }),
     );
+    expect(readdirSync(scratch)).toEqual([]);
+  });
+});
+
+describe('get that is to replace nothing, where the local file system has no hard links,', () => {
+  const getNew = () => get(invocation(['/file', place('copy')], { replace: false, parallel: 8 }));
+  const refuseLinks = (code: string, meanwhile: (unfinished: string) => void = () => undefined): void => {
+    linking.before = (unfinished) => {
+      meanwhile(unfinished);
+      throw Object.assign(new Error(`${code}: link`), { code });
+    };
+  };
+
+  beforeEach(() => withCairn((cairn) => cairn.writeFile('/file', 'text')));
+
+  test.each(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])('copies the file (%s)', async (code) => {
+    refuseLinks(code);
+    await getNew();
+    expect(readFileSync(place('copy'), 'utf8')).toBe('text');
+    expect(readdirSync(scratch)).toEqual(['copy']);
+  });
+
+  test('leaves a file that has come there meanwhile', async () => {
+    refuseLinks('EPERM', () => writeFileSync(place('copy'), 'of another'));
+    await expect(getNew()).rejects.toMatchObject({
+      message: `cannot write ${place('copy')}: it exists already`,
+    });
+    expect(readFileSync(place('copy'), 'utf8')).toBe('of another');
+  });
+
+  test('leaves nothing when it fails', async () => {
+    refuseLinks('EPERM', rmSync);
+    await expect(getNew()).rejects.toMatchObject({ code: 'LOCAL_IO' });
     expect(readdirSync(scratch)).toEqual([]);
   });
 });
