@@ -2,11 +2,12 @@
  * What a data directory says about itself (`cairn.json`): its format, its cluster, its role. A process refuses a directory that is not its
  * own, so that no two clusters, and no two versions, ever mix their bytes.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CairnError } from '../../core/base/errors.ts';
 import type { EngineName } from '../../core/consensus/index.ts';
+import { replaceFile } from './replace-file.ts';
 
 /** Of everything below a data directory. Raised when an older version could not read what is written. */
 export const formatVersion = 2;
@@ -107,12 +108,7 @@ function nameOf({ role, id, cluster }: Omit<Identity, 'formatVersion'>): string 
 function writeIdentity(dir: string, identity: Identity): void {
   try {
     mkdirSync(dir, { recursive: true });
-    const path = join(dir, fileName);
-    writeFileSync(`${path}.new`, `${JSON.stringify(identity, null, 2)}\n`, { flush: true });
-    renameSync(`${path}.new`, path);
-    const fd = openSync(dir, 'r');
-    fsyncSync(fd);
-    closeSync(fd);
+    replaceFile(join(dir, fileName), `${JSON.stringify(identity, null, 2)}\n`);
   } catch (cause) {
     throw new CairnError('LOCAL_IO', `cannot write to ${dir}: ${(cause as Error).message}`, { cause });
   }

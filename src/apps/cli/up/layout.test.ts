@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -68,6 +68,32 @@ describe('the layout of a local cluster', () => {
     expect([first.isNew, lay({ portBase: undefined }).url]).toEqual([true, first.url]);
     expect(() => lay({ portBase: 9200 })).toThrow(/made with --port-base 9100, .* leave --port-base out/);
     expect(lay({ portBase: 9100 }).isNew).toBe(false);
+  });
+
+  it.each(['', 'cluster: photos\n'])('does not guess the ports where %j is left of its configuration', (left) => {
+    const [master] = lay({ portBase: 9100 }).nodes;
+    writeFileSync(master!.configFile, left);
+    expect(() => lay({ portBase: undefined })).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        message: expect.stringMatching(/master-1\/cairn.yaml has no node.address, .* give the --port-base that/),
+      }),
+    );
+    lay({ portBase: 9100 });
+    expect(lay({ portBase: undefined }).nodes[0]!.address).toBe('127.0.0.1:9100');
+  });
+
+  it('writes a configuration under another name, and only one that says something else', () => {
+    const { configFile } = lay().nodes[0]!;
+    const before = join(dir, 'before');
+    linkSync(configFile, before);
+    const text = readFileSync(before, 'utf8');
+    lay();
+    expect(statSync(configFile).ino).toBe(statSync(before).ino);
+    lay({ settings: parseSettings('lease: 2s', 'cairn.yaml') });
+    expect(readFileSync(configFile, 'utf8')).toBe(text.replace('lease: 0ms', 'lease: 2000ms'));
+    expect(readFileSync(before, 'utf8')).toBe(text);
+    expect(readdirSync(join(dir, 'master-1'))).toEqual(['cairn.yaml']);
   });
 
   it('refuses another number of masters than it was made with', () => {

@@ -3,7 +3,7 @@
  * directory is made; chunkservers may be added. A directory that is there has the nodes it was made with, unless others are asked for.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { stringify } from 'yaml';
@@ -13,6 +13,7 @@ import { portDefault } from '../../../system/client/cluster-url.ts';
 import { decodeMemberFile, memberFileName } from '../../../system/master/membership/member-file.ts';
 import type { Settings } from '../../config/settings.ts';
 import { claimDirectory, readIdentity } from '../../roles/identity.ts';
+import { replaceFile } from '../../roles/replace-file.ts';
 import { readSettingsFile } from '../../roles/run-role.ts';
 import { formatCount } from '../output.ts';
 
@@ -60,7 +61,7 @@ export function dataDirectory(node: NodePlan): string {
 
 /**
  * What there is to be, of a directory that is there; writes nothing. Masters listen on portBase, +1 …; chunkservers on portBase + 10, +11 …
- * @throws CairnError WRONG_FORMAT, USAGE, LOCAL_IO, NOT_A_MEMBER
+ * @throws CairnError WRONG_FORMAT, USAGE, CONFIG_INVALID, LOCAL_IO, NOT_A_MEMBER
  */
 export function planLayout(options: UpOptions): Layout {
   const dir = resolve(options.dir);
@@ -132,16 +133,25 @@ function idsIn(dir: string, role: NodePlan['role']): number[] {
     .sort((a, b) => a - b);
 }
 
-/** Masters know each other by their addresses, which they keep in their log: all of them at once cannot move. @throws CairnError USAGE */
+/** Masters know each other by their addresses, which they keep in their log: all of them at once cannot move. @throws CairnError USAGE, CONFIG_INVALID */
 function portBaseOf(dir: string, firstMaster: number, wanted: number | undefined): number {
   const config = join(dir, `master-${firstMaster}`, 'cairn.yaml');
-  const address = existsSync(config) ? readSettingsFile(config).node?.address : undefined;
-  if (address === undefined) return wanted ?? portDefault;
+  if (!existsSync(config)) return wanted ?? portDefault;
+  const address = readSettingsFile(config).node?.address;
+  if (address === undefined) return wanted ?? unknownPorts(config);
   const made = Number(address.slice(address.lastIndexOf(':') + 1)) - firstMaster + 1;
   if (wanted === undefined || wanted === made) return made;
   throw new CairnError(
     'USAGE',
     `${dir} was made with --port-base ${made}, by which its masters know each other; leave --port-base out, or give another --dir`,
+  );
+}
+
+/** It was cut, or somebody changed it. */
+function unknownPorts(config: string): never {
+  throw new CairnError(
+    'CONFIG_INVALID',
+    `${config} has no node.address, by which the masters know each other; give the --port-base that the directory was made with`,
   );
 }
 
@@ -179,7 +189,8 @@ function writeConfig(node: NodePlan, cluster: string, masters: readonly NodePlan
   });
   try {
     mkdirSync(node.dir, { recursive: true });
-    writeFileSync(node.configFile, text);
+    if (!existsSync(node.configFile) || readFileSync(node.configFile, 'utf8') !== text)
+      replaceFile(node.configFile, text);
   } catch (cause) {
     throw new CairnError('LOCAL_IO', `cannot write ${node.configFile}: ${(cause as Error).message}`, { cause });
   }

@@ -103,6 +103,7 @@ export function localError(path: string, doing: string, cause: unknown): CairnEr
     ELOOP: 'its symbolic links go round in a circle',
     ENAMETOOLONG: 'a name is too long for the local file system',
     EROFS: 'the local file system is read-only',
+    EMFILE: 'this process has as many files and connections open as it may; raise its limit (ulimit -n)',
     ...(doing === 'write' ? { ENOENT: 'its directory does not exist; make it first' } : {}),
   };
   return new CairnError('LOCAL_IO', `cannot ${doing} ${path}: ${why[code ?? ''] ?? message}`, { cause });

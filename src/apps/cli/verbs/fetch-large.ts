@@ -31,7 +31,7 @@ export async function fetchLarge(
   advance: (bytes: number) => void,
 ): Promise<number> {
   const disk = nodeDisk(dirname(to));
-  const local = await disk.open(basename(to), 'write');
+  const local = await disk.open(basename(to), 'write').catch(throwCause);
   let next = 0;
   let end = size;
   const worker = async (): Promise<void> => {
@@ -57,7 +57,7 @@ export async function fetchLarge(
       if (fetched.status === 'rejected') throw fetched.reason;
     return end;
   } finally {
-    await local.close();
+    await local.close().catch(throwCause);
   }
 }
 

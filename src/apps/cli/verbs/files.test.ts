@@ -1,5 +1,15 @@
 /** Verbs that move bytes, against a cluster that a test may interfere with. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -16,6 +26,16 @@ import { run as ls } from './ls.ts';
 import { run as put } from './put.ts';
 import { run as tail } from './tail.ts';
 
+const linking = vi.hoisted(() => ({ before: (_from: string): void => undefined }));
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof import('node:fs/promises')>();
+  const link: typeof real.link = async (from, to) => {
+    linking.before(String(from));
+    return real.link(from, to);
+  };
+  return { ...real, link };
+});
+
 const kibi = 1024;
 const mebi = 1024 * kibi;
 
@@ -28,6 +48,7 @@ beforeEach(async () => {
   cluster = await FakeCluster.startOn(nodeEnv({ dir: scratch }));
 });
 afterEach(async () => {
+  linking.before = () => undefined;
   await cluster.stop();
   rmSync(scratch, { recursive: true });
 });
@@ -46,6 +67,20 @@ async function withCairn(work: (cairn: Cairn) => Promise<void>): Promise<void> {
     await work(cairn);
   } finally {
     await cairn.close();
+  }
+}
+
+const nobody = 65_534;
+
+/** As a user whom modes bind, which root is not; `scratch` is that user's. */
+async function asAnyone(work: () => Promise<void>): Promise<void> {
+  if (process.getuid!() !== 0) return work();
+  for (const path of ['.', ...readdirSync(scratch)]) chownSync(place(path), nobody, nobody);
+  process.seteuid!(nobody);
+  try {
+    await work();
+  } finally {
+    process.seteuid!(0);
   }
 }
 
@@ -199,5 +234,72 @@ describe('get', () => {
       await get(invocation(['/file', place('copy')], { replace: true, parallel: 8 }));
       expect(readFileSync(place('copy')).equals(sample(size).subarray(0, cutTo))).toBe(true);
     });
+  });
+
+  test.each([
+    ['large', 9 * mebi],
+    ['small', mebi],
+  ])('of a %s file over one that its owner alone may read, and nobody write, leaves it so', async (_, size) => {
+    await withCairn((cairn) => cairn.writeFile('/file', sample(size)));
+    writeFileSync(place('copy'), 'old', { mode: 0o400 });
+    const meanwhile: number[] = [];
+    for (const server of cluster.servers)
+      server.beforeRead = () => {
+        for (const name of readdirSync(scratch)) meanwhile.push(statSync(place(name)).mode & 0o077);
+        return undefined;
+      };
+    await asAnyone(async () => {
+      await get(invocation(['/file', place('copy')], { replace: true, parallel: 8 }));
+      expect(readFileSync(place('copy')).equals(sample(size))).toBe(true);
+    });
+    expect(statSync(place('copy')).mode & 0o777).toBe(0o400);
+    expect(new Set(meanwhile)).toEqual(new Set([0]));
+  });
+
+  test('of a large file that the local disk refuses is not told as damage of the cluster', async () => {
+    await withCairn((cairn) => cairn.writeFile('/file', sample(9 * mebi)));
+    cluster.master.before = (kind) => {
+      if (kind === 'locate') for (const name of readdirSync(scratch)) chmodSync(place(name), 0);
+    };
+    await asAnyone(() =>
+      expect(get(invocation(['/file', place('copy')], { replace: true, parallel: 8 }))).rejects.toMatchObject({
+        code: 'LOCAL_IO',
+        message: `cannot write ${place('copy')}: permission denied`,
+      }),
+    );
+    expect(readdirSync(scratch)).toEqual([]);
+  });
+});
+
+describe('get that is to replace nothing, where the local file system has no hard links,', () => {
+  const getNew = () => get(invocation(['/file', place('copy')], { replace: false, parallel: 8 }));
+  const refuseLinks = (code: string, meanwhile: (unfinished: string) => void = () => undefined): void => {
+    linking.before = (unfinished) => {
+      meanwhile(unfinished);
+      throw Object.assign(new Error(`${code}: link`), { code });
+    };
+  };
+
+  beforeEach(() => withCairn((cairn) => cairn.writeFile('/file', 'text')));
+
+  test.each(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])('copies the file (%s)', async (code) => {
+    refuseLinks(code);
+    await getNew();
+    expect(readFileSync(place('copy'), 'utf8')).toBe('text');
+    expect(readdirSync(scratch)).toEqual(['copy']);
+  });
+
+  test('leaves a file that has come there meanwhile', async () => {
+    refuseLinks('EPERM', () => writeFileSync(place('copy'), 'of another'));
+    await expect(getNew()).rejects.toMatchObject({
+      message: `cannot write ${place('copy')}: it exists already`,
+    });
+    expect(readFileSync(place('copy'), 'utf8')).toBe('of another');
+  });
+
+  test('leaves nothing when it fails', async () => {
+    refuseLinks('EPERM', rmSync);
+    await expect(getNew()).rejects.toMatchObject({ code: 'LOCAL_IO' });
+    expect(readdirSync(scratch)).toEqual([]);
   });
 });

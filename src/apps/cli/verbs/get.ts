@@ -1,5 +1,5 @@
 /** `cairn get`: files and trees out of the cluster. */
-import { closeSync, openSync, rmSync, type Stats } from 'node:fs';
+import { closeSync, openSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { link, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
@@ -124,17 +124,42 @@ async function fetchWhole(
   return takingBack(
     () => rmSync(unfinished, { force: true }),
     async () => {
-      closeSync(openSync(unfinished, 'w')); // in this turn: none can come into being when it has been taken back
+      // In this turn: none can come into being when it has been taken back. What is replaced may be for its owner alone.
+      closeSync(openSync(unfinished, 'w', there === undefined ? 0o666 : 0o600));
       try {
         const bytes = await fetchInto(cairn, from, unfinished, there, progress);
         if (flags.replace) await rename(unfinished, to);
-        else await link(unfinished, to); // fails if a file has come there meanwhile
+        else await takeFreeName(unfinished, to);
         return bytes;
       } finally {
         await rm(unfinished, { force: true });
       }
     },
   );
+}
+
+/** What `link` says on a file system that has none. */
+const noLinks: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/** Fails if a file has come there meanwhile. */
+async function takeFreeName(unfinished: string, to: string): Promise<void> {
+  try {
+    await link(unfinished, to);
+  } catch (cause) {
+    if (!noLinks.has((cause as NodeJS.ErrnoException).code)) throw cause;
+    renameToFree(unfinished, to);
+  }
+}
+
+/** In one turn, so that no interrupt leaves the empty file that holds the name. */
+function renameToFree(unfinished: string, to: string): void {
+  closeSync(openSync(to, 'wx'));
+  try {
+    renameSync(unfinished, to);
+  } catch (cause) {
+    rmSync(to, { force: true });
+    throw cause;
+  }
 }
 
 /**
@@ -153,7 +178,6 @@ async function fetchInto(
   const local = await open(to, isFile ? 'r+' : 'w');
   let total = 0;
   try {
-    if (there?.isFile() === true) await local.chmod(there.mode & 0o7777);
     const { size } = await remote.stat();
     if (size >= largeBytes && isFile) {
       total = await fetchLarge(remote, size, to, progress.advance);
@@ -167,6 +191,7 @@ async function fetchInto(
       }
     }
     if (total < size) throw wasCut(from, size, total);
+    if (there?.isFile() === true) await local.chmod(there.mode & 0o7777); // now: it may forbid to write
   } finally {
     await local.close();
     await remote.close();
