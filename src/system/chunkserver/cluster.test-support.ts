@@ -64,6 +64,8 @@ export class ScriptedMaster {
   /** It answers heartbeats, and takes no lengths. */
   logsNothing = false;
   session = { leader: 1, number: 1 };
+  /** As while a change that leaves the server out is on its way into the log. */
+  refusesSessions = false;
   /** The longest that was reported. */
   readonly #lengths = new Map<number, number>();
   readonly #node: SimNode;
@@ -92,7 +94,7 @@ export class ScriptedMaster {
         this.garbage.delete(request.server);
         return {
           response: {
-            sessionMs,
+            sessionMs: this.refusesSessions ? 0 : sessionMs,
             garbage,
             nextHandle: this.nextHandle,
             hasLengths: !this.logsNothing,

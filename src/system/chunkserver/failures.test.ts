@@ -502,4 +502,15 @@ describe('a session', () => {
     expect(cluster.master.heartbeats.slice(before).filter(isPage).length).toBe(isDoubted ? 1 : 0);
     expect(difference(await cluster.content(2, 5), pattern(100, 0))).toBe('none');
   });
+
+  test('that the master does not give ends the one that there may be by the own clock', async () => {
+    const cluster = await TestCluster.start(71);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2, 3]), 0, pattern(100, 0)));
+    cluster.master.refusesSessions = true;
+    await cluster.world.run(300); // a heartbeat; the session before it has longer
+    expect(await cluster.settle(codeOf(cluster.client.read(2, 5, 0, 100)))).toBe('LEASE_EXPIRED');
+    cluster.master.refusesSessions = false;
+    await cluster.world.run(1000);
+    expect(difference(await cluster.content(2, 5), pattern(100, 0))).toBe('none');
+  });
 });

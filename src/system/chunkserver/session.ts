@@ -35,7 +35,9 @@ export class Session {
     }
   }
 
+  /** @param sessionMs 0: the master gives none just now, and ends the one that there may be. */
   renew(sentAt: number, sessionMs: number): void {
-    this.#validUntil = Math.max(this.#validUntil, sentAt + sessionMs * (1 - driftShare));
+    const validUntil = sentAt + sessionMs * (1 - driftShare);
+    this.#validUntil = sessionMs === 0 ? Number.NEGATIVE_INFINITY : Math.max(this.#validUntil, validUntil);
   }
 }

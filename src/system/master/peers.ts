@@ -20,9 +20,10 @@ const statusMs = 300;
 /**
  * A peer that cannot be reached says nothing, and TCP, which sends ever more seldom, would be silent for as long again once it can. So a connection that is
  * used and on which nothing has come for some ticks is asked for a sign of life, closed if there is none, and opened anew. Ticks are counted, not time.
+ * The question waits behind what was sent before: a window of small messages is a megabyte at most, longer ones are told to be on their way.
  */
 const tickMs = 500;
-const silentTicksToClose = 3;
+const silentTicksToClose = 4;
 const committedMs = 2000;
 /** Refusals of a greeting that do not pass by themselves. */
 export const refusedForGood: ReadonlySet<ErrorCode> = new Set([
@@ -191,8 +192,9 @@ class PeerLink {
     try {
       await rpc.call('timeOfDay', {}, { timeoutMs: silentTicksToClose * tickMs });
     } catch (thrown) {
-      // Any answer is one; that there is none is seen by the next tick.
-      this.#env.events.emit('debug', 'peer_silent', { node: this.#node, why: toCairnError(thrown).message });
+      // Any answer is one; that there is none is seen by the next ticks.
+      const { code, message: why } = toCairnError(thrown);
+      if (code === 'TIMED_OUT') this.#env.events.emit('debug', 'peer_silent', { node: this.#node, why });
     }
   }
 

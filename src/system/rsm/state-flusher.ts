@@ -51,6 +51,7 @@ export class StateFlusher {
   readonly #host: FlushingHost;
   readonly #limits: FlushLimits;
   readonly #flushAtBytes: number;
+  readonly #flushAtEntries: number;
   #flushing: Promise<void> | undefined;
   #logBytesAtFlush: number;
 
@@ -58,6 +59,7 @@ export class StateFlusher {
     this.#host = host;
     this.#limits = limits;
     this.#flushAtBytes = limits.flushDirtyBytes * shareOfOwn(id);
+    this.#flushAtEntries = flushEntries * shareOfOwn(id);
     this.#logBytesAtFlush = host.log.bytes;
   }
 
@@ -72,7 +74,7 @@ export class StateFlusher {
     if (this.#flushing !== undefined || store.durableIndex === applier.appliedIndex) return;
     const isMuch =
       store.dirtyBytes >= this.#flushAtBytes || log.bytes - this.#logBytesAtFlush >= this.#limits.flushLogBytes;
-    const areMany = applier.appliedIndex - store.durableIndex >= flushEntries;
+    const areMany = applier.appliedIndex - store.durableIndex >= this.#flushAtEntries;
     if (isMuch || areMany) void this.flush();
   }
 

@@ -216,7 +216,8 @@ export class MetadataStore {
       await this.#env.disk.syncDirectory(this.#directory);
     } catch (thrown) {
       await file.close();
-      await this.#env.disk.remove(segmentPath(this.#directory, number)); // a sync of names that failed may succeed the next time without this one
+      // A sync of names that failed may succeed the next time without this one. If it cannot be removed either, the first failure says more.
+      await this.#env.disk.remove(segmentPath(this.#directory, number)).catch(() => undefined);
       throw thrown;
     }
     const segment = { number, file, bytes: 0 };
