@@ -299,11 +299,7 @@ const table: readonly Short[] = [
     id: 'data-half-copy-ends-in-a-record',
     bug: 'half a copy ends with a block, in the middle of a record',
     edits: [
-      [
-        'half-window.ts',
-        'if (cut === undefined) return reach;',
-        'if (cut !== undefined) return reach;\n    return reach;',
-      ],
+      ['half-window.ts', 'cut.length > 0; cut = this.#cutAt(end)) {', 'cut.length < 0; cut = this.#cutAt(end)) {'],
     ],
     test: 'half-copy.test.ts',
   },

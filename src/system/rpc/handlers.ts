@@ -15,7 +15,7 @@ export interface Reply<Response> {
 }
 
 /** A packet, wherever in its blocks it begins: as whole blocks it is one more. */
-const plainBodyMaxBytes = packetMaxBytes + 64 * 1024;
+export const plainBodyMaxBytes = packetMaxBytes + 64 * 1024;
 
 /** Gets the request and its whole body (at most plainBodyMaxBytes), and answers, or throws. */
 export type PlainHandler<Spec> = (

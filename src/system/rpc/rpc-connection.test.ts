@@ -9,7 +9,7 @@ import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import type { NetworkSettings } from '../../platform/sim/path.ts';
 import type { SimWorld } from '../../platform/sim/world.ts';
 import { frameKinds, requestHead } from './frames.ts';
-import { type Handlers, routesOf } from './handlers.ts';
+import { type Handlers, plainBodyMaxBytes, routesOf } from './handlers.ts';
 import { RpcConnection, servingMax } from './rpc-connection.ts';
 
 const calls = {
@@ -115,7 +115,7 @@ describe('a call', () => {
     const stranger = RpcConnection.connect(env, address, unknownCalls, undefined);
     await expect(world.settle(stranger.call('other', {}))).rejects.toMatchObject({ code: 'PROTOCOL' });
     await expect(world.settle(stranger.call('other', {}))).rejects.toMatchObject({ code: 'PROTOCOL' });
-    const body = [new Uint8Array(packetMaxBytes + 1)];
+    const body = [new Uint8Array(plainBodyMaxBytes + 1)];
     await expect(world.settle(rpc.call('echo', { word: 'x' }, { body }))).rejects.toMatchObject({ code: 'TOO_LARGE' });
     expect((await world.settle(rpc.call('echo', { word: 'y' }))).response.word).toBe('y');
   });
