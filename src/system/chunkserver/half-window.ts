@@ -47,8 +47,9 @@ export class HalfWindow {
   endNear(reach: number, lengthBytes: number): number {
     let end = reach;
     for (let cut = this.#cutAt(end); cut.length > 0; cut = this.#cutAt(end)) {
-      const lowest = Math.min(...cut.map(({ offset }) => offset).filter((offset) => offset > lengthBytes));
-      if (lowest === Number.POSITIVE_INFINITY) return this.#endBehind(end, lengthBytes) ?? reach;
+      const behind = cut.filter(({ offset }) => offset > lengthBytes);
+      const lowest = behind.reduce((least, { offset }) => Math.min(least, offset), Number.POSITIVE_INFINITY);
+      if (behind.length === 0) return this.#endBehind(end, lengthBytes) ?? reach;
       end = lowest;
     }
     return end;
@@ -56,7 +57,8 @@ export class HalfWindow {
 
   #endBehind(from: number, lengthBytes: number): number | undefined {
     let end = from;
-    for (let cut = this.#cutAt(end); cut.length > 0; cut = this.#cutAt(end)) end = Math.max(...cut.map(endOf));
+    for (let cut = this.#cutAt(end); cut.length > 0; cut = this.#cutAt(end))
+      end = cut.reduce((most, entry) => Math.max(most, endOf(entry)), end);
     return end <= lengthBytes + packetMaxBytes ? end : undefined;
   }
 

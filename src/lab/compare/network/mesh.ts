@@ -1,6 +1,7 @@
 /**
  * Hosts as network namespaces, each joined to each other by a cable of its own, so that any of them can be cut alone, in one direction or
- * both. A cut cable swallows what is sent into it, as a broken switch does: nobody is told. The lab itself is a host too.
+ * both. A cut cable swallows what is sent into it. It is cut at its sender, whose TCP knows that nothing left and tries again at a steady pace: behind a
+ * switch that is broken elsewhere it would try ever more seldom. The lab itself is a host too.
  */
 import { ownName } from '../leftovers.ts';
 import type { Scope } from '../scope.ts';

@@ -7,7 +7,7 @@ import type { ChunkState } from './chunk-state.ts';
 
 /** On average; the checksums of a full chunk take a quarter of it. */
 const bytesPerState = 16 * 1024;
-/** Entries that one eviction looks at most: those in use are passed over. */
+/** Entries that one eviction looks at most: those in use go last. */
 const evictionLooks = 16;
 
 interface Kept {

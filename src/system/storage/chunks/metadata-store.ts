@@ -10,7 +10,7 @@ import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle } from '../../../core/base/brand.ts';
 import { ByteWriter } from '../../../core/base/bytes.ts';
 import type { DiskFile, Env } from '../../../core/base/env.ts';
-import { CairnError } from '../../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import type { LogPlace } from '../write-ahead-log.ts';
 import type { ChunkTable, RecordPlace } from './chunk-table.ts';
 import {
@@ -217,7 +217,10 @@ export class MetadataStore {
     } catch (thrown) {
       await file.close();
       // A sync of names that failed may succeed the next time without this one. If it cannot be removed either, the first failure says more.
-      await this.#env.disk.remove(segmentPath(this.#directory, number)).catch(() => undefined);
+      await this.#env.disk.remove(segmentPath(this.#directory, number)).catch((error: unknown) => {
+        const { code, message } = toCairnError(error);
+        this.#env.events.emit('warn', 'chunk-segment-not-removed', { segment: number, code, message });
+      });
       throw thrown;
     }
     const segment = { number, file, bytes: 0 };

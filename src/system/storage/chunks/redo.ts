@@ -50,7 +50,7 @@ export class Redo {
 
   /** Whether there is anything to do again in the block. */
   has(block: number): boolean {
-    return this.#piecesIn(block).some(({ from, to }) => from < to);
+    return this.#pieces.has(block);
   }
 
   /** What of the block was written, whether the journal has it or not, from the first byte of that to behind the last; undefined: nothing. */
@@ -91,6 +91,7 @@ export class Redo {
   }
 
   #add(piece: Piece): void {
+    if (piece.from === piece.to) return;
     for (let block = blockOf(piece.from); block * blockBytes < piece.to; block++) {
       const known = this.#pieces.get(block);
       if (known === undefined) this.#pieces.set(block, [piece]);
@@ -107,14 +108,14 @@ export class Redo {
 
   /** What is behind it is gone; of a piece that reaches beyond it, the blocks before have theirs still. */
   #cut(lengthBytes: number): void {
-    const last = blockOf(lengthBytes);
-    for (const block of this.#pieces.keys()) if (block > last) this.#pieces.delete(block);
-    for (const block of this.#bulk.keys()) if (block > last) this.#bulk.delete(block);
+    const count = blockCount(lengthBytes);
+    for (const block of this.#pieces.keys()) if (block >= count) this.#pieces.delete(block);
+    for (const block of this.#bulk.keys()) if (block >= count) this.#bulk.delete(block);
+    const last = count - 1;
     const pieces = this.#piecesIn(last).filter(({ from }) => from < lengthBytes);
-    this.#pieces.set(
-      last,
-      pieces.map((piece) => (piece.to <= lengthBytes ? piece : cutPiece(piece, lengthBytes))),
-    );
+    const cut = pieces.map((piece) => (piece.to <= lengthBytes ? piece : cutPiece(piece, lengthBytes)));
+    if (cut.length > 0) this.#pieces.set(last, cut);
+    else this.#pieces.delete(last);
     const bulk = this.#bulk.get(last);
     if (bulk === undefined) return;
     if (bulk.from < lengthBytes) this.#bulk.set(last, { from: bulk.from, to: Math.min(bulk.to, lengthBytes) });
