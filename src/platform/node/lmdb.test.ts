@@ -131,6 +131,16 @@ describe('the map on LMDB', () => {
     frozen.close();
   });
 
+  test('a frozen view may be closed after the map itself', async () => {
+    const map = await openLmdbMap(join(directory, 'map'));
+    await map.commit(many(10, 'old'));
+    const frozen = map.freeze();
+    await new Promise((resolve) => setImmediate(resolve)); // the view is one of the past by then
+    await map.commit(many(10, 'new'));
+    await map.close();
+    expect(() => frozen.close()).not.toThrow();
+  });
+
   test('a copy of its file taken at any moment of a commit holds the state before it, or wholly after it', async () => {
     const map = await opened();
     await map.commit(many(10_000, 'old'));

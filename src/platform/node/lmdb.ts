@@ -206,6 +206,7 @@ class Generation {
   readonly #file: string;
   #readers = 0;
   #retired = false;
+  #closed = false;
 
   constructor(database: Database, file: string) {
     this.database = database;
@@ -227,6 +228,7 @@ class Generation {
       close: () => {
         assert(open, 'a frozen view is closed once');
         open = false;
+        if (this.#closed) return; // which has ended the transaction
         transaction.done();
         this.#readers--;
         if (this.#retired) void this.#drop();
@@ -240,10 +242,16 @@ class Generation {
     await this.#drop();
   }
 
+  /** Whoever reads it loses it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.database.close();
+  }
+
   async #drop(): Promise<void> {
     if (this.#readers > 0) return;
     try {
-      await this.database.close();
+      await this.close();
       await removeFiles(this.#file);
     } catch (cause) {
       process.emitWarning(
@@ -318,7 +326,7 @@ class LmdbMap implements DurableMap {
 
   async close(): Promise<void> {
     await this.#retired;
-    await this.#generation.database.close();
+    await this.#generation.close();
   }
 
   async #alone(run: () => Promise<void>): Promise<void> {

@@ -145,8 +145,9 @@ export class DurableState {
     return this.#receiver.take(from, part, bytes);
   }
 
-  stop(): void {
-    this.#sender.close();
+  /** Resolves when what was frozen is let go of. */
+  stop(): Promise<void> {
     this.#receiver.close();
+    return this.#sender.close();
   }
 }

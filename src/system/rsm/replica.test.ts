@@ -72,6 +72,42 @@ describe('a replicated state machine', () => {
     expect(seen).toContain('snapshot_installed');
   });
 
+  it('closes its store when nothing reads it any more: a state that was on its way to a member is let go of before', async () => {
+    const seen: string[] = [];
+    const cluster = await TestCluster.start(7, {
+      limits: { keepEntries: 2, segmentBytes: 64 * 1024 },
+      world: { onEvent: ({ name }) => seen.push(name) },
+    });
+    await cluster.execute(7, 1, 'a=1');
+    const { id, replica } = await cluster.untilLeader();
+    const away = cluster.members.find((member) => member.id !== id)!;
+    cluster.crash(away, true);
+    for (let i = 2; i <= 30; i++) await cluster.execute(7, i, `a=${i}`);
+    const { store } = replica!;
+    await cluster.world.settle(replica!.flush());
+    const [freeze, close] = [store.freeze.bind(store), store.close.bind(store)];
+    store.freeze = async () => {
+      const frozen = await freeze();
+      const thaw = frozen.close.bind(frozen);
+      frozen.close = () => {
+        seen.push('thawed');
+        thaw();
+      };
+      return frozen;
+    };
+    store.close = async () => {
+      seen.push('closed');
+      await close();
+    };
+    cluster.restart(away);
+    expect(await cluster.world.runUntil(() => seen.includes('snapshot_started'), 20_000)).toBe(true);
+    cluster.crash(away, false);
+    await cluster.world.run(150); // it is tried again for a second
+    await cluster.world.settle(replica!.close());
+    await cluster.world.run(2000);
+    expect(seen.filter((what) => what === 'thawed' || what === 'closed')).toEqual(['thawed', 'closed']);
+  });
+
   it('that cannot begin, because its log does not reach back to its state, lets go of the log: another may take its place', async () => {
     const cluster = await TestCluster.start(7, { limits: { keepEntries: 0, segmentBytes: 64 * 1024 } });
     const [member] = cluster.members;

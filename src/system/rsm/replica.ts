@@ -364,26 +364,28 @@ export class Replica<Message = unknown, LogRecord = unknown> {
 
   #fail(error: CairnError): void {
     if (this.#stopped !== undefined) return;
-    this.#stop(error);
+    void this.#stop(error);
     this.#env.events.emit('error', 'replica_stopped', { code: error.code, why: error.message });
     this.#options.onFailure(error);
   }
 
-  #stop(error: CairnError): void {
+  /** At once; resolves when the store is not read for peers any more. */
+  #stop(error: CairnError): Promise<void> {
     this.#stopped = error;
     this.#steps.stop();
-    this.#state.stop();
+    const sent = this.#state.stop();
     this.#controls.stop(error);
     this.#commands.stop(error);
     this.#reads.stop(stoppedHere(error));
+    return sent;
   }
 
-  /** Flushes and closes log and store. What was acknowledged is safe without it. */
+  /** Flushes and closes log and store; the transport should be closed by then. What was acknowledged is safe without it. */
   async close(): Promise<void> {
     await this.#state.underWay;
     if (this.#stopped === undefined) await this.flush();
     const failed = this.#stopped !== undefined;
-    this.#stop(new CairnError('ABORTED', 'this replica is closed'));
+    await this.#stop(new CairnError('ABORTED', 'this replica is closed'));
     await this.#log.close();
     if (!failed) await this.#options.store.close();
   }

@@ -67,6 +67,9 @@ export class SnapshotSender {
   readonly #streams = new Map<NodeId, Stream>();
   /** States that were delivered a short while ago, by receiver. */
   readonly #delivered = new Map<NodeId, { readonly index: number; readonly forgotten: Timer }>();
+  readonly #sending = new Set<Promise<unknown>>();
+  /** Each ends a pause before its time. */
+  readonly #wakes = new Set<() => void>();
   #closed = false;
 
   constructor(host: SendingHost) {
@@ -83,6 +86,16 @@ export class SnapshotSender {
 
   /** Not to be called again for a peer before it has resolved. Returns where the state stands, and whether the peer has it. */
   async send(to: NodeId, none: SnapshotPoint): Promise<{ at: SnapshotPoint; delivered: boolean }> {
+    const sending = this.#send(to, none);
+    this.#sending.add(sending);
+    try {
+      return await sending;
+    } finally {
+      this.#sending.delete(sending);
+    }
+  }
+
+  async #send(to: NodeId, none: SnapshotPoint): Promise<{ at: SnapshotPoint; delivered: boolean }> {
     const { events } = this.#host.env;
     let stream: Stream | undefined;
     try {
@@ -188,8 +201,21 @@ export class SnapshotSender {
 
   /** After a part that took so long. */
   async #giveWay(tookMs: number): Promise<void> {
-    const pauseMs = Math.min(pausePerPart * tookMs, pauseMaxMs);
-    await new Promise<void>((resolve) => void this.#host.env.clock.after(pauseMs, resolve));
+    await this.#pause(Math.min(pausePerPart * tookMs, pauseMaxMs));
+  }
+
+  /** Shorter when this is closed. */
+  #pause(ms: number): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wake = () => {
+        timer.cancel();
+        this.#wakes.delete(wake);
+        resolve();
+      };
+      const timer = this.#host.env.clock.after(ms, wake);
+      this.#wakes.add(wake);
+    });
   }
 
   /** Until it arrives, with pauses that grow. */
@@ -202,20 +228,24 @@ export class SnapshotSender {
     const { env, send } = this.#host;
     const until = env.clock.now() + triedMs;
     for (let pauseMs = pauseMinMs; ; pauseMs = Math.min(pauseMs * 2, pauseMaxMs)) {
+      if (this.#closed) throw stopped();
       try {
         return await send(to, { ...head, term: this.#host.term }, bytes);
       } catch (thrown) {
         const error = toCairnError(thrown);
         if (this.#closed || !passing.includes(error.code) || env.clock.now() >= until) throw error;
       }
-      await new Promise<void>((resolve) => void env.clock.after(pauseMs, resolve));
+      await this.#pause(pauseMs);
     }
   }
 
-  close(): void {
+  /** Resolves when no state is read any more. A part that is on its way is waited for: whoever owns the links closes them first. */
+  async close(): Promise<void> {
     this.#closed = true;
+    for (const wake of [...this.#wakes]) wake();
     for (const [to, stream] of this.#streams) if (!stream.busy) this.#drop(to, stream);
     for (const to of [...this.#delivered.keys()]) this.#forgetDelivered(to);
+    await Promise.all(this.#sending);
   }
 }
 

@@ -37,6 +37,7 @@ class Transfer {
   firstIndex = 1;
   paused = false;
   frozen = 0;
+  thawed = 0;
   /** How long a part is on its way, and what the sending node applies meanwhile. */
   partMs = 0;
   entriesPerPart = 0;
@@ -98,7 +99,13 @@ class Transfer {
       isNear: (node) => node === follower && transfer().isNear,
       freeze: async () => {
         this.frozen += 1;
-        return { point, frozen: await store.freeze() };
+        const frozen = await store.freeze();
+        const close = frozen.close.bind(frozen);
+        frozen.close = () => {
+          this.thawed += 1;
+          close();
+        };
+        return { point, frozen };
       },
       send,
     });
@@ -225,6 +232,26 @@ describe('a snapshot on its way', () => {
     expect(await transfer.send(sender)).toBe(false);
     await transfer.world.run(61_000);
     expect(sender.neededAfter).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('ends before its sender is closed: while its state is frozen, in a pause, at the end of a part', async () => {
+    const slow = () => Object.assign(new Transfer(), { partMs: 1000, entriesPerPart: 1 });
+    const broken = Object.assign(new Transfer(), { meddle: breaksAt(4) });
+    for (const [transfer, afterMs, endsAfterMs] of [
+      [new Transfer(), 0, 0],
+      [broken, 900, 0],
+      [slow(), 1500, 0],
+      [slow(), 900, 100],
+    ] as const) {
+      const sender = transfer.sender(leader, 7);
+      const sending = sender.send(follower, none);
+      if (afterMs > 0) await transfer.world.run(afterMs);
+      const from = transfer.env.clock.now();
+      await transfer.world.settle(sender.close());
+      expect(transfer).toMatchObject({ frozen: 1, thawed: 1, installed: [] });
+      expect((await transfer.world.settle(sending)).delivered).toBe(false);
+      expect(Math.abs(transfer.env.clock.now() - from - endsAfterMs)).toBeLessThan(20);
+    }
   });
 
   it('is gone on with by the next leader, if its state is the same', async () => {
