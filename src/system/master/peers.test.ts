@@ -43,3 +43,23 @@ test('a connection on which nothing comes any more is opened anew, one that is u
   expect(messages).toBeGreaterThan(before);
   peers.close();
 });
+
+test('what is sent after the end opens no connection: the engine speaks until it has stopped', async () => {
+  const world = testWorld(2);
+  const [a, b] = [world.node('a'), world.node('b')];
+  const at = toAddress('b:7000');
+  const seen: string[] = [];
+  await world.settle(
+    b.env.network.listen(at, (connection) => {
+      seen.push('opened');
+      return RpcConnection.accept(b.env, connection, masterCalls, [], () => seen.push('closed'));
+    }),
+  );
+  const peers = new Peers(a.env, () => toNodeId(1), { addressOf: () => at });
+  peers.send(toNodeId(2), new Uint8Array([1]));
+  await world.run(100);
+  peers.close();
+  peers.send(toNodeId(2), new Uint8Array([1]));
+  await world.run(2000);
+  expect(seen).toEqual(['opened', 'closed']);
+});

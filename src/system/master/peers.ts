@@ -59,6 +59,7 @@ export class Peers implements Transport {
   readonly #self: () => NodeId;
   readonly #world: PeersWorld;
   readonly #links = new Map<NodeId, Links>();
+  #isClosed = false;
   /** Which span of the log messages belong to. */
   epoch = 1;
 
@@ -112,12 +113,15 @@ export class Peers implements Transport {
     for (const node of [...this.#links.keys()]) if (!belongs(node)) this.#close(node);
   }
 
+  /** The engine may go on for a while: nothing is opened for it any more. */
   close(): void {
+    this.#isClosed = true;
     for (const node of [...this.#links.keys()]) this.#close(node);
   }
 
   /** Made when they are first wanted, and anew when the peer has moved. */
   #linksTo(node: NodeId): Links | undefined {
+    if (this.#isClosed) return undefined;
     const address = this.#world.addressOf(node);
     const known = this.#links.get(node);
     if (address === undefined || known?.address === address) return known;
