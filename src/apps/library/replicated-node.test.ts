@@ -143,6 +143,17 @@ describe('a node', () => {
     await start(1);
   });
 
+  it('says NO_QUORUM of a question that its leader could not answer: it has changed nothing', async () => {
+    // For so long it leads on, as far as it knows, when it is alone: the question waits for the others.
+    const timing = { electionTimeoutMinMs: 1500, electionTimeoutMaxMs: 1800 };
+    for (const id of [1, 2, 3]) await start(id, { timing, deadlineMs: 900 });
+    const leading = () => [...nodes.values()].find(({ status }) => status.role === 'leader' && status.established);
+    await expect.poll(leading, { timeout: 10_000 }).toBeDefined();
+    const leader = leading()!;
+    for (const id of [1, 2, 3]) if (nodes.get(id) !== leader) await stop(id);
+    await expect(sum(leader)).rejects.toMatchObject({ code: 'NO_QUORUM' });
+  });
+
   it('without questions says so', async () => {
     const { query: _, ...mute } = adder;
     const node = await start(1, { machine: mute, members: { 1: members[1]! } });

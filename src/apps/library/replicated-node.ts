@@ -156,7 +156,7 @@ export class ReplicatedNode {
    */
   async query(question: Uint8Array, level: 'linearizable' | 'stale' = 'linearizable'): Promise<Uint8Array> {
     if (level === 'stale') return this.#ask(question);
-    return (await this.#leaderChannel().call('query', { question })).answer;
+    return (await this.#leaderChannel().call('query', { question }, { isHarmless: true })).answer;
   }
 
   /** Role, term or ballot, leader, and how far its log, commit and state are. */
