@@ -57,6 +57,7 @@ export class Greetings {
 
   get #isRefusedByAll(): boolean {
     const { self, members } = this.#world;
-    return members().voters.every((voter) => voter === self.node || this.#refused.has(voter));
+    const others = members().voters.filter((voter) => voter !== self.node);
+    return others.length > 0 && others.every((voter) => this.#refused.has(voter));
   }
 }
