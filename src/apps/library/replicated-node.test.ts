@@ -124,10 +124,11 @@ describe.each([Raft, MultiPaxos])('a group of three under $name', (engine) => {
 });
 
 describe('a node', () => {
-  it('refuses to start beside itself, outside its group, or on a port in use', async () => {
+  it('refuses to start beside itself, outside its group, on a port in use, or with a deadline that is none', async () => {
     await start(1);
     await expect(start(1)).rejects.toMatchObject({ code: 'DIR_IN_USE' });
     await expect(start(9)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await expect(start(2, { deadlineMs: Number.NaN })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
     await expect(start(2, { members: { ...members, 2: members[1]! } })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
   });
 

@@ -120,6 +120,9 @@ export class ReplicatedNode {
     for (const [id, address] of Object.entries(options.members))
       if (!isAddress(address))
         throw new CairnError('CONFIG_INVALID', `member ${id}: '${address}' is no address; give host:port`);
+    const { deadlineMs = deadlineDefaultMs } = options;
+    if (!(deadlineMs > 0))
+      throw new CairnError('CONFIG_INVALID', `a deadline of ${deadlineMs} ms; give a positive number`);
     const node = new ReplicatedNode(options);
     if (!node.#addresses.has(node.#self))
       throw new CairnError('CONFIG_INVALID', `node ${options.id} is not among the members; add it to them`);

@@ -34,6 +34,8 @@ export class Lease {
   /** Of the mutations under the version that is active. */
   #order: MutationOrder;
   #state: State = 'renewing';
+  /** It renews, and was closing: it is to be closed again. */
+  #isClosing = false;
   /** Not ordered yet. */
   #waiting: Mutation[] = [];
   #whenReady: { readonly resolve: () => void; readonly reject: (error: CairnError) => void }[] = [];
@@ -105,11 +107,15 @@ export class Lease {
     return true;
   }
 
-  /** Takes a mutation whose bytes are here. @throws CairnError BUSY */
+  /**
+   * Takes a mutation whose bytes are here. Once it was refused while closing none is taken that comes later, or a client would find laid before
+   * it what it has sent behind it.
+   * @throws CairnError BUSY
+   */
   take(mutation: Mutation): void {
     this.lastUsedAt = this.#world.env.clock.now();
     if (this.#state === 'active') this.#carryOut(mutation);
-    else if (this.#state !== 'renewing') mutation.fail(this.#refusal());
+    else if (this.#state !== 'renewing' || this.#isClosing) mutation.fail(this.#refusal());
     else if (this.#waiting.length >= this.#world.limits.waitingPerLeaseMax) throw this.#tooManyWait();
     else this.#waiting.push(mutation);
   }
@@ -237,14 +243,14 @@ export class Lease {
   }
 
   async #renew(): Promise<void> {
-    const isClosing = this.#state === 'closing';
+    this.#isClosing = this.#state === 'closing';
     this.#state = 'renewing';
     try {
       await this.#set.makeEqual();
       if (this.#isEnded()) return;
       this.#acknowledgements.settleRecovered();
       this.#activate();
-      if (isClosing && !this.#isEnded()) this.#state = 'closing';
+      if (this.#isClosing && !this.#isEnded()) this.#state = 'closing';
     } catch (thrown) {
       this.end(toCairnError(thrown));
     }

@@ -129,13 +129,33 @@ describe('leases', () => {
     cluster.kill(3);
     cluster.world.network.blackhole(['s1'], ['s3']);
     const first = cluster.client.append(grant, 9, 2, [pattern(100, 2)]);
+    await cluster.world.run(550); // server 3 has failed, and is being excluded
+    const second = codeOf(cluster.client.append(grant, 9, 3, [pattern(100, 3)]));
     await cluster.world.run(50);
     const released = cluster.master.order(1, 'release', { handle: grant.handle, version: grant.version });
-    await cluster.world.run(500); // server 3 has failed, and is being excluded
-    const second = codeOf(cluster.client.append(grant, 9, 3, [pattern(100, 3)]));
     const [, code, { length }] = await cluster.settle(Promise.all([first, second, released]));
-    expect(length).toBe(code === 'OK' ? 300 : 200);
+    expect([code, length]).toEqual(['OK', 300]);
     for (const server of [1, 2]) expect((await cluster.content(server, 5)).length).toBe(length);
+  });
+
+  test('once it was taken back it takes nothing, while it is renewed neither: what was refused would be laid behind it', async () => {
+    const cluster = await TestCluster.start(22, 3, { replicaTimeoutMs: 300 });
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.append(grant, 9, 1, [pattern(100, 1)]));
+    cluster.kill(3);
+    cluster.world.network.blackhole(['s1'], ['s3']);
+    const pending = cluster.client.append(grant, 9, 2, [pattern(100, 2)]);
+    await cluster.world.run(50);
+    const released = cluster.master.order(1, 'release', { handle: grant.handle, version: grant.version });
+    await cluster.world.run(50);
+    const first = codeOf(cluster.client.append(grant, 9, 3, [pattern(100, 3)]));
+    await cluster.world.run(450); // server 3 has failed, and is being excluded
+    expect(cluster.master.exclusions).toHaveLength(1);
+    expect(cluster.master.grants.get(5)).toBe(grant);
+    const second = codeOf(cluster.client.append(grant, 9, 4, [pattern(100, 4)]));
+    const settled = await cluster.settle(Promise.all([pending, first, second, released]));
+    expect(settled.slice(1)).toEqual(['STALE_VERSION', 'STALE_VERSION', { length: 200 }]);
+    for (const server of [1, 2]) expect((await cluster.content(server, 5)).length).toBe(200);
   });
 
   test('one that this server does not have cannot be taken back: it must be recovered', async () => {

@@ -104,7 +104,7 @@ export class AppendQueue {
     throwIfAborted(signal);
     const queuedAt = this.#file.core.env.clock.now();
     const queued = this.#queue.hasRoom(bytes.length)
-      ? this.#queue.put(bytes, queuedAt)
+      ? this.#queue.put(bytes, queuedAt, signal)
       : await this.#queue.lineUp(bytes, queuedAt, signal);
     if (signal === undefined) return queued.landed;
     try {

@@ -18,6 +18,7 @@ export class AppendQueues {
   readonly #byInode = new Map<InodeId, Appended>();
   /** The end of it. */
   #last: InodeId | undefined;
+  #isTrimPlanned = false;
 
   constructor(core: ClientCore) {
     this.#core = core;
@@ -30,8 +31,18 @@ export class AppendQueues {
     const appended = known ?? this.#make(attributes, asOf, grant);
     if (known === undefined || this.#last !== attributes.inode) this.#moveToEnd(attributes.inode, appended);
     known?.queue.note(attributes, asOf);
-    if (this.#byInode.size > appendersMax) this.#dropIdle();
+    if (this.#byInode.size > appendersMax) this.#planTrim();
     return appended;
+  }
+
+  /** At the end of the turn: before that what was handed out may be idle, and is about to be used. */
+  #planTrim(): void {
+    if (this.#isTrimPlanned) return;
+    this.#isTrimPlanned = true;
+    this.#core.env.clock.soon(() => {
+      this.#isTrimPlanned = false;
+      this.#dropIdle();
+    });
   }
 
   #moveToEnd(inode: InodeId, appended: Appended): void {
@@ -45,12 +56,11 @@ export class AppendQueues {
     return { queue: new AppendQueue(file, grant), chunkBytes: attributes.chunkBytes };
   }
 
-  /** One at least, if any is idle; busy ones are bounded by their callers. */
+  /** Until no more are left than are to be kept; busy ones are bounded by their callers. */
   #dropIdle(): void {
     for (const [inode, { queue }] of this.#byInode) {
-      if (!queue.isIdle) continue;
-      this.#byInode.delete(inode);
       if (this.#byInode.size <= appendersMax) return;
+      if (queue.isIdle) this.#byInode.delete(inode);
     }
   }
 }

@@ -77,6 +77,24 @@ describe('record append', () => {
     expect(primary.mutations.length).toBeLessThan(6);
   });
 
+  test.each(['by handles', 'by paths'])(
+    'of one file share a queue, however many files are appended to: %s',
+    async (how) => {
+      const cluster = await FakeCluster.start(1);
+      const client = await cluster.client();
+      for (const server of cluster.servers) server.mutateMs = 50;
+      const paths = Array.from({ length: 300 }, (_, n) => `/log-${n}`);
+      const handles = await cluster.run(Promise.all(paths.map((path) => client.open(path, 'a'))));
+      const append = (file: number, n: number) =>
+        how === 'by handles' ? handles[file]!.recordAppend(record(n)) : client.recordAppend(paths[file]!, record(n));
+      const all = await cluster.run(
+        Promise.all(paths.map((_, file) => Promise.all([append(file, 0), append(file, 1)]))),
+      );
+      expect(all.every(([first, second]) => first === 0 && second === 64)).toBe(true);
+      expect(new Set(cluster.mutations.map(({ kind }) => appendOf(kind).writer)).size).toBe(paths.length);
+    },
+  );
+
   test('a frame holds at most 512 records, so that two fit into what a chunk remembers of a writer', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();
@@ -561,6 +579,24 @@ describe('back-pressure and giving up', () => {
     expect(await abortedAfter(200, 100)).toBeLessThanOrEqual(1);
     for (const server of cluster.servers) server.beforeMutate = () => undefined;
     expect(await cluster.run(handle.recordAppend(record(8, 10_000)))).toBe(chunkBytes);
+  });
+
+  test('what was given up may be filled anew: the records beside it land all the same, in their order', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    const handle = await cluster.run(client.open('/log', 'a'));
+    await cluster.run(handle.recordAppend(record(0)));
+    const controller = new AbortController();
+    cluster.primaryOf('/log').afterMutate = (_, count) => {
+      if (count !== 2) return undefined;
+      controller.abort();
+      return 'lose';
+    };
+    const bytes = record(1);
+    const givenUp = handle.recordAppend(bytes, { signal: controller.signal });
+    givenUp.catch(() => bytes.fill(0xff));
+    expect(await cluster.run(outcomes([givenUp, handle.recordAppend(record(2))]))).toEqual(['ABORTED', 128]);
+    expectOnceEach(cluster.content('/log'), [0, 64, 128]);
   });
 
   test('an abort ends the wait for room at once too', async () => {

@@ -14,3 +14,11 @@ test('what an operation is given up for is the full disk it has met, and not wha
     });
   expect(attempts.giveUp('the change', new CairnError('NO_QUORUM', 'no master leads')).code).toBe('TIMED_OUT');
 });
+
+test('that the bytes are no longer those of the first attempt says nothing of what became of that', () => {
+  const attempts = new Attempts(testWorld(1).node('c').env, 100);
+  const changed = new CairnError('INVALID_ARGUMENT', 'the bytes were changed');
+  expect(attempts.giveUp('the change', changed)).toBe(changed);
+  attempts.failed('the change', new CairnError('CONNECTION_LOST', 'it is gone'), true);
+  expect(attempts.giveUp('the change', changed).code).toBe('TIMED_OUT');
+});

@@ -60,7 +60,8 @@ export class Attempts {
 
   /** What is to be reported when no other attempt is made. */
   giveUp(what: string, error: CairnError): CairnError {
-    if (error.retry === 'never') return error;
+    // That the caller's bytes are wrong by now says nothing of what became of them before.
+    if (error.retry === 'never' && !(this.#outcomeUnknown && error.code === 'INVALID_ARGUMENT')) return error;
     const isOfNoUse = error.retry === 'relocate' || error.code === 'NO_SERVERS';
     const last = isOfNoUse ? (this.#disk ?? error) : error;
     const fate = this.#outcomeUnknown ? '; it may have taken effect all the same' : '';

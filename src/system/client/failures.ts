@@ -40,3 +40,9 @@ export function isClosed(what: string): CairnError {
 export function invalid(message: string): CairnError {
   return new CairnError('INVALID_ARGUMENT', message);
 }
+
+/** @throws CairnError INVALID_ARGUMENT */
+export function checkWindow(name: string, bytes: number): void {
+  if (!(bytes > 0 && bytes < Number.POSITIVE_INFINITY))
+    throw invalid(`${name} ${bytes} is no number of bytes that can be under way; give a positive number`);
+}

@@ -135,7 +135,11 @@ export class FakeServer {
         const look = (isOver: boolean) => {
           const chunk = this.chunks.get(handle);
           if (chunk === undefined) throw new CairnError('CHUNK_MISSING', 'there is no such chunk here');
-          const present = { version: toChunkVersion(chunk.version), length: chunk.bytes.length, isOpen: true };
+          const present = {
+            version: toChunkVersion(chunk.version),
+            length: chunk.bytes.length,
+            isOpen: this.#hasLease(handle),
+          };
           const isOther = present.length !== known?.length || present.version !== known.version;
           return isOver || isOther ? present : undefined;
         };

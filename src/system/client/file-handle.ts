@@ -10,7 +10,7 @@ import { type ReadStreamOptions, readAbortably, readStream } from './read-range.
 import { type ReadRecord, type RecordsOptions, recordsOf } from './records.ts';
 import type { Stats } from './stats.ts';
 import { truncateFile } from './truncate.ts';
-import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
+import { checkStream, WriteStream, type WriteStreamOptions } from './write-stream.ts';
 
 /** As in node:fs: `r` read; `r+` read and write; `w` make or empty, and write; `wx` make, which must not exist; `a` make if missing, and append. */
 export type OpenFlags = 'r' | 'r+' | 'w' | 'w+' | 'wx' | 'wx+' | 'a' | 'a+';
@@ -178,6 +178,7 @@ export class FileHandle {
   /** A sink with back-pressure; closing it does not close the handle. */
   writeStream(options: WriteStreamOptions = {}): WriteStream {
     this.#check(mayWrite, 'writing');
+    checkStream(options);
     if (this.flags.startsWith('a')) return WriteStream.appending(this.path, this.#appends(), options);
     const start = checkPosition(options.start ?? this.#position);
     return WriteStream.writing(this.path, this.#file, { ...options, start });

@@ -122,6 +122,39 @@ describe('whole files', () => {
     }
   });
 
+  test.each([Number.NaN, Number.POSITIVE_INFINITY, 0, -1])(
+    'a window of %d bytes is refused before anything is done',
+    async (bytes) => {
+      const cluster = await FakeCluster.start(1);
+      for (const name of ['readWindowBytes', 'writeWindowBytes'])
+        expect(await codeOf(cluster.client({ [name]: bytes }))).toBe('INVALID_ARGUMENT');
+      const client = await cluster.client();
+      await cluster.run(client.writeFile('/a', 'whole'));
+      const handle = await cluster.run(client.open('/a', 'r+'));
+      const windowBytes = bytes;
+      const drained = async (pieces: AsyncIterable<unknown>) => {
+        for await (const piece of pieces) expect(piece).toBeUndefined();
+      };
+      for (const work of [
+        () => drained(client.readStream('/a', { windowBytes })),
+        () => drained(handle.readStream({ windowBytes })),
+        () => client.writeStream('/a', { windowBytes }),
+        async () => handle.writeStream({ windowBytes }),
+      ])
+        expect(await codeOf(cluster.run<unknown>(work()))).toBe('INVALID_ARGUMENT');
+      expect(fromUtf8(cluster.content('/a'))).toBe('whole');
+    },
+  );
+
+  test('a stream is not made for bytes that cannot be counted', async () => {
+    const cluster = await FakeCluster.start(1);
+    const client = await cluster.client();
+    await cluster.run(client.writeFile('/a', 'whole'));
+    for (const expectedBytes of [-1, 0.5, Number.NaN])
+      expect(await codeOf(cluster.run(client.writeStream('/a', { expectedBytes })))).toBe('INVALID_ARGUMENT');
+    expect(fromUtf8(cluster.content('/a'))).toBe('whole');
+  });
+
   test('a part of a file is read without the rest', async () => {
     const cluster = await FakeCluster.start(1);
     const client = await cluster.client();

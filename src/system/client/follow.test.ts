@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { concatBytes, toUtf8 } from '../../core/base/bytes.ts';
+import { crc32 } from '../../core/base/crc32.ts';
 import { CairnError } from '../../core/base/errors.ts';
 import type { CairnClient } from './client.ts';
 import { FakeCluster, sample } from './fake-cluster.test-support.ts';
+import { encodeRecord } from './record-format.ts';
 import type { RecordsOptions } from './records.ts';
 
 const chunkBytes = 64 * 1024;
@@ -203,6 +205,29 @@ describe('following', () => {
     await cluster.world.run(1000);
     expect(tail.told).toEqual(['a', 'b', 'c', 'a', 'd']);
     await cluster.run(tail.stop());
+  });
+
+  test('that the primary has less than what another one told, which is not acknowledged yet, is no cut', async () => {
+    const { cluster, client } = await clusterWithLog(16, ['a', 'b', 'c']);
+    const { handle } = cluster.master.file('/log').chunks.get(0)!;
+    const primary = cluster.primaryOf('/log');
+    const held = primary.chunks.get(handle)!;
+    const ahead = { ...held, bytes: concatBytes([held.bytes, encodeRecord(7, 1, toUtf8('d'), crc32)]) };
+    for (const { chunks } of cluster.servers) if (chunks !== primary.chunks) chunks.set(handle, ahead);
+    let failures = 1;
+    primary.beforeGrowth = async () => {
+      if (failures-- > 0) throw new CairnError('LEASE_EXPIRED', 'the master is not heard');
+    };
+    const tail = new Tail(client, '/log');
+    await cluster.world.run(100);
+    expect(tail.told).toEqual(['a', 'b', 'c', 'd']);
+    await cluster.world.run(12_000);
+    primary.chunks.set(handle, ahead);
+    await cluster.world.run(1000);
+    await cluster.run(client.appendRecord('/log', toUtf8('e')));
+    await cluster.world.run(1000);
+    expect(tail.told).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(await cluster.run(tail.stop())).toBe('ABORTED');
   });
 
   test('ends with an error where nobody has, within the deadline of a call, what was read before', async () => {

@@ -3,7 +3,8 @@
  * last chunk is open, else at the leading master. Nobody is asked again before something has changed, or a bound in time has gone by.
  *
  * A file that was cut shorter than what was read of it is read from its beginning, as tail(1) does. That some member has less of it is no cut: who
- * has the lease must say so. One that is not as long yet as where the follower is to begin has that awaited.
+ * has the lease must say so, and it must be less than was certain before: what others tell may not be acknowledged yet. A file that is not as long
+ * yet as where the follower is to begin has that awaited.
  */
 import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { ResponseOf } from '../../core/protocol/call.ts';
@@ -48,6 +49,8 @@ class Follower {
   #position: number;
   /** The file was as long as the position once: if it is shorter now, it was cut. */
   #isReached = false;
+  /** How long the file was when this was last certain. */
+  #certainSize: number | undefined;
   #attributes: Attributes | undefined;
   /** Since the last wait that has succeeded. */
   #attempts: Attempts | undefined;
@@ -64,8 +67,15 @@ class Follower {
     const since = this.#file.core.env.clock.now();
     const { attributes, size, isCertain } = await abortable(this.#signal, this.#file.settled(since));
     this.#attributes = attributes;
-    if (size < this.#position && isCertain && this.#isReached) this.#position = 0;
+    if (isCertain) this.#heardCertain(size);
     yield* this.#readTo(size);
+  }
+
+  /** Where nothing was certain yet, what was read is taken for it. */
+  #heardCertain(size: number): void {
+    const isCut = size < this.#position && size < (this.#certainSize ?? this.#position);
+    if (isCut && this.#isReached) this.#position = 0;
+    this.#certainSize = size;
   }
 
   /** @returns whether there was so much. */
@@ -113,6 +123,7 @@ class Follower {
           const end = chunkStart + present.length;
           // Behind the end, which was reached: the file was cut since that was looked up, or this replica lacks what others have.
           const isRead = before <= end ? yield* this.#readTo(end) : !this.#isReached;
+          if (isRead && present.isOpen) this.#certainSize = Math.max(end, this.#certainSize ?? 0);
           if (isRead) this.#attempts = undefined;
           else if (this.#position === before) await this.#pause(lagging(handle));
           if (!isRead || isElsewhere(present, known, this.#file.chunkBytes)) return;

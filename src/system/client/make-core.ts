@@ -3,7 +3,7 @@ import type { Address } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
 import { ChunkPool } from './chunk-pool.ts';
 import { type ClientCore, OnceIds } from './core.ts';
-import { invalid } from './failures.ts';
+import { checkWindow, invalid } from './failures.ts';
 import { type ClientSettings, defaultSettings, type GivenSettings } from './limits.ts';
 import { Masters } from './masters.ts';
 
@@ -18,6 +18,7 @@ export async function makeCore(
   const all: ClientSettings = { ...defaultSettings, ...Object.fromEntries(given) };
   if (masters.length === 0) throw invalid('no master was named; name at least one');
   if (!(all.deadlineMs > 0)) throw invalid(`a deadline of ${all.deadlineMs} ms; give a positive number`);
+  for (const name of ['readWindowBytes', 'writeWindowBytes'] as const) checkWindow(name, all[name]);
   const seed = env.random.below(0x7fff_ffff);
   const found = await Masters.find(env, masters, all.deadlineMs);
   const once = new OnceIds(env);

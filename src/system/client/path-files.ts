@@ -12,7 +12,7 @@ import type { OpenFile } from './open-file.ts';
 import { type CallOptions, expectedOf, fileOf, type MakeOptions, makeFile, openAs, statFile } from './opening.ts';
 import { PathLookups } from './path-lookups.ts';
 import { checkLength, readInto } from './read-range.ts';
-import { WriteStream, type WriteStreamOptions } from './write-stream.ts';
+import { checkStream, WriteStream, type WriteStreamOptions } from './write-stream.ts';
 
 export interface OpenOptions extends MakeOptions {
   readonly flags?: OpenFlags | undefined;
@@ -92,6 +92,7 @@ export class PathFiles {
     const { flags = 'w' } = options;
     if (flags === 'r') throw invalid(`a file opened with '${flags}' is not written to; use w, wx, r+ or a`);
     checkPosition(options.start ?? 0);
+    checkStream(options);
     const expected = (options.start ?? 0) === 0 ? expectedOf(options.expectedBytes) : 'unknown';
     const opened = await openAs(this.#core, path, flags, expected, options);
     if (!flags.startsWith('a')) return WriteStream.writing(path, fileOf(this.#core, opened), options);

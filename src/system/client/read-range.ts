@@ -1,7 +1,7 @@
 /** Reading more than a packet: several packets under way at a time, across the borders of chunks. */
 import { packetMaxBytes } from '../../core/protocol/types.ts';
 import { type AbortSignalLike, abortable, throwIfAborted } from './abort.ts';
-import { invalid } from './failures.ts';
+import { checkWindow, invalid } from './failures.ts';
 import { packetsIn } from './limits.ts';
 import type { OpenFile } from './open-file.ts';
 import { Window } from './window.ts';
@@ -51,8 +51,9 @@ export async function* readBetween(
   since: number,
   options: Pick<ReadStreamOptions, 'windowBytes' | 'reuseMemory' | 'signal'>,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const { signal, reuseMemory = false } = options;
-  const max = packetsIn(options.windowBytes ?? file.core.settings.readWindowBytes);
+  const { signal, reuseMemory = false, windowBytes = file.core.settings.readWindowBytes } = options;
+  checkWindow('windowBytes', windowBytes);
+  const max = packetsIn(windowBytes);
   const window = new Window(max);
   const ahead: Ahead[] = [];
   const free: Uint8Array[] = [];

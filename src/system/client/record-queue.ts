@@ -2,7 +2,7 @@
  * Records that wait to be sent, in order, and the line of those for whose records there is no room yet. Bounded in number and in bytes;
  * whoever comes while somebody is in line goes behind him.
  *
- * Invariant: #bytes is what the records of #records hold.
+ * Invariant: #bytes is what the records of #records hold; they are those that are queued.
  */
 import { assert } from '../../core/base/assert.ts';
 import type { CairnError } from '../../core/base/errors.ts';
@@ -12,6 +12,8 @@ import { appendQueueBytesMax, appendQueueRecordsMax } from './limits.ts';
 export interface PendingRecord {
   readonly bytes: Uint8Array;
   readonly queuedAt: number;
+  /** It waits to be taken. */
+  isQueued: boolean;
   readonly resolve: (position: number) => void;
   readonly reject: (error: CairnError) => void;
 }
@@ -53,12 +55,17 @@ export class RecordQueue {
     return this.#inLine === 0 && !this.#isFull(bytes);
   }
 
-  put(bytes: Uint8Array, queuedAt: number): Queued {
+  /**
+   * With a signal its bytes are copied: whoever gives it up has his memory back, while what was taken is still sent, and sent again, beside the
+   * records of others.
+   */
+  put(bytes: Uint8Array, queuedAt: number, signal: AbortSignalLike | undefined): Queued {
     let settle: Pick<PendingRecord, 'resolve' | 'reject'> | undefined;
     const landed = new Promise<number>((resolve, reject) => {
       settle = { resolve, reject };
     });
-    const record = { bytes, queuedAt, ...settle! };
+    const own = signal === undefined ? bytes : new Uint8Array(bytes);
+    const record = { bytes: own, queuedAt, isQueued: true, ...settle! };
     this.#records.push(record);
     this.#bytes += bytes.length;
     this.#onPut();
@@ -77,7 +84,7 @@ export class RecordQueue {
       await before;
       while (this.#isFull(bytes.length)) await new Promise<void>((go) => (this.#tellFirst = go));
       throwIfAborted(signal);
-      return this.put(bytes, queuedAt);
+      return this.put(bytes, queuedAt, signal);
     } finally {
       this.#inLine -= 1;
       leave();
@@ -86,9 +93,8 @@ export class RecordQueue {
 
   /** Whoever waited for it does so no more. What was taken goes its way, once. */
   withdraw(record: PendingRecord): void {
-    const at = this.#records.indexOf(record);
-    if (at < 0) this.#unwanted.add(record);
-    else this.#left(this.#records.splice(at, 1));
+    if (record.isQueued) this.#left(this.#records.splice(this.#records.indexOf(record), 1));
+    else this.#unwanted.add(record);
   }
 
   isWanted(record: PendingRecord): boolean {
@@ -126,7 +132,10 @@ export class RecordQueue {
   /** To the front, room or not: they were in the queue before. */
   putBack(records: readonly PendingRecord[]): void {
     this.#records.unshift(...records);
-    for (const { bytes } of records) this.#bytes += bytes.length;
+    for (const record of records) {
+      record.isQueued = true;
+      this.#bytes += record.bytes.length;
+    }
   }
 
   #isFull(bytes: number): boolean {
@@ -136,7 +145,10 @@ export class RecordQueue {
 
   /** Records have left: there may be room. */
   #left(records: readonly PendingRecord[]): readonly PendingRecord[] {
-    for (const { bytes } of records) this.#bytes -= bytes.length;
+    for (const record of records) {
+      record.isQueued = false;
+      this.#bytes -= record.bytes.length;
+    }
     this.#tellFirst();
     return records;
   }

@@ -50,6 +50,12 @@ describe('the record scanner', () => {
     for (const pieceBytes of [1, 50, bytes.length]) expect(scan(bytes, pieceBytes).told).toEqual(['7/1', '7/3', '7/4']);
   });
 
+  test('what a head claims is gathered, however small its pieces are, without copying all of it for each', () => {
+    const large = record(1, new Uint8Array(1024 * 1024 - recordHeadBytes).fill(1));
+    const { told } = scan(concatBytes([large, large.subarray(0, -1), record(2, 'b'), large.subarray(0, 100)]), 16);
+    expect(told).toEqual(['7/1', '7/2']);
+  }, 5_000);
+
   test('a record that comes twice is told once; of another writer it is another record', () => {
     const twice = record(2, 'twice');
     const { told, skipped } = scan(concatBytes([record(1, 'a'), twice, record(3, 'c'), twice, record(2, 'other', 8)]));

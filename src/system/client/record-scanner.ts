@@ -39,6 +39,8 @@ export class RecordScanner {
   readonly #crc32: Crc32;
   readonly #seen = new SeenRecords();
   #held: Uint8Array = none;
+  /** Where what is held is gathered once more has come: it lies at the beginning. */
+  #room: Uint8Array = none;
   /** Of the first byte held, or else of the next to come. */
   #position: number;
 
@@ -61,12 +63,12 @@ export class RecordScanner {
     const found: ReadRecord[] = [];
     let rest = bytes;
     while (this.#held.length > 0 && rest.length > 0) {
-      const wanted = this.#wantedBytes() - this.#held.length;
-      const taken = rest.subarray(0, wanted);
+      const wanted = this.#wantedBytes();
+      const taken = rest.subarray(0, wanted - this.#held.length);
       rest = rest.subarray(taken.length);
-      const joined = joinBytes(this.#held, taken);
-      this.#held = none;
-      this.#scan(joined, found);
+      const joined = this.#join(taken, wanted);
+      if (joined.length < wanted && wanted > recordHeadBytes) this.#held = joined;
+      else this.#scan(this.#release(joined), found);
     }
     if (rest.length > 0) this.#scan(rest, found);
     return found;
@@ -76,8 +78,7 @@ export class RecordScanner {
   end(): readonly ReadRecord[] {
     const found: ReadRecord[] = [];
     while (this.#held.length > 0) {
-      const fragment = this.#held;
-      this.#held = none;
+      const fragment = this.#release(this.#held);
       this.#pass(fragment, 0, 1);
       this.#scan(fragment.subarray(1), found);
     }
@@ -88,6 +89,24 @@ export class RecordScanner {
   #wantedBytes(): number {
     if (this.#held.length < recordHeadBytes) return recordHeadBytes;
     return recordHeadBytes + this.#headAt(this.#held, 0)!.payloadBytes;
+  }
+
+  /** What is held, and what comes behind it. */
+  #join(more: Uint8Array, wanted: number): Uint8Array {
+    const { length } = this.#held;
+    if (this.#room.length === 0) {
+      this.#room = new Uint8Array(wanted);
+      this.#room.set(this.#held);
+    }
+    this.#room.set(more, length);
+    return this.#room.subarray(0, length + more.length);
+  }
+
+  /** Nothing is held any more. */
+  #release(bytes: Uint8Array): Uint8Array {
+    this.#held = none;
+    this.#room = none;
+    return bytes;
   }
 
   #scan(bytes: Uint8Array, found: ReadRecord[]): void {
@@ -142,11 +161,4 @@ export class RecordScanner {
     this.skipped.fragments += to - from - zeros;
     this.#position += to - from;
   }
-}
-
-function joinBytes(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const all = new Uint8Array(a.length + b.length);
-  all.set(a);
-  all.set(b, a.length);
-  return all;
 }

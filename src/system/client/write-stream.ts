@@ -2,9 +2,10 @@
 import { toUtf8 } from '../../core/base/bytes.ts';
 import type { AbortSignalLike } from './abort.ts';
 import type { AppendQueue } from './append-queue.ts';
-import { about, invalid } from './failures.ts';
+import { about, checkWindow, invalid } from './failures.ts';
 import type { OpenFile } from './open-file.ts';
 import { PacketWriter } from './packet-writer.ts';
+import { checkLength } from './read-range.ts';
 
 export interface WriteStreamOptions {
   /** Where the first byte goes; the beginning if not given. Means nothing when appending. */
@@ -14,6 +15,12 @@ export interface WriteStreamOptions {
   /** Bytes under way; also what the writer holds in memory. */
   readonly windowBytes?: number | undefined;
   readonly signal?: AbortSignalLike | undefined;
+}
+
+/** @throws CairnError INVALID_ARGUMENT: numbers of bytes that are none */
+export function checkStream({ windowBytes, expectedBytes }: WriteStreamOptions): void {
+  if (windowBytes !== undefined) checkWindow('windowBytes', windowBytes);
+  if (expectedBytes !== undefined) checkLength(expectedBytes);
 }
 
 interface Sink {
