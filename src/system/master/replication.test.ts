@@ -530,6 +530,20 @@ describe('copies where they should be', () => {
     expect([least, copies()]).toEqual([2, 2]);
   });
 
+  it('are not dropped as too many while the one that stays is just being left out', async () => {
+    const c = await TestMasters.start(51, { servers: 2, timing });
+    const { inode, grant } = await c.sealedFile('/a', 100, { replication: 2 });
+    const { handle, version, replicas } = grant;
+    const [tooMany, failed] = replicas.map(({ server }) => c.server(server));
+    tooMany!.holdsMs = 500;
+    const other = { id: { client: 1000, sequence: 1, ackBelow: 1 } };
+    const work = c.ask('acquire', { ...c.acquireRequest(inode, 0, { version, failed: [failed!.id] }), ...other });
+    await c.run(100);
+    await c.call('set', { id: c.id(), path: '/a', ...c.nothingAsked, replication: 1 });
+    await c.world.settle(work);
+    expect(members(c, handle).some((id) => c.server(id).chunks.get(handle)?.length === 100)).toBe(true);
+  });
+
   it('are dropped as too many of an empty chunk, wherever there is nothing of it', async () => {
     const c = await TestMasters.start(50, { timing });
     const { grant } = await c.sealedFile('/a', 0);
