@@ -154,7 +154,7 @@ export class Chunkserver {
     this.#intake = intake;
     this.#pipeline = pipeline;
     this.#images = { store, writer, fences, inventory };
-    this.#secondary = new Secondary({ env, limits, store, writer, fences, inventory, staging });
+    this.#secondary = new Secondary({ env, limits, store, writer, fences, inventory, staging, leases });
     const activity = new Activity(env.clock);
     this.#apply = new ApplyHandler(this.#secondary, pool, smallPool, activity);
     const fresh = new FreshBytes(limits.stagedBytesMax);

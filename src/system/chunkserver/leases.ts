@@ -67,7 +67,7 @@ export class Leases {
     if (lease?.version === version) return lease;
     const info = store.info(handle);
     const known = Math.max(lease?.version ?? 0, info?.version ?? 0, fences.of(handle));
-    const isUsed = info?.version === version || (this.#endedUnder.get(handle) ?? 0) >= version;
+    const isUsed = info?.version === version || this.hasEnded(handle, version);
     if (known > version || (isUsed && lease === undefined)) throw stale(handle, version, known);
     if (lease?.renewWith(grant) === true) return lease;
     if (this.#leases.size >= limits.leasesMax) {
@@ -90,7 +90,12 @@ export class Leases {
 
   /** The replica is removed: no lease of this version, or an older one, begins here any more. */
   removed(handle: ChunkHandle, version: ChunkVersion): void {
-    if ((this.#endedUnder.get(handle) ?? 0) < version) this.#noteEnded(handle, version);
+    if (!this.hasEnded(handle, version)) this.#noteEnded(handle, version);
+  }
+
+  /** Whether its replica was removed, or a lease of it has ended, under this version or a later one. */
+  hasEnded(handle: ChunkHandle, version: ChunkVersion): boolean {
+    return (this.#endedUnder.get(handle) ?? 0) >= version;
   }
 
   /** Every lease but those in `except` ends: the server stops. */

@@ -144,6 +144,16 @@ describe('a secondary', () => {
     expect(await applyAll(cluster, [whole], [])).toEqual(['OK']);
   });
 
+  test('does not begin a chunk anew that was removed here under the same version: its primary has not heard of that', async () => {
+    const cluster = await TestCluster.start(12, 1);
+    const { handle, version } = ordered(cluster, 1, 0, first);
+    const drop = { handles: [{ handle, version, length: 0 }] };
+    expect(await cluster.settle(codeOf(cluster.master.order(1, 'drop', drop)))).toBe('OK');
+    expect(await applyAll(cluster, [ordered(cluster, 1, 0, first)], [first])).toEqual(['CHUNK_MISSING']);
+    const other = ordered(cluster, 1, 0, first, { handle: toChunkHandle(6) });
+    expect(await applyAll(cluster, [other], [first])).toEqual(['OK']);
+  });
+
   test('waits for bytes that were ordered before they came, and keeps the order of what comes meanwhile', async () => {
     const cluster = await TestCluster.start(4, 1);
     const rpc = cluster.client.to(serverAddress(1));

@@ -13,6 +13,7 @@ import type { PooledBytes } from './byte-pool.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
 import type { Fences } from './fences.ts';
 import type { Inventory } from './inventory.ts';
+import type { Leases } from './leases.ts';
 import type { Limits } from './limits.ts';
 import type { Pushed, Staging } from './staging.ts';
 import { entriesOf } from './window-runs.ts';
@@ -27,6 +28,7 @@ export interface SecondaryWorld {
   readonly fences: Fences;
   readonly inventory: Inventory;
   readonly staging: Staging;
+  readonly leases: Pick<Leases, 'hasEnded'>;
 }
 
 type Done = (error: CairnError | undefined) => void;
@@ -104,13 +106,15 @@ export class Secondary {
 
   /** @throws CairnError STALE_VERSION, CHUNK_MISSING, EXISTS, REPLICA_FAILED when the mutation does not follow what is here */
   #follow({ handle, version, serial }: OrderedMutation): Following {
-    const { store, fences, inventory } = this.#world;
+    const { store, fences, inventory, leases } = this.#world;
     inventory.mustBeSound(handle);
     if (fences.of(handle) > version) throw stale(handle, version);
     const known = this.#following.get(handle);
     const info = known === undefined ? store.info(handle) : undefined;
     if (known === undefined && info === undefined) {
-      if (version !== 1 || serial !== 1) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not here`);
+      // What was removed here under this version is not made anew: its primary may not have heard yet that nobody wants it.
+      if (version !== 1 || serial !== 1 || leases.hasEnded(handle, version))
+        throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not here`);
       store.create(handle, version);
     }
     const present = known ?? info ?? { version, serial: 0 };

@@ -5,7 +5,7 @@
  */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 import type { Timer } from '../../core/base/env.ts';
-import { type CairnError, toCairnError } from '../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import { isLive } from './needs.ts';
 import type { ReplicaSets } from './replica-sets.ts';
@@ -19,6 +19,8 @@ const looksMax = 32;
 /** Once in so long some are looked into again. */
 const againMs = 1000;
 const againMax = 256;
+/** Noted in one turn. */
+const notedMax = 500;
 
 export type WhyGone = 'damaged' | 'missing' | 'short';
 
@@ -62,7 +64,16 @@ export class BrokenReplicas {
 
   /** What the server has said of its replicas may be over: it says it again if it is not. */
   serverCame(id: ServerId): void {
-    for (const word of this.#words.values()) if (word.server === id) this.#forget(word);
+    const over = [...this.#words.values()].filter(({ server }) => server === id);
+    for (const word of over) this.#drop(word);
+    this.#noteFrom(over, 0);
+  }
+
+  #noteFrom(over: readonly Word[], from: number): void {
+    if (this.#world.isStopped) return;
+    const to = from + notedMax;
+    for (const { handle } of over.slice(from, to)) this.#note(handle);
+    if (to < over.length) this.#world.env.clock.soon(() => this.#noteFrom(over, to));
   }
 
   gone(handle: ChunkHandle, server: ServerId, why: WhyGone): void {
@@ -84,9 +95,13 @@ export class BrokenReplicas {
   }
 
   #forget(word: Word): void {
+    this.#drop(word);
+    this.#note(word.handle);
+  }
+
+  #drop(word: Word): void {
     this.#words.delete(keyOf(word.handle, word.server));
     this.#queue.delete(word);
-    this.#note(word.handle);
   }
 
   // ---------------------------------------------------------------- looking into them
@@ -112,10 +127,8 @@ export class BrokenReplicas {
   }
 
   async #lookInto(word: Word): Promise<void> {
-    const { handle, server } = word;
+    const { handle } = word;
     if (this.#excluding.has(handle)) return; // it comes again
-    const members = this.#world.tables.chunk(handle)?.servers ?? [];
-    if (members.length === 1 && members[0] === server) return; // until the server comes anew
     this.#excluding.add(handle);
     try {
       if (!(await this.#isOver(word))) await this.#leaveOut(word);
@@ -148,6 +161,8 @@ export class BrokenReplicas {
   /** Readers may look for the chunk there: it serves it no longer when nothing is mutated without it. */
   async #leaveOut({ handle, server }: Word): Promise<void> {
     const { tables } = this.#world;
+    if (tables.chunk(handle)?.servers.every((id) => id === server) === true)
+      throw new CairnError('UNAVAILABLE', `chunk ${handle} has no other server`); // so it is not sealed in vain either
     if (tables.chunk(handle)?.sealed === false) await this.#sealing.sealWithout(handle, [server]);
     const chunk = tables.chunk(handle);
     if (chunk?.servers.includes(server) !== true) return;

@@ -2,6 +2,7 @@
 
 import type { ServerId } from '../../core/base/brand.ts';
 import type { Codec } from '../../core/base/codec.ts';
+import { CairnError } from '../../core/base/errors.ts';
 import type { RequestOf, ResponseOf } from '../../core/protocol/call.ts';
 import { type masterCalls, trashPageMax } from '../../core/protocol/master-calls.ts';
 import { parsePath } from '../../core/protocol/paths.ts';
@@ -29,9 +30,23 @@ export type Executor = Pick<Replica, 'execute' | 'touch'>;
 
 type OpenRequest = RequestOf<typeof masterCalls.openForWrite>;
 
-/** @throws CairnError what the state machine refused */
-async function commit<T>(replica: Executor, id: CommandId, command: Command, result: Codec<T>): Promise<T> {
-  return valueOrThrow(decodeResult(result, await replica.execute(id, encodeCommand(command))));
+/**
+ * What it led to is told by the leader that was told of it when it was applied: one that has stopped by then knows nothing of it, and the client
+ * asks the next.
+ * @throws CairnError what the state machine refused; NOT_LEADER, UNKNOWN_OUTCOME
+ */
+async function commit<T>(
+  replica: Executor,
+  leader: Leader,
+  id: CommandId,
+  command: Command,
+  result: Codec<T>,
+): Promise<T> {
+  leader.checkLeading();
+  const bytes = await replica.execute(id, encodeCommand(command));
+  if (leader.isStopped)
+    throw new CairnError('UNKNOWN_OUTCOME', 'this master does not lead any more; ask the leader again');
+  return valueOrThrow(decodeResult(result, bytes));
 }
 
 /** What is wrong with a command is found before anything is logged, where it can be. */
@@ -73,7 +88,7 @@ export async function openForWrite(
     minReplicas: request.minReplicas,
     placement,
   } as const;
-  const done = await leader.gate.through(() => commit(replica, id, command, openResult));
+  const done = await leader.gate.through(() => commit(replica, leader, id, command, openResult));
   const record = decodeInode(done.record);
   const { tables } = leader;
   if (request.truncate) {
@@ -116,7 +131,7 @@ export async function mkdir(
   { id, ...request }: RequestOf<typeof masterCalls.mkdir>,
 ): Promise<Attributes> {
   await prepared(replica, id, () => checkPaths(request.path));
-  const made = await commit(replica, id, { kind: 'mkdir', ...request }, madeResult);
+  const made = await commit(replica, leader, id, { kind: 'mkdir', ...request }, madeResult);
   return attributesOf(leader, made.inode, decodeInode(made.record));
 }
 
@@ -128,7 +143,7 @@ export async function truncate(
   const file = leader.tables.inode(request.inode);
   // A file whose chunk size changes before the command is carried out is empty then, and nothing is cut off it.
   if (file?.kind === 'file') await prepared(replica, id, () => mustHaveChunksOf(chunkBytes, request.inode, file));
-  const cut = await commit(replica, id, { kind: 'truncate', ...request }, madeResult);
+  const cut = await commit(replica, leader, id, { kind: 'truncate', ...request }, madeResult);
   leader.garbage.reap();
   await leader.cutChunks.closed(cut.inode);
   return attributesOf(leader, cut.inode, decodeInode(cut.record));
@@ -140,7 +155,7 @@ export async function set(
   { id, ...request }: RequestOf<typeof masterCalls.set>,
 ): Promise<Attributes> {
   await prepared(replica, id, () => checkPaths(request.path));
-  const changed = await commit(replica, id, { kind: 'set', ...request }, madeResult);
+  const changed = await commit(replica, leader, id, { kind: 'set', ...request }, madeResult);
   const record = decodeInode(changed.record);
   if (record.kind === 'file') await leader.settingsChanged(changed.inode);
   return attributesOf(leader, changed.inode, record);
@@ -157,7 +172,7 @@ export async function discard(
   else {
     const { id, ...command } = request;
     await prepared(replica, id, () => checkPaths(command.path));
-    await leader.gate.through(() => commit(replica, id, { kind: 'discard', ...command }, doneResult), true);
+    await leader.gate.through(() => commit(replica, leader, id, { kind: 'discard', ...command }, doneResult), true);
   }
   return { isKept };
 }
@@ -168,7 +183,7 @@ export async function restore(
   { id, ...command }: RequestOf<typeof masterCalls.restore>,
 ): Promise<ResponseOf<typeof masterCalls.restore>> {
   await prepared(replica, id, () => checkPaths(...(command.to === undefined ? [] : [command.to])));
-  return leader.gate.through(() => commit(replica, id, { kind: 'restore', ...command }, restoredResult), true);
+  return leader.gate.through(() => commit(replica, leader, id, { kind: 'restore', ...command }, restoredResult), true);
 }
 
 export async function emptyTrash(
@@ -179,7 +194,7 @@ export async function emptyTrash(
   // Whatever its time of removal: the clock of who led then may have been ahead.
   const before = Number.MAX_SAFE_INTEGER;
   const command = { kind: 'emptyTrash', inode, before, limit: trashPageMax } as const;
-  const emptied = await commit(replica, id, command, emptiedResult);
+  const emptied = await commit(replica, leader, id, command, emptiedResult);
   leader.garbage.reap();
   return emptied;
 }
@@ -192,7 +207,7 @@ export async function fileSnapshot(
 ): Promise<Attributes> {
   await prepared(replica, id, () => checkPaths(request.from, request.to));
   const made = await leader.fileSnapshots.take(request.from, () =>
-    commit(replica, id, { kind: 'fileSnapshot', ...request }, madeResult),
+    commit(replica, leader, id, { kind: 'fileSnapshot', ...request }, madeResult),
   );
   return attributesOf(leader, made.inode, decodeInode(made.record));
 }
@@ -203,7 +218,7 @@ export async function drain(
   leader: Leader,
   { id, server, draining }: RequestOf<typeof masterCalls.drain>,
 ): Promise<Record<never, never>> {
-  await commit(replica, id, { kind: 'drainServer', server, draining }, doneResult);
+  await commit(replica, leader, id, { kind: 'drainServer', server, draining }, doneResult);
   leader.drainingChanged(server);
   return {};
 }
@@ -214,7 +229,7 @@ export async function remove(
   { id, ...request }: RequestOf<typeof masterCalls.remove>,
 ): Promise<Record<never, never>> {
   await prepared(replica, id, () => checkPaths(request.path));
-  await commit(replica, id, { kind: 'remove', ...request }, doneResult);
+  await commit(replica, leader, id, { kind: 'remove', ...request }, doneResult);
   leader.garbage.reap();
   return {};
 }
@@ -225,7 +240,7 @@ export async function rename(
   { id, ...request }: RequestOf<typeof masterCalls.rename>,
 ): Promise<Record<never, never>> {
   await prepared(replica, id, () => checkPaths(request.from, request.to));
-  await leader.gate.through(() => commit(replica, id, { kind: 'rename', ...request }, doneResult), true);
+  await leader.gate.through(() => commit(replica, leader, id, { kind: 'rename', ...request }, doneResult), true);
   leader.garbage.reap();
   return {};
 }

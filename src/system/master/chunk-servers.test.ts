@@ -36,6 +36,18 @@ describe('sessions', () => {
     expect(told).toEqual(['came 1', 'lapsed 1', 'died 1', 'came 1']);
   });
 
+  it('are waited for by nobody any more when the server is dead', async () => {
+    const { world, servers } = oneServer();
+    servers.assume(id, record);
+    await world.run(1500);
+    let isOver = false;
+    void servers.changed(id).then(() => (isOver = true));
+    await world.run(1000);
+    expect(isOver).toBe(false);
+    await world.run(1000);
+    expect([servers.get(id)!.state, isOver]).toEqual(['dead', true]);
+  });
+
   it('are assumed by a new leader for every server of the log, once', async () => {
     const { world, servers } = oneServer();
     servers.assume(id, record);

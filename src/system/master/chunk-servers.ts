@@ -203,7 +203,7 @@ export class ChunkServers {
     }
   }
 
-  /** Resolves at its next heartbeat, when its session lapses, and when this leader stops. */
+  /** Resolves at its next heartbeat, when its session lapses, when it counts as dead, and when this leader stops. */
   changed(id: ServerId): Promise<void> {
     return new Promise((resolve) => {
       const waiting = this.#waiting.get(id);
@@ -283,6 +283,7 @@ export class ChunkServers {
     }
     this.#timers.delete(server.id);
     server.state = 'dead';
+    this.#wake(server.id); // whoever waits for it still would do so for as long as it stays away
     this.#events.died(server);
   }
 

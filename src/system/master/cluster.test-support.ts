@@ -83,10 +83,12 @@ export class NamesServer {
   recoverMs = 0;
   /** How long it takes until a split is answered. */
   splitMs = 0;
-  /** How long it takes until it says what it holds of a chunk. */
+  /** How long it takes until what it says of a chunk, as it is when it is asked, is heard. */
   holdsMs = 0;
   /** So many splits are carried out and answered by a failure. */
   splitAnswersLost = 0;
+  /** There is no room for the copy that a split makes. */
+  isFull = false;
   /** It has no lease any more, as after a restart of its process. */
   hasLostLeases = false;
   /** Nobody can make its replicas equal to others, though it is heard of. */
@@ -225,6 +227,7 @@ export class NamesServer {
         const chunk = this.chunks.get(handle);
         if (chunk === undefined) throw new CairnError('CHUNK_MISSING', `chunk ${handle} is not there`);
         if (chunk.length < length) return { response: { length: chunk.length } };
+        if (this.isFull) throw new CairnError('DISK_FULL', 'there is no room');
         this.chunks.set(into, { version, length: chunk.length });
         chunk.version = version + 1;
         if (this.splitMs > 0) await new Promise<void>((resolve) => this.node.env.clock.after(this.splitMs, resolve));
@@ -232,11 +235,12 @@ export class NamesServer {
         return { response: { length: chunk.length } };
       },
       holds: async ({ handle }) => {
-        if (this.holdsMs > 0) await new Promise<void>((resolve) => this.node.env.clock.after(this.holdsMs, resolve));
         const chunk = this.chunks.get(handle);
         const isSound = (chunk !== undefined || !this.dropped.includes(handle)) && !this.#broken.has(handle);
         const version = chunk?.version as ChunkRecord['version'];
-        return { response: { version, length: chunk?.length ?? 0, isSound, serial: chunk?.serial ?? 0 } };
+        const response = { version, length: chunk?.length ?? 0, isSound, serial: chunk?.serial ?? 0 };
+        if (this.holdsMs > 0) await new Promise<void>((resolve) => this.node.env.clock.after(this.holdsMs, resolve));
+        return { response };
       },
       drop: ({ handles }) => {
         for (const { handle, version } of handles) {

@@ -1,8 +1,9 @@
 /**
  * Open chunks that a file has lost although it stays: it was cut, or emptied. Their primaries would go on taking mutations, which nobody would
- * ever see. So whoever cut the file hears of it only when each of them has thrown its replica away, or serves nothing any more.
+ * ever see. So whoever cut the file hears of it only when each of them has thrown its replica away, or serves nothing any more; and so has each other
+ * member: one may have been the primary before, and its clients have that grant still where the next was never begun.
  */
-import type { ChunkHandle, InodeId } from '../../core/base/brand.ts';
+import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import { dropReplica } from './drop-replica.ts';
 import type { LeaderWorld } from './leader-world.ts';
 import { removedKeptMs } from './removed-lately.ts';
@@ -74,23 +75,26 @@ export class CutChunks {
   #close(handle: ChunkHandle, chunk: ChunkRecord): void {
     const closing = this.#closing.get(chunk.inode) ?? new Set();
     this.#closing.set(chunk.inode, closing);
-    const done = this.#dropAtPrimary(handle, chunk).finally(() => {
+    const done = this.#dropAtAll(handle, chunk).finally(() => {
       closing.delete(done);
       if (closing.size === 0) this.#closing.delete(chunk.inode);
     });
     closing.add(done);
   }
 
-  /** Nothing succeeds in a chunk without its primary; that it has no session is certain only from who has led all the while. */
-  async #dropAtPrimary(handle: ChunkHandle, chunk: ChunkRecord): Promise<void> {
+  /** That one has no session is certain only from who has led all the while. */
+  async #dropAtAll(handle: ChunkHandle, chunk: ChunkRecord): Promise<void> {
+    await Promise.all(chunk.servers.map((id) => this.#dropAt(id, handle, chunk)));
+    await this.#world.barrier();
+  }
+
+  async #dropAt(id: ServerId, handle: ChunkHandle, chunk: ChunkRecord): Promise<void> {
     const { servers } = this.#world;
-    const primary = chunk.servers[0]!;
-    while (servers.hasSession(primary)) {
-      if (await dropReplica(this.#world, primary, handle, chunk)) return;
-      await servers.changed(primary);
+    while (servers.hasSession(id)) {
+      if (await dropReplica(this.#world, id, handle, chunk)) return;
+      await servers.changed(id);
       this.#world.checkLeading();
     }
-    await this.#world.barrier();
   }
 }
 

@@ -138,6 +138,37 @@ describe('a file snapshot', () => {
     expect(c.chunk(grant.handle)!.servers).toContain(unheard.id);
   });
 
+  it('splits a chunk without a server that has done so once, for a split that came to nothing, and has no room now', async () => {
+    const c = await TestMasters.start(24);
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const full = c.server(grant.replicas[1]!.server);
+    full.chunks.get(grant.handle)!.version = grant.version + 1;
+    full.isFull = true;
+    let mine: Awaited<ReturnType<typeof c.acquire>> | undefined;
+    void c.ask('acquire', c.acquireRequest(inode, 0)).then((answer) => (mine = answer));
+    await c.until('the chunk is granted', () => mine !== undefined, 5000);
+    expect(mine!.grant.replicas.map(({ server }) => server)).not.toContain(full.id);
+    expect(c.chunk(grant.handle)!.servers).not.toContain(full.id);
+    expect(full.chunks.has(grant.handle)).toBe(false);
+  });
+
+  it('splits no chunk for ever: where a server neither does so nor leaves, the next who asks has it begun anew', async () => {
+    const c = await TestMasters.start(25, { timing: { cloneMs: 1000 } });
+    const { inode, grant } = await c.sealedFile('/a', 700);
+    await snapshot(c, '/a', '/b');
+    const failing = c.server(grant.replicas[1]!.server);
+    failing.splitAnswersLost = Number.POSITIVE_INFINITY;
+    const work = codeOf(c.ask('acquire', c.acquireRequest(inode, 0)));
+    const begun = () => new Set(c.eventsNamed('chunk_not_split').map(({ fields }) => fields.into)).size;
+    await c.until('it is begun anew', () => begun() > 1, 5000);
+    failing.splitAnswersLost = 0;
+    expect(await c.world.settle(work)).toBe('ok');
+    const mine = (await c.acquire(inode, 0)).grant;
+    expect(mine.handle).not.toBe(grant.handle);
+    expect(mine.replicas).toHaveLength(3);
+  });
+
   it('splits a chunk without a server that falls silent over it, though its connection stays', async () => {
     const c = await TestMasters.start(17);
     const { inode, grant } = await c.sealedFile('/a', 700);

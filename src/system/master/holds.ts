@@ -50,20 +50,19 @@ export class Holds {
     return undefined;
   }
 
-  /** True if the chunk was held: look at it again. @throws CairnError UNAVAILABLE if that takes too long */
-  waitedForHold(handle: ChunkHandle, until: number): Promise<boolean> {
-    return this.#waited(this.#held.get(handle), `chunk ${handle} is being copied just now`, until);
+  /** Undefined if the chunk is not held; else look at it again afterwards. @throws CairnError UNAVAILABLE if that takes too long */
+  untilReleased(handle: ChunkHandle, until: number): Promise<void> | undefined {
+    return this.#until(this.#held.get(handle), `chunk ${handle} is being copied just now`, until);
   }
-  /** True if a snapshot of the file was being taken. @throws CairnError UNAVAILABLE if that takes too long */
-  waitedForThaw(inode: InodeId, until: number): Promise<boolean> {
-    return this.#waited(this.#freezeOf(inode), `a snapshot of inode ${inode} is being taken just now`, until);
+  /** Undefined if no snapshot of the file is being taken. @throws CairnError UNAVAILABLE if that takes too long */
+  untilThawed(inode: InodeId, until: number): Promise<void> | undefined {
+    return this.#until(this.#freezeOf(inode), `a snapshot of inode ${inode} is being taken just now`, until);
   }
 
-  async #waited(hold: Hold | undefined, why: string, until: number): Promise<boolean> {
-    if (hold === undefined) return false;
+  #until(hold: Hold | undefined, why: string, until: number): Promise<void> | undefined {
+    if (hold === undefined) return undefined;
     if (this.#world.env.clock.now() >= until) throw new CairnError('UNAVAILABLE', `${why}; try again later`);
-    await waitUntil(this.#world, hold.done, until);
-    return true;
+    return waitUntil(this.#world, hold.done, until);
   }
 }
 

@@ -4,7 +4,7 @@ import { type ChunkHandle, toChunkHandle, toChunkVersion } from '../../core/base
 import { ChunkServer } from './chunk-servers.ts';
 import { compareInventory, recordsPerPageMax } from './inventory.ts';
 import { must, servers, sid, TestMachine } from './state/machine.test-support.ts';
-import { MissingReplicas, ShortReplicas, suspectedMax } from './suspicions.ts';
+import { confirmedMax, MissingReplicas, ShortReplicas, suspectedMax } from './suspicions.ts';
 import { Unlooked } from './unlooked.ts';
 
 const server = new ChunkServer(sid(1), { address: 's1:1' as never, rack: '', draining: false }, 0);
@@ -130,6 +130,24 @@ describe('replicas that seem to be gone', () => {
     const missing = new MissingReplicas();
     const seen = [[at], [], [at], [at], [at]].map((handles) => missing.confirmed(sid(1), page, handles).length);
     expect(seen).toEqual([0, 0, 0, 1, 0]);
+  });
+
+  it('are acted upon a bounded number at a time, all of them in the end', () => {
+    const missing = new MissingReplicas();
+    const short = new ShortReplicas();
+    const all = Array.from({ length: 5 * confirmedMax - 1 }, (_, n) => toChunkHandle(n + 1));
+    const left = { missing: new Set(all), short: new Set(all) };
+    for (let round = 0; round < 6; round++) {
+      const found = {
+        missing: missing.confirmed(sid(1), page, [...left.missing]),
+        short: short.confirmed(sid(1), page, [...left.short], () => [sid(2)]),
+      };
+      for (const kind of ['missing', 'short'] as const) {
+        expect(found[kind].length).toBeLessThanOrEqual(confirmedMax);
+        for (const handle of found[kind]) left[kind].delete(handle);
+      }
+    }
+    expect([left.missing.size, left.short.size]).toEqual([0, 0]);
   });
 
   it('are found however many seemed to be missing for a moment before', () => {

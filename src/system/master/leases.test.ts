@@ -1,8 +1,15 @@
-import { describe, expect, it } from 'vitest';
-import { toChunkHandle, toServerId } from '../../core/base/brand.ts';
+import { describe, expect, it, test } from 'vitest';
+import { toChunkHandle, toChunkIndex, toServerId } from '../../core/base/brand.ts';
 import type { IfMissing } from '../../core/protocol/master-calls.ts';
 import { type Grant, nothingAsked } from '../../core/protocol/types.ts';
+import { testWorld } from '../../platform/sim/node-host.test-support.ts';
 import { codeOf, TestMasters, testChunkBytes } from './cluster.test-support.ts';
+import { Gate } from './gate.ts';
+import { Holds } from './holds.ts';
+import type { LeaderWorld } from './leader-world.ts';
+import { Leases } from './leases.ts';
+import type { Regrants } from './regrants.ts';
+import { chunkBytes, must, TestMachine } from './state/machine.test-support.ts';
 
 function ids(grant: Grant): number[] {
   return grant.replicas.map(({ server }) => server);
@@ -368,4 +375,27 @@ describe('leases', () => {
     });
     expect(away.dropped).toContain(grant.handle);
   });
+});
+
+test('a chunk that leaves the table just as it is asked for is given as it was before, or as it is after', async () => {
+  const { env } = testWorld(1).node('m');
+  const m = new TestMachine();
+  const { inode } = must(m.open('/f'));
+  const tables = {
+    ...{ counters: m.tables.counters, server: m.tables.server.bind(m.tables), chunk: m.tables.chunk.bind(m.tables) },
+    inode: m.tables.inode.bind(m.tables),
+    handleAt: (...asked: Parameters<typeof m.tables.handleAt>) => {
+      void Promise.resolve().then(() => m.truncate(inode, 0));
+      return m.tables.handleAt(...asked);
+    },
+  };
+  const world = {
+    ...{ env, tables, timing: { acquireMs: 500 }, servers: { hasSession: () => true } },
+    barrier: async () => {},
+    checkLeading: () => {},
+  } as unknown as LeaderWorld;
+  const leases = new Leases(world, new Gate(), new Holds(world), {} as Regrants);
+  const asked = { inode, index: toChunkIndex(0), chunkBytes, after: undefined, ifMissing: { kind: 'refuse' } } as const;
+  const id = { client: 7, sequence: 1, ackBelow: 1 };
+  expect(await codeOf(leases.acquire({ ...asked, id }))).toBe('ok');
 });

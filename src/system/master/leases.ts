@@ -84,7 +84,12 @@ export class Leases {
       if (file.kind === 'directory')
         throw new CairnError('IS_A_DIRECTORY', `inode ${inode} is a directory; name a file`);
       mustHaveChunksOf(chunkBytes, inode, file);
-      if (await this.#holds.waitedForThaw(inode, until)) continue;
+      // From here to the record nothing is waited for unless it is looked at anew afterwards: a chunk may leave the table meanwhile.
+      const thawed = this.#holds.untilThawed(inode, until);
+      if (thawed !== undefined) {
+        await thawed;
+        continue;
+      }
       if (!isSettled(tables, inode, index)) {
         await world.execute({ kind: 'settleFile', inode, index }, doneResult);
         continue;
@@ -96,7 +101,11 @@ export class Leases {
         mustHaveChunksOf(chunkBytes, inode, fileOf(world.tables, { inode })); // from now on it keeps that size
         return { grant: this.#answerOf(made, inode), created: true };
       }
-      if (await this.#holds.waitedForHold(handle, until)) continue;
+      const released = this.#holds.untilReleased(handle, until);
+      if (released !== undefined) {
+        await released;
+        continue;
+      }
       const chunk = tables.chunk(handle)!;
       if (chunk.refs > 1) {
         await this.#split(inode, index, handle);

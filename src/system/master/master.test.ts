@@ -152,6 +152,18 @@ describe('a cluster of masters', () => {
     },
   );
 
+  it('tells so only when also who was its primary takes no more: its clients have that grant still', async () => {
+    const c = await TestMasters.start(35);
+    const { attributes, grant } = await c.create('/f');
+    const { handle, version, replicas } = grant!;
+    const first = c.server(replicas[0]!.server);
+    const next = await c.acquire(attributes.inode, 0, { version, failed: [first.id] });
+    expect(next.grant.replicas.at(-1)!.server).toBe(first.id);
+    first.chunks.set(handle, { version, length: 10 }); // what it takes under the grant from before
+    await c.call('truncate', c.truncateRequest(attributes.inode, 0));
+    expect(first.serves && first.chunks.has(handle)).toBe(false);
+  });
+
   it('tells so also of what a file got just before, by which it became too long to go at once', async () => {
     const c = await TestMasters.start(34);
     await c.run(removedKeptMs); // a new leader looks everywhere

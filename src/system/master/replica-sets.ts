@@ -40,33 +40,35 @@ export class ReplicaSets {
     const { handle } = command;
     const release = this.#holds.hold(handle);
     try {
-      const before = chunkOf(tables, handle);
-      const dropped = command.kind === 'exclude' ? await this.#dropFirst(handle, before, command) : [];
-      const lapsed = await this.#regrants.alone(handle, async () => {
-        const silent = leaving.filter((id) => !servers.hasSession(id));
-        valueOrThrow(await servers.excluding(silent, () => this.#world.execute(command, doneResult)));
-        return silent;
+      const { before, serving } = await this.#regrants.alone(handle, async () => {
+        const chunk = chunkOf(tables, handle);
+        const dropped = command.kind === 'exclude' ? await this.#dropFirst(handle, chunk, command) : [];
+        const lapsed = leaving.filter((id) => !servers.hasSession(id));
+        valueOrThrow(await servers.excluding(lapsed, () => this.#world.execute(command, doneResult)));
+        return { before: chunk, serving: leaving.filter((id) => !lapsed.includes(id) && !dropped.includes(id)) };
       });
-      const serving = leaving.filter((id) => !lapsed.includes(id) && !dropped.includes(id));
       await Promise.all(serving.map((id) => this.#servesNoMore(id, handle, before)));
     } finally {
       release();
     }
   }
 
-  /** @returns those that have dropped it. @throws CairnError UNAVAILABLE */
+  /**
+   * To be called while nothing else changes the chunk: a grant that is on its way may leave out who stays here.
+   * @returns those that have dropped it. @throws CairnError UNAVAILABLE
+   */
   async #dropFirst(
     handle: ChunkHandle,
     chunk: ChunkRecord,
     { version, servers: leaving }: CommandOf<'exclude'>,
   ): Promise<readonly ServerId[]> {
     const { env, timing } = this.#world;
+    if (!chunk.sealed || chunk.version !== version) return []; // the command is refused
     const staying = chunk.servers.filter((id) => !leaving.includes(id));
     const isHeld = await canDoWithout(this.#world, handle, chunk, leaving, staying);
     this.#world.checkLeading();
     if (!isHeld)
       throw new CairnError('UNAVAILABLE', `no other server of chunk ${handle} has said that it has all of it`);
-    if (!chunk.sealed || chunk.version !== version) return [];
     const until = env.clock.now() + 2 * timing.sessionMs;
     const asked = leaving.map((id) => this.#hasDropped(id, handle, chunk, until));
     const isDropped = await Promise.all(asked);

@@ -370,6 +370,22 @@ describe('re-replication', () => {
     expect((await c.call('status', {})).lostChunks).toBe(1);
   });
 
+  it('knows when the only member has again what was missing there, and copies it', async () => {
+    const c = await TestMasters.start(52, { servers: 2, timing });
+    const { grant } = await c.sealedFile('/a', 10, { replication: 1 });
+    const { handle } = grant;
+    const only = c.server(members(c, handle)[0]!);
+    const kept = only.chunks.get(handle)!;
+    only.chunks.delete(handle);
+    await c.until('it is missed', () => c.eventsNamed('replica_gone').length > 0);
+    await c.run(1500);
+    expect((await c.call('status', {})).lostChunks).toBe(1);
+    only.chunks.set(handle, kept);
+    await c.call('set', { id: c.id(), path: '/a', ...c.nothingAsked, replication: 2 });
+    await c.until('there are two', () => members(c, handle).length === 2, 5000);
+    expect((await c.call('status', {})).lostChunks).toBe(0);
+  });
+
   it('notices a replica that is missing where it should be, by the inventory', async () => {
     const c = await TestMasters.start(9, { servers: 4, timing });
     const { grant } = await c.sealedFile('/a', 10);
@@ -512,6 +528,20 @@ describe('copies where they should be', () => {
       return members(c, handle).length === 2;
     });
     expect([least, copies()]).toEqual([2, 2]);
+  });
+
+  it('are not dropped as too many while the one that stays is just being left out', async () => {
+    const c = await TestMasters.start(51, { servers: 2, timing });
+    const { inode, grant } = await c.sealedFile('/a', 100, { replication: 2 });
+    const { handle, version, replicas } = grant;
+    const [tooMany, failed] = replicas.map(({ server }) => c.server(server));
+    tooMany!.holdsMs = 500;
+    const other = { id: { client: 1000, sequence: 1, ackBelow: 1 } };
+    const work = c.ask('acquire', { ...c.acquireRequest(inode, 0, { version, failed: [failed!.id] }), ...other });
+    await c.run(100);
+    await c.call('set', { id: c.id(), path: '/a', ...c.nothingAsked, replication: 1 });
+    await c.world.settle(work);
+    expect(members(c, handle).some((id) => c.server(id).chunks.get(handle)?.length === 100)).toBe(true);
   });
 
   it('are dropped as too many of an empty chunk, wherever there is nothing of it', async () => {

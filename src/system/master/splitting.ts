@@ -4,7 +4,7 @@
  */
 import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import { toChunkHandle, toChunkIndex, toChunkVersion } from '../../core/base/brand.ts';
-import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import { dropReplica } from './drop-replica.ts';
 import { chunkOf, type LeaderWorld, ordersTo, waitUntil } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
@@ -16,7 +16,9 @@ const handlesAtOnce = 64;
 /** A copy that was made just now stays unknown to an inventory that was on its way. */
 const settledMs = 5000;
 
-type Copied = 'copied' | 'damaged' | 'failed';
+/** 'unable': nor will it be, by its own word, with what it has. */
+type Copied = 'copied' | 'unable' | 'failed';
+const unable: ReadonlySet<ErrorCode> = new Set(['DISK_CORRUPT', 'DISK_FULL', 'DISK_FAILED']);
 
 /** One that is under way. */
 interface Split {
@@ -47,9 +49,12 @@ export class Splitting {
     return this.#making.has(handle);
   }
 
-  /** @throws CairnError UNAVAILABLE when no server could make a copy; STALE_HANDLE, STALE_VERSION when something has changed meanwhile */
+  /**
+   * @throws CairnError UNAVAILABLE when no server could make a copy, or one neither makes it nor leaves; STALE_HANDLE, STALE_VERSION when something
+   * has changed meanwhile
+   */
   async split(inode: InodeId, index: number, handle: ChunkHandle): Promise<void> {
-    const { env, tables } = this.#world;
+    const { env, tables, timing } = this.#world;
     const chunk = chunkOf(tables, handle);
     const into = await this.#takeHandle();
     this.#making.add(into);
@@ -57,8 +62,15 @@ export class Splitting {
       const split: Split = { handle, into, chunk, made: new Set(), dropped: new Set(), short: new Map() };
       await this.#copyOnAll(split);
       // None is left out that may be serving: a reader may have the old chunk as this file's. While some are waited for others may come back.
-      for (let id = this.#awaited(split); id !== undefined; id = this.#awaited(split))
+      const until = env.clock.now() + timing.cloneMs;
+      for (let id = this.#awaited(split); id !== undefined; id = this.#awaited(split)) {
+        if (env.clock.now() >= until)
+          throw new CairnError(
+            'UNAVAILABLE',
+            `server ${id} does not copy chunk ${handle} for its file; try again later`,
+          );
         await this.#copyOrDrop(id, split);
+      }
       await this.#commit(inode, index, split);
       env.events.emit('info', 'chunk_split', { handle, into, servers: [...split.made].join(',') });
     } finally {
@@ -108,20 +120,20 @@ export class Splitting {
       if (response.length >= length) return 'copied';
       short.set(id, response.length);
       env.events.emit('warn', 'chunk_not_split', { handle, into, server: id, why: 'its replica is short' });
-      return 'damaged';
+      return 'unable';
     } catch (thrown) {
       const { code, message: why } = toCairnError(thrown);
       if (code === 'CHUNK_MISSING' && length === 0) return 'copied';
       env.events.emit('warn', 'chunk_not_split', { handle, into, server: id, code, why });
-      return code === 'DISK_CORRUPT' ? 'damaged' : 'failed';
+      return unable.has(code) ? 'unable' : 'failed';
     }
   }
 
   /**
    * Once more with a member that was asked in vain. Who was away only, as all are for a leader that has just begun, makes its copy now: to throw away
    * what it has would leave the chunk to fewer, and what those have may be damaged unnoticed. It may have made its copy before and died before it
-   * could say so: then it has the next version, and makes the copy again. Who cannot throws away what it has, of this version or, if it is damaged
-   * by now, the next: nobody was granted that. @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
+   * could say so: then it has the next version, and makes the copy again. Who cannot throws away what it has, of this version or, if it is unable
+   * for good, the next: nobody was granted that. @throws CairnError STALE_VERSION when the chunk was granted anew meanwhile: nobody throws that away
    */
   async #copyOrDrop(id: ServerId, split: Split): Promise<void> {
     const { servers, tables } = this.#world;
@@ -134,7 +146,7 @@ export class Splitting {
     if (again === 'copied') made.add(id);
     else if (!servers.hasSession(id)) await waitUntil(this.#world, servers.changed(id), servers.comingUntil(id));
     else if (await dropReplica(this.#world, id, handle, chunk)) dropped.add(id);
-    else if (again === 'damaged' && isStill() && (await dropReplica(this.#world, id, handle, next))) dropped.add(id);
+    else if (again === 'unable' && isStill() && (await dropReplica(this.#world, id, handle, next))) dropped.add(id);
     else await servers.changed(id);
     this.#world.checkLeading();
   }

@@ -6,6 +6,8 @@ import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
 
 /** Of one server; more of them are found when these are settled. Those that are short everywhere, after a loss of power, stay: some minutes of small files. */
 export const suspectedMax = 131_072;
+/** Of one page: each leads to a change of its chunk, and others wait meanwhile. Of the next time that the page comes there are as many. */
+export const confirmedMax = 500;
 
 /** What was looked at: handles from … to, both included. */
 export interface Stretch {
@@ -45,15 +47,18 @@ class Suspected {
 export class MissingReplicas {
   readonly #suspected = new Suspected();
 
-  /** @param missing all of the stretch that the server should have and has not. @returns those that it had not the last time either */
+  /** @param missing all of the stretch that the server should have and has not. @returns some of those that it had not the last time either */
   confirmed(server: ServerId, stretch: Stretch, missing: readonly ChunkHandle[]): readonly ChunkHandle[] {
     this.#suspected.keepOnly(server, stretch, missing);
-    return missing.filter((handle) => {
-      const isSecond = this.#suspected.has(server, handle);
-      if (isSecond) this.#suspected.delete(server, handle);
-      else this.#suspected.add(server, handle);
-      return isSecond;
-    });
+    const confirmed: ChunkHandle[] = [];
+    for (const handle of missing) {
+      if (!this.#suspected.has(server, handle)) this.#suspected.add(server, handle);
+      else if (confirmed.length < confirmedMax) {
+        this.#suspected.delete(server, handle);
+        confirmed.push(handle);
+      }
+    }
+    return confirmed;
   }
 }
 
@@ -63,8 +68,8 @@ export class ShortReplicas {
 
   /**
    * @param short all of the stretch that are short on the server.
-   * @param othersOf the members of a chunk that are up, but for this one. @returns those that were short the last time too, and that one of the others
-   * has never been seen short of
+   * @param othersOf the members of a chunk that are up, but for this one. @returns some of those that were short the last time too, and that one of the
+   * others has never been seen short of
    */
   confirmed(
     server: ServerId,
@@ -73,12 +78,15 @@ export class ShortReplicas {
     othersOf: (handle: ChunkHandle) => readonly ServerId[],
   ): readonly ChunkHandle[] {
     this.#suspected.keepOnly(server, stretch, short);
-    return short.filter((handle) => {
+    const confirmed: ChunkHandle[] = [];
+    for (const handle of short) {
       const isFirst = !this.#suspected.has(server, handle);
       this.#suspected.add(server, handle);
-      if (isFirst || othersOf(handle).every((id) => this.#suspected.has(id, handle))) return false;
+      if (isFirst || confirmed.length >= confirmedMax) continue;
+      if (othersOf(handle).every((id) => this.#suspected.has(id, handle))) continue;
       this.#suspected.delete(server, handle);
-      return true;
-    });
+      confirmed.push(handle);
+    }
+    return confirmed;
   }
 }
