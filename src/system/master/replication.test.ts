@@ -557,6 +557,20 @@ describe('copies where they should be', () => {
     expect(c.eventsNamed('replica_gone')).toEqual([]);
   });
 
+  it('leave a server that is drained also if it has an empty replica, and the others have dropped theirs', async () => {
+    const c = await TestMasters.start(51, { timing });
+    const { grant } = await c.sealedFile('/a', 0);
+    const [drained, ...others] = grant.replicas.map(({ server }) => c.server(server));
+    for (const server of others) {
+      server.chunks.delete(grant.handle);
+      server.dropped.push(grant.handle);
+    }
+    await c.call('set', { id: c.id(), path: '/a', ...c.nothingAsked, replication: 2 });
+    await c.call('drain', { id: c.id(), server: drained!.id, draining: true });
+    await c.until('it is empty', () => !members(c, grant.handle).includes(drained!.id));
+    expect(drained!.chunks.has(grant.handle)).toBe(false);
+  });
+
   it('are as many as the file asks for: more are made, surplus ones are dropped before anybody can write', async () => {
     const c = await TestMasters.start(32, { servers: 4, timing });
     const { inode, grant } = await c.sealedFile('/a', 10);

@@ -78,8 +78,12 @@ export async function canDoWithout(
 /** All that there is of a chunk that was never written to. */
 const nothing: Held = { version: undefined, length: 0, isSound: true, serial: 0 };
 
-/** Who has the later mutations of one version has the earlier ones; one of them may have been a cut. */
+/**
+ * Who has the later mutations of one version has the earlier ones; one of them may have been a cut. An empty replica to which nothing was done is no
+ * more than none at all.
+ */
 function isMore(a: Held, b: Held): boolean {
+  if (b.version === undefined && a.length === 0 && a.serial === 0) return false;
   const [ofA, ofB] = [a.version ?? 0, b.version ?? 0];
   if (ofA !== ofB) return ofA > ofB;
   return a.serial > b.serial || (a.serial === b.serial && a.length > b.length);
