@@ -86,14 +86,15 @@ export class Acknowledgements {
     return new Promise<void>((resolve) => this.#whenQuiet.push(resolve));
   }
 
-  /** All that is pending fails: nobody will know who holds it. */
+  /** All that is pending fails: nobody will know who holds it, or too few do. */
   failAll(refusal: CairnError): void {
     const ordered = [...this.#pending];
     this.#pending.clear();
     for (const mutation of ordered) mutation.fail(afterOrder(refusal));
+    this.end();
   }
 
-  /** Nothing is acknowledged any more. */
+  /** Nothing of what was ordered is acknowledged any more. */
   end(): void {
     this.#held = [];
     this.#lagBytes = 0;

@@ -90,7 +90,7 @@ export class Chunkserver {
   readonly #intake: Intake;
   readonly #reads: ReadHandler;
   readonly #departures: Departures;
-  readonly #pool: BytePool;
+  readonly #bulkPools: readonly BytePool[];
   readonly #smallPool: SmallBytePool;
   readonly #mutations: MutateHandler;
   readonly #heartbeats: Heartbeats;
@@ -123,7 +123,8 @@ export class Chunkserver {
     const departures = new Departures(env);
     const pipeline = new Pipeline(env, limits, departures);
     const allocate = (bytes: number) => env.disk.allocate(bytes);
-    const pool = new BytePool(allocate, packetMaxBytes, limits.bulkBuffersMax);
+    const pool = new BytePool(allocate, packetMaxBytes, limits.bulkMutationsMax);
+    const pushPool = new BytePool(allocate, packetMaxBytes, limits.bulkBuffersMax - limits.bulkMutationsMax);
     const smallPool = new SmallBytePool(limits.smallBuffersBytesMax);
     const readPool = new BytePool(allocate, readBufferBytes, limits.readBuffersMax);
     const leases = new Leases({
@@ -137,15 +138,15 @@ export class Chunkserver {
       links,
       session,
       changed,
-      // The master answers once the session of the failed one has lapsed: that may take as long as a session.
+      // The master answers once the session of the failed one has lapsed: that may take as long as a session. Asked again it answers the same.
       exclude: async (request) => {
-        const within = { deadlineMs: limits.excludeTimeoutMs, attemptMs: limits.excludeAttemptMs };
+        const within = { deadlineMs: limits.excludeTimeoutMs, attemptMs: limits.excludeAttemptMs, isHarmless: true };
         return (await this.#channel.call('exclude', request, within)).grant;
       },
     });
     const orders = new Orders({ env, limits, store, writer, fences, inventory, leases, links });
     this.#session = session;
-    this.#pool = pool;
+    this.#bulkPools = [pool, pushPool];
     this.#smallPool = smallPool;
     this.#departures = departures;
     this.#leases = leases;
@@ -156,9 +157,9 @@ export class Chunkserver {
     this.#images = { store, writer, fences, inventory };
     this.#secondary = new Secondary({ env, limits, store, writer, fences, inventory, staging, leases });
     const activity = new Activity(env.clock);
-    this.#apply = new ApplyHandler(this.#secondary, pool, smallPool, activity);
+    this.#apply = new ApplyHandler(this.#secondary, pushPool, smallPool, activity);
     const fresh = new FreshBytes(limits.stagedBytesMax);
-    this.#push = new PushHandler({ pool, fresh, intake, pipeline, staging });
+    this.#push = new PushHandler({ pool: pushPool, fresh, intake, pipeline, staging });
     this.#mutations = new MutateHandler({ env, limits, session, leases, pool, smallPool, intake, pipeline, activity });
     const reading = { env, limits, store, session, inventory, leases, departures, activity };
     this.#reads = new ReadHandler({ ...reading, pool: readPool });
@@ -226,7 +227,7 @@ export class Chunkserver {
       mutationBytes: this.#mutations.bytes,
       stagedBytes: this.#staging.bytes,
       readBytes: this.#reads.bytes,
-      bulkBuffers: this.#pool.inUse,
+      bulkBuffers: this.#bulkPools.reduce((sum, { inUse }) => sum + inUse, 0),
       smallBuffers: this.#smallPool.inUse,
       leases: this.#leases.size,
       connections: this.#connections.size,
@@ -283,7 +284,6 @@ export class Chunkserver {
       routes,
       () => {
         this.#connections.delete(rpc);
-        this.#pipeline.sourceClosed(rpc);
         this.#reads.peerClosed(rpc);
         this.#mutations.peerClosed(rpc);
       },

@@ -80,13 +80,16 @@ export async function copyFrom(
 ): Promise<void> {
   const { handle } = theirs;
   const steps = copySteps(theirs, own, theirs, world.store.badBlocksOf(handle), world.limits.copyStepBytes);
-  let blocks = await fetchBlocks(world.env, theirs, steps[0]!.blocks, source);
-  for (const [n, step] of steps.entries()) {
-    const taken = takeStep(world, theirs, step, blocks, under, n < steps.length - 1);
-    const fetched = fetchBlocks(world.env, theirs, steps[n + 1]?.blocks ?? [], source);
+  let step = steps.next().value;
+  let blocks = await fetchBlocks(world.env, theirs, step?.blocks ?? [], source);
+  while (step !== undefined) {
+    const next = steps.next().value;
+    const taken = takeStep(world, theirs, step, blocks, under, next !== undefined);
+    const fetched = fetchBlocks(world.env, theirs, next?.blocks ?? [], source);
     const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
     blocks = await bothDone(taken, fetched);
     await pace?.moved(bytes);
+    step = next;
   }
   // What was found damaged since the steps were laid out is not in them.
   if (world.store.badBlocksOf(handle).length === 0) world.inventory.mended(handle);

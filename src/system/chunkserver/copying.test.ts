@@ -5,6 +5,10 @@ import { checksumsAfter, copySteps, stretchesOf } from './copying.ts';
 
 const final = { version: toChunkVersion(7), serial: toMutationSerial(0) };
 
+function stepsOf(...of: Parameters<typeof copySteps>) {
+  return [...copySteps(...of)];
+}
+
 function record(writer: number, sequence: number, offset: number, lengthBytes: number): WindowEntry {
   return { writer, sequence, offset, lengthBytes };
 }
@@ -29,7 +33,7 @@ describe('copy steps', () => {
     const news = [record(1, 3, third, 500), record(2, 1, 20 * blockBytes, 10), record(1, 4, 36 * blockBytes, 10)];
     const source = image(40 * blockBytes - 5, (block) => block + 1, [...known, ...news]);
     const target = image(third, (block) => block + 1, known);
-    const steps = copySteps(source, target, final);
+    const steps = stepsOf(source, target, final);
     expect(steps.map(({ version, serial }) => [version, serial])).toEqual([
       [3, 9],
       [3, 9],
@@ -47,7 +51,7 @@ describe('copy steps', () => {
   test('end where a record ends: before one that would be cut, or behind it where it begins the step', () => {
     const long = record(1, 2, 10 * blockBytes + 5, 16 * blockBytes);
     const source = image(60 * blockBytes, (block) => block + 1, [record(1, 1, 0, 10), long]);
-    const steps = copySteps(source, undefined, final);
+    const steps = stepsOf(source, undefined, final);
     const ends = [long.offset, long.offset + long.lengthBytes, 42 * blockBytes, 58 * blockBytes, source.lengthBytes];
     expect(steps.map(({ lengthBytes }) => lengthBytes)).toEqual(ends);
     expect(steps.map(({ blocks }) => [blocks[0], blocks.at(-1)])).toEqual([
@@ -65,7 +69,7 @@ describe('copy steps', () => {
     const live = Array.from({ length: 15 }, (_, i) => record(2, i + 1, (10 + 2 * i) * blockBytes + i, 2 * blockBytes));
     const resized = record(7, 1, 10 * blockBytes, 0);
     const source = image(40 * blockBytes + 20, (block) => block, [cutOff, resized, ...live]);
-    const steps = copySteps(source, undefined, final);
+    const steps = stepsOf(source, undefined, final);
     expect(steps.length).toBeGreaterThan(2);
     for (const { lengthBytes, window } of steps) {
       const cut = live.filter(({ offset, lengthBytes: bytes }) => offset < lengthBytes && offset + bytes > lengthBytes);
@@ -78,13 +82,13 @@ describe('copy steps', () => {
     const last = record(1, 1, 2 * blockBytes + 5, 100);
     const source = image(last.offset + 100, (block) => block, [last]);
     const before = image(blockBytes, (block) => block);
-    const steps = copySteps({ ...source, lengthBytes: 3 * blockBytes - 5 }, before, final, [], blockBytes);
+    const steps = stepsOf({ ...source, lengthBytes: 3 * blockBytes - 5 }, before, final, [], blockBytes);
     expect(steps.map(({ lengthBytes, blocks }) => [lengthBytes, blocks])).toEqual([
       [2 * blockBytes, [1]],
       [3 * blockBytes - 5, [2]],
     ]);
     const wide = record(1, 1, blockBytes + 5, blockBytes);
-    const cut = copySteps({ ...source, window: [wide] }, before, final, [], blockBytes);
+    const cut = stepsOf({ ...source, window: [wide] }, before, final, [], blockBytes);
     expect(cut.map(({ lengthBytes, blocks }) => [lengthBytes, blocks])).toEqual([
       [wide.offset, [1]],
       [wide.offset + blockBytes, [1, 2]],
@@ -96,10 +100,10 @@ describe('copy steps', () => {
     const [both, own] = [record(1, 1, 30 * blockBytes, 10), record(2, 1, 10 * blockBytes, 10)];
     const source = image(50 * blockBytes, (block) => block + 1, [own, both]);
     const target = image(31 * blockBytes, (block) => (block < 5 ? 99 : block + 1), [both]);
-    const steps = copySteps(source, target, final);
+    const steps = stepsOf(source, target, final);
     expect(steps.map(({ blocks }) => blocks.length)).toEqual([5, 16, 3]);
     expect(steps.map(({ lengthBytes }) => lengthBytes)).toEqual([31, 47, 50].map((blocks) => blocks * blockBytes));
-    expect(copySteps(source, target, final, [20], 2 * blockBytes)[0]!.window).toEqual([both]); // the third block differs still
+    expect(stepsOf(source, target, final, [20], 2 * blockBytes)[0]!.window).toEqual([both]); // the third block differs still
     expect(steps[0]!.window).toEqual([own, both]);
   });
 
@@ -108,11 +112,11 @@ describe('copy steps', () => {
     const target = image(20, () => 1, [mine, theirs]);
     const source = image(20 * blockBytes, (block) => block, [mine, record(1, 2, 30, 10), record(2, 1, 50, 10)]);
     const older = { ...target, version: toChunkVersion(2) };
-    expect(copySteps(source, older, final)[0]!.window).toEqual([forgottenMark(3), record(2, 1, 50, 10)]);
+    expect(stepsOf(source, older, final)[0]!.window).toEqual([forgottenMark(3), record(2, 1, 50, 10)]);
   });
 
   test('to a place where nothing is begin behind every other replica', () => {
-    const steps = copySteps(
+    const steps = stepsOf(
       image(20 * blockBytes, (block) => block),
       undefined,
       final,
@@ -123,15 +127,33 @@ describe('copy steps', () => {
 
   test('between equal replicas are one, without bytes, that takes the version', () => {
     const source = image(2 * blockBytes + 10, (block) => block);
-    expect(copySteps(source, source, final)).toEqual([
+    expect(stepsOf(source, source, final)).toEqual([
       { ...final, lengthBytes: source.lengthBytes, window: [], blocks: [] },
     ]);
+  });
+
+  test('are laid out when they are asked for: a long window is gone over once or twice at a time', () => {
+    let looks = 0;
+    const counted = (sequence: number): WindowEntry => ({
+      ...record(1, sequence, 0, 100),
+      get offset() {
+        looks += 1;
+        return 100 * sequence;
+      },
+    });
+    const window = Array.from({ length: 1000 }, (_, n) => counted(n));
+    const source = image(64 * blockBytes, (block) => block, window);
+    for (const step of copySteps(source, undefined, final, [], blockBytes)) {
+      expect(step.blocks).toEqual([0]);
+      break;
+    }
+    expect(looks).toBeLessThan(10 * window.length);
   });
 
   test('name blocks that differ, that have another length, and that are known to be bad', () => {
     const source = image(5 * blockBytes + 10, (block) => block);
     const target = image(5 * blockBytes + 20, (block) => (block === 1 ? 99 : block));
-    expect(copySteps(source, target, final, [3]).map(({ blocks }) => blocks)).toEqual([[1, 3, 5]]);
+    expect(stepsOf(source, target, final, [3]).map(({ blocks }) => blocks)).toEqual([[1, 3, 5]]);
   });
 });
 
@@ -144,7 +166,7 @@ test('neighbouring blocks are one stretch; the last block ends with the chunk', 
 
 test('a stretch is no longer than a packet, whatever a step takes', () => {
   const source = image(70 * blockBytes, (block) => block);
-  const steps = copySteps(source, undefined, final, [], 64 * blockBytes);
+  const steps = stepsOf(source, undefined, final, [], 64 * blockBytes);
   expect(steps.map(({ blocks }) => blocks.length)).toEqual([64, 6]);
   const stretches = stretchesOf(steps[0]!.blocks, source.lengthBytes);
   expect(stretches.map(({ first, count }) => [first, count])).toEqual([

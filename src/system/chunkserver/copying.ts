@@ -31,35 +31,34 @@ const blocksPerPacket = packetMaxBytes / blockBytes;
 const nothingYet = { version: toChunkVersion(1), serial: toMutationSerial(0), lengthBytes: 0 };
 
 /**
+ * Each step is laid out when it is asked for: the window may be long, and so the turn if all were at once.
  * @param final version and serial of the copy in the end.
  * @param bad blocks of the target that are to be replaced whatever their checksums say.
  * @param stepBytes how much one step takes over at most, in whole blocks.
  */
-export function copySteps(
+export function* copySteps(
   source: ChunkImage,
   target: ChunkImage | undefined,
   final: Pick<ReplicaState, 'version' | 'serial'>,
   bad: readonly number[] = [],
   stepBytes: number = packetMaxBytes,
-): readonly CopyStep[] {
+): Generator<CopyStep, undefined> {
   const blocks = differingBlocks(source, target, bad);
   const blocksPerStep = stepBytes / blockBytes;
-  const halves =
-    blocks.length > blocksPerStep ? halfSteps(source, target, blocks, blocksPerStep) : { steps: [], from: 0 };
-  const last = { lengthBytes: source.lengthBytes, window: source.window, blocks: blocks.slice(halves.from) };
-  return [...halves.steps, { version: final.version, serial: final.serial, ...last }];
+  const from = blocks.length > blocksPerStep ? yield* halfSteps(source, target, blocks, blocksPerStep) : 0;
+  const last = { lengthBytes: source.lengthBytes, window: source.window, blocks: blocks.slice(from) };
+  yield { version: final.version, serial: final.serial, ...last };
 }
 
-/** All steps but the last one, which takes the blocks `from` on. A step is longer than it should be where one record is. */
-function halfSteps(
+/** All steps but the last one, which takes the blocks from the one returned on. A step is longer than it should be where one record is. */
+function* halfSteps(
   source: ChunkImage,
   target: ChunkImage | undefined,
   blocks: readonly number[],
   blocksPerStep: number,
-): { readonly steps: readonly CopyStep[]; readonly from: number } {
+): Generator<CopyStep, number> {
   const { version, serial } = target ?? nothingYet;
   const half = new HalfWindow(source.window, target?.window ?? [], Math.max(source.version, version));
-  const steps: CopyStep[] = [];
   let lengthBytes = target?.lengthBytes ?? 0;
   let from = 0;
   while (blocks.length - from > blocksPerStep) {
@@ -69,17 +68,17 @@ function halfSteps(
     // Blocks come in ascending order, so what has come so far reaches without a hole to where it ends.
     if (within.length > 0) {
       from += within.length;
-      steps.push({ version, serial, lengthBytes, window: half.upTo(blocks[from]! * blockBytes), blocks: within });
+      yield { version, serial, lengthBytes, window: half.upTo(blocks[from]! * blockBytes), blocks: within };
       continue;
     }
     lengthBytes = half.endNear((some.at(-1)! + 1) * blockBytes, lengthBytes);
     if (lengthBytes >= source.lengthBytes) break;
     const taken = blocks.slice(from).filter((block) => block * blockBytes < lengthBytes);
-    steps.push({ version, serial, lengthBytes, window: half.upTo(lengthBytes), blocks: taken });
+    yield { version, serial, lengthBytes, window: half.upTo(lengthBytes), blocks: taken };
     from += taken.length;
     if (lengthBytes % blockBytes > 0) from -= 1; // what is left of a block comes with the next step
   }
-  return { steps, from };
+  return from;
 }
 
 /** Blocks of the source that the target has not, or otherwise. */

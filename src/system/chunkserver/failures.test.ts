@@ -399,6 +399,16 @@ describe('versions', () => {
     expect(cluster.master.exclusions).toHaveLength(1);
   });
 
+  test('nor does it begin if no master confirms it: who waits is not told that nobody knows what became of it', async () => {
+    const cluster = await TestCluster.start(28);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    cluster.master.nextHandle = 6;
+    cluster.kill(1);
+    await cluster.restart(1);
+    cluster.world.network.blackhole(['s1'], ['m']);
+    expect(await cluster.settle(codeOf(cluster.client.write(grant, 0, pattern(100, 0))))).toBe('NO_QUORUM');
+  });
+
   test('one that is confirmed does not hide a later one that has come meanwhile', async () => {
     const cluster = await TestCluster.start(27);
     const grant = cluster.master.grant(5, [1, 2, 3]);

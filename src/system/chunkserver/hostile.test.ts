@@ -246,6 +246,47 @@ describe('bounds', () => {
     expect(difference(await cluster.content(1, 5), pattern(200 * kibi, 1))).toBe('none');
   });
 
+  test('bytes that were pushed and got no order make way for others', async () => {
+    const cluster = await TestCluster.start(25, 3, { stagedBytesMax: 400 * kibi });
+    const full = cluster.master.grant(5, [1, 2, 3]);
+    for (let n = 0; n < 4; n++) await cluster.settle(cluster.client.append(full, 1, n, [pattern(chunkBytes / 4, n)]));
+    const appends = [4, 5, 6, 7].map((n) => cluster.client.append(full, 1, n, [pattern(80 * kibi, n)]));
+    const appended = await cluster.settle(Promise.all(appends));
+    expect(appended.map(({ offsets }) => offsets)).toEqual([[], [], [], []]);
+    await cluster.settle(cluster.client.write(cluster.master.grant(6, [1, 2, 3]), 0, pattern(200 * kibi, 8)));
+    expect(cluster.master.exclusions).toEqual([]);
+    for (const id of [1, 2, 3]) {
+      expect(difference(await cluster.content(id, 6), pattern(200 * kibi, 8))).toBe('none');
+      expect(cluster.servers.get(id)!.load.stagedBytes).toBeLessThanOrEqual(400 * kibi);
+    }
+  });
+
+  test('whatever is pushed leaves buffers for the mutations of clients', async () => {
+    const cluster = await TestCluster.start(26, 1, { bulkBuffersMax: 8, bulkMutationsMax: 4 });
+    const bytes = pattern(70 * kibi, 1);
+    const crc = cluster.client.node.env.crc32(bytes);
+    const rpc = cluster.client.to(serverAddress(1));
+    for (let n = 0; n < 12; n++) rpc.notify('push', { dataId: 100 + n, crc, chain: [] }, [bytes]);
+    await cluster.world.run(100);
+    expect(cluster.servers.get(1)!.load.stagedBytes).toBe(12 * bytes.length);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1]), 0, bytes));
+    expect(difference(await cluster.content(1, 5), bytes)).toBe('none');
+  });
+
+  test('an order that comes long after its bytes, as its chunk was made equal first, counts on none that were pushed', async () => {
+    const limits = { stagedMaxMs: 600, pushedMaxMs: 200, recoveryStepBytes: 64 * kibi };
+    const cluster = await TestCluster.start(27, 3, limits);
+    await cluster.settle(cluster.client.write(cluster.master.grant(5, [1, 2]), 0, pattern(mebi, 1)));
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    cluster.world.network.shape('s1', 's3', { extraLatencyMs: 100 });
+    const began = cluster.world.now;
+    await cluster.settle(cluster.client.write(grant, 0, pattern(200 * kibi, 2)));
+    expect(cluster.world.now - began).toBeGreaterThan(1200);
+    expect(cluster.master.exclusions).toEqual([]);
+    const expected = joined([pattern(200 * kibi, 2), pattern(mebi, 1).subarray(200 * kibi)]);
+    for (const id of [1, 2, 3]) expect(difference(await cluster.content(id, 5), expected)).toBe('none');
+  });
+
   test('when more is pushed than there are buffers nobody is left behind, and clients are told to come again', async () => {
     const cluster = await TestCluster.start(24, 3, { bulkBuffersMax: 8, bulkMutationsMax: 4 });
     const sets = [

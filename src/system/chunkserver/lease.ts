@@ -169,7 +169,7 @@ export class Lease {
   #replicate(mutation: Mutation, placement: Placement): void {
     const { grant, links } = this.#set;
     const { version } = grant;
-    replicate(this.#world.writer, grant, links, mutation, placement, {
+    replicate(this.#world, grant, links, mutation, placement, {
       written: (error) => this.#written(mutation, version, error),
       applied: (server, error) => this.#applied(mutation, version, server, error),
     });
@@ -248,7 +248,9 @@ export class Lease {
     try {
       await this.#set.makeEqual();
       if (this.#isEnded()) return;
-      this.#acknowledgements.settleRecovered();
+      const { replicas, minReplicas } = this.#set.grant;
+      if (replicas.length >= minReplicas) this.#acknowledgements.settleRecovered();
+      else this.#refuseMutations(this.#tooFew());
       this.#activate();
       if (this.#isClosing && !this.#isEnded()) this.#state = 'closing';
     } catch (thrown) {
@@ -294,11 +296,15 @@ export class Lease {
   }
 
   #refuseAll(refusal: CairnError): void {
+    this.#refuseMutations(refusal);
+    for (const { reject } of this.#whenReady.splice(0)) reject(refusal);
+  }
+
+  #refuseMutations(refusal: CairnError): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#acknowledgements.failAll(refusal);
     for (const mutation of waiting) mutation.fail(refusal);
-    for (const { reject } of this.#whenReady.splice(0)) reject(refusal);
   }
 
   #refusal(): CairnError {
@@ -309,6 +315,13 @@ export class Lease {
         `the lease of chunk ${this.handle}, version ${this.version}, was given up; ask for a new grant`,
       )
     );
+  }
+
+  /** Of a set that is only brought together: on it no mutation is as safe as its file asks for. */
+  #tooFew(): CairnError {
+    const { replicas, minReplicas } = this.#set.grant;
+    const what = `chunk ${this.handle} has ${replicas.length} replicas by now, its file asks for ${minReplicas}`;
+    return new CairnError('REPLICA_FAILED', `${what}; wait for copies, and ask for a new grant`);
   }
 
   #tooManyWait(): CairnError {

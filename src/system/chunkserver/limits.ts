@@ -22,17 +22,26 @@ export interface Limits {
   readonly excludeTimeoutMs: number;
   /** Of that, so long at one master, who waits until the session of the failed one has lapsed. */
   readonly excludeAttemptMs: number;
-  /** Pushed bytes that wait for their order. What comes beyond is forwarded, but not kept. */
+  /** Pushed bytes that wait for their order. For what comes beyond, those that wait longest are thrown away. */
   readonly stagedBytesMax: number;
-  /** Buffers of one packet each for bulk bytes: arriving, staged, being written or passed on. Pushed bytes use fresh memory without one, up to `stagedBytesMax`. */
+  /** Buffers of one packet each for bulk bytes: arriving, staged, being written or passed on. */
   readonly bulkBuffersMax: number;
-  /** Of these for clients' mutations; the others are for what is pushed here, so that who is well is not left behind. Over it: BUSY. */
+  /**
+   * Of these for clients' mutations; over it: BUSY. The others are for what comes from primaries: what is pushed uses fresh memory without one,
+   * up to `stagedBytesMax`, so that who is well is not left behind.
+   */
   readonly bulkMutationsMax: number;
   /** Memory for small bodies, of each of two sizes; without any left a body uses fresh memory. */
   readonly smallBuffersBytesMax: number;
   /** Buffers for bulk reads; without one a read uses fresh memory. */
   readonly readBuffersMax: number;
+  /**
+   * Pushed bytes wait so long for their order, and an order for its bytes. No less than `pushedMaxMs` and `replicaTimeoutMs` together: what is
+   * ordered later is not waited for.
+   */
   readonly stagedMaxMs: number;
+  /** An order that follows its bytes later than that, as its chunk was made equal first, brings them along. */
+  readonly pushedMaxMs: number;
   /** A connection whose frame does not go on for so long is closed. */
   readonly bodyStallMs: number;
   readonly pushIdleMs: number;
@@ -85,7 +94,8 @@ export const limitsDefault: Limits = {
   bulkMutationsMax: 160,
   smallBuffersBytesMax: 16 * mebi,
   readBuffersMax: 64,
-  stagedMaxMs: 10_000,
+  stagedMaxMs: 4500,
+  pushedMaxMs: 1000,
   bodyStallMs: 10_000,
   pushIdleMs: 30_000,
   hopStallMs: 1000,

@@ -61,8 +61,6 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
   readonly #peers = new Map<Peer, PeerUse>();
   readonly #refused: RefusedAppends;
   #bytes = 0;
-  /** Mutations with a bulk buffer. */
-  #bulk = 0;
 
   constructor(world: MutateWorld) {
     this.#world = world;
@@ -96,14 +94,12 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     mustBeEnough(request);
     const lease = leases.under(request.grant);
     const isBulk = bodyBytes > smallMutationMaxBytes;
-    const hasBuffer = this.#bulk < limits.bulkMutationsMax;
-    const pooled = isBulk && hasBuffer ? this.#world.pool.take(bodyBytes) : undefined;
+    const pooled = isBulk ? this.#world.pool.take(bodyBytes) : undefined;
     if (isBulk && pooled === undefined) {
       throw new CairnError('BUSY', 'all buffers for bulk mutations are in use here; try again later');
     }
     lease.arriving += 1;
     this.#bytes += bodyBytes;
-    if (isBulk) this.#bulk += 1;
     if (bodyBytes === 0) {
       this.#whole(request, { ...smallBody, body: emptyBody, sum: 0, pooled: undefined }, context, lease);
       return undefined;
@@ -137,20 +133,22 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     lease: Lease,
     pooled: PooledBytes,
   ): BodySink {
-    const { env, intake, pipeline } = this.#world;
+    const { env, intake, pipeline, limits } = this.#world;
     const { grant, crc } = request;
-    const pushed = { dataId: env.random.id53(), version: grant.version };
+    const dataId = env.random.id53();
     return intake.begin({
       data: pooled,
       forward: pipeline.forward(context.peer, grant.replicas.slice(1), {
-        dataId: pushed.dataId,
+        dataId,
         crc,
         bodyBytes,
         data: pooled,
       }),
       source: context.peer,
-      whole: ({ whole: sum, blocks: blockChecksums }) =>
-        this.#whole(request, { body: pooled.bytes, sum, blockChecksums, pushed, pooled }, context, lease),
+      whole: ({ whole: sum, blocks: blockChecksums }) => {
+        const pushed = { dataId, version: grant.version, until: env.clock.now() + limits.pushedMaxMs };
+        this.#whole(request, { body: pooled.bytes, sum, blockChecksums, pushed, pooled }, context, lease);
+      },
       aborted: () => {
         this.#brokeOff(bodyBytes, context, lease);
         pooled.release();
@@ -185,7 +183,7 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
 
   #brokeOff(bodyBytes: number, context: CallContext, lease: Lease): void {
     lease.arriving -= 1;
-    this.#ended(bodyBytes);
+    this.#bytes -= bodyBytes;
     context.fail(new CairnError('ABORTED', 'the body broke off'));
   }
 
@@ -202,13 +200,8 @@ export class MutateHandler implements StreamHandler<MutateSpec> {
     peer.hold();
   }
 
-  #ended(bytes: number): void {
-    this.#bytes -= bytes;
-    if (bytes > smallMutationMaxBytes) this.#bulk -= 1;
-  }
-
   #discharge(peer: Peer, bytes: number): void {
-    this.#ended(bytes);
+    this.#bytes -= bytes;
     const use = this.#peers.get(peer);
     if (use === undefined) return;
     use.bytes -= bytes;

@@ -10,6 +10,8 @@ export interface Pushed {
   readonly dataId: number;
   /** The version of the grant whose chain it went along. */
   readonly version: number;
+  /** An order after that must not count on it. */
+  readonly until: number;
 }
 
 /** A mutation's place in the chunk, from the primary. */

@@ -188,6 +188,36 @@ describe('leases', () => {
     expect(await cluster.settle(codeOf(cluster.client.write(next, 0, pattern(9, 9))))).toBe('STALE_VERSION');
     for (const server of [2, 3]) expect(difference(await cluster.content(server, 5), bytes)).toBe('none');
   });
+
+  test('recover on fewer members than the file asks for acknowledges nothing of what was under way', async () => {
+    const cluster = await TestCluster.start(15, 2);
+    const grantTo = (servers: readonly number[]) => ({ ...cluster.master.grant(5, servers), minReplicas: 2 });
+    const grant = grantTo([1, 2]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+    cluster.world.network.blackhole(['s1'], ['s2']);
+    const written = codeOf(cluster.client.write(grant, 100, pattern(100, 1)));
+    await cluster.world.run(50);
+    const recovered = cluster.master.order(1, 'recover', { grant: grantTo([1]), seal: true });
+    expect(await cluster.settle(recovered)).toEqual({ length: 200 });
+    expect(await cluster.settle(written)).toBe('REPLICA_FAILED');
+  });
+
+  test('what waits to be taken back ends when a set that is too small is recovered', async () => {
+    const cluster = await TestCluster.start(16, 2);
+    const grantTo = (servers: readonly number[]) => ({ ...cluster.master.grant(5, servers), minReplicas: 2 });
+    const grant = grantTo([1, 2]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(100, 0)));
+    cluster.world.network.blackhole(['s1'], ['s2']);
+    const written = codeOf(cluster.client.write(grant, 100, pattern(100, 1)));
+    await cluster.world.run(50);
+    // Its order is under way when the newer set comes.
+    const released = codeOf(cluster.master.order(1, 'release', { handle: grant.handle, version: grant.version }));
+    await cluster.world.run(50);
+    const recovered = cluster.master.order(1, 'recover', { grant: grantTo([1]), seal: true });
+    await cluster.settle(Promise.all([released, codeOf(recovered)]));
+    expect(await cluster.settle(written)).toBe('REPLICA_FAILED');
+  });
+
   test.each([1, 2])('one of a chunk that was removed takes nothing any more (version %i)', async (version) => {
     const cluster = await TestCluster.start(12);
     let grant = cluster.master.grant(5, [1, 2, 3]);

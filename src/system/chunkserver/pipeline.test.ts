@@ -1,6 +1,6 @@
 /** Bytes on their way down the chain, when one of its servers takes them slowly, or not at all. */
 import { describe, expect, test } from 'vitest';
-import { difference, pattern, TestCluster } from './cluster.test-support.ts';
+import { difference, pattern, TestClient, TestCluster } from './cluster.test-support.ts';
 import { StallWatch } from './stall-watch.ts';
 
 const mebi = 1024 * 1024;
@@ -63,6 +63,45 @@ test('who waits in vain for the bytes of one chunk goes on with all others', asy
   }
   await cluster.settle(written);
   expect(cluster.master.exclusions.map(({ handle, failed }) => [handle, ...failed])).toEqual([[5, 2]]);
+});
+
+describe('connections to the next hop', () => {
+  const connectionsOf = (cluster: TestCluster, id: number) => cluster.servers.get(id)!.load.connections;
+
+  test('are as many as bodies are under way, however many clients there are', async () => {
+    const cluster = await TestCluster.start(6);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    const counts = [];
+    for (let n = 0; n < 5; n++) {
+      const client = new TestClient(cluster.world, `client${n}`);
+      await cluster.settle(client.write(grant, 0, pattern(100_000, n)));
+      counts.push([2, 3].map((id) => connectionsOf(cluster, id)));
+    }
+    for (const count of counts) expect(count).toEqual(counts[0]);
+  });
+
+  test('that nothing goes along any more are closed, though their source stays', async () => {
+    const cluster = await TestCluster.start(7, 3, { pushIdleMs: 3000 });
+    const [one, other] = [cluster.master.grant(5, [1, 2]), cluster.master.grant(6, [1, 3])];
+    await cluster.settle(cluster.client.write(one, 0, pattern(100_000, 0)));
+    const before = connectionsOf(cluster, 2);
+    for (let n = 0; n < 12; n++) {
+      await cluster.settle(cluster.client.write(other, 0, pattern(100_000, n)));
+      await cluster.world.run(1000);
+    }
+    expect(connectionsOf(cluster, 2)).toBe(before - 1);
+  });
+
+  test('that takes nothing any more keeps no memory from others', async () => {
+    const cluster = await TestCluster.start(8);
+    const grant = cluster.master.grant(5, [1, 2, 3]);
+    await cluster.settle(cluster.client.write(grant, 0, pattern(100_000, 0)));
+    cluster.world.network.isolate('s2');
+    await cluster.settle(cluster.client.write(grant, 0, pattern(mebi, 1)));
+    expect(cluster.master.exclusions.map(({ failed }) => failed)).toEqual([[2]]);
+    await cluster.world.run(6000);
+    expect(cluster.servers.get(1)!.load.bulkBuffers).toBe(0);
+  });
 });
 
 test('a slow link is waited for', async () => {

@@ -1,6 +1,6 @@
 /**
- * Cut-through: bytes go on to the next server of the chain while they arrive (GFS §3.2). For each connection that bytes come in by there
- * is one going out to each next hop, so that a slow source holds up nobody else; a slow next hop holds up its source. One that takes nothing at
+ * Cut-through: bytes go on to the next server of the chain while they arrive (GFS §3.2). Each body has a connection to its next hop for itself
+ * while it arrives, so that a slow source holds up nobody else; a slow next hop holds up its source. One that takes nothing at
  * all any more is given up, and for a while the bytes go past it: they are for those behind it too, and its source has others to serve.
  *
  * A frame that was begun is always completed: if its source breaks off, zeros follow, the receiver's checksum fails, and the
@@ -39,15 +39,16 @@ export interface Forward {
 }
 
 const zeros = new Uint8Array(64 * 1024);
-const sweepMs = 5000;
-/** Connections that wait for another source. */
-const idleMax = 64;
+const sweepMs = 1000;
+/** Connections that wait for another body. */
+const idleMax = 256;
 
 export class Pipeline {
   readonly #env: Env;
   readonly #limits: Limits;
-  readonly #inUse = new Map<Peer, Map<Address, Outgoing>>();
+  readonly #inUse = new Set<Outgoing>();
   readonly #departures: Departures;
+  /** The longest idle first. */
   #idle: Outgoing[] = [];
   /** Servers that took nothing any more, and until when the bytes go past them. */
   readonly #passedBy = new Map<Address, number>();
@@ -67,37 +68,25 @@ export class Pipeline {
     const hops = this.#passedBy.size === 0 ? chain : chain.filter(({ address }) => !this.#isPassedBy(address));
     const next = hops[0];
     if (next === undefined) return undefined;
-    const { rpc } = this.#outgoing(source, next.address);
+    const outgoing = this.#takeIdle(next.address) ?? this.#connect(next.address);
+    this.#inUse.add(outgoing);
+    const { rpc } = outgoing;
     const writer = rpc.beginNotice('push', { dataId, crc, chain: hops.slice(1) }, bodyBytes);
     // Who stands right before the one that has stalled gives up first: those before it only wait for it.
     const patienceMs = this.#limits.hopStallMs * hops.length;
     const on = { moved: () => source.tell(), stalled: () => this.#passBy(next.address, rpc) };
     const watch = () => new StallWatch(this.#env, rpc, patienceMs, on);
-    const forward = new ChainForward(source, rpc, writer, bodyBytes, watch);
-    if (data === undefined) return forward;
-    data.retain();
-    forward.onGiven = () => this.#departures.after(rpc, () => data.release());
-    return forward;
-  }
-
-  /** The source is gone: what led on from it serves another one. */
-  sourceClosed(source: Peer): void {
-    const outgoing = this.#inUse.get(source);
-    if (outgoing === undefined) return;
-    this.#inUse.delete(source);
-    for (const one of outgoing.values()) {
-      if (one.rpc.isClosed) continue;
-      one.idleSince = this.#env.clock.now();
-      this.#idle.push(one);
-    }
-    while (this.#idle.length > idleMax) this.#idle.shift()!.rpc.close('too many idle connections');
-    this.#planSweep();
+    data?.retain();
+    return new ChainForward(source, rpc, writer, bodyBytes, watch, () => {
+      if (data !== undefined) this.#departures.after(rpc, () => data.release());
+      this.#giveBack(outgoing);
+    });
   }
 
   close(reason: string): void {
     this.#sweep?.cancel();
     for (const { rpc } of this.#idle.splice(0)) rpc.close(reason);
-    for (const outgoing of this.#inUse.values()) for (const { rpc } of outgoing.values()) rpc.close(reason);
+    for (const { rpc } of this.#inUse) rpc.close(reason);
     this.#inUse.clear();
   }
 
@@ -115,21 +104,25 @@ export class Pipeline {
     return false;
   }
 
-  #outgoing(source: Peer, address: Address): Outgoing {
-    let ofSource = this.#inUse.get(source);
-    if (ofSource === undefined) {
-      ofSource = new Map();
-      this.#inUse.set(source, ofSource);
-    }
-    const known = ofSource.get(address);
-    if (known !== undefined && !known.rpc.isClosed) return known;
-    const outgoing = this.#takeIdle(address) ?? this.#connect(address);
-    ofSource.set(address, outgoing);
-    return outgoing;
+  /** It was given a whole body: the next one may follow, whatever its source. */
+  #giveBack(outgoing: Outgoing): void {
+    this.#inUse.delete(outgoing);
+    if (outgoing.rpc.isClosed) return;
+    outgoing.idleSince = this.#env.clock.now();
+    this.#idle.push(outgoing);
+    if (this.#idle.length > idleMax) this.#closeOneTooMany();
+    this.#planSweep();
   }
 
+  /** Never one with bytes that have not left yet. */
+  #closeOneTooMany(): void {
+    const at = this.#idle.findIndex(({ rpc }) => rpc.queuedBytes === 0);
+    if (at >= 0) this.#idle.splice(at, 1)[0]!.rpc.close('too many idle connections');
+  }
+
+  /** The one used last: those that are too many for what is under way grow old. */
   #takeIdle(address: Address): Outgoing | undefined {
-    const at = this.#idle.findIndex((one) => one.address === address && !one.rpc.isClosed);
+    const at = this.#idle.findLastIndex((one) => one.address === address && !one.rpc.isClosed);
     return at < 0 ? undefined : this.#idle.splice(at, 1)[0];
   }
 
@@ -145,9 +138,11 @@ export class Pipeline {
   #closeIdle(): void {
     this.#sweep = undefined;
     const now = this.#env.clock.now();
+    const { pushIdleMs, stagedMaxMs } = this.#limits;
     this.#idle = this.#idle.filter(({ rpc, idleSince }) => {
       if (rpc.isClosed) return false;
-      if (now - idleSince < this.#limits.pushIdleMs) return true;
+      // Nobody waits any more for what has not left by then, and its memory is for others.
+      if (now - idleSince < (rpc.queuedBytes > 0 ? stagedMaxMs : pushIdleMs)) return true;
       rpc.close('idle');
       return false;
     });
@@ -161,23 +156,27 @@ class ChainForward implements Forward {
   readonly #writer: FrameWriter;
   readonly #watch: () => Timer;
   #left: number;
+  readonly #given: () => void;
   #isHolding = false;
-  /** Called once, when the connection has been given all bytes. */
-  onGiven: () => void = () => {};
 
-  /** @param watch begins to look whether the next hop takes anything, while the source waits for it. */
+  /**
+   * @param watch begins to look whether the next hop takes anything, while the source waits for it.
+   * @param given is called once, when the connection has been given all bytes.
+   */
   constructor(
     source: Peer,
     rpc: RpcConnection<typeof chunkCalls>,
     writer: FrameWriter,
     bodyBytes: number,
     watch: () => Timer,
+    given: () => void,
   ) {
     this.#source = source;
     this.#rpc = rpc;
     this.#writer = writer;
     this.#left = bodyBytes;
     this.#watch = watch;
+    this.#given = given;
   }
 
   piece(bytes: Uint8Array): void {
@@ -195,7 +194,7 @@ class ChainForward implements Forward {
 
   end(): void {
     this.#writer.end();
-    this.onGiven();
+    this.#given();
   }
 
   abort(): void {

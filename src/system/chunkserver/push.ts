@@ -4,7 +4,7 @@ import type { RequestOf } from '../../core/protocol/call.ts';
 import type { chunkCalls } from '../../core/protocol/chunk-calls.ts';
 import { packetMaxBytes } from '../../core/protocol/types.ts';
 import type { CallContext, StreamHandler } from '../rpc/handlers.ts';
-import type { BytePool, FreshBytes } from './byte-pool.ts';
+import type { BytePool, FreshBytes, PooledBytes } from './byte-pool.ts';
 import type { Intake } from './intake.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { Staging } from './staging.ts';
@@ -28,11 +28,11 @@ export class PushHandler implements StreamHandler<PushSpec> {
   }
 
   begin({ dataId, crc, chain }: RequestOf<PushSpec>, bodyBytes: number, context: CallContext): BodySink | undefined {
-    const { pool, fresh, intake, pipeline, staging } = this.#world;
+    const { intake, pipeline, staging } = this.#world;
     context.reply({}); // a notice: nobody waits for it
     if (bodyBytes < 1 || bodyBytes > packetMaxBytes) return undefined;
-    // Without room here the members behind get it all the same; this one is left behind when its order comes.
-    const data = staging.hasRoomFor(bodyBytes) ? (pool.take(bodyBytes) ?? fresh.take(bodyBytes)) : undefined;
+    // Without memory here the members behind get it all the same; this one is left behind when its order comes.
+    const data = this.#memoryFor(bodyBytes);
     return intake.begin({
       data,
       forward: pipeline.forward(context.peer, chain, { dataId, crc, bodyBytes, data }),
@@ -43,5 +43,13 @@ export class PushHandler implements StreamHandler<PushSpec> {
       },
       aborted: () => data?.release(),
     });
+  }
+
+  #memoryFor(bytes: number): PooledBytes | undefined {
+    const { pool, fresh, staging } = this.#world;
+    for (;;) {
+      const data = pool.take(bytes) ?? fresh.take(bytes);
+      if (data !== undefined || !staging.releaseOldest()) return data;
+    }
   }
 }

@@ -100,7 +100,11 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
 
   /** Bytes being read or waiting to leave, over all peers. */
   get bytes(): number {
-    let bytes = this.#readingBytes;
+    return this.#readingBytes + this.#queuedBytes;
+  }
+
+  get #queuedBytes(): number {
+    let bytes = 0;
     for (const { peer } of this.#readers.values()) bytes += peer.queuedBytes;
     return bytes;
   }
@@ -126,8 +130,9 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
     return reader;
   }
 
-  #pump(reader: Reader): void {
-    while (reader.queue.length > 0 && this.#hasRoom(reader, reader.queue[0]!.request.length)) {
+  /** @param queuedBytes of all peers, where they were added up already */
+  #pump(reader: Reader, queuedBytes?: number): void {
+    while (reader.queue.length > 0 && this.#hasRoom(reader, reader.queue[0]!.request.length, queuedBytes)) {
       const { request, context } = reader.queue.shift()!;
       void this.#read(reader, request, context);
     }
@@ -141,14 +146,16 @@ export class ReadHandler implements StreamHandler<ReadSpec> {
 
   #pumpAll(): void {
     this.#retry = undefined;
-    for (const reader of [...this.#waiting]) this.#pump(reader);
+    const queuedBytes = this.#queuedBytes;
+    for (const reader of [...this.#waiting]) this.#pump(reader, queuedBytes);
   }
 
-  #hasRoom(reader: Reader, bytes: number): boolean {
+  #hasRoom(reader: Reader, bytes: number, queuedBytes?: number): boolean {
     const own = reader.readingBytes + reader.peer.queuedBytes;
     if (own === 0) return true;
     const { readBytesMax, readBytesPerPeerMax } = this.#world.limits;
-    return own + bytes <= readBytesPerPeerMax && this.bytes + bytes <= readBytesMax;
+    if (own + bytes > readBytesPerPeerMax) return false;
+    return this.#readingBytes + (queuedBytes ?? this.#queuedBytes) + bytes <= readBytesMax;
   }
 
   async #read(reader: Reader, { handle, offset, length }: ReadRequest, context: CallContext): Promise<void> {

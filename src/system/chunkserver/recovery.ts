@@ -156,7 +156,7 @@ function isOfOneVersion(members: readonly Member[], own: ChunkImage | undefined)
   return own !== undefined && members.every(({ image }) => image === undefined || image.version === own.version);
 }
 
-/** All take the version, each with the bytes that it has. */
+/** All take the version, each with the bytes that it has, and what it knows of mutations. */
 async function takeVersionOnly(
   world: CopyWorld,
   handle: ChunkHandle,
@@ -176,7 +176,7 @@ async function takeVersionOnly(
       version,
       serial: noSerial,
       lengthBytes,
-      window: [],
+      window: runsOf(image.window),
       blocks: [],
     };
     await link.adopt(request, []).catch((thrown: unknown) => failed.set(link.replica.server, toCairnError(thrown)));

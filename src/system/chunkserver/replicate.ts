@@ -7,7 +7,7 @@ import { toMutationSerial } from '../../core/base/brand.ts';
 import type { CairnError } from '../../core/base/errors.ts';
 import type { Grant } from '../../core/protocol/types.ts';
 import type { ChunkMutation } from '../storage/chunk-store.ts';
-import type { ChunkWriter } from './chunk-writer.ts';
+import type { LeaseWorld } from './lease-world.ts';
 import type { Mutation, Placement } from './mutation.ts';
 import type { ReplicaLink, SecondaryWrite } from './replica-link.ts';
 import { entriesOf } from './window-runs.ts';
@@ -22,7 +22,7 @@ export interface Answers {
 
 /** @param links to all secondaries of the grant */
 export function replicate(
-  writer: ChunkWriter,
+  { writer, env }: Pick<LeaseWorld, 'writer' | 'env'>,
   grant: Grant,
   links: readonly ReplicaLink[],
   mutation: Mutation,
@@ -42,7 +42,7 @@ export function replicate(
       written(error);
     },
   });
-  const write = secondaryWrite(order, mutation, placement, (server, error) => {
+  const write = secondaryWrite(env, order, mutation, placement, (server, error) => {
     pooled?.release();
     applied(server, error);
   });
@@ -68,20 +68,21 @@ function localOrder({ handle, version, durability }: Grant, mutation: Mutation, 
 }
 
 function secondaryWrite(
+  { clock }: LeaseWorld['env'],
   order: ChunkMutation,
   mutation: Mutation,
   placement: Placement,
   applied: SecondaryWrite['applied'],
 ): SecondaryWrite {
   const { pushed } = mutation.request;
-  const isPushed = pushed !== undefined && pushed.version === order.version && placement.bodyAt !== undefined;
+  const isThere = pushed !== undefined && pushed.version === order.version && clock.now() < pushed.until;
   // Field by field: a copy of one object into another costs more than all else here.
   const { handle, version, serial, offset, lengthBytes, sync } = order;
-  const { bytes, crc, window, isCut } = placement;
+  const { bytes, crc, window, isCut, bodyAt } = placement;
   return {
     order: { handle, version, serial, offset, bytes, crc, lengthBytes, window, isCut, sync },
     parts: placement.parts,
-    pushed: isPushed && bytes > 0 ? { dataId: pushed.dataId, at: placement.bodyAt } : undefined,
+    pushed: isThere && bodyAt !== undefined && bytes > 0 ? { dataId: pushed.dataId, at: bodyAt } : undefined,
     applied,
   };
 }

@@ -59,6 +59,22 @@ describe('a resize', () => {
     await expectContent(cluster, [2, 3], expected);
   });
 
+  test('that is repeated is done once in mode gfs too, after two primaries that went on with what they had', async () => {
+    const cluster = await TestCluster.start(8);
+    const grantTo = (servers: readonly number[]) =>
+      ({ ...cluster.master.grant(5, servers), mode: 'gfs', durability: 'disk' }) as const;
+    const first = grantTo([1, 2, 3]);
+    const bytes = pattern(1000, 8);
+    await cluster.settle(cluster.client.write(first, 0, bytes));
+    await cluster.settle(resize(cluster, first, 1, 500));
+    cluster.kill(1);
+    await cluster.settle(cluster.client.append(grantTo([2, 3]), 9, 1, [pattern(300, 1)]));
+    cluster.kill(2);
+    const again = resize(cluster, grantTo([3]), 1, 500, { since: first.version });
+    expect(await cluster.settle(again)).toMatchObject({ lengthBytes: 800 });
+    await expectContent(cluster, [3], joined([bytes.subarray(0, 500), pattern(300, 1)]));
+  });
+
   test('outlasts a loss of power of all replicas, whatever the durability', async () => {
     const { cluster, grant, bytes } = await chunkOf(5, 100_000);
     await cluster.settle(resize(cluster, grant, 1, 4000));

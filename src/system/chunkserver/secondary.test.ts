@@ -128,7 +128,7 @@ describe('a secondary', () => {
   });
 
   test('gives back the memory of pushed bytes whose order it refuses', async () => {
-    const cluster = await TestCluster.start(8, 1, { bulkBuffersMax: 2 });
+    const cluster = await TestCluster.start(8, 1, { bulkBuffersMax: 2, bulkMutationsMax: 0 });
     const rpc = cluster.client.to(serverAddress(1));
     const bytes = pattern(100 * kibi, 7);
     const crc = cluster.client.node.env.crc32(bytes);
@@ -142,6 +142,7 @@ describe('a secondary', () => {
     const whole = ordered(cluster, 1, 0, bytes, { from: { kind: 'pushed', dataId: 200, at: 0 } });
     rpc.notify('push', { dataId: 200, crc, chain: [] }, [bytes]);
     expect(await applyAll(cluster, [whole], [])).toEqual(['OK']);
+    expect(cluster.servers.get(1)!.load.bulkBuffers).toBe(0);
   });
 
   test('does not begin a chunk anew that was removed here under the same version: its primary has not heard of that', async () => {

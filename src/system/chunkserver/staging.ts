@@ -1,6 +1,7 @@
 /**
  * Bytes that were pushed here and wait for the primary's order. Bounded in bytes and in age; whoever orders what has not come yet
- * may wait for it.
+ * may wait for it. Some are never ordered (records that the chunk has no room for, a version that is over), and nobody says so: what waits
+ * longest makes way for what comes.
  */
 import type { Env, Timer } from '../../core/base/env.ts';
 import type { PooledBytes } from './byte-pool.ts';
@@ -38,10 +39,6 @@ export class Staging {
     return this.#bytes;
   }
 
-  hasRoomFor(bytes: number): boolean {
-    return this.#bytes + bytes <= this.#limits.stagedBytesMax;
-  }
-
   /** Whole and checked. */
   put(dataId: number, pushed: Pushed): void {
     const { data } = pushed;
@@ -51,12 +48,13 @@ export class Staging {
       awaited(pushed);
       return;
     }
-    if (this.#staged.has(dataId) || !this.hasRoomFor(data.bytes.length)) {
+    if (this.#staged.has(dataId)) {
       data.release();
       return;
     }
     this.#staged.set(dataId, { pushed, since: this.#env.clock.now() });
     this.#bytes += data.bytes.length;
+    while (this.#bytes > this.#limits.stagedBytesMax) this.releaseOldest();
     this.#sweep ??= this.#env.clock.after(sweepMs, () => this.#expire());
   }
 
@@ -66,6 +64,15 @@ export class Staging {
     this.#staged.delete(dataId);
     this.#bytes -= staged.pushed.data.bytes.length;
     return staged.pushed;
+  }
+
+  /** Whether there was any. */
+  releaseOldest(): boolean {
+    for (const dataId of this.#staged.keys()) {
+      this.take(dataId)!.data.release();
+      return true;
+    }
+    return false;
   }
 
   /** Calls `arrived` when the bytes come; until `forget`. */
@@ -86,10 +93,9 @@ export class Staging {
   #expire(): void {
     this.#sweep = undefined;
     const now = this.#env.clock.now();
-    for (const [dataId, { since, pushed }] of this.#staged) {
+    for (const { since } of this.#staged.values()) {
       if (now - since < this.#limits.stagedMaxMs) break;
-      this.take(dataId);
-      pushed.data.release();
+      this.releaseOldest();
     }
     if (this.#staged.size > 0) this.#sweep = this.#env.clock.after(sweepMs, () => this.#expire());
   }

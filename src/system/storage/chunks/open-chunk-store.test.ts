@@ -426,6 +426,23 @@ describe('a block that fails its checksum', () => {
     expect(reports).toEqual([]);
   });
 
+  test('that is written anew behind the look at it is bad no longer when all has been looked at', async () => {
+    const one = await server({ chunkBytes: 4 * 1024 * 1024 });
+    const { store, settle, node } = one;
+    await make(one, 1, pattern(3 * 1024 * 1024, 1));
+    node.disk.flipBit(chunkPath(1), 5);
+    let pieces = 0;
+    const verified = store.verify(h(1), async () => {
+      pieces += 1;
+      if (pieces < 3) return;
+      await store.apply([mutation(1, 0, pattern(blockBytes, 3), { version: 2, lengthBytes: 3 * 1024 * 1024 })]);
+    });
+    expect(await settle(verified)).toEqual([]);
+    expect(pieces).toBe(3);
+    expect(store.badBlocksOf(h(1))).toEqual([]);
+    expectBytes((await settle(store.read(h(1), 0, blockBytes)))[0]!, pattern(blockBytes, 3));
+  });
+
   test('takes no write that would keep part of it, and is mended by one that keeps nothing', async () => {
     const { store, settle } = await withFlippedBit();
     expect(await codeOf(settle(store.apply([mutation(1, blockBytes + 100, pattern(10, 2))])))).toBe('DISK_CORRUPT');

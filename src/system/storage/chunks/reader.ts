@@ -77,7 +77,7 @@ export class Reader {
     }
   }
 
-  /** All blocks of the chunk that fail. */
+  /** All blocks of the chunk that fail. What is written anew or cut off behind the look at it does not count. */
   async verify(handle: ChunkHandle, pace: (bytes: number) => Promise<void> = noPace): Promise<readonly number[]> {
     const state = this.#find(handle);
     // What is open may be a file that has another name by now, or none.
@@ -85,14 +85,15 @@ export class Reader {
     const into = this.#buffers.pop() ?? this.#parts.env.disk.allocate(verifyBytes);
     state.pins++;
     try {
-      const bad: number[] = [];
+      const found: number[] = [];
       for (let from = 0; from < state.lengthBytes; from += verifyBytes) {
         const end = Math.min(from + verifyBytes, state.lengthBytes);
         await pace(end - from);
-        bad.push(...(await this.#readBlocks(state, from, end, into, false)).bad);
+        const { bad } = await this.#readBlocks(state, from, end, into, false);
+        reportBadBlocks(this.#parts, state, bad);
+        found.push(...bad);
       }
-      reportBadBlocks(this.#parts, state, bad);
-      return bad;
+      return found.filter((block) => state.badBlocks.has(block));
     } finally {
       state.pins--;
       this.#buffers.push(into);
