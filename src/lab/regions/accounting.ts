@@ -3,6 +3,7 @@
  * padding, a whole record that a client sent and has no answer for, or (where the mode allows it) a repetition or a fragment of one. But for mode
  * gfs none is in two chunks, and no chunk was left before it was full; in mode strong they lie in an order that clients can have seen.
  */
+import { outOfOrder } from './append-order.ts';
 import { type Acknowledged, type FileHistory, isAcknowledged, liesAt, type Operation } from './history.ts';
 
 /** What is in one replica of a chunk. */
@@ -34,7 +35,9 @@ export function accountAppends({ mode, chunkBytes, operations, chunks }: FileHis
   wrong.push(...inTwoChunks(first), ...leftBeforeFull(chunks, chunkBytes));
   const kept = first.flatMap((account) => account.kept);
   if (mode === 'async') wrong.push(...notASuffix(chunks, chunkBytes, acknowledged, kept));
-  else wrong.push(...outOfOrder(acknowledged));
+  else
+    for (const { one, behind } of outOfOrder(acknowledged))
+      wrong.push(`${one.id} at ${one.position} was begun after ${behind.id} behind it was acknowledged`);
   return wrong;
 }
 
@@ -75,23 +78,6 @@ function leftBeforeFull(chunks: FileHistory['chunks'], chunkBytes: number): stri
     .map(
       ({ start, replicas }) => `the chunk at ${start} has ${replicas[0]!.length} bytes only, and another is behind it`,
     );
-}
-
-/** Mode strong: what was acknowledged before something else was begun lies before it. */
-function outOfOrder(acknowledged: readonly Acknowledged[]): string[] {
-  const ended = acknowledged.filter((one) => one.endedAt !== undefined).sort((a, b) => a.endedAt! - b.endedAt!);
-  const wrong: string[] = [];
-  let furthest: Acknowledged | undefined;
-  let next = 0;
-  for (const one of [...acknowledged].sort((a, b) => a.begunAt - b.begunAt)) {
-    for (let before = ended[next]; before !== undefined && before.endedAt! < one.begunAt; before = ended[++next])
-      if (furthest === undefined || before.position > furthest.position) furthest = before;
-    if (furthest !== undefined && furthest.position > one.position)
-      wrong.push(
-        `${one.id} at ${one.position} was begun after ${furthest.id} behind it, at ${furthest.position}, was acknowledged`,
-      );
-  }
-  return wrong;
 }
 
 /**
