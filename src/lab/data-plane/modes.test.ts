@@ -110,7 +110,7 @@ describe('appends in bad weather', () => {
     const { operations, chunks } = await stormy(15, mode);
     expect(acknowledged(operations)).toBeGreaterThan(100);
     expect(lost(operations, chunks)).toBe(0);
-    expect(checkFile({ mode, operations, chunks })).toEqual([]);
+    expect(checkFile({ mode, chunkBytes, operations, chunks })).toEqual([]);
   });
 
   test('in mode async lose a suffix, and nothing else', async () => {
@@ -118,7 +118,7 @@ describe('appends in bad weather', () => {
     for (const seed of [1, 2, 3]) {
       const { operations, chunks } = await stormy(seed, 'async');
       expect(acknowledged(operations)).toBeGreaterThan(100);
-      expect(checkFile({ mode: 'async', operations, chunks })).toEqual([]);
+      expect(checkFile({ mode: 'async', chunkBytes, operations, chunks })).toEqual([]);
       all += lost(operations, chunks);
     }
     expect(all).toBeGreaterThan(0);

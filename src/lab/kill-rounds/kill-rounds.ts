@@ -8,6 +8,7 @@ import { nodeEnv } from '../../platform/node/node-env.ts';
 import { CairnClient } from '../../system/client/client.ts';
 import { parseClusterUrl } from '../../system/client/cluster-url.ts';
 import { type ClusterProcess, LocalCluster } from '../cluster/local-cluster.ts';
+import { mayEnd } from '../simulator/expected-errors.ts';
 import { examine, type Findings, recordOf, type Sent } from './records.ts';
 
 export interface KillRoundsOptions {
@@ -43,6 +44,8 @@ class Appended {
   readonly path: string;
   #isOver = false;
   acknowledged = 0;
+  /** What no append may end with, whoever is killed. */
+  broken: CairnError | undefined;
 
   constructor(path: string) {
     this.path = path;
@@ -51,13 +54,16 @@ class Appended {
   /** What fails stays unknown; the writer goes on with the next. */
   async write(client: CairnClient, writer: number): Promise<void> {
     for (let n = 1; !this.#isOver; n++) {
-      const record = recordOf(writer, n);
+      const record = recordOf(writer, n, performance.now());
       this.sent.set(record.id, record);
       try {
         record.offset = await client.recordAppend(this.path, record.bytes);
+        record.endedAt = performance.now();
         this.acknowledged += 1;
-      } catch {
+      } catch (thrown) {
         // Whether it is there is seen in the end.
+        const error = toCairnError(thrown);
+        if (!mayEnd(error)) this.broken ??= error;
       }
       await pause(thinkMs);
     }
@@ -92,6 +98,7 @@ export async function killRounds(options: KillRoundsOptions): Promise<KillRounds
     const kills = await killAll(cluster, watcher, Object.values(files), options);
     for (const file of Object.values(files)) file.stop();
     await Promise.all(writing);
+    for (const { broken } of Object.values(files)) if (broken !== undefined) throw broken;
     const findings = async (file: Appended) => examine(await watcher.readFile(file.path), file.sent);
     const [strong, async] = [await findings(files.strong), await findings(files.async)];
     const seconds = (performance.now() - startedAt) / 1000;

@@ -6,8 +6,9 @@ function written(count: number): { sent: Map<string, Sent>; content: Uint8Array 
   const sent = new Map<string, Sent>();
   const parts: number[] = [];
   for (let n = 1; n <= count; n++) {
-    const record = recordOf(1, n);
+    const record = recordOf(1, n, n);
     record.offset = parts.length;
+    record.endedAt = n + 0.5;
     sent.set(record.id, record);
     parts.push(...record.bytes);
   }
@@ -19,8 +20,8 @@ describe('what became of records', () => {
     const { sent, content } = written(5);
     const padded = new Uint8Array(content.length + 100);
     padded.set(content);
-    sent.set('1:6', recordOf(1, 6));
-    const nothing = { lost: [], lostBytes: 0, doubled: [], torn: [] };
+    sent.set('1:6', recordOf(1, 6, 6));
+    const nothing = { lost: [], lostBytes: 0, disordered: [], doubled: [], torn: [] };
     expect(examine(padded, sent)).toEqual({ acknowledged: 5, unknown: 1, ...nothing });
   });
 
@@ -37,5 +38,14 @@ describe('what became of records', () => {
     const changed = content.slice();
     changed[sent.get('1:3')!.offset! + 9]! ^= 1;
     expect(examine(changed, sent)).toMatchObject({ lost: ['1:3'], torn: [sent.get('1:3')!.offset] });
+  });
+
+  test('one that lies before another that had been acknowledged when it was begun is out of order', () => {
+    const { sent } = written(2);
+    const [first, second] = [...sent.values()];
+    second!.offset = 0;
+    first!.offset = second!.bytes.length;
+    const content = Uint8Array.from([...second!.bytes, ...first!.bytes]);
+    expect(examine(content, sent)).toMatchObject({ lost: [], torn: [], disordered: ['1:2'] });
   });
 });

@@ -1,10 +1,14 @@
 /** Records that say who they are, and what became of them: what is lost, doubled or torn in a file that writers appended them to. */
+import { outOfOrder } from '../regions/append-order.ts';
 
 export interface Sent {
   readonly id: string;
   readonly bytes: Uint8Array;
   /** Where it was answered to be; undefined while nothing is known. */
   offset: number | undefined;
+  /** By one clock, for all writers; `endedAt`: of the answer. */
+  readonly begunAt: number;
+  endedAt: number | undefined;
 }
 
 export interface Findings {
@@ -13,6 +17,8 @@ export interface Findings {
   readonly unknown: number;
   readonly lost: readonly string[];
   readonly lostBytes: number;
+  /** Begun when something behind them had been acknowledged: so may come what takes the place, in mode `async`, of what is lost. */
+  readonly disordered: readonly string[];
   readonly doubled: readonly string[];
   /** Stretches of the file that are of no record, nor zeros. */
   readonly torn: readonly number[];
@@ -20,10 +26,10 @@ export interface Findings {
 
 const newline = 0x0a;
 
-export function recordOf(writer: number, sequence: number): Sent {
+export function recordOf(writer: number, sequence: number, begunAt: number): Sent {
   const id = `${writer}:${sequence}`;
   const bytes = new TextEncoder().encode(`${id}:${'x'.repeat((sequence * 37) % 700)}\n`);
-  return { id, bytes, offset: undefined };
+  return { id, bytes, offset: undefined, begunAt, endedAt: undefined };
 }
 
 export function examine(content: Uint8Array, sent: ReadonlyMap<string, Sent>): Findings {
@@ -53,6 +59,7 @@ export function examine(content: Uint8Array, sent: ReadonlyMap<string, Sent>): F
     unknown: sent.size - acknowledged.length,
     lost: lost.map(({ id }) => id),
     lostBytes: lost.reduce((sum, { bytes }) => sum + bytes.length, 0),
+    disordered: outOfOrder(acknowledged.map((one) => ({ ...one, position: one.offset! }))).map(({ one }) => one.id),
     doubled,
     torn,
   };

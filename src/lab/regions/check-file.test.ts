@@ -26,7 +26,12 @@ function write(id: string, position: number, text: string, begunAt: number, ende
 }
 /** What the checker says of a file of one chunk with these replicas. */
 function check(operations: readonly Operation[], replicas: readonly Uint8Array[], mode: Mode = 'strong'): string {
-  return checkFile({ mode, operations, chunks: [{ start: 0, replicas }] }).join('; ');
+  return checkFile({ mode, chunkBytes: 1000, operations, chunks: [{ start: 0, replicas }] }).join('; ');
+}
+/** Of one whose chunks take two records, and have one replica each. */
+function checkChunks(operations: readonly Operation[], contents: readonly Uint8Array[], mode: Mode = 'strong'): string {
+  const chunks = contents.map((content, n) => ({ start: n * 2 * size, replicas: [content] }));
+  return checkFile({ mode, chunkBytes: 2 * size, operations, chunks }).join('; ');
 }
 
 const three = [append(1, 0), append(2, size), append(3, 2 * size)];
@@ -48,10 +53,46 @@ describe('appends in mode strong', () => {
     expect(check(three, [whole, skipped])).toContain('replica 1: a2 was acknowledged');
     expect(check(three, [concatBytes([record(2), record(1), record(3)])])).toContain('a1 was acknowledged at 0');
   });
+  test('lie in an order that clients can have seen', () => {
+    const swapped = [append(1, size), append(2, 0)];
+    const content = concatBytes([record(2), record(1)]);
+    expect(check(swapped, [content])).toContain('a2 at 0 was begun after a1 behind it');
+    expect(check([append(1, size), append(2, 0, { begunAt: 12 })], [content])).toBe('');
+  });
+  test('that a replica lacks at its end are found', () => {
+    expect(check(three, [whole, whole.subarray(0, 2 * size)])).toContain('replica 1: a3 was acknowledged');
+    expect(check(three, [whole, whole.subarray(0, 2 * size)], 'gfs')).toContain('replica 1: a3 was acknowledged');
+  });
   test('that came twice, or that nobody sent, is found', () => {
     expect(check(three, [concatBytes([whole, record(2)])])).toContain('a2 lies at');
     expect(check(three, [concatBytes([whole, toUtf8('stray')])])).toContain('nothing that a client sent');
     expect(check(three, [concatBytes([whole, record(9).subarray(0, 4)])])).toContain('nothing that a client sent');
+  });
+});
+
+describe('appends to several chunks', () => {
+  const pair = concatBytes([record(1), record(2)]);
+  test.each(['strong', 'async'] as const)('in mode %s are in one of them', (mode) => {
+    const five = [...three, append(4, undefined), append(5, 4 * size)];
+    const two = concatBytes([record(3), record(4)]);
+    expect(checkChunks(five, [pair, two, record(5)], mode)).toBe('');
+    expect(checkChunks(five, [pair, two, concatBytes([record(5), record(4)])], mode)).toContain('a4 is in two chunks');
+  });
+  test.each(['strong', 'async'] as const)('in mode %s leave none before it is full', (mode) => {
+    const two = [append(1, 0), append(2, 2 * size)];
+    expect(checkChunks(two, [concatBytes([record(1), zeros(size)]), record(2)], mode)).toBe('');
+    expect(checkChunks(two, [record(1), record(2)], mode)).toContain(`has ${size} bytes only`);
+    expect(checkChunks(two, [zeros(0), record(2)], mode)).toContain('has 0 bytes only');
+  });
+  test('are where there is a chunk', () => {
+    expect(checkChunks(three, [pair], 'async')).toContain('a3 was acknowledged');
+  });
+  test('in mode async lose no chunk behind which something later is kept', () => {
+    const later = [...three, append(7, 0, { begunAt: 40, endedAt: 41 }), append(8, size, { begunAt: 42, endedAt: 43 })];
+    const refilled = concatBytes([record(7), record(8)]);
+    expect(checkChunks(later, [refilled, record(3)], 'async')).toContain('a1 at 0 is lost and a3 behind it is not');
+    const again = [...later, append(9, 2 * size, { begunAt: 44, endedAt: 45 })];
+    expect(checkChunks(again, [refilled, record(9)], 'async')).toBe('');
   });
 });
 

@@ -1,25 +1,19 @@
 /** All claims about one file at rest, from its history and the bytes of all replicas of all its chunks. */
-import type { Mode } from '../../core/protocol/types.ts';
 import { accountAppends } from './accounting.ts';
-import type { ChunkReplicas, Operation } from './history.ts';
+import type { ChunkReplicas, FileHistory } from './history.ts';
 import { circleOf } from './write-order.ts';
 
-export interface FileHistory {
-  readonly mode: Mode;
-  readonly operations: readonly Operation[];
-  readonly chunks: readonly ChunkReplicas[];
-}
-
 /** What is wrong, one line each; empty if nothing is. */
-export function checkFile({ mode, operations, chunks }: FileHistory): readonly string[] {
+export function checkFile(file: FileHistory): readonly string[] {
+  const { mode, operations, chunks } = file;
   const wrong: string[] = [];
   for (const chunk of chunks) {
     if (mode !== 'gfs') wrong.push(...differences(chunk));
-    if (operations.some(({ kind }) => kind === 'append')) wrong.push(...accountAppends(chunk, operations, mode));
     const [first] = chunk.replicas;
     const circle = first === undefined ? undefined : circleOf(first, chunk.start, operations);
     if (circle !== undefined) wrong.push(`chunk at ${chunk.start}: writes in a circle: ${circle.join(' → ')}`);
   }
+  if (operations.some(({ kind }) => kind === 'append')) wrong.push(...accountAppends(file));
   return wrong;
 }
 

@@ -19,7 +19,7 @@ export async function checkLogs(cluster: SimCluster, inspector: Inspector, ledge
       const replicas = held.map((one) => one?.bytes ?? new Uint8Array(0));
       chunks.push({ start: chunk.index * chunkBytes, replicas });
     }
-    const wrong = checkFile({ mode, operations, chunks });
+    const wrong = checkFile({ mode, chunkBytes, operations, chunks });
     mustHold(wrong.length === 0, () => `${path}: ${wrong.slice(0, 3).join('; ')}`);
   }
 }

@@ -1,4 +1,5 @@
 /** What clients did to one file, and what became of it: all that the checker goes by, besides the bytes of the replicas. */
+import type { Mode } from '../../core/protocol/types.ts';
 
 export interface Operation {
   readonly id: string;
@@ -17,6 +18,14 @@ export interface ChunkReplicas {
   /** Of the chunk's first byte, in the file. */
   readonly start: number;
   readonly replicas: readonly Uint8Array[];
+}
+
+/** A file at rest. */
+export interface FileHistory {
+  readonly mode: Mode;
+  readonly chunkBytes: number;
+  readonly operations: readonly Operation[];
+  readonly chunks: readonly ChunkReplicas[];
 }
 
 export type Acknowledged = Operation & { readonly position: number; readonly outcome: 'acknowledged' };

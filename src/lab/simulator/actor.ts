@@ -55,10 +55,14 @@ export class Actor implements StepMaker {
   get largeRecordShare(): number {
     return this.#context.cluster.scenario.largeRecordShare;
   }
+  /** One server has a bad disk. */
+  get mayRot(): boolean {
+    return this.#context.cluster.scenario.rot !== undefined;
+  }
   /** Replicas rot, and chunks remember few writers: an append may fail on one and be forgotten before it is tried again. */
   get mayBeForgotten(): boolean {
-    const { rot, windowWriters, clients } = this.#context.cluster.scenario;
-    return rot !== undefined && windowWriters <= clients;
+    const { windowWriters, clients } = this.#context.cluster.scenario;
+    return this.mayRot && windowWriters <= clients;
   }
   /** Nothing is under way, and nothing new will be. */
   get isIdle(): boolean {

@@ -30,6 +30,20 @@ export async function checkTree(client: CairnClient, { tree }: Actor): Promise<v
     mustHold(places.length === 1, () => `what was renamed from ${from} to ${to} is at ${places.length} places`);
     if (item.kind === 'file') mustEqualBytes(await client.readFile(places[0]!), item.bytes, places[0]!);
   }
+  for (const { path, before, after } of tree.doubtfulChanges)
+    if (hasParent(tree, path)) mustBeBetween(await client.readFile(path), before, after, path);
+}
+
+/** What lay outside of a change is as it was; of the change each byte was carried out or not. */
+function mustBeBetween(actual: Uint8Array, before: Uint8Array, after: Uint8Array, path: string): void {
+  const [shortest, longest] = [before.length, after.length].sort((a, b) => a - b) as [number, number];
+  const { length } = actual;
+  mustHold(
+    length >= shortest && length <= longest,
+    () => `${path} has ${length} bytes, not ${shortest} … ${longest}, after a change whose fate is unknown`,
+  );
+  const at = actual.findIndex((byte, i) => byte !== (before[i] ?? 0) && byte !== after[i]);
+  mustHold(at < 0, () => `${path}: byte ${at} is neither as it was nor as a change whose fate is unknown makes it`);
 }
 
 /** Whatever its fate was, everything that is listed can be looked at and read, by anybody. */

@@ -1,6 +1,7 @@
 /**
  * What a client knows of the directory that is its own. After a call whose fate is unknown the paths it touched are in doubt: they may be
- * there or not, with any content, and are never used again; everything else is exact.
+ * there or not, with any content, and are never used again; everything else is exact. Of a file that was to be changed in part, and of one that was
+ * renamed, it is known what may have become of it.
  */
 import type { Durability } from '../../core/protocol/types.ts';
 import type { SimRandom } from '../../platform/sim/random.ts';
@@ -20,8 +21,16 @@ interface DoubtfulRename {
   readonly item: OwnItem;
 }
 
+/** A change of a file's bytes whose fate is unknown: each byte is as before or as it was to be. */
+interface DoubtfulChange {
+  readonly path: string;
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+}
+
 export class OwnTree {
   readonly root: string;
+  readonly doubtfulChanges: DoubtfulChange[] = [];
   readonly doubtfulRenames: DoubtfulRename[] = [];
   readonly #items = new Map<string, OwnItem>();
   readonly #doubts = new Set<string>();
@@ -62,10 +71,11 @@ export class OwnTree {
         this.#doubts.delete(doubt);
         this.#doubts.add(to + doubt.slice(from.length));
       }
-    for (const [at, doubtful] of this.doubtfulRenames.entries()) {
-      const moved = (path: string) => (isBelow(path, from) ? to + path.slice(from.length) : path);
-      this.doubtfulRenames[at] = { ...doubtful, from: moved(doubtful.from), to: moved(doubtful.to) };
-    }
+    const goes = (path: string) => (isBelow(path, from) ? to + path.slice(from.length) : path);
+    for (const [at, doubtful] of this.doubtfulRenames.entries())
+      this.doubtfulRenames[at] = { ...doubtful, from: goes(doubtful.from), to: goes(doubtful.to) };
+    for (const [at, doubtful] of this.doubtfulChanges.entries())
+      this.doubtfulChanges[at] = { ...doubtful, path: goes(doubtful.path) };
   }
 
   /** With all below; of which everything is known. */
@@ -80,6 +90,11 @@ export class OwnTree {
   doubt(path: string): void {
     this.remove(path);
     this.#doubts.add(path);
+  }
+  doubtChange(path: string, after: Uint8Array): void {
+    const before = this.file(path).bytes;
+    this.doubt(path);
+    this.doubtfulChanges.push({ path, before, after });
   }
   doubtRename(from: string, to: string): void {
     const item = this.#items.get(from)!;

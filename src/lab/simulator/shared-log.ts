@@ -52,6 +52,8 @@ export class SharedLog {
   /** Every record that a client ever began to append, by id. */
   readonly #records = new Map<string, SharedRecord>();
   readonly #acknowledged: SharedRecord[] = [];
+  /** Of them, those that nothing can have taken away, whatever the mode. */
+  readonly #staying: SharedRecord[] = [];
 
   constructor({ path, chunkBytes, mode, now }: SharedLogOptions) {
     this.path = path;
@@ -94,6 +96,11 @@ export class SharedLog {
     this.#acknowledged.push(record);
   }
 
+  /** It was acknowledged when there were no faults any more. */
+  stays(record: SharedRecord): void {
+    this.#staying.push(record);
+  }
+
   /** One that was acknowledged, if there is any: a late one mostly. */
   pick(random: SimRandom): SharedRecord | undefined {
     const { length } = this.#acknowledged;
@@ -105,17 +112,26 @@ export class SharedLog {
 
   /**
    * The whole file: every acknowledged record where it was said to be, no record twice, none in part, nothing else but padding. In mode gfs there may
-   * be anything between the records; in mode async the last may be gone: what else holds there is told from the bytes of all replicas.
+   * be anything between the records; in mode async what was acknowledged may be gone, if only what was so last: that is told from the bytes of all replicas.
    * @throws Violation
    */
   check(content: Uint8Array): void {
-    if (this.mode === 'async') return;
     if (this.mode === 'gfs') {
       for (const { id, bytes, offset } of this.#acknowledged)
         mustEqualBytes(content.subarray(offset, offset! + bytes.length), bytes, `${this.path}: record ${id}`);
       return;
     }
-    this.#mustHave(this.#recordsIn(content, this.path), this.path, this.#acknowledged);
+    const found = this.#recordsIn(content, this.path);
+    const isStaying = this.mode === 'async' ? this.#staying : this.#acknowledged;
+    this.#mustHave(found, this.path, isStaying);
+    if (this.mode === 'async') this.#mustBeNowhereElse(found);
+  }
+
+  #mustBeNowhereElse(found: ReadonlyMap<string, number>): void {
+    for (const { id, offset } of this.#acknowledged) {
+      const where = found.get(id) ?? offset;
+      mustHold(where === offset, () => `${this.path}: record ${id}, acknowledged at ${offset}, is at ${where}`);
+    }
   }
 
   /** A snapshot of it. @throws Violation */

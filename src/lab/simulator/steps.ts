@@ -164,19 +164,19 @@ function writeAt(maker: StepMaker): Step | undefined {
   const room = 4 * chunkBytes;
   const position = random.chance(0.2) ? random.between(0, room) : random.between(0, bytes.length);
   const part = drawBytes(maker, Math.max(1, drawLength(maker)));
+  const after = new Uint8Array(Math.max(bytes.length, position + part.length));
+  after.set(bytes);
+  after.set(part, position);
   return {
     what: `write ${part.length} bytes at ${position} of ${path} (${bytes.length} bytes)`,
     run: async (client) => {
       const handle = await client.open(path, 'r+');
       await handle.write(part, { position });
       await handle.close();
-      const after = new Uint8Array(Math.max(bytes.length, position + part.length));
-      after.set(bytes);
-      after.set(part, position);
       tree.put(path, { kind: 'file', bytes: after, durability });
       ledger.counts.bytes += part.length;
     },
-    unknown: () => tree.doubt(path),
+    unknown: () => tree.doubtChange(path, after),
   };
 }
 
@@ -187,19 +187,19 @@ function appendOwn(maker: StepMaker): Step | undefined {
   if (path === undefined) return undefined;
   const { bytes, durability } = tree.file(path);
   const record = drawBytes(maker, Math.max(1, drawRecordBytes(maker, 1)));
+  const left = (chunkBytes - (bytes.length % chunkBytes)) % chunkBytes;
+  const place = record.length <= left ? bytes.length : bytes.length + left;
+  const after = new Uint8Array(place + record.length);
+  after.set(bytes);
+  after.set(record, place);
   return {
     what: `append ${record.length} bytes to ${path} (${bytes.length} bytes)`,
     run: async (client) => {
       const offset = await client.recordAppend(path, record);
-      const left = (chunkBytes - (bytes.length % chunkBytes)) % chunkBytes;
-      const isRight = offset === (record.length <= left ? bytes.length : bytes.length + left);
-      mustHold(isRight, () => `the record of ${record.length} bytes went to ${offset}`);
-      const after = new Uint8Array(offset + record.length);
-      after.set(bytes);
-      after.set(record, offset);
+      mustHold(offset === place, () => `the record of ${record.length} bytes went to ${offset}`);
       tree.put(path, { kind: 'file', bytes: after, durability });
     },
-    unknown: () => tree.doubt(path),
+    unknown: () => tree.doubtChange(path, after),
   };
 }
 
@@ -211,15 +211,15 @@ function truncate(maker: StepMaker): Step | undefined {
   const { bytes, durability } = tree.file(path);
   const border = chunkBytes * random.between(0, 2);
   const size = random.pick([0, border, random.between(0, bytes.length), random.between(0, bytes.length + chunkBytes)]);
+  const after = new Uint8Array(size);
+  after.set(bytes.subarray(0, size));
   return {
     what: `truncate ${path} to ${size} (${bytes.length} bytes)`,
     run: async (client) => {
       await client.truncate(path, size);
-      const after = new Uint8Array(size);
-      after.set(bytes.subarray(0, size));
       tree.put(path, { kind: 'file', bytes: after, durability });
     },
-    unknown: () => tree.doubt(path),
+    unknown: () => tree.doubtChange(path, after),
   };
 }
 

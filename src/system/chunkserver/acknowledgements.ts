@@ -1,7 +1,8 @@
 /**
  * What a lease has ordered and who holds it: when a mutation is acknowledged to its client, and how long the chunk is then for readers.
  * That is when every member holds it; in mode async when this server does, unless the others lag too far behind, or this server may not be the
- * primary any more. The acknowledged length follows the highest serial that was acknowledged, since who holds that one holds all that was
+ * primary any more. Who is sent on to the next chunk is so when every member holds all of this one, in every mode: what is acknowledged there must not
+ * outlive what comes before it. The acknowledged length follows the highest serial that was acknowledged, since who holds that one holds all that was
  * ordered before it.
  */
 import { CairnError } from '../../core/base/errors.ts';
@@ -22,6 +23,10 @@ export class Acknowledgements {
   readonly #by: Acknowledger;
   /** Ordered, not settled. */
   readonly #pending = new Set<Mutation>();
+  /** Of them, the last that was given a place. */
+  #last: Mutation | undefined;
+  /** Those without a place that wait until every member holds the one that was the last then. */
+  readonly #sentOn = new Map<Mutation, Mutation[]>();
   /** Mode async: written here, and not acknowledged: the others lag too far behind, or it must not be acknowledged alone. */
   #held: Mutation[] = [];
   /** Mode async: acknowledged here, not yet held by every member. */
@@ -58,6 +63,16 @@ export class Acknowledgements {
 
   ordered(mutation: Mutation): void {
     this.#pending.add(mutation);
+    if (mutation.placement !== undefined) this.#last = mutation;
+  }
+
+  /** It is given no place here: its answer waits until every member holds all that has one. */
+  sentOn(mutation: Mutation): void {
+    if (this.#last === undefined) return;
+    const others = this.#sentOn.get(this.#last);
+    if (others === undefined) this.#sentOn.set(this.#last, [mutation]);
+    else others.push(mutation);
+    mutation.missing += 1;
   }
 
   /** One more member holds it. */
@@ -68,7 +83,7 @@ export class Acknowledgements {
 
   /** Mode async: held here, which may be enough. */
   writtenFirst(mutation: Mutation): void {
-    if (mutation.isSettled || mutation.missing === 1) return;
+    if (mutation.isSettled || mutation.missing === 1 || mutation.isSentOn) return;
     this.#held.push(mutation);
     this.#acknowledgeHeld();
   }
@@ -90,6 +105,8 @@ export class Acknowledgements {
   failAll(refusal: CairnError): void {
     const ordered = [...this.#pending];
     this.#pending.clear();
+    this.#last = undefined;
+    this.#sentOn.clear();
     for (const mutation of ordered) mutation.fail(afterOrder(refusal));
     this.end();
   }
@@ -114,11 +131,13 @@ export class Acknowledgements {
   /** Every member holds it. */
   #settle(mutation: Mutation): void {
     this.#pending.delete(mutation);
+    if (this.#last === mutation) this.#last = undefined;
     if (mutation.lagging) {
       mutation.lagging = false;
       this.#lagBytes -= mutation.placement?.bytes ?? 0;
     }
     this.#acknowledge(mutation);
+    if (this.#sentOn.size > 0) this.#oneLess(this.#takeSentOn(mutation));
     if (this.#held.length > 0) this.#acknowledgeHeld();
     if (this.#pending.size === 0) for (const go of this.#whenQuiet.splice(0)) go();
   }
@@ -131,9 +150,18 @@ export class Acknowledgements {
     }
     mutation.succeed();
     this.#by.acknowledged();
-    for (const follower of mutation.followers.splice(0)) {
-      if (!follower.isSettled && follower.arrived()) this.#settle(follower);
-    }
+    this.#oneLess(mutation.followers.splice(0));
+  }
+
+  #takeSentOn(by: Mutation): readonly Mutation[] {
+    const sentOn = this.#sentOn.get(by) ?? [];
+    this.#sentOn.delete(by);
+    return sentOn;
+  }
+
+  /** Something that these wait for has come to pass. */
+  #oneLess(waiting: readonly Mutation[]): void {
+    for (const one of waiting) if (!one.isSettled && one.arrived()) this.#settle(one);
   }
 }
 

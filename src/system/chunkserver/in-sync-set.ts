@@ -107,7 +107,9 @@ export class InSyncSet {
     this.#links = this.#linksOf(this.#grant);
     this.#begun.add(version);
     const isDurable = durability === 'disk';
-    const expected = { length, isDurable, isReconciled: mode !== 'gfs' || !isDurable };
+    // In mode gfs nothing is pending here: it was ordered under another one, and is acknowledged once all are equal.
+    const isReconciled = mode !== 'gfs' || !isDurable || this.#holder.pending() > 0;
+    const expected = { length, isDurable, isReconciled };
     return recoverReplicas(this.#world, handle, version, this.#links, expected);
   }
 

@@ -158,6 +158,7 @@ export class Lease {
       mutation.fail(toCairnError(thrown));
       return;
     }
+    if (placement === undefined && mutation.isSentOn) this.#acknowledgements.sentOn(mutation);
     if (placement === undefined && mutation.missing === 0) {
       mutation.succeed();
       return;

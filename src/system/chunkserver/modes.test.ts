@@ -120,6 +120,35 @@ describe('mode async', () => {
   });
 });
 
+test.each(['strong', 'async', 'gfs'] as const)(
+  'whom a full chunk sends on is answered when every member holds all of it, in mode %s: nothing in the next outlives it',
+  async (mode) => {
+    const { cluster, grant } = await inMode(mode, 13, { replicaTimeoutMs: 20_000 });
+    const open = grant([1, 2, 3]);
+    const before = chunkBytes - 1000;
+    await cluster.settle(cluster.client.write(open, 0, pattern(before, 1)));
+    const heal = cluster.world.network.blackhole(['s1'], ['s2', 's3']);
+    const fits = [pattern(600, 2), pattern(300, 3)] as const;
+    const answers: (readonly number[])[] = [];
+    const append = async (writer: number, sequence: number, records: readonly Uint8Array[]) =>
+      answers.push((await cluster.client.append(open, writer, sequence, records)).offsets);
+    const all = [
+      append(9, 1, [fits[0]]),
+      append(9, 2, [fits[1], pattern(900, 4)]), // fills the chunk
+      append(8, 1, [pattern(500, 5)]), // finds it full
+    ];
+    await cluster.world.run(1000);
+    expect(answers).toEqual(mode === 'async' ? [[before]] : []);
+    heal();
+    await cluster.settle(Promise.all(all));
+    expect(answers).toEqual([[before], [before + 600], []]);
+    for (const server of [2, 3]) {
+      const end = (await cluster.content(server, 5)).subarray(before);
+      expect(difference(end, joined([...fits, new Uint8Array(100)]))).toBe('none');
+    }
+  },
+);
+
 describe('mode gfs', () => {
   test('what is repeated lands again', async () => {
     const { cluster, grant } = await inMode('gfs', 6);
@@ -176,6 +205,26 @@ describe('mode gfs', () => {
       }
     }
     expect(appended.at(-1)).toBeDefined();
+  });
+
+  test('what was ordered in mode strong is made equal under a first grant of mode gfs, before it is acknowledged', async () => {
+    const { cluster, grant } = await inMode('strong', 14, { appliesMax: 1 }, 'disk');
+    const open = grant([1, 2, 3]);
+    await cluster.settle(cluster.client.append(open, 9, 1, [pattern(100, 1)]));
+    const { disk } = cluster.world.node('s3');
+    disk.stall();
+    const under = [2, 3, 4].map(async (n) => {
+      await new Promise<void>((go) => cluster.world.after(20 * n, go));
+      return cluster.client.append(open, 9, n, [pattern(100, n)]);
+    });
+    await cluster.world.run(200);
+    const next = { ...grant([1, 2, 3]), mode: 'gfs' as const };
+    const last = cluster.client.append(next, 9, 9, [pattern(100, 9)]);
+    await cluster.world.run(200);
+    disk.unstall();
+    await cluster.settle(Promise.all([...under, last]));
+    const expected = joined([1, 2, 3, 4, 9].map((n) => pattern(100, n)));
+    for (const server of [1, 2, 3]) expect(difference(await cluster.content(server, 5), expected)).toBe('none');
   });
 
   test.each([150, 250])(

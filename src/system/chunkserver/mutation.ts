@@ -67,6 +67,12 @@ export class Mutation {
     this.request = request;
   }
 
+  /** Whether it is an append whose client goes on in the next chunk, with what did not fit. */
+  get isSentOn(): boolean {
+    const { kind } = this.request;
+    return kind.kind === 'append' && this.offsets.length < kind.lengths.length;
+  }
+
   /** Whether this makes it whole. */
   arrived(): boolean {
     assert(this.missing > 0, 'nobody acknowledges a mutation twice', { missing: this.missing });
