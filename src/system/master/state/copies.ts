@@ -214,7 +214,7 @@ export function layOutStep(t: Transition, target: number, budget: number): numbe
   const link = mustBe(tables.copyOf(target), 'a copy', target);
   if (tables.copyOf(link.origin) !== undefined) return layOutStep(t, link.origin, budget);
   const entries = rawEntries(tables, link.kind, link.origin, link.cursor, budget);
-  const marks = marksOf(tables, target, budget);
+  const marks = marksOf(tables, target, link, budget);
   const cursor = lesser(
     entries.length < budget ? undefined : entries.at(-1)!.at,
     marks.length < budget ? undefined : marks.at(-1),
