@@ -8,7 +8,7 @@ import type { Attributes } from '../../core/protocol/types.ts';
 import type { Leader } from './leader.ts';
 import * as reads from './reads.ts';
 import { doneResult, laidOutResult } from './state/commands.ts';
-import { isThere, undecidedNames } from './state/copies.ts';
+import { hasNames, isThere } from './state/copies.ts';
 import { lookup } from './state/resolve.ts';
 
 export async function stat(leader: Leader, request: RequestOf<typeof masterCalls.stat>): Promise<Attributes> {
@@ -27,7 +27,7 @@ export async function readdir(
     if (leader.tables.counters.copies === 0 || !directory.ok) return page;
     const { inode } = directory.value;
     const last = page.more ? page.entries.at(-1)?.name : undefined;
-    if (undecidedNames(leader.tables, inode, request.after, last, 1).length === 0) return page;
+    if (hasNames(leader.tables, inode, request.after, last)) return page;
     const { after, limit } = request;
     await leader.execute({ kind: 'layOutNames', directory: inode, after, limit: limit + 1 }, laidOutResult);
   }

@@ -10,7 +10,7 @@ import type { masterCalls } from '../../core/protocol/master-calls.ts';
 import { show } from '../../core/protocol/paths.ts';
 import { Waits } from '../rpc/waits.ts';
 import * as reads from './reads.ts';
-import { isThere, undecidedNames } from './state/copies.ts';
+import { hasNames, isThere } from './state/copies.ts';
 import { lookup } from './state/resolve.ts';
 import type { Tables } from './state/tables.ts';
 
@@ -159,7 +159,7 @@ export class ShadowReads {
 function mustBeLaidOut(tables: Tables, { path, after }: Extract<Ask, { kind: 'readdir' }>, last: string | undefined) {
   const directory = lookup(tables, path);
   if (tables.counters.copies === 0 || !directory.ok) return;
-  if (undecidedNames(tables, directory.value.inode, after, last, 1).length > 0) throw notLaidOut(path);
+  if (!hasNames(tables, directory.value.inode, after, last)) throw notLaidOut(path);
 }
 
 function notLaidOut(path: string): CairnError {

@@ -174,35 +174,48 @@ export function layOutNames(
   t: Transition,
   { directory, after, limit }: CommandOf<'layOutNames'>,
 ): Result<LaidOutResult> {
-  const undecided = undecidedNames(t.tables, directory, after, undefined, limit);
+  const undecided = undecidedNames(t.tables, directory, after, limit);
   for (const at of undecided) pull(t, directory, at);
   return ok({ more: undecided.length === limit });
 }
 
 /**
- * Names of entries that a directory only has in what it is a copy of: behind `after`, and not behind `last` if that is given.
+ * Names behind `after` on which a directory has not decided, of entries in anything that it is a copy of: also of those that something nearer has
+ * decided to lack. What `layOutNames` does hangs on it; `hasNames` knows what is to be seen.
  * @returns up to `limit`, in no order
  */
-export function undecidedNames(
-  tables: Tables,
-  directory: number,
-  after: string,
-  last: string | undefined,
-  limit: number,
-): readonly Key[] {
+function undecidedNames(tables: Tables, directory: number, after: string, limit: number): readonly Key[] {
   const names = new Set<Key>();
   const link = tables.copyOf(directory);
   for (let above = link; link !== undefined && above !== undefined; above = tables.copyOf(above.origin)) {
-    const { origin } = above;
-    const { from, to } = keys.entryRange('tree', origin, keys.nameKey(after));
-    const end = last === undefined ? to : `${keys.entryKey('tree', origin, keys.nameKey(last))}\u0000`;
-    for (const [key] of tables.store.scan(from, end)) {
+    const { from, to } = keys.entryRange('tree', above.origin, keys.nameKey(after));
+    for (const [key] of tables.store.scan(from, to)) {
       const name = keys.atOfKey(key);
       if (!tables.isDecided(directory, link, name)) names.add(name);
       if (names.size >= limit) return [...names];
     }
   }
   return [...names];
+}
+
+/**
+ * Whether all entries of a directory behind `after`, and not behind `last` if that is given, are there to be read. One that is not is in something
+ * that the directory is a copy of, and nobody on the way there has decided on it.
+ */
+export function hasNames(tables: Tables, directory: number, after: string, last: string | undefined): boolean {
+  const way: { readonly target: number; readonly link: CopyLink }[] = [];
+  let target = directory;
+  for (let link = tables.copyOf(target); link !== undefined; link = tables.copyOf(target)) {
+    way.push({ target, link });
+    target = link.origin;
+    const { from, to } = keys.entryRange('tree', target, keys.nameKey(after));
+    const end = last === undefined ? to : `${keys.entryKey('tree', target, keys.nameKey(last))}\u0000`;
+    for (const [key] of tables.store.scan(from, end)) {
+      const name = keys.atOfKey(key);
+      if (!way.some((step) => tables.isDecided(step.target, step.link, name))) return false;
+    }
+  }
+  return true;
 }
 
 /**
@@ -214,7 +227,7 @@ export function layOutStep(t: Transition, target: number, budget: number): numbe
   const link = mustBe(tables.copyOf(target), 'a copy', target);
   if (tables.copyOf(link.origin) !== undefined) return layOutStep(t, link.origin, budget);
   const entries = rawEntries(tables, link.kind, link.origin, link.cursor, budget);
-  const marks = marksOf(tables, target, budget);
+  const marks = marksOf(tables, target, link, budget);
   const cursor = lesser(
     entries.length < budget ? undefined : entries.at(-1)!.at,
     marks.length < budget ? undefined : marks.at(-1),

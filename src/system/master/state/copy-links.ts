@@ -24,11 +24,15 @@ export function copiesOf(tables: Tables, origin: number): number[] {
 
 /** One that is not complete; undefined if all are. */
 export function firstCopy(tables: Tables): number | undefined {
-  for (const [key] of tables.store.scan(keys.copyTable.from, keys.copyTable.to)) return keys.targetOfKey(key);
+  for (const [key] of tables.store.scan(keys.copyKey(tables.copiesFrom), keys.copyTable.to)) {
+    tables.copiesFrom = keys.targetOfKey(key);
+    return tables.copiesFrom;
+  }
   return undefined;
 }
 
 export function beginCopy(tables: Tables, target: number, link: CopyLink): void {
+  tables.copiesFrom = Math.min(tables.copiesFrom, target);
   putCopy(tables, target, link);
   tables.store.put(keys.copiesKey(link.origin, target), nothing);
   tables.counters.copies += 1;
@@ -59,9 +63,9 @@ export function unmark(tables: Tables, target: number, at: Key): void {
   tables.store.delete(keys.decidedKey(target, at));
 }
 
-/** Up to `limit` marks of a target, ascending. */
-export function marksOf(tables: Tables, target: number, limit: number): Key[] {
-  const { from, to } = keys.decidedRange(target);
+/** Up to `limit` marks of a target, ascending. Those up to its cursor are gone, unless it was put behind all of them at once. */
+export function marksOf(tables: Tables, target: number, { cursor }: CopyLink, limit: number): Key[] {
+  const { from, to } = keys.decidedRange(target, cursor === keys.afterAll ? '' : cursor);
   const marks: Key[] = [];
   for (const [key] of tables.store.scan(from, to)) {
     marks.push(keys.atOfKey(key));

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { toInodeId } from '../../../core/base/brand.ts';
+import { beginCopy, endCopy, firstCopy } from './copy-links.ts';
 import { MapStore } from './map-store.test-support.ts';
 import { Tables } from './tables.ts';
 
@@ -17,4 +18,21 @@ test('what is detached first is found wherever it is put, by tables that are mad
   expect(first()).toEqual([three, three]);
   for (const id of [three!, seven!]) tables.deleteDetached(id);
   expect(first()).toEqual([undefined, undefined]);
+});
+
+test('so is the first copy that is not complete', () => {
+  const store = new MapStore();
+  const tables = new Tables(store);
+  const first = () => [firstCopy(tables), firstCopy(new Tables(store))];
+  const link = { kind: 'tree', origin: 2, file: 0, cursor: '' } as const;
+  for (const target of [5, 7]) beginCopy(tables, target, link);
+  expect(first()).toEqual([5, 5]);
+  endCopy(tables, 5, link);
+  expect(first()).toEqual([7, 7]);
+  beginCopy(tables, 3, link);
+  expect(first()).toEqual([3, 3]);
+  for (const target of [3, 7]) endCopy(tables, target, link);
+  expect(first()).toEqual([undefined, undefined]);
+  beginCopy(tables, 9, link);
+  expect(first()).toEqual([9, 9]);
 });

@@ -79,7 +79,7 @@ function freeCopies(t: Transition, id: InodeId, budget: number): number {
   const [copy] = copiesOf(t.tables, id);
   if (copy !== undefined) return layOutStep(t, copy, budget);
   const link = mustBe(t.tables.copyOf(id), 'a copy', id);
-  const marks = marksOf(t.tables, id, budget);
+  const marks = marksOf(t.tables, id, link, budget);
   for (const at of marks) unmark(t.tables, id, at);
   if (marks.length < budget) endCopy(t.tables, id, link);
   else putCopy(t.tables, id, { ...link, cursor: afterAll }); // nothing is given to it any more

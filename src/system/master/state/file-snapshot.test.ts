@@ -3,6 +3,7 @@ import type { ChunkHandle } from '../../../core/base/brand.ts';
 import { toChunkIndex } from '../../../core/base/brand.ts';
 import { copiesOf } from './copy-links.ts';
 import { codeOf, must, servers, TestMachine } from './machine.test-support.ts';
+import { Unflushed } from './map-store.test-support.ts';
 import { sharersOf } from './sharing.ts';
 
 /** /a with `files` files of one sealed chunk each, in directories of ten. */
@@ -161,6 +162,43 @@ describe('a file snapshot', () => {
     expect(handles(m, '/copy')).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
     expect([...m.tables.chunks(0)].every(([, { refs }]) => refs === 1)).toBe(true);
     expect(m.tables.counters.chunks).toBe(300 + 1); // and the one that the emptied file got
+  });
+
+  it('of a long file has its chunks read page by page, though its source has some that it lacks', () => {
+    const m = new TestMachine();
+    const { inode } = must(m.open('/long'));
+    const holes = [3, 5];
+    for (let index = 1; index < 60; index++) if (!holes.includes(index)) must(m.addChunk(inode, index));
+    for (let handle = 1; handle <= 58; handle++) must(m.report(handle, 1, 10, true));
+    must(m.fileSnapshot('/long', '/copy'));
+    for (const index of holes) must(m.addChunk(inode, index));
+    const { id } = m.at('/copy');
+    must(m.done({ kind: 'settleFile', inode: id, index: toChunkIndex(35) }));
+    const found: number[] = [];
+    for (let more = true; more; ) {
+      const page = m.tables.handlesFrom(id, m.file('/copy'), (found.at(-1) ?? -1) + 1, 20);
+      found.push(...page.map(({ index }) => index));
+      more = page.length === 20;
+    }
+    expect(found).toEqual([...Array(60).keys()].filter((index) => !holes.includes(index)));
+  });
+
+  it('is laid out and listed without going through what has ended before, though the store is never flushed', () => {
+    const m = new TestMachine(true, new Unflushed());
+    for (let i = 0; i < 300; i++) must(m.open(`/a/d${i}/f`, { parents: true, placement: [] }));
+    for (let i = 0; i < 600; i++) must(m.open(`/a/flat/f${1000 + i}`, { parents: true, placement: [] }));
+    must(m.fileSnapshot('/a', '/b'));
+    must(m.done({ kind: 'settlePath', path: '/b/flat/f1000' }));
+    for (let after = 'f1000'; after < 'f1600'; after = `f${Number(after.slice(1)) + 50}`)
+      must(m.layOutNames('/b/flat', after, 50));
+    for (let more = true; more; ) {
+      const before = m.store.scanned;
+      ({ more } = must(m.layOut(30)));
+      expect(m.store.scanned - before).toBeLessThan(100);
+    }
+    expect(m.names('/b/flat')).toEqual(m.names('/a/flat'));
+    expect(m.exists('/b/d299/f')).toBe(true);
+    expect([...m.store.scan('x', '{')]).toEqual([]);
   });
 
   it('of a long file that is emptied or removed keeps its chunks from a lease that was under way: what is written is not in the copy', () => {

@@ -113,9 +113,10 @@ export function copyOfKey(key: Key): number {
 export function decidedKey(target: number, at: Key): Key {
   return `x${idKey(target)}${at}`;
 }
-export function decidedRange(target: number): { readonly from: Key; readonly to: Key } {
-  const prefix = `x${idKey(target)}`;
-  return { from: prefix, to: prefix + afterAll };
+/** Those behind `after`; '' for all. */
+export function decidedRange(target: number, after: Key): { readonly from: Key; readonly to: Key } {
+  const prefix = decidedKey(target, '');
+  return { from: after === '' ? prefix : `${prefix}${after}\u0000`, to: prefix + afterAll };
 }
 /** Entries of a directory, or of a list, behind `at`. */
 export function entryKey(kind: 'tree' | 'chunks', container: number, at: Key): Key {

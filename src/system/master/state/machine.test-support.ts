@@ -158,6 +158,9 @@ export class TestMachine {
   layOut(limit: number) {
     return this.#run(laidOutResult, { kind: 'layOut', limit });
   }
+  layOutNames(path: string, after: string, limit: number) {
+    return this.#run(laidOutResult, { kind: 'layOutNames', directory: this.at(path).id, after, limit });
+  }
   /** Lays out all copies and collects all that is cut off. */
   complete(limit = 100): void {
     while (must(this.layOut(limit)).more);

@@ -85,3 +85,23 @@ export class MapStore implements OrderedStore {
     return crc32(writer.view());
   }
 }
+
+/** What is deleted stays, as in a store that is not flushed: scans come by it, though they do not show it. */
+export class Unflushed extends MapStore {
+  readonly #deleted = new Set<Key>();
+
+  override get(key: Key): Uint8Array | undefined {
+    return this.#deleted.has(key) ? undefined : super.get(key);
+  }
+  override *scan(from: Key, to: Key): Iterable<Pair> {
+    for (const pair of super.scan(from, to)) if (!this.#deleted.has(pair[0])) yield pair;
+  }
+  override put(key: Key, value: Uint8Array): void {
+    this.#deleted.delete(key);
+    super.put(key, value);
+  }
+  override delete(key: Key): void {
+    super.put(key, new Uint8Array(0));
+    this.#deleted.add(key);
+  }
+}

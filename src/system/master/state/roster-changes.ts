@@ -21,6 +21,7 @@ export function foundMasters(t: Transition, { masters }: CommandOf<'foundMasters
 export function bookMaster(t: Transition, command: CommandOf<'bookMaster'>): Result<{ readonly node: NodeId }> {
   const { id, address, directory, onlyIfMember } = command;
   const { roster } = t.tables;
+  if (id < 1) return refused('INVALID_ARGUMENT', `the master at ${address} has id ${id}; give it one of 1 to 65535`);
   const known = roster.record(id);
   const isMember = known !== undefined && !known.removed;
   if (onlyIfMember && !isMember)

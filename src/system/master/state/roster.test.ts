@@ -62,6 +62,12 @@ describe('the roster of masters', () => {
     expect(codeOf(m.book(mastersMax, 1000))).toBe('ok');
   });
 
+  it('has nobody of id 0, which names no member', () => {
+    const m = founded(1);
+    expect(codeOf(m.book(0, 7))).toBe('INVALID_ARGUMENT');
+    expect(nodes(m)).toEqual([1]);
+  });
+
   it('is the same when it is read from the store again', () => {
     const m = founded(1, 2, 3);
     m.book(2, 500, { address: 'moved:1' });

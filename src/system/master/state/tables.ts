@@ -62,6 +62,8 @@ export class Tables {
   readonly #newNames: NewNames;
   /** Nothing below it is detached. What was deleted costs a look still, until the store has flushed it: it is not to be gone through each time. */
   #detachedFrom = 0;
+  /** The same of copies that are being laid out: kept by copy-links.ts. */
+  copiesFrom = 0;
 
   constructor(store: OrderedStore) {
     this.store = store;
@@ -283,19 +285,31 @@ export class Tables {
     }
   }
   #collectCopied(list: number, first: number, limit: number, into: { index: number; handle: ChunkHandle }[]): void {
+    for (let from = first; from !== Number.POSITIVE_INFINITY; ) {
+      const { indexes, until } = this.#indexesFrom(list, from, limit);
+      for (const index of indexes) {
+        if (into.length >= limit) return;
+        const handle = this.#listed(list, index);
+        if (handle !== undefined) into.push({ index, handle });
+      }
+      from = until + 1;
+    }
+  }
+  /** All that are in a list or in what it is a copy of, from `first` to `until`, ascending; the list itself may lack some of them. */
+  #indexesFrom(list: number, first: number, limit: number): { indexes: readonly number[]; until: number } {
     const indexes = new Set<number>();
+    let until = Number.POSITIVE_INFINITY;
     for (let at: number | undefined = list; at !== undefined; at = this.copyOf(at)?.origin) {
       let taken = 0;
       for (const [key] of this.store.scan(keys.listKey(at, first), keys.listRange(at).to)) {
-        indexes.add(keys.indexOfListKey(key));
-        if (++taken === limit) break;
+        const index = keys.indexOfListKey(key);
+        indexes.add(index);
+        if (++taken < limit) continue;
+        until = Math.min(until, index);
+        break;
       }
     }
-    for (const index of [...indexes].sort((a, b) => a - b)) {
-      if (into.length >= limit) return;
-      const handle = this.#listed(list, index);
-      if (handle !== undefined) into.push({ index, handle });
-    }
+    return { indexes: [...indexes].filter((index) => index <= until).sort((a, b) => a - b), until };
   }
   putListed(list: number, index: number, handle: ChunkHandle): void {
     this.store.put(keys.listKey(list, index), encodeHandle(handle));
