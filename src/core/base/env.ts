@@ -93,8 +93,11 @@ export interface DiskFile {
   read(offset: number, into: Uint8Array, isHot?: boolean): Promise<number>;
   /** The same without leaving the turn: for small reads that are likely cached. */
   readNow(offset: number, into: Uint8Array): number;
-  /** Writes all parts one after another from `offset`; the parts must not change until it resolves. */
-  write(offset: number, parts: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Writes all parts one after another from `offset`; the parts must not change until it resolves.
+   * @returns how many of the bytes went through the page cache: a flush will have them to write.
+   */
+  write(offset: number, parts: readonly Uint8Array[]): Promise<number>;
   writeNow(offset: number, parts: readonly Uint8Array[]): void;
   /** Data and size are durable when it resolves (fdatasync). After a failure the file is not to be trusted (fsyncgate). */
   sync(): Promise<void>;

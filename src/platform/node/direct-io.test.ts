@@ -119,7 +119,7 @@ describe('both ways into one file', () => {
     const file = await disk.open('f', 'create');
     const bytes = filled(bulkBytes, 6);
     const before = diskBytes();
-    await file.write(0, [bytes]);
+    expect(await file.write(0, [bytes])).toBe(0); // of it went through the cache
     const written = diskBytes();
     expect(written.write - before.write).toBeGreaterThanOrEqual(bulkBytes);
     await file.read(0, bytes);
@@ -132,6 +132,8 @@ describe('both ways into one file', () => {
     await file.read(0, cached);
     await file.read(0, bytes, true);
     expect(diskBytes().read - readCached.read).toBeLessThan(bulkBytes);
+    expect(await file.write(0, [bytes, Buffer.alloc(5)])).toBe(5);
+    expect(await file.write(1, [bytes])).toBe(bulkBytes);
     await file.close();
   });
 

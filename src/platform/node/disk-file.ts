@@ -67,7 +67,7 @@ export class NodeDiskFile implements DiskFile {
     });
   }
 
-  write(offset: number, parts: readonly Uint8Array[]): Promise<void> {
+  write(offset: number, parts: readonly Uint8Array[]): Promise<number> {
     return this.#operation(async () => {
       const directBytes = directPrefixBytes(offset, parts);
       const direct = directBytes > 0 ? this.#direct() : undefined;
@@ -133,7 +133,8 @@ export class NodeDiskFile implements DiskFile {
     return done;
   }
 
-  async #writeTo(fd: number, offset: number, parts: readonly Uint8Array[]): Promise<void> {
+  /** @returns the bytes it has written */
+  async #writeTo(fd: number, offset: number, parts: readonly Uint8Array[]): Promise<number> {
     let at = offset;
     let rest = parts;
     while (rest.length > 0) {
@@ -141,6 +142,7 @@ export class NodeDiskFile implements DiskFile {
       at += wrote;
       rest = this.#without(rest, wrote);
     }
+    return at - offset;
   }
 
   #direct(): number | undefined {

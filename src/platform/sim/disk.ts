@@ -124,7 +124,7 @@ export class SimDisk implements Disk {
     this.image.whenMoving(() => this.owner.release('disk'));
   }
 
-  async write(handle: PagedFileHandle, offset: number, parts: readonly Uint8Array[]): Promise<void> {
+  async write(handle: PagedFileHandle, offset: number, parts: readonly Uint8Array[]): Promise<number> {
     const write = { file: handle.file, offset, parts };
     this.#writes.add(write);
     const bytes = parts.reduce((sum, part) => sum + part.length, 0);
@@ -132,6 +132,7 @@ export class SimDisk implements Disk {
       this.#writes.delete(write);
       this.writeAtOnce(handle, offset, parts);
     });
+    return bytes;
   }
 
   writeAtOnce(handle: PagedFileHandle, offset: number, parts: readonly Uint8Array[]): void {
@@ -221,7 +222,7 @@ class PagedFileHandle implements DiskFile {
     return this.#read(offset, into);
   }
 
-  write(offset: number, parts: readonly Uint8Array[]): Promise<void> {
+  write(offset: number, parts: readonly Uint8Array[]): Promise<number> {
     return this.#run(() => {
       this.#mustBeWritable('write of');
       return this.#disk.write(this, offset, parts);

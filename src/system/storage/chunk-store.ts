@@ -175,12 +175,13 @@ export interface ChunkStoreOptions {
   readonly slabBytes?: number;
   /**
    * A checkpoint begins when the journal has grown by this, or small chunks have left so much room, or so much bulk data was written, or so
-   * many chunks changed, or so many small ones are new or have moved. Those cost it little each, but come by the thousand; of the others each has a
-   * file that may have to be flushed.
+   * many chunks changed, or those take so much memory, or so many small ones are new or have moved. Those cost it little each, but come by the
+   * thousand; of the others each has a file that may have to be flushed.
    */
   readonly checkpointJournalBytes?: number;
   readonly checkpointBulkBytes?: number;
   readonly checkpointChunks?: number;
+  readonly checkpointMemoryBytes?: number;
   readonly checkpointSlots?: number;
   /** A chunk file is flushed, with nobody waiting for it, when so much was written to it through the page cache. */
   readonly flushBehindBytes?: number;

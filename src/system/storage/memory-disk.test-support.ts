@@ -102,12 +102,13 @@ export class MemoryDisk implements Disk {
       into.set(part);
       return part.length;
     };
-    const writeNow = (offset: number, parts: readonly Uint8Array[]): void => {
+    const writeNow = (offset: number, parts: readonly Uint8Array[]): number => {
       let at = offset;
       for (const part of parts) {
         this.#do({ kind: 'write', inode, offset: at, bytes: part.slice() });
         at += part.length;
       }
+      return at - offset;
     };
     return {
       path,

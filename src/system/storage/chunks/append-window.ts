@@ -3,6 +3,7 @@
  * falls out depends only on what was added, so that every replica and every replay of the journal keeps the same entries. That a writer
  * fell out is kept too, as the version under which it happened last.
  */
+import { ByteReader, type ByteWriter } from '../../../core/base/bytes.ts';
 import { forgottenMark, forgottenWriter, type WindowEntry } from '../chunk-store.ts';
 import { SequenceRows } from '../sequence-rows.ts';
 
@@ -19,6 +20,15 @@ export class AppendWindow {
   #last: { readonly writer: number; readonly rows: SequenceRows } | undefined;
   /** The highest version under which a writer was forgotten; 0: none was. */
   #forgottenVersion = 0;
+  /** All of it, as long as nobody has changed it since it was read: most that is read of a chunk needs nothing of its window. */
+  #written: { readonly bytes: Uint8Array; readonly version: number } | undefined;
+
+  /** One that `writeWindow` has written. @param version of the chunk */
+  static written(bounds: WindowBounds, version: number, bytes: Uint8Array): AppendWindow {
+    const window = new AppendWindow(bounds, version);
+    window.#written = { bytes, version };
+    return window;
+  }
 
   /** @param version of the chunk */
   constructor(bounds: WindowBounds, version: number, entries: readonly WindowEntry[] = []) {
@@ -28,7 +38,7 @@ export class AppendWindow {
 
   /** What its entries take, with room for those to come. */
   get memoryBytes(): number {
-    let bytes = 0;
+    let bytes = this.#written?.bytes.length ?? 0;
     for (const rows of this.#byWriter.values()) bytes += rows.memoryBytes;
     return bytes;
   }
@@ -38,6 +48,7 @@ export class AppendWindow {
    * @param version under which they come
    */
   add(entries: readonly WindowEntry[], version: number): void {
+    if (entries.length > 0) this.#unfold();
     for (const entry of entries) {
       if (entry.writer === forgottenWriter) this.#forgottenVersion = Math.max(this.#forgottenVersion, entry.sequence);
       else this.#insert(entry, version);
@@ -46,6 +57,7 @@ export class AppendWindow {
 
   /** The mark of what was forgotten, if any was; then writers in the order of their last append, each with its entries by sequence. */
   entries(): readonly WindowEntry[] {
+    if (this.#written !== undefined) return readWindow(new ByteReader(this.#written.bytes));
     const all: WindowEntry[] = this.#forgottenVersion > 0 ? [forgottenMark(this.#forgottenVersion)] : [];
     for (const [writer, rows] of this.#byWriter) {
       for (let at = Math.max(0, rows.count - this.#bounds.entriesPerWriter); at < rows.count; at++) {
@@ -57,10 +69,17 @@ export class AppendWindow {
   }
 
   replace(entries: readonly WindowEntry[], version: number): void {
+    this.#written = undefined;
     this.#byWriter.clear();
     this.#last = undefined;
     this.#forgottenVersion = 0;
     this.add(entries, version);
+  }
+
+  #unfold(): void {
+    if (this.#written === undefined) return;
+    const { version } = this.#written;
+    this.replace(this.entries(), version);
   }
 
   #insert({ writer, sequence, offset, lengthBytes }: WindowEntry, version: number): void {
@@ -82,4 +101,23 @@ export class AppendWindow {
     }
     return rows;
   }
+}
+
+export function writeWindow(w: ByteWriter, window: readonly WindowEntry[]): void {
+  w.varint(window.length);
+  for (const entry of window) {
+    w.varint(entry.writer);
+    w.varint(entry.sequence);
+    w.varint(entry.offset);
+    w.varint(entry.lengthBytes);
+  }
+}
+
+export function readWindow(r: ByteReader): WindowEntry[] {
+  const count = r.varint();
+  const window: WindowEntry[] = [];
+  for (let i = 0; i < count; i++) {
+    window.push({ writer: r.varint(), sequence: r.varint(), offset: r.varint(), lengthBytes: r.varint() });
+  }
+  return window;
 }

@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { DiskFile } from '../../../core/base/env.ts';
 import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
 import type { ChunkStore } from '../chunk-store.ts';
+import { SequenceRows } from '../sequence-rows.ts';
 import { contentOf, h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
 import { openChunkStore } from './open-chunk-store.ts';
 
@@ -153,14 +154,14 @@ test('what chunks remember of their writers is kept in memory up to a bound, how
   const options = {
     ...smallOptions,
     cachedChunksMax: 32,
-    windowEntriesPerWriter: 128,
+    windowEntriesPerWriter: 1024,
     windowWriters: 256,
     checkpointChunks: 2 ** 30,
     checkpointJournalBytes: 2 ** 30,
   };
-  const window = Array.from({ length: 128 * 128 }, (_, n) => ({
-    writer: 1 + (n >> 7),
-    sequence: n & 127,
+  const window = Array.from({ length: 64 * 1024 }, (_, n) => ({
+    writer: 1 + (n >> 10),
+    sequence: n & 1023,
     offset: n,
     lengthBytes: 1,
   }));
@@ -186,4 +187,68 @@ test('what chunks remember of their writers is kept in memory up to a bound, how
   store = await world.settle(openChunkStore(env, options));
   for (const n of [...chunks, ...chunks]) expect(store.windowOf(h(n))).toHaveLength(window.length);
   expect(reads).toBe(2 * chunks.length); // each takes more than half of the bound
+});
+
+/** Of `writers` with 128 records each. */
+const windowBy = (writers: number) =>
+  Array.from({ length: 128 * writers }, (_, n) => ({
+    writer: 1 + (n >> 7),
+    sequence: n & 127,
+    offset: n,
+    lengthBytes: 1,
+  }));
+
+const rarely = { checkpointChunks: 2 ** 30, checkpointJournalBytes: 2 ** 30 };
+
+test('who reads a chunk, or changes it without a record, does not wait for what it remembers of its writers', async () => {
+  const world = testWorld(1);
+  const { env } = world.node('s');
+  const options = { ...smallOptions, ...rarely, windowEntriesPerWriter: 128, windowWriters: 256 };
+  const window = windowBy(256);
+  let store = await world.settle(openChunkStore(env, options));
+  store.create(h(1), v(1));
+  await world.settle(store.apply([mutation(1, 0, pattern(100, 1), { window })]));
+  await world.settle(store.close());
+  store = await world.settle(openChunkStore(env, options));
+  const put = vi.spyOn(SequenceRows.prototype, 'put');
+  expect(await world.settle(contentOf(store, 1))).toEqual(pattern(100, 1));
+  expect(store.windowOf(h(1))).toEqual(window);
+  await world.settle(store.apply([mutation(1, 100, pattern(100, 2), { serial: 2 })]));
+  await world.settle(store.close());
+  expect(put).not.toHaveBeenCalled();
+  store = await world.settle(openChunkStore(env, options));
+  const more = { writer: 256, sequence: 200, offset: 7, lengthBytes: 1 };
+  await world.settle(store.apply([mutation(1, 200, pattern(100, 3), { serial: 3, window: [more] })]));
+  expect(store.windowOf(h(1))).toEqual([...window.slice(0, -128), ...window.slice(-127), more]);
+});
+
+test('a checkpoint comes when what changed chunks remember of their writers takes much memory, however few they are', async () => {
+  const world = testWorld(1);
+  const node = world.node('s');
+  const checkpointMemoryBytes = 1024 * 1024;
+  const options = {
+    ...smallOptions,
+    ...rarely,
+    windowEntriesPerWriter: 128,
+    windowWriters: 256,
+    checkpointMemoryBytes,
+  };
+  let store = await world.settle(openChunkStore(node.env, options));
+  const chunks = [1, 2, 3, 4];
+  for (const n of chunks) {
+    store.create(h(n), v(1));
+    await world.settle(store.apply([mutation(n, 0, pattern(100, n), { window: windowBy(128) })])); // 393,216 bytes in memory
+  }
+  await world.settle(store.close());
+  store = await world.settle(openChunkStore(node.env, options));
+  const log = () => node.disk.paths().filter((path) => path.includes('metadata/'));
+  const bytes = () => log().reduce((sum, path) => sum + node.disk.read(path).length, 0);
+  const before = bytes();
+  for (const n of chunks) {
+    const window = [{ writer: 1, sequence: 200, offset: 0, lengthBytes: 1 }];
+    await world.settle(store.apply([mutation(n, 100, pattern(100, n), { serial: 2, window })]));
+    await world.run(1000);
+    if (n <= 2) expect(bytes()).toBe(before);
+  }
+  expect(bytes()).toBeGreaterThan(before);
 });

@@ -5,6 +5,7 @@
  * absolutely and in order, so a state that already has some of them ends the same.
  */
 import { toCairnError } from '../../../core/base/errors.ts';
+import type { LogPlace } from '../write-ahead-log.ts';
 import type { ChunkState } from './chunk-state.ts';
 import { syncChunkFile, syncSlabs } from './file-flushes.ts';
 import type { StoreParts } from './parts.ts';
@@ -25,15 +26,20 @@ const bytesPerTurn = 64 * 1024;
 const bytesPerRecord = 4096;
 /** Chunks that become clean in one turn. */
 const chunksPerTurn = 64;
-/** After one that failed the next is not begun at once: each begins a segment of the journal, for which a full disk has no room. */
+/** After one that failed the next is not begun at once: what failed it is hardly over yet. */
 const retryAfterMs = 1000;
-/** The journal may grow to so many times the size that a checkpoint is begun at; then changes wait. */
+/** The journal, and the memory of what has changed, may grow to so many times the size that a checkpoint is begun at; then changes wait. */
 const backlogFactor = 4;
 
 export class Checkpointer {
   readonly #parts: StoreParts;
   #running: Promise<void> | undefined;
   #failure: { readonly until: number; readonly cause: unknown } | undefined;
+  /**
+   * Where one that failed had begun: the next begins there too, and only has more behind it that its records contain. Each new place takes a
+   * segment of the journal, and as long as all of them fail nothing gives one back.
+   */
+  #place: LogPlace | undefined;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
@@ -52,11 +58,12 @@ export class Checkpointer {
     );
   }
 
-  /** What changes must wait for before the journal grows further; undefined: nothing. */
+  /** What changes must wait for before the journal, or what is to be kept in memory, grows further; undefined: nothing. */
   readonly backlog = (): Promise<unknown> | undefined => {
-    const { journal, options } = this.#parts;
-    const bound = backlogFactor * options.checkpointJournalBytes + options.journalSegmentBytes;
-    if (journal.bytes <= bound) return undefined;
+    const { cache, journal, options } = this.#parts;
+    const journalMax = backlogFactor * options.checkpointJournalBytes + options.journalSegmentBytes;
+    const isWithin = cache.dirtyBytes <= backlogFactor * options.checkpointMemoryBytes;
+    if (isWithin && journal.bytes <= journalMax) return undefined;
     return this.#hasJustFailed ? Promise.reject(this.#failure?.cause) : this.run();
   };
 
@@ -99,14 +106,16 @@ export class Checkpointer {
       files.slabs.leftBytes >= options.checkpointJournalBytes ||
       journal.bulkBytesSinceCheckpoint >= options.checkpointBulkBytes ||
       files.slabs.taken >= options.checkpointSlots ||
-      cache.dirtyCount + removed.size >= options.checkpointChunks
+      cache.dirtyCount + removed.size >= options.checkpointChunks ||
+      cache.dirtyBytes >= options.checkpointMemoryBytes
     );
   }
 
   async #checkpoint(): Promise<void> {
     const { cache, env, journal, metadata, removed } = this.#parts;
     const { slabs } = this.#parts.files;
-    const place = await journal.begin();
+    this.#place ??= await journal.begin();
+    const place = this.#place;
     const gone = [...removed];
     removed.clear();
     let left = slabs.takeLeft();
@@ -117,6 +126,7 @@ export class Checkpointer {
       journal.mustTake();
       const dropOld = await metadata.commit(records, gone, place, journal.change);
       succeeded = true;
+      this.#place = undefined;
       await cache.captureDone(new Slices(env.clock, chunksPerTurn));
       await this.#lasting(() => journal.release(place));
       const free = left;

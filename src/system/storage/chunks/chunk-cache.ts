@@ -20,6 +20,7 @@ export class ChunkCache {
   /** Captured by the checkpoint under way, and not changed since. */
   #captured = new Map<ChunkHandle, ChunkState>();
   readonly #clean: CleanStates;
+  #dirtyBytes = 0;
   #usedBytes = 0;
 
   constructor(metadata: MetadataStore, windowBounds: WindowBounds, cleanMax: number) {
@@ -43,24 +44,37 @@ export class ChunkCache {
     return this.#dirty.size;
   }
 
+  /**
+   * What the dirty ones took when they became so, with those that were removed since. What they have grown by is in the journal too, which has its
+   * own bound.
+   */
+  get dirtyBytes(): number {
+    return this.#dirtyBytes;
+  }
+
   info(handle: ChunkHandle): ChunkInfo | undefined {
-    return this.#inMemory(handle)?.info ?? this.#metadata.table.info(handle);
+    return this.inMemory(handle)?.info ?? this.#metadata.table.info(handle);
   }
 
   list(after: ChunkHandle | undefined, limit: number): readonly ChunkInfo[] {
     return this.#ordered.after(after ?? 0, limit, this.#isLive).map((handle) => this.info(handle as ChunkHandle)!);
   }
 
+  /** A chunk with a fence or blocks that are known to be bad is never out of memory. */
+  inMemory(handle: ChunkHandle): ChunkState | undefined {
+    return this.#dirty.get(handle) ?? this.#clean.get(handle) ?? this.#captured.get(handle);
+  }
+
   /** @throws CairnError DISK_CORRUPT when its metadata cannot be read. */
   get(handle: ChunkHandle): ChunkState | undefined {
-    const known = this.#inMemory(handle);
+    const known = this.inMemory(handle);
     if (known !== undefined) {
       this.#clean.touch(handle);
       return known;
     }
     const record = this.#metadata.read(handle);
     if (record === undefined) return undefined;
-    const window = new AppendWindow(this.#windowBounds, record.version, record.window);
+    const window = AppendWindow.written(this.#windowBounds, record.version, record.window);
     const state = new ChunkState(handle, record.version, record.serial, window);
     state.settle(record.lengthBytes, record.checksums);
     state.change = record.change;
@@ -85,7 +99,7 @@ export class ChunkCache {
 
   admit(state: ChunkState): void {
     const { handle } = state;
-    this.#dirty.set(handle, state);
+    this.#setDirty(state);
     this.#metadata.table.put(state.info);
     this.#usedBytes += state.lengthBytes;
     this.#ordered.add(handle);
@@ -97,13 +111,13 @@ export class ChunkCache {
     if (this.#dirty.has(state.handle) || state.isRemoved) return;
     this.#clean.delete(state.handle);
     this.#captured.delete(state.handle);
-    this.#dirty.set(state.handle, state);
+    this.#setDirty(state);
   }
 
   /** What the last checkpoint, or the one under way, has of its place is out of date. */
   moved(state: ChunkState): void {
     const { handle } = state;
-    if (this.#clean.delete(handle) || this.#captured.delete(handle)) this.#dirty.set(handle, state);
+    if (this.#clean.delete(handle) || this.#captured.delete(handle)) this.#setDirty(state);
   }
 
   remove(state: ChunkState): void {
@@ -119,7 +133,7 @@ export class ChunkCache {
 
   /** Drops what the table has of a chunk that cannot be used. */
   forget(handle: ChunkHandle): void {
-    const state = this.#inMemory(handle);
+    const state = this.inMemory(handle);
     if (state !== undefined) {
       this.remove(state);
       return;
@@ -134,12 +148,13 @@ export class ChunkCache {
     for (const [handle, state] of this.#captured) this.#dirty.set(handle, state);
     this.#captured = this.#dirty;
     this.#dirty = new Map();
+    this.#dirtyBytes = 0;
     return [...this.#captured.values()];
   }
 
   /** It has failed: what it was to write is as dirty as before. */
   captureFailed(): void {
-    for (const [handle, state] of this.#captured) this.#dirty.set(handle, state);
+    for (const state of this.#captured.values()) this.#setDirty(state);
     this.#captured = new Map();
   }
 
@@ -155,7 +170,8 @@ export class ChunkCache {
     }
   }
 
-  #inMemory(handle: ChunkHandle): ChunkState | undefined {
-    return this.#dirty.get(handle) ?? this.#clean.get(handle) ?? this.#captured.get(handle);
+  #setDirty(state: ChunkState): void {
+    this.#dirty.set(state.handle, state);
+    this.#dirtyBytes += state.memoryBytes;
   }
 }

@@ -89,11 +89,14 @@ export class ChunkFiles {
 
   /** The chunk is gone: its file goes to the pool, or away. */
   async retire(state: ChunkState): Promise<void> {
+    // Of an empty chunk nothing says whether it has the file still that it had before it was cut.
+    const mayHaveFile = state.hasFile || (state.slot === undefined && state.lengthBytes === 0);
     this.#leaveSlot(state);
-    if (!state.hasFile) return;
+    if (!mayHaveFile) return;
     const path = this.#layout.pathOf(state.handle);
     // Somebody may have taken it away.
     const isThere = await this.#env.disk.exists(path);
+    state.hasFile = isThere;
     const bytes = isThere ? this.#ownFile(state).size() : 0;
     this.#open.dismiss(state.handle);
     state.hasFile = false;

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { toMutationSerial } from '../../../core/base/brand.ts';
-import type { CairnError } from '../../../core/base/errors.ts';
+import type { Env } from '../../../core/base/env.ts';
+import { CairnError } from '../../../core/base/errors.ts';
 import { testWorld } from '../../../platform/sim/node-host.test-support.ts';
 import { blockBytes, type ChunkStore } from '../chunk-store.ts';
 import { contentOf, h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
@@ -199,5 +200,81 @@ test('bulk data that a failed sync has lost, and a kill has left in the page cac
     node.restart();
     const found = await world.settle(contentOf(await open(), 1));
     expect(Buffer.compare(found, content), `seed ${seed}`).toBe(0);
+  }
+});
+
+/** Opens of files of the metadata log fail as long as `isFailing`. */
+function failingMetadata({ disk }: Env): { isFailing: boolean } {
+  const gate = { isFailing: false };
+  const { open } = disk;
+  disk.open = async (path, mode) => {
+    if (gate.isFailing && path.includes('metadata/')) throw new CairnError('DISK_FAILED', path);
+    return open.call(disk, path, mode);
+  };
+  return gate;
+}
+
+test('checkpoints that fail one after another do not take the disk for the journal, and go on when they can', async () => {
+  const world = testWorld(1);
+  const node = world.node('s');
+  const gate = failingMetadata(node.env);
+  const store = await world.settle(openChunkStore(node.env, { ...smallOptions, checkpointChunks: 1 }));
+  const segments = () => node.disk.paths().filter((path) => path.endsWith('.wal')).length;
+  store.create(h(1), v(1));
+  gate.isFailing = true;
+  for (let n = 0; n < 60; n++) {
+    await world.settle(store.apply([mutation(1, 100 * n, pattern(100, n), { serial: n + 1 })]));
+    await world.run(1100);
+    expect(segments()).toBeLessThanOrEqual(4);
+  }
+  expect(store.hasFailed).toBe(false);
+  gate.isFailing = false;
+  await world.settle(store.apply([mutation(1, 6000, pattern(100, 60), { serial: 61 })]));
+  await world.run(1100);
+  expect(node.disk.paths()).not.toContain('store/journal/0000000000000001.wal');
+  node.crash({ loseUnsynced: true });
+  node.restart();
+  const found = await world.settle(openChunkStore(node.env, smallOptions));
+  const content = await world.settle(contentOf(found, 1));
+  for (let n = 0; n < 60; n++) expect(content.subarray(100 * n, 100 * (n + 1))).toEqual(pattern(100, n));
+});
+
+test('a checkpoint that begins where one before it had failed knows of all that came and went since', async () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const world = testWorld(seed);
+    const node = world.node('s');
+    const { random } = node.env;
+    const gate = failingMetadata(node.env);
+    const options = { ...smallOptions, checkpointChunks: 4, metadataSegmentBytes: 1 };
+    let store = await world.settle(openChunkStore(node.env, options));
+    const contents = new Map<number, Buffer>();
+    for (let step = 1; step <= 80; step++) {
+      gate.isFailing = step % 30 > 10;
+      const n = 1 + random.below(12);
+      const known = contents.get(n);
+      if (known === undefined) store.create(h(n), v(1));
+      if (known !== undefined && random.below(4) === 0) {
+        await world.settle(store.remove(h(n)));
+        contents.delete(n);
+      } else {
+        const before = known ?? Buffer.alloc(0);
+        const more = pattern(1 + random.below(3000), step);
+        await world.settle(store.apply([mutation(n, before.length, more, { serial: step, sync: true })]));
+        contents.set(n, Buffer.concat([before, more]));
+      }
+      await world.run(random.below(1500));
+      if (random.below(10) > 0) continue;
+      node.crash({ loseUnsynced: true });
+      node.restart();
+      Object.assign(gate, failingMetadata(node.env));
+      store = await world.settle(openChunkStore(node.env, options));
+      expect(store.list(undefined, 100).map(({ handle }) => handle)).toEqual(
+        [...contents.keys()].sort((a, b) => a - b),
+      );
+      for (const [handle, content] of contents) {
+        const found = await world.settle(contentOf(store, handle));
+        expect(Buffer.compare(found, content), `seed ${seed}, step ${step}, chunk ${handle}`).toBe(0);
+      }
+    }
   }
 });

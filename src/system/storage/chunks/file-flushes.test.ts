@@ -60,6 +60,35 @@ test('a chunk file is flushed while it is written, and not again before that flu
   await world.settle(store.close());
 });
 
+test('bulk data is flushed while it is written, too, as far as it went through the page cache', async () => {
+  for (const isDirect of [false, true]) {
+    const world = testWorld(1);
+    const { env } = world.node('s');
+    let flushes = 0;
+    wrapFlushes(env, 'chunks/', (flush) => {
+      flushes += 1;
+      return flush();
+    });
+    const { openNow } = env.disk;
+    env.disk.openNow = (path, mode) => {
+      const file = openNow.call(env.disk, path, mode);
+      const { write } = file;
+      if (isDirect) file.write = (offset, parts) => write.call(file, offset, parts).then(() => 0);
+      return file;
+    };
+    const bytes = 96 * 1024; // too much to be journalled
+    const store = await world.settle(openChunkStore(env, { ...options, flushBehindBytes: 4 * bytes }));
+    store.create(h(1), v(1));
+    for (let n = 0; n < 24; n++) {
+      await world.settle(store.apply([mutation(1, n * bytes, pattern(bytes, n), { serial: n + 1 })]));
+    }
+    if (isDirect) expect(flushes).toBe(0);
+    else expect(flushes).toBeGreaterThan(2);
+    expect(flushes).toBeLessThanOrEqual(6);
+    await world.settle(store.close());
+  }
+});
+
 test('when such a flush fails, all changes end, and no checkpoint lets go of the journal that has what the file lacks', async () => {
   for (let seed = 1; seed <= 8; seed++) {
     const world = testWorld(seed);

@@ -13,6 +13,7 @@ import { reportBadBlocks, type StoreParts } from './parts.ts';
 export async function flushFile({ files, journal }: StoreParts, state: ChunkState): Promise<void> {
   while (state.flush !== undefined) await state.flush;
   journal.mustTake();
+  state.unflushedBytes = 0;
   const flush = files.hold(state, (file) => file.sync());
   state.flush = flush;
   try {
@@ -95,7 +96,6 @@ export class FlushesBehind {
 
   async #flushFile(state: ChunkState): Promise<void> {
     state.pins++;
-    state.unflushedBytes = 0;
     try {
       await syncChunkFile(this.#parts, state);
     } finally {

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { toMutationSerial } from '../../../core/base/brand.ts';
 import { ByteReader, ByteWriter, toUtf8 } from '../../../core/base/bytes.ts';
 import { crc32 } from '../../../core/base/crc32.ts';
+import { AppendWindow } from './append-window.ts';
 import { h, v } from './chunk-store.test-support.ts';
 import { type JournalRecord, readJournalRecord, writeJournalRecord } from './journal-record.ts';
 import { handleOfName, Layout } from './layout.ts';
@@ -77,8 +78,11 @@ describe('the example of the metadata log', () => {
       { kind: frameKinds.chunk, handle: 4097 },
     ]);
     const payloads = Array.from(content.frames(batch!), (frame) => frame.payload());
-    const expected = { ...known, change: 3, slot, lengthBytes: 8, checksums: Uint32Array.of(checksum), window };
-    expect(readChunkPayload(h(4097), payloads[1]!)).toEqual(expected);
+    const expected = { ...known, change: 3, slot, lengthBytes: 8, checksums: Uint32Array.of(checksum) };
+    const { window: written, ...found } = readChunkPayload(h(4097), payloads[1]!);
+    expect(found).toEqual(expected);
+    const bounds = { entriesPerWriter: 1, writers: 1 };
+    expect(AppendWindow.written(bounds, known.version, written).entries()).toEqual(window);
   });
 
   test('is what the code writes', () => {

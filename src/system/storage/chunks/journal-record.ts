@@ -15,6 +15,7 @@ import {
 import type { ByteReader, ByteWriter } from '../../../core/base/bytes.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { WindowEntry } from '../chunk-store.ts';
+import { readWindow, writeWindow } from './append-window.ts';
 import { blockCount } from './chunk-state.ts';
 
 const recordTags = { segmentStarted: 1, mutated: 2, replaced: 3, removed: 4 } as const;
@@ -130,16 +131,6 @@ export function writeBody(
   writeWindow(w, window);
 }
 
-function writeWindow(w: ByteWriter, window: readonly WindowEntry[]): void {
-  w.varint(window.length);
-  for (const entry of window) {
-    w.varint(entry.writer);
-    w.varint(entry.sequence);
-    w.varint(entry.offset);
-    w.varint(entry.lengthBytes);
-  }
-}
-
 /** @throws CairnError PROTOCOL when it is none of ours; redo data are views of what `r` reads. */
 export function readJournalRecord(r: ByteReader): ReadRecord {
   const tag = r.u8();
@@ -157,7 +148,7 @@ function readRecord(r: ByteReader, tag: number): JournalRecord {
   const version = toChunkVersion(r.varint());
   const serial = toMutationSerial(r.varint());
   if (tag === recordTags.replaced) {
-    return { kind: 'replaced', handle, version, serial, ...readBody(r), redo: readBlocks(r) };
+    return { kind: 'replaced', handle, version, serial, ...readSums(r), window: readWindow(r), redo: readBlocks(r) };
   }
   return readMutated(r, handle, version, serial);
 }
@@ -183,15 +174,15 @@ function readBlocks(r: ByteReader): BlockData[] {
   return blocks;
 }
 
-export interface RecordBody {
+export interface ContentSums {
   readonly lengthBytes: number;
   readonly checksums: Uint32Array<ArrayBuffer>;
-  readonly window: readonly WindowEntry[];
 }
 
-export function readBody(r: ByteReader): RecordBody {
+/** A body up to its window. */
+export function readSums(r: ByteReader): ContentSums {
   const lengthBytes = r.varint();
-  return { lengthBytes, checksums: readChecksums(r, blockCount(lengthBytes)), window: readWindow(r) };
+  return { lengthBytes, checksums: readChecksums(r, blockCount(lengthBytes)) };
 }
 
 function readChecksums(r: ByteReader, count: number): Uint32Array<ArrayBuffer> {
@@ -199,13 +190,4 @@ function readChecksums(r: ByteReader, count: number): Uint32Array<ArrayBuffer> {
   const checksums = new Uint32Array(count);
   for (let i = 0; i < count; i++) checksums[i] = r.u32();
   return checksums;
-}
-
-function readWindow(r: ByteReader): WindowEntry[] {
-  const count = r.varint();
-  const window: WindowEntry[] = [];
-  for (let i = 0; i < count; i++) {
-    window.push({ writer: r.varint(), sequence: r.varint(), offset: r.varint(), lengthBytes: r.varint() });
-  }
-  return window;
 }

@@ -6,7 +6,7 @@ import type { Crc32 } from '../../../core/base/env.ts';
 import { CairnError } from '../../../core/base/errors.ts';
 import type { WindowEntry } from '../chunk-store.ts';
 import type { LogPlace } from '../write-ahead-log.ts';
-import { type RecordBody, readBody, writeBody } from './journal-record.ts';
+import { type ContentSums, readSums, writeBody } from './journal-record.ts';
 import type { Slot } from './slabs.ts';
 
 export const metadataFormatVersion = 2;
@@ -25,7 +25,9 @@ export interface FrameHeader {
   readonly payloadChecksum: number;
 }
 
-export interface ChunkRecord extends RecordBody {
+export interface ChunkRecord extends ContentSums {
+  /** As it was written: it may be long, and few ask for it. */
+  readonly window: Uint8Array;
   readonly change: number;
   /** Where a small chunk lives; the others have a file of their own, or nothing yet. */
   readonly slot: Slot | undefined;
@@ -107,7 +109,7 @@ export function readFrameHeader(bytes: Uint8Array, at: number, crc32: Crc32): Fr
 
 export function writeChunkPayload(
   w: ByteWriter,
-  chunk: Omit<ChunkRecord, 'handle' | keyof RecordBody> & { readonly lengthBytes: number },
+  chunk: Omit<ChunkRecord, 'handle' | 'checksums' | 'window'>,
   checksums: Uint32Array,
   window: readonly WindowEntry[],
 ): void {
@@ -140,9 +142,8 @@ export function readChunkPayload(handle: ChunkHandle, payload: Uint8Array): Chun
   const serial = toMutationSerial(r.varint());
   const change = r.varint();
   const slot = readSlot(r);
-  const body = readBody(r);
-  r.end();
-  return { handle, version, serial, change, slot, ...body };
+  const sums = readSums(r);
+  return { handle, version, serial, change, slot, ...sums, window: r.raw(r.remaining).slice() };
 }
 
 export function writeCommitted(w: ByteWriter, committed: Committed): void {

@@ -1,7 +1,7 @@
 /** Opening the metadata log: reads every segment, fills the table, and says up to where the journal is contained in it. */
 import type { ChunkHandle } from '../../../core/base/brand.ts';
 import type { DiskFile, Env } from '../../../core/base/env.ts';
-import { CairnError } from '../../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import type { LogPlace } from '../write-ahead-log.ts';
 import { ChunkTable } from './chunk-table.ts';
 import { type Committed, frameKinds, readChunkSummary } from './metadata-frame.ts';
@@ -77,7 +77,7 @@ class Loader {
     const path = segmentPath(this.#directory, number);
     const file = await this.#env.disk.open(path, 'write');
     const bytes = new Uint8Array(file.size());
-    await file.read(0, bytes);
+    await this.#read(file, bytes);
     const content = new SegmentContent(bytes, number, path, this.#env.crc32);
     if (!isLast && content.broken !== undefined) throw this.#corrupt(path, content.broken);
     const { batches } = content;
@@ -92,6 +92,16 @@ class Loader {
     if (broken !== undefined) return this.#cut(file, number, batches.at(-1), broken);
     if (isLast) await this.#writeAgain(file, bytes, batches);
     return { number, file, bytes: bytes.length };
+  }
+
+  /** Nobody knows what was in a part that the disk does not give any more: what changed, or went, may be known there only. */
+  async #read(file: DiskFile, bytes: Uint8Array): Promise<void> {
+    try {
+      await file.read(0, bytes);
+    } catch (thrown) {
+      const error = toCairnError(thrown);
+      throw error.code === 'DISK_FAILED' ? this.#corrupt(file.path, error.message, error) : error;
+    }
   }
 
   /** If the sync of the last batch has failed, the system holds it for clean, and would not write it before it is built on. */
@@ -162,10 +172,11 @@ class Loader {
     this.committed = batch.committed;
   }
 
-  #corrupt(path: string, why: string): CairnError {
+  #corrupt(path: string, why: string, cause?: CairnError): CairnError {
     return new CairnError(
       'DISK_CORRUPT',
       `the chunk metadata cannot be read: ${path}: ${why}; empty this chunkserver's directory, its replicas will be copied anew`,
+      { cause },
     );
   }
 }

@@ -1,5 +1,6 @@
 /** The metadata log over many checkpoints: cleaned in short turns, and exact whatever becomes of the segments that were cleaned. */
 import { expect, test } from 'vitest';
+import { CairnError } from '../../../core/base/errors.ts';
 import type { BadBlocksReport, ChunkStore, ChunkStoreOptions } from '../chunk-store.ts';
 import { MemoryDisk, testEnv } from '../memory-disk.test-support.ts';
 import { contentOf, h, mutation, pattern, smallOptions, v } from './chunk-store.test-support.ts';
@@ -153,4 +154,60 @@ test('a checkpoint comes of removals, too: they are not gathered without a bound
   await make(again.store, [100]);
   for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
   expect(disk.bytesOf(firstSegment).length).toBeGreaterThan(before + 63 * 24);
+});
+
+test('a spot of the metadata log that the disk does not give any more costs the chunks whose records are in it, and no checkpoint', async () => {
+  const disk = new MemoryDisk();
+  let isUnreadable = false;
+  const { openNow } = disk;
+  disk.openNow = (path, mode) => {
+    const file = openNow.call(disk, path, mode);
+    const { readNow } = file;
+    if (path !== firstSegment) return file;
+    file.readNow = (offset, into) => {
+      if (isUnreadable && offset < 8192 && offset + into.length > 4096) throw new CairnError('DISK_FAILED', path);
+      return readNow.call(file, offset, into);
+    };
+    file.read = async (offset, into) => file.readNow(offset, into);
+    return file;
+  };
+  const others = range(2, 301).filter((n) => n !== 150 && n !== 151);
+  const more = { metadataSegmentBytes: 16 * 1024, checkpointChunks: others.length };
+  const { store } = await open(disk, more);
+  await make(store, range(1, 301));
+  await store.close();
+  const run = await open(disk, more);
+  for (let serial = 2; await has(disk, firstSegment); serial++) {
+    await run.store.apply(others.map((n) => mutation(n, 0, pattern(100, n), { serial })));
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    if (serial === 2) {
+      isUnreadable = true;
+      expect(() => run.store.windowOf(h(150))).toThrow(expect.objectContaining({ code: 'DISK_CORRUPT' }));
+      await run.store.remove(h(151)); // nobody needs its record for that
+    }
+    expect(serial).toBeLessThan(100);
+  }
+  expect(run.reports).toEqual([{ handle: 150, blocks: 'all' }]);
+  for (const n of [1, ...others]) expect(await contentOf(run.store, n)).toEqual(pattern(100, n));
+  await run.store.close();
+  const found = await open(disk, more);
+  expect(found.reports).toEqual([{ handle: 150, blocks: 'all' }]);
+  expect(found.store.chunkCount).toBe(298);
+});
+
+test('a start that the disk does not give the metadata to says what to do', async () => {
+  const disk = new MemoryDisk();
+  const { store } = await open(disk);
+  await make(store, [1]);
+  await store.close();
+  const opened = disk.open;
+  disk.open = async (path, mode) => {
+    const file = await opened.call(disk, path, mode);
+    if (path !== firstSegment) return file;
+    file.read = async () => {
+      throw new CairnError('DISK_FAILED', `read of ${path} failed: EIO`);
+    };
+    return file;
+  };
+  await expect(open(disk)).rejects.toMatchObject({ code: 'DISK_CORRUPT', message: /EIO; empty this/ });
 });

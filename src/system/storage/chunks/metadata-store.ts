@@ -9,7 +9,7 @@
 import { assert } from '../../../core/base/assert.ts';
 import type { ChunkHandle } from '../../../core/base/brand.ts';
 import { ByteWriter } from '../../../core/base/bytes.ts';
-import type { DiskFile, Env } from '../../../core/base/env.ts';
+import { type DiskFile, diskBlockBytes, type Env } from '../../../core/base/env.ts';
 import { CairnError, toCairnError } from '../../../core/base/errors.ts';
 import type { LogPlace } from '../write-ahead-log.ts';
 import type { ChunkTable, RecordPlace } from './chunk-table.ts';
@@ -40,15 +40,20 @@ interface Moved {
   /** The segment that it was in. */
   readonly from: number;
   readonly to: RecordPlace;
+  readonly isSound: boolean;
 }
 
 /** Segments that one checkpoint cleans at most. */
 const cleanedPerCheckpoint = 2;
 /** Records that are laid out, and rows of the table that are changed, in one turn. */
 const rowsPerTurn = 64;
+/** Of a long record so many bytes take as long as a row. */
+const bytesPerRow = 1024;
 
 export class MetadataStore {
   readonly table: ChunkTable;
+  /** Told of each chunk whose record was found damaged when it was to be written again. */
+  onDamage: (handle: ChunkHandle) => void = () => {};
   readonly #env: Env;
   readonly #directory: string;
   readonly #segmentBytes: number;
@@ -70,23 +75,33 @@ export class MetadataStore {
     return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0);
   }
 
-  /** @throws CairnError DISK_CORRUPT when the record cannot be believed any more. */
+  /** @throws CairnError DISK_CORRUPT when the record cannot be believed, or not be read, any more. */
   read(handle: ChunkHandle): ChunkRecord | undefined {
     const place = this.table.place(handle);
     if (place === undefined) return undefined;
     const segment = this.#segments.find((one) => one.number === place.segment);
     assert(segment !== undefined, 'a row points into a segment that is there', { segment: place.segment });
     const bytes = new Uint8Array(place.bytes);
-    const got = segment.file.readNow(place.offset, bytes);
-    const header = got === bytes.length ? readFrameHeader(bytes, 0, this.#env.crc32) : undefined;
-    const payload = bytes.subarray(frameHeaderBytes);
-    if (header?.handle !== handle || header.payloadChecksum !== this.#env.crc32(payload)) {
-      throw new CairnError(
+    const damaged = (cause?: CairnError): CairnError =>
+      new CairnError(
         'DISK_CORRUPT',
         `the metadata of chunk ${handle} in ${segment.file.path} at ${place.offset} is damaged; copy the chunk from another replica`,
+        { cause },
       );
+    try {
+      segment.file.readNow(place.offset, bytes);
+    } catch (thrown) {
+      const error = toCairnError(thrown);
+      throw error.code === 'DISK_FAILED' ? damaged(error) : error;
     }
-    return readChunkPayload(handle, payload);
+    if (!this.#isSound(handle, bytes)) throw damaged();
+    return readChunkPayload(handle, bytes.subarray(frameHeaderBytes));
+  }
+
+  #isSound(handle: ChunkHandle, frame: Uint8Array): boolean {
+    const { crc32 } = this.#env;
+    const header = readFrameHeader(frame, 0, crc32);
+    return header?.handle === handle && header.payloadChecksum === crc32(frame.subarray(frameHeaderBytes));
   }
 
   /**
@@ -150,16 +165,18 @@ export class MetadataStore {
   ): Promise<readonly Moved[]> {
     const moved: Moved[] = [];
     const slices = new Slices(this.#env.clock, rowsPerTurn);
-    for (const { number: from, file, bytes: length } of segments) {
-      const content = new Uint8Array(length);
-      await file.read(0, content);
+    for (const segment of segments) {
+      const from = segment.number;
+      const content = await contentOf(segment);
       for (const handle of this.table.handlesIn(from)) {
         const place = this.table.place(handle);
         if (place?.segment !== from) continue; // it has been removed meanwhile
         const { offset, bytes } = place;
-        moved.push({ handle, from, to: { segment: number, offset: base + w.length, bytes } });
-        this.#copy(w, handle, content.subarray(offset, offset + bytes));
-        const pause = slices.done(1);
+        const frame = content.subarray(offset, offset + bytes);
+        const to = { segment: number, offset: base + w.length, bytes };
+        moved.push({ handle, from, to, isSound: this.#isSound(handle, frame) });
+        this.#copy(w, handle, frame);
+        const pause = slices.done(1 + Math.floor(bytes / bytesPerRow));
         if (pause !== undefined) await pause;
       }
     }
@@ -184,11 +201,14 @@ export class MetadataStore {
     }
   }
 
-  /** The rows of what was written again point there, save those that went away meanwhile, perhaps to come back as others. */
+  /** The rows of what was written again point there, save those that went away meanwhile, perhaps to come back as others. Damage is told of. */
   async #follow(moved: readonly Moved[]): Promise<void> {
     const slices = new Slices(this.#env.clock, rowsPerTurn);
-    for (const { handle, from, to } of moved) {
-      if (this.table.place(handle)?.segment === from) this.table.move(handle, to);
+    for (const { handle, from, to, isSound } of moved) {
+      if (this.table.place(handle)?.segment === from) {
+        this.table.move(handle, to);
+        if (!isSound) this.onDamage(handle);
+      }
       const pause = slices.done(1);
       if (pause !== undefined) await pause;
     }
@@ -248,6 +268,33 @@ export class MetadataStore {
       await this.#env.disk.remove(segment.file.path);
     }
   }
+}
+
+/** What the segment holds, with zeros for the blocks that the disk does not give any more: those cost the records in them, and no checkpoint. */
+async function contentOf({ file, bytes }: Segment): Promise<Uint8Array> {
+  const content = new Uint8Array(bytes);
+  try {
+    await file.read(0, content);
+    return content;
+  } catch (thrown) {
+    mustBeOfTheDisk(thrown);
+  }
+  for (let at = 0; at < bytes; at += diskBlockBytes) {
+    const block = content.subarray(at, at + diskBlockBytes);
+    try {
+      await file.read(at, block);
+    } catch (thrown) {
+      mustBeOfTheDisk(thrown);
+      block.fill(0);
+    }
+  }
+  return content;
+}
+
+/** What else fails a read says nothing about what is there. */
+function mustBeOfTheDisk(thrown: unknown): void {
+  const error = toCairnError(thrown);
+  if (error.code !== 'DISK_FAILED') throw error;
 }
 
 export function segmentPath(directory: string, number: number): string {

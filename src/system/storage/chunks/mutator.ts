@@ -230,11 +230,13 @@ export class Mutator {
     const { files } = this.#parts;
     await files.obtainRecycled(plan.state);
     files.obtain(plan.state, plan.lengthAfter);
+    let cachedBytes = 0;
     await files.hold(plan.state, async (file) => {
-      for (const { offset, parts } of writesOf(plan)) await file.write(offset, parts);
+      for (const { offset, parts } of writesOf(plan)) cachedBytes += await file.write(offset, parts);
     });
     // A sync that began while the write was under way did not cover it.
     noteWrite(plan);
+    this.#behind.written(plan.state, cachedBytes);
   }
 
   /** What must last and is not in the journal: in the file, before the journal speaks of it. */

@@ -277,6 +277,42 @@ describe('mutations', () => {
     expect(bytes.equals(before) || bytes.equals(after.subarray(0, bytes.length))).toBe(true);
   });
 
+  test('a read that overlaps one overwrite after another says what is bad all the same', async () => {
+    const { store, settle, node, world, reports } = await server();
+    const { openNow } = node.env.disk;
+    let written = 0;
+    node.env.disk.openNow = (path, mode) => {
+      const file = openNow.call(node.env.disk, path, mode);
+      const { read } = file;
+      file.read = async (offset, into) => {
+        const before = written;
+        const got = await read.call(file, offset, into);
+        while (written < before + 2) await new Promise<void>((go) => node.env.clock.after(1, go));
+        return got;
+      };
+      return file;
+    };
+    store.create(h(1), v(1));
+    await settle(store.apply([mutation(1, 0, pattern(5 * blockBytes, 1))]));
+    node.disk.flipBit(chunkPath(1), blockBytes + 5);
+    let isOver = false;
+    const writes = (async () => {
+      for (let serial = 2; !isOver; serial++) {
+        await store.apply([mutation(1, 3 * blockBytes, pattern(blockBytes, serial), { serial })]);
+        written += 1;
+      }
+    })();
+    const read = codeOf(store.read(h(1), 0, 4 * blockBytes));
+    const ended = read.then(() => {
+      isOver = true;
+    });
+    await world.runUntil(() => isOver || written > 200);
+    expect(written).toBeLessThanOrEqual(200);
+    await settle(Promise.all([ended, writes]));
+    expect(await read).toBe('DISK_CORRUPT');
+    expect(reports).toEqual([{ handle: 1, blocks: [1] }]);
+  });
+
   test('a read that overlaps one cut after another finds nothing bad', async () => {
     const { store, settle, node, reports } = await server();
     const { openNow } = node.env.disk;
@@ -556,6 +592,16 @@ describe('start', () => {
     expect(three.store.info(h(1))).toMatchObject({ version: 7, lengthBytes: 10 });
   });
 
+  test('the file of a chunk that was cut to nothing goes with it, whether or not it is known to be there', async () => {
+    const one = await server();
+    await make(one, 1, pattern(300_000, 1));
+    await one.settle(one.store.cut({ ...mutation(1, 0, []), serial: toMutationSerial(2), lengthBytes: 0 }));
+    await one.settle(one.store.close());
+    const two = await restarted(one);
+    await two.settle(two.store.remove(h(1)));
+    expect(two.node.disk.paths()).not.toContain(chunkPath(1));
+  });
+
   test('a file without a chunk is recycled', async () => {
     const one = await server();
     await make(one, 1, pattern(300_000, 1));
@@ -588,6 +634,7 @@ describe('start', () => {
       const two = await restarted(one);
       two.node.disk.flipBit('store/metadata/0000000000000001', 24 + (24 + (bytes > 65_536 ? 16 : 12)) + 24 + 3);
       expect(await two.settle(codeOf(two.store.read(h(2), 0, 10)))).toBe('DISK_CORRUPT');
+      expect(two.store.badBlocksOf(h(2))).toEqual([]); // none is known, and that is not why it cannot be used
       await two.settle(two.store.remove(h(2)));
       expect(two.store.list(undefined, 10).map(({ handle }) => handle)).toEqual([1, 3]);
       const image = { ...two.store.image(h(1))!, handle: h(2) };

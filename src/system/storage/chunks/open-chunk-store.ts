@@ -25,7 +25,7 @@ import { Layout } from './layout.ts';
 import { loadMetadata } from './metadata-load.ts';
 import { Mutator } from './mutator.ts';
 import { OpenFiles } from './open-files.ts';
-import type { ResolvedOptions, StoreParts } from './parts.ts';
+import { type ResolvedOptions, reportLost, type StoreParts } from './parts.ts';
 import { Reader } from './reader.ts';
 import { Replayer } from './replayer.ts';
 import { restoreFiles } from './restore.ts';
@@ -47,6 +47,7 @@ const defaults = {
   checkpointJournalBytes: 128 * mebibyte,
   checkpointBulkBytes: 4096 * mebibyte,
   checkpointChunks: 65_536,
+  checkpointMemoryBytes: 512 * mebibyte,
   checkpointSlots: 8192,
   flushBehindBytes: 4 * mebibyte,
   journalSegmentBytes: 32 * mebibyte,
@@ -100,6 +101,7 @@ async function openOn(
   const space = new Space(env, resolved.reserveBytes);
   const removed = new Set<ChunkHandle>();
   const parts = { env, options: resolved, layout, metadata: loaded.store, cache, files, journal, space, removed };
+  loaded.store.onDamage = (handle) => reportLost(parts, handle, 'its metadata is damaged');
   const replay = new Replayer(cache).run(replayed, loaded.journal);
   journal.continueAfter(Math.max(loaded.change, replay.lastChange));
   for (const handle of replay.removed) removed.add(handle);
@@ -229,8 +231,7 @@ class OpenChunkStore implements ChunkStore {
   }
 
   badBlocksOf(handle: ChunkHandle): readonly number[] {
-    if (!this.#parts.metadata.table.has(handle)) return [];
-    return [...(this.#parts.cache.get(handle)?.badBlocks ?? [])].sort((a, b) => a - b);
+    return [...(this.#parts.cache.inMemory(handle)?.badBlocks ?? [])].sort((a, b) => a - b);
   }
 
   async adopt(image: ChunkImage, blocks: readonly BlockData[], mayStayBad?: boolean): Promise<void> {

@@ -18,6 +18,8 @@ const readNowMaxBytes = 128 * 1024;
 const verifyBytes = 1024 * 1024;
 /** A block that fails is read once more before it is called bad: the memory it was read into may have been at fault. */
 const looks = 2;
+/** Looks that changes may disturb; the next one is done in one turn, which nothing comes between. */
+const disturbedMax = 4;
 
 /** Committed content of whole blocks: [from, to) with the checksums that were true at one moment. */
 interface Span {
@@ -118,6 +120,7 @@ export class Reader {
    */
   async #readBlocks(state: ChunkState, from: number, end: number, into: Uint8Array, isHot: boolean): Promise<Verdict> {
     let verdict = nothingRead;
+    let disturbed = 0;
     for (let look = 0; look < looks; look++) {
       // An overwrite or a removal under way ends first; then the checksums and the file agree.
       if (look > 0) await state.tail;
@@ -126,25 +129,38 @@ export class Reader {
       if (span.to <= from) return nothingRead;
       const known = blocksOf(span).filter((block) => state.badBlocks.has(block));
       if (known.length > 0) return { ...nothingRead, bad: known };
-      verdict = await this.#lookAt(state, span, into, isHot && look === 0);
+      verdict = await this.#lookAt(state, span, into, isHot && look === 0, disturbed === disturbedMax);
       if (verdict.bad.length === 0) return verdict;
       // What failed because it was being changed does not count as a look.
-      if (state.overwrites !== span.overwrites) look = 0;
+      if (state.overwrites !== span.overwrites && disturbed++ < disturbedMax) look = 0;
     }
     if (state.isRemoved) throw missing(state.handle);
     return verdict;
   }
 
-  async #lookAt(state: ChunkState, span: Span, into: Uint8Array, isHot: boolean): Promise<Verdict> {
+  async #lookAt(
+    state: ChunkState,
+    span: Span,
+    into: Uint8Array,
+    isHot: boolean,
+    isInOneTurn: boolean,
+  ): Promise<Verdict> {
     // Whole disk blocks, also behind the chunk's end: a read of less could not go past the page cache.
     const wanted = Math.ceil((span.to - span.from) / diskBlockBytes) * diskBlockBytes;
-    const got = await this.#fill(state, span.from, into.subarray(0, wanted), isHot);
+    const target = into.subarray(0, wanted);
+    const got =
+      isInOneTurn || wanted <= readNowMaxBytes
+        ? this.#fillNow(state, span.from, target)
+        : await this.#fill(state, span.from, target, isHot);
     return verify(state, span, into.subarray(0, got), this.#parts.env.crc32);
+  }
+
+  #fillNow(state: ChunkState, from: number, target: Uint8Array): number {
+    return this.#parts.files.existing(state).readNow(from, target);
   }
 
   async #fill(state: ChunkState, from: number, target: Uint8Array, isHot: boolean): Promise<number> {
     try {
-      if (target.length <= readNowMaxBytes) return this.#parts.files.existing(state).readNow(from, target);
       return await this.#parts.files.hold(state, (file) => file.read(from, target, isHot));
     } catch (thrown) {
       if (state.isRemoved) throw missing(state.handle);

@@ -62,7 +62,7 @@ async function restoreChunks(parts: StoreParts, replay: Replay, lost: ReadonlyMa
     if (lost.has(handle) || lengthBytes === 0) continue;
     dropLostSlot(parts, recovered.state);
     const isSmall = !parts.metadata.table.isMarked(handle) && lengthBytes <= slotMaxBytes;
-    redone += isSmall ? restoreSmall(parts, recovered) : await restoreInFile(parts, recovered, budget);
+    redone += isSmall ? await restoreSmall(parts, recovered) : await restoreInFile(parts, recovered, budget);
   }
   if (replay.chunks.size > 0) {
     parts.env.events.emit('info', 'chunk-journal-replayed', { chunks: replay.chunks.size, blocksRedone: redone });
@@ -73,7 +73,7 @@ async function restoreChunks(parts: StoreParts, replay: Replay, lost: ReadonlyMa
  * All of it is in the journal, on top of what was in its slot at the last checkpoint.
  * @returns the number of blocks that were written again.
  */
-function restoreSmall(parts: StoreParts, { state, redo }: Recovered): number {
+async function restoreSmall(parts: StoreParts, { state, redo }: Recovered): Promise<number> {
   const { files, env } = parts;
   const bytes = inSlot(parts, state) ?? new Uint8Array(slotMaxBytes);
   const content = bytes.subarray(0, state.lengthBytes);
@@ -82,11 +82,11 @@ function restoreSmall(parts: StoreParts, { state, redo }: Recovered): number {
   // One that has outgrown its slot by zeros alone is right in it, and has no room there all the same.
   if (slot !== undefined && state.lengthBytes <= slotBytesOf(slot) && env.crc32(content) === expected) {
     files.slabs.written(slot);
-    writeAgain(files.existing(state), 0, content, redo.writtenIn(0));
+    await writeAgain(parts, files.existing(state), 0, content, redo.writtenIn(0));
     return 0;
   }
   redo.applyTo(0, content);
-  const isWritten = write(() => files.obtain(state, state.lengthBytes).writeNow(0, [content]));
+  const isWritten = await write(parts, () => files.obtain(state, state.lengthBytes).writeNow(0, [content]));
   if (isWritten && env.crc32(content) === expected) return 1;
   reportBadBlocks(parts, state, [0]);
   return 0;
@@ -132,7 +132,7 @@ async function restoreInFile(
         if (budget.bytes <= 0) continue;
         budget.bytes -= blockBytes;
       }
-      const outcome = restoreBlock(parts, state, block, redo, file, into, block === 0 ? base : undefined);
+      const outcome = await restoreBlock(parts, state, block, redo, file, into, block === 0 ? base : undefined);
       if (outcome === 'bad') bad.push(block);
       if (outcome === 'redone') redone++;
     }
@@ -142,7 +142,7 @@ async function restoreInFile(
 }
 
 /** @param base what the block was at the last checkpoint, if that is not in the file. */
-function restoreBlock(
+async function restoreBlock(
   parts: StoreParts,
   state: ChunkState,
   block: number,
@@ -150,20 +150,26 @@ function restoreBlock(
   file: DiskFile,
   into: Uint8Array,
   base: Uint8Array | undefined,
-): 'sound' | 'redone' | 'bad' {
+): Promise<'sound' | 'redone' | 'bad'> {
   const { crc32 } = parts.env;
   const bytes = into.subarray(0, state.bytesIn(block));
   const got = file.readNow(block * blockBytes, bytes);
   const expected = state.checksumOf(block);
   if (got === bytes.length && crc32(bytes) === expected) {
-    writeAgain(file, block, bytes, base === undefined ? redo.writtenIn(block) : { from: 0, to: bytes.length });
+    await writeAgain(
+      parts,
+      file,
+      block,
+      bytes,
+      base === undefined ? redo.writtenIn(block) : { from: 0, to: bytes.length },
+    );
     return 'sound';
   }
   if (base !== undefined) bytes.set(base.subarray(0, bytes.length));
   else bytes.fill(0, got);
   const isRedone = redo.applyTo(block, bytes) || base !== undefined;
   if (!isRedone || crc32(bytes) !== expected) return 'bad';
-  return write(() => file.writeNow(block * blockBytes, [bytes])) ? 'redone' : 'bad';
+  return (await write(parts, () => file.writeNow(block * blockBytes, [bytes]))) ? 'redone' : 'bad';
 }
 
 /**
@@ -171,25 +177,30 @@ function restoreBlock(
  * next checkpoint lets go of the journal, or a change is called durable that follows bulk data. What cannot be written now is right as long as
  * it is there.
  */
-function writeAgain(
+async function writeAgain(
+  parts: StoreParts,
   file: ChunkBytes,
   block: number,
   bytes: Uint8Array,
   range: { readonly from: number; readonly to: number } | undefined,
-): void {
+): Promise<void> {
   if (range === undefined) return;
   const again = bytes.subarray(range.from, range.to);
-  if (again.length > 0) write(() => file.writeNow(block * blockBytes + range.from, [again]));
+  if (again.length > 0) await write(parts, () => file.writeNow(block * blockBytes + range.from, [again]));
 }
 
-/** A spot of the disk that takes no writes costs its block; a disk without room would cost more than that, and must get some. */
-function write(run: () => void): boolean {
+/** A spot of the disk that takes no writes costs its block; a disk without room would cost more than that: it gets what the pool has. */
+async function write(parts: StoreParts, run: () => void): Promise<boolean> {
   try {
     run();
     return true;
   } catch (thrown) {
-    if (toCairnError(thrown).code !== 'DISK_FAILED') throw thrown;
-    return false;
+    const { code } = toCairnError(thrown);
+    if (code === 'DISK_FAILED') return false;
+    const { pool } = parts.files;
+    if (code !== 'DISK_FULL' || pool.isEmpty) throw thrown;
+    await pool.drain();
+    return write(parts, run);
   }
 }
 
