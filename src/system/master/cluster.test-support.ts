@@ -11,7 +11,7 @@ import {
   toServerId,
 } from '../../core/base/brand.ts';
 import type { Env } from '../../core/base/env.ts';
-import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import {
   defaultLimits,
   defaultTiming,
@@ -81,6 +81,8 @@ export class NamesServer {
   cloneMs = 0;
   /** How long it takes until it has made the others equal to itself. */
   recoverMs = 0;
+  /** What its disk says when a chunk is to be recovered. */
+  recoverFails: ErrorCode | undefined;
   /** How long it takes until a split is answered. */
   splitMs = 0;
   /** How long it takes until what it says of a chunk, as it is when it is asked, is heard. */
@@ -215,6 +217,7 @@ export class NamesServer {
       },
       recover: async ({ grant }) => {
         this.orders.push(`recover ${grant.handle} v${grant.version}`);
+        if (this.recoverFails !== undefined) throw new CairnError(this.recoverFails, 'so it is told to');
         if (this.recoverMs > 0)
           await new Promise<void>((resolve) => this.node.env.clock.after(this.recoverMs, resolve));
         const length = this.chunks.get(grant.handle)?.length ?? 0;

@@ -325,6 +325,18 @@ describe('a file snapshot', () => {
     expect((await c.create('/a/d/later')).grant).toBeDefined();
   });
 
+  it('is taken though the disk of a primary does not let it recover what is open: another one does', async () => {
+    for (const code of ['DISK_CORRUPT', 'DISK_FULL'] as const) {
+      const c = await TestMasters.start(23);
+      const { grant } = await c.create('/a/open'); // its primary knows nothing of it yet
+      const [unable, other] = grant!.replicas.map(({ server }) => c.server(server));
+      unable!.recoverFails = code;
+      await c.call('fileSnapshot', { id: c.id(), from: '/a', to: '/copy' });
+      expect(c.chunk(grant!.handle)).toMatchObject({ sealed: true, version: 3 });
+      expect(other!.orders).toEqual([`recover ${grant!.handle} v3`]);
+    }
+  });
+
   it('is refused with why, and leaves what it froze usable', async () => {
     const c = await TestMasters.start(7);
     const { attributes } = await c.create('/a/f');

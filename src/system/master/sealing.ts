@@ -1,11 +1,12 @@
 /** Ends open leases, so that the lengths of their chunks are final and their replicas equal. */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
-import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
 import { chunkOf, fileOf, grantOf, type LeaderWorld, ordersTo } from './leader-world.ts';
 import type { Regrants } from './regrants.ts';
 import { doneResult, type Granted } from './state/commands.ts';
 
 const orderMs = 3000;
+const ofDisk: ReadonlySet<ErrorCode> = new Set(['DISK_CORRUPT', 'DISK_FULL', 'DISK_FAILED']);
 
 export class Sealing {
   readonly #world: LeaderWorld;
@@ -56,18 +57,38 @@ export class Sealing {
     await this.#record({ handle, version: chunk.version, servers: chunk.servers }, length);
   }
 
-  /** A new version under a member that is up: it makes the others equal to itself and gives the lease up at once. */
+  /**
+   * A new version under a member that is up: it makes the others equal to itself and gives the lease up at once. If its disk does not let it, another
+   * one is asked.
+   */
   async #sealByRecovery(handle: ChunkHandle, gone: readonly ServerId[]): Promise<void> {
     const { env, tables, timing, servers } = this.#world;
-    const chunk = chunkOf(tables, handle);
-    if (chunk.sealed) return;
-    const granted = await this.#regrants.regrant(handle, chunk, [], env.clock.now() + orderMs, { gone });
-    if (granted === undefined) throw new CairnError('BUSY', `chunk ${handle} is in use again; try again later`);
-    const primary = servers.get(granted.servers[0]!)!;
-    const order = { grant: grantOf(tables, granted, fileOf(tables, chunk)), seal: true };
-    const recovered = ordersTo(primary).call('recover', order, { timeoutMs: timing.cloneMs });
-    const { response } = await servers.whileServing([primary.id], recovered);
-    await this.#record(granted, response.length);
+    const unable: ServerId[] = [];
+    for (;;) {
+      const chunk = chunkOf(tables, handle);
+      if (chunk.sealed) return;
+      const granted = await this.#regrants.regrant(handle, chunk, unable, env.clock.now() + orderMs, { gone });
+      if (granted === undefined) throw new CairnError('BUSY', `chunk ${handle} is in use again; try again later`);
+      const primary = servers.get(granted.servers[0]!)!;
+      const order = { grant: grantOf(tables, granted, fileOf(tables, chunk)), seal: true };
+      try {
+        const recovered = ordersTo(primary).call('recover', order, { timeoutMs: timing.cloneMs });
+        const { response } = await servers.whileServing([primary.id], recovered);
+        await this.#record(granted, response.length);
+        return;
+      } catch (thrown) {
+        const error = toCairnError(thrown);
+        this.#world.checkLeading();
+        if (!ofDisk.has(error.code) || unable.includes(primary.id) || granted.servers.length === 1) throw error;
+        unable.push(primary.id);
+        env.events.emit('warn', 'chunk_not_sealed', {
+          handle,
+          server: primary.id,
+          code: error.code,
+          why: error.message,
+        });
+      }
+    }
   }
 
   async #record({ handle, version }: Granted, length: number): Promise<void> {

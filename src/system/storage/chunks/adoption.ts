@@ -5,7 +5,7 @@ import { blockBytes, type ChunkImage } from '../chunk-store.ts';
 import type { ChunkBytes } from './chunk-files.ts';
 import { blockCount, type ChunkState } from './chunk-state.ts';
 import type { BlockData } from './journal-record.ts';
-import { corruptBlock, readVerified, zeros } from './plan.ts';
+import { BadBlock, readVerified, zeros } from './plan.ts';
 
 /**
  * @param mayStayBad blocks that are known to be bad and are not given stay so: they come later.
@@ -40,7 +40,7 @@ export function checkImage(
     if (given.has(block)) continue;
     const bytes = Math.min(blockBytes, image.lengthBytes - block * blockBytes);
     if (state.badBlocks.has(block) && !(mayStayBad && bytes === state.bytesIn(block)))
-      throw corruptBlock(state.handle, block);
+      throw new BadBlock(state.handle, block);
     if (checksumAtLength(state, block, bytes, file, crc32) !== image.blockChecksums[block]) {
       throw mismatch(image, block, 'the block differs and was not given');
     }

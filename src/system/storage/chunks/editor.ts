@@ -9,7 +9,7 @@ import { blockCount, blockOf, type ChunkState, missing, mustAccept } from './chu
 import { flushFile } from './file-flushes.ts';
 import type { BlockData } from './journal-record.ts';
 import type { Mutator } from './mutator.ts';
-import { reportBadBlocks, reportLost, type StoreParts } from './parts.ts';
+import { reportBadBlocks, reportIfBad, reportLost, type StoreParts } from './parts.ts';
 import { readVerified, zeroParts } from './plan.ts';
 import { slotMaxBytes } from './slabs.ts';
 import { settled, Turn } from './turns.ts';
@@ -123,6 +123,7 @@ export class Editor {
       try {
         await this.#adoptAlone(state, image, blocks, mayStayBad);
       } catch (thrown) {
+        reportIfBad(this.#parts, state, thrown);
         if (this.#arriving.has(image.handle)) await this.#discard(state);
         throw thrown;
       }
@@ -148,6 +149,7 @@ export class Editor {
           false,
         );
       } catch (thrown) {
+        reportIfBad(this.#parts, state, thrown);
         state.fence ??= { version, cause: toCairnError(thrown) };
         throw thrown;
       }

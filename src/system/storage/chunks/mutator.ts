@@ -16,10 +16,10 @@ import { blockBytes, type ChunkMutation, GroupError } from '../chunk-store.ts';
 import { blockCount, blockOf, type ChunkState, missing, mustAccept } from './chunk-state.ts';
 import { FlushesBehind, flushFile } from './file-flushes.ts';
 import type { BlockData } from './journal-record.ts';
-import { reportBadBlocks, type StoreParts } from './parts.ts';
+import { reportBadBlocks, reportIfBad, type StoreParts } from './parts.ts';
 import {
+  BadBlock,
   commitPlan,
-  corruptBlock,
   lengthAfterOverwrite,
   type Plan,
   planAppend,
@@ -176,6 +176,7 @@ export class Mutator {
     } catch (thrown) {
       const error = toCairnError(thrown);
       if (error.code === 'INTERNAL') throw thrown;
+      reportIfBad(this.#parts, state, thrown);
       this.#fail(group, state, run, error);
     }
   }
@@ -184,7 +185,7 @@ export class Mutator {
     this.#parts.journal.mustTake();
     mustAccept(state, run.version);
     const tail = blockOf(state.plannedLength);
-    if (!isOverwrite(state, run) && state.badBlocks.has(tail)) throw corruptBlock(state.handle, tail);
+    if (!isOverwrite(state, run) && state.badBlocks.has(tail)) throw new BadBlock(state.handle, tail);
   }
 
   /** The mutation has not happened, and none follows it under this version. */

@@ -497,6 +497,24 @@ describe('a block that fails its checksum', () => {
     expect(await codeOf(settle(store.apply([mutation(1, 1000, pattern(10, 2))])))).toBe('DISK_CORRUPT');
   });
 
+  test('is reported by whatever finds it: an adoption, a cut, a write that keeps part of it', async () => {
+    const tries: ((store: ChunkStore) => Promise<void>)[] = [
+      (store) => store.adopt(imageOf(1, 2, pattern(1000, 1)), []),
+      (store) => store.adopt(imageOf(1, 2, pattern(900, 1)), []),
+      (store) => store.cut({ handle: h(1), version: v(1), serial: toMutationSerial(2), lengthBytes: 900, window: [] }),
+      (store) => store.apply([mutation(1, 100, pattern(10, 2))]),
+    ];
+    for (const change of tries) {
+      const { store, settle, node, reports } = await server();
+      store.create(h(1), v(1));
+      await settle(store.apply([mutation(1, 0, pattern(1000, 1))]));
+      node.disk.flipBit(slabPath(1), 7);
+      expect(await codeOf(settle(change(store)))).toBe('DISK_CORRUPT');
+      expect(reports).toEqual([{ handle: 1, blocks: [0] }]);
+      expect(store.badBlocksOf(h(1))).toEqual([0]);
+    }
+  });
+
   test('is mended by an adoption, which must bring it', async () => {
     const { store, settle } = await withFlippedBit();
     const content = pattern(200_000, 1);

@@ -8,6 +8,7 @@ import type { ChunkState } from './chunk-state.ts';
 import type { Journal } from './journal.ts';
 import type { Layout } from './layout.ts';
 import type { MetadataStore } from './metadata-store.ts';
+import { BadBlock } from './plan.ts';
 import type { Space } from './space.ts';
 
 export interface StoreParts {
@@ -32,6 +33,11 @@ export function reportBadBlocks(parts: StoreParts, state: ChunkState, blocks: re
   const fresh = blocks.filter((block) => !state.badBlocks.has(block));
   for (const block of fresh) state.badBlocks.add(block);
   if (fresh.length > 0) report(parts, { handle: state.handle, blocks: fresh });
+}
+
+/** What kept a change from being made may be a block that was found bad only then: somebody must hear of it, or the change fails for ever. */
+export function reportIfBad(parts: StoreParts, state: ChunkState, thrown: unknown): void {
+  if (thrown instanceof BadBlock && !state.isRemoved) reportBadBlocks(parts, state, [thrown.block]);
 }
 
 /** The replica cannot be served at all. */

@@ -153,14 +153,19 @@ export function readVerified(state: ChunkState, block: number, file: ChunkBytes,
   const bytes = new Uint8Array(state.bytesIn(block));
   const got = state.badBlocks.has(block) ? -1 : file.readNow(block * blockBytes, bytes);
   if (got === bytes.length && crc32(bytes) === state.checksumOf(block)) return bytes;
-  throw corruptBlock(state.handle, block);
+  throw new BadBlock(state.handle, block);
 }
 
-export function corruptBlock(handle: number, block: number): CairnError {
-  return new CairnError(
-    'DISK_CORRUPT',
-    `block ${block} of chunk ${handle} fails its checksum; read another replica, the block will be repaired from one`,
-  );
+/** DISK_CORRUPT, of a block that was looked at. */
+export class BadBlock extends CairnError {
+  readonly block: number;
+  constructor(handle: number, block: number) {
+    super(
+      'DISK_CORRUPT',
+      `block ${block} of chunk ${handle} fails its checksum; read another replica, the block will be repaired from one`,
+    );
+    this.block = block;
+  }
 }
 
 /** The checksum of the bytes [from, to) of the parts' concatenation, continuing from `seed`. */

@@ -9,7 +9,7 @@ import { type Crc32, diskBlockBytes } from '../../../core/base/env.ts';
 import { blockBytes, blockSpanBytes, type SummedBytes } from '../chunk-store.ts';
 import { blockCount, blockOf, type ChunkState, missing } from './chunk-state.ts';
 import { reportBadBlocks, type StoreParts } from './parts.ts';
-import { corruptBlock } from './plan.ts';
+import { BadBlock } from './plan.ts';
 import { ReadHistory } from './read-history.ts';
 
 /** Reads up to here do not leave the turn: they are likely cached, and the thread pool would cost more than they do. */
@@ -68,7 +68,7 @@ export class Reader {
       const { bad, crc } = await this.#readBlocks(state, from, end, into, this.#isReadAgain(state, offset, end));
       if (bad.length > 0) {
         reportBadBlocks(this.#parts, state, bad);
-        throw corruptBlock(handle, bad[0]!);
+        throw new BadBlock(handle, bad[0]!);
       }
       // It may have been cut meanwhile: then there are no more than were looked at.
       const bytes = into.subarray(offset - from, Math.max(offset - from, Math.min(end - from, crc.bytes)));
