@@ -275,6 +275,24 @@ const table: readonly Short[] = [
     test: 'modes.test.ts',
   },
   {
+    id: 'data-sends-on-early',
+    bug: 'who does not fit into a chunk is sent on to the next while what fills this one is not held by every member',
+    edits: [
+      [
+        'lease.ts',
+        'if (placement === undefined && mutation.isSentOn) this.#acknowledgements.sentOn(mutation);\n',
+        '\n',
+      ],
+    ],
+    test: 'modes.test.ts',
+  },
+  {
+    id: 'data-gfs-acknowledges-what-was-strong',
+    bug: 'what was ordered in another mode is acknowledged under the first grant of mode gfs, whoever has it',
+    edits: [['in-sync-set.ts', ' || this.#holder.pending() > 0;', ';']],
+    test: 'modes.test.ts',
+  },
+  {
     id: 'data-scrubber-trusts-open-files',
     bug: "the scrubber looks at the file that is open, not at the one under the chunk's name",
     edits: [['../storage/chunks/reader.ts', '    if (state.lengthBytes > 0) this.#parts.files.reopen(state);\n', '']],
