@@ -34,9 +34,14 @@ export async function checkTree(client: CairnClient, { tree }: Actor): Promise<v
     if (hasParent(tree, path)) mustBeBetween(await client.readFile(path), before, after, path);
 }
 
-/** What lay outside of a change is as it was; of the change each byte was carried out or not. */
+/**
+ * What lay outside of a change is as it was; of the change each byte was carried out or not. A cut takes the chunks behind it first: if a hole is then
+ * where the file is to end, it ends before that until the cut is done.
+ */
 function mustBeBetween(actual: Uint8Array, before: Uint8Array, after: Uint8Array, path: string): void {
-  const [shortest, longest] = [before.length, after.length].sort((a, b) => a - b) as [number, number];
+  const isCut = after.length < before.length;
+  const shortest = isCut ? after.findLastIndex((byte) => byte !== 0) + 1 : before.length;
+  const longest = Math.max(before.length, after.length);
   const { length } = actual;
   mustHold(
     length >= shortest && length <= longest,

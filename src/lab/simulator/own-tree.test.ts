@@ -6,11 +6,8 @@ import { checkTree } from './checks.ts';
 import { OwnTree } from './own-tree.ts';
 
 describe('a file that was to be changed, nobody knows whether it was', () => {
-  const before = toUtf8('abcdef');
-  const after = toUtf8('abXYefgh');
-
   /** What is wrong when the file, in a directory that has been renamed since, reads as this. */
-  async function wrong(text: string): Promise<string> {
+  async function wrong(text: string, after = toUtf8('abXYefgh'), before = toUtf8('abcdef')): Promise<string> {
     const tree = new OwnTree('/c1');
     tree.put('/c1/d', { kind: 'directory' });
     tree.put('/c1/d/f', { kind: 'file', bytes: before, durability: 'disk' });
@@ -38,5 +35,12 @@ describe('a file that was to be changed, nobody knows whether it was', () => {
     ['abXYefghi', 'has 9 bytes'],
   ])('is not %j', async (text, what) => {
     expect(await wrong(text)).toContain(what);
+  });
+
+  it('may end before a hole that it was to be cut in, and not before what comes before the hole', async () => {
+    const [before, after] = ['ab\0\0\0\0cd', 'ab\0\0'].map(toUtf8);
+    for (const text of ['ab', 'ab\0', 'ab\0\0', 'ab\0\0\0\0', 'ab\0\0\0\0cd'])
+      expect(await wrong(text, after, before)).toBe('');
+    expect(await wrong('a', after, before)).toContain('has 1 bytes');
   });
 });
