@@ -265,6 +265,7 @@ const table: readonly Short[] = [
         "if (this.#set.grant.mode === 'gfs' && this.#state",
         "if (this.#set.grant.mode === 'async' && this.#state",
       ],
+      ['in-sync-set.ts', ' || this.#holder.pending() > 0;', ';'], // else what is under way would be made equal first
     ],
     test: 'modes.test.ts',
   },
