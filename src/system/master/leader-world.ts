@@ -2,7 +2,7 @@
 import type { Address, ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import type { Codec } from '../../core/base/codec.ts';
 import type { Env } from '../../core/base/env.ts';
-import { CairnError } from '../../core/base/errors.ts';
+import { CairnError, type ErrorCode } from '../../core/base/errors.ts';
 import type { Result } from '../../core/base/result.ts';
 import type { Grant, Replica as ReplicaAddress } from '../../core/protocol/types.ts';
 import type { ChunkServer, ChunkServers, ServerConnection } from './chunk-servers.ts';
@@ -12,6 +12,9 @@ import type { Placement } from './placement.ts';
 import type { Command, Granted } from './state/commands.ts';
 import type { ChunkRecord, Inode, Settings } from './state/records.ts';
 import { mustBe, type Tables } from './state/tables.ts';
+
+/** What a server answers whose disk does not let it do what it was asked for: another one may. */
+export const ofDisk: ReadonlySet<ErrorCode> = new Set(['DISK_CORRUPT', 'DISK_FULL', 'DISK_FAILED']);
 
 export interface LeaderWorld {
   readonly env: Env;

@@ -1,12 +1,11 @@
 /** Ends open leases, so that the lengths of their chunks are final and their replicas equal. */
 import type { ChunkHandle, ServerId } from '../../core/base/brand.ts';
-import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
-import { chunkOf, fileOf, grantOf, type LeaderWorld, ordersTo } from './leader-world.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
+import { chunkOf, fileOf, grantOf, type LeaderWorld, ofDisk, ordersTo } from './leader-world.ts';
 import type { Regrants } from './regrants.ts';
 import { doneResult, type Granted } from './state/commands.ts';
 
 const orderMs = 3000;
-const ofDisk: ReadonlySet<ErrorCode> = new Set(['DISK_CORRUPT', 'DISK_FULL', 'DISK_FAILED']);
 
 export class Sealing {
   readonly #world: LeaderWorld;

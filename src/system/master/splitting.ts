@@ -4,9 +4,9 @@
  */
 import type { ChunkHandle, InodeId, ServerId } from '../../core/base/brand.ts';
 import { toChunkHandle, toChunkIndex, toChunkVersion } from '../../core/base/brand.ts';
-import { CairnError, type ErrorCode, toCairnError } from '../../core/base/errors.ts';
+import { CairnError, toCairnError } from '../../core/base/errors.ts';
 import { dropReplica } from './drop-replica.ts';
-import { chunkOf, type LeaderWorld, ordersTo, waitUntil } from './leader-world.ts';
+import { chunkOf, type LeaderWorld, ofDisk, ordersTo, waitUntil } from './leader-world.ts';
 import { valueOrThrow } from './refusal.ts';
 import { doneResult, handlesResult } from './state/commands.ts';
 import type { ChunkRecord } from './state/records.ts';
@@ -18,7 +18,6 @@ const settledMs = 5000;
 
 /** 'unable': nor will it be, by its own word, with what it has. */
 type Copied = 'copied' | 'unable' | 'failed';
-const unable: ReadonlySet<ErrorCode> = new Set(['DISK_CORRUPT', 'DISK_FULL', 'DISK_FAILED']);
 
 /** One that is under way. */
 interface Split {
@@ -125,7 +124,7 @@ export class Splitting {
       const { code, message: why } = toCairnError(thrown);
       if (code === 'CHUNK_MISSING' && length === 0) return 'copied';
       env.events.emit('warn', 'chunk_not_split', { handle, into, server: id, code, why });
-      return unable.has(code) ? 'unable' : 'failed';
+      return ofDisk.has(code) ? 'unable' : 'failed';
     }
   }
 
